@@ -1,0 +1,212 @@
+//! Accounts: newAccount, updates, deactivation, key change (RFC 8555, section 7.3).
+
+use ingam_protocol::Id;
+use ingam_protocol::acme::{Account, AccountUpdate, BadContact, Contact, ErrorType, NewAccount};
+use ingam_protocol::key::PublicKey;
+use ingam_protocol::record::RecordType;
+use ingam_store::AccountInserted;
+
+use crate::Authority;
+use crate::error::{Error, Refusal};
+use crate::evidence::{AccountEvidence, Caller};
+
+/// What newAccount found.
+#[derive(Clone, Debug)]
+pub enum AccountFound {
+    /// A new one was made (201).
+    New(Account),
+    /// The key's account was there (200).
+    Existing(Account),
+}
+
+impl AccountFound {
+    /// The account either way.
+    pub fn account(&self) -> &Account {
+        match self {
+            Self::New(account) | Self::Existing(account) => account,
+        }
+    }
+}
+
+impl Authority {
+    /// newAccount, signed by `key` (RFC 8555, sections 7.3 and 7.3.1).
+    ///
+    /// # Errors
+    /// Refusals: `accountDoesNotExist`, `unauthorized` for a deactivated one, `userActionRequired` without consent to
+    /// the terms, `unsupportedContact`, `invalidContact`, `badPublicKey` for a blocked key, `malformed` for a binding
+    /// to an outside account, which is not offered.
+    pub async fn account_create(
+        &self,
+        key: PublicKey,
+        request: NewAccount,
+        caller: &Caller,
+    ) -> Result<AccountFound, Error> {
+        if let Some(account) = self.store.account_by_key(&key)? {
+            return found(account);
+        }
+        if request.only_return_existing {
+            return Err(Error::refusal(ErrorType::AccountDoesNotExist, "no account has this key"));
+        }
+        if request.external_account_binding.is_some() {
+            return Err(Error::refusal(
+                ErrorType::Malformed,
+                "this CA does not bind accounts to outside ones: leave \"externalAccountBinding\" out",
+            ));
+        }
+        if let Some(terms) =
+            self.policy.terms_of_service.as_ref().filter(|_| !request.terms_of_service_agreed)
+        {
+            return Err(Error::refusal(
+                ErrorType::UserActionRequired,
+                format!("agree to the terms of service at {terms} by \"termsOfServiceAgreed\": true"),
+            ));
+        }
+        let sent = request.contact.unwrap_or_default();
+        let contacts = self.read_contacts(&sent)?;
+        let now = self.clock.now();
+        let account = Account {
+            id: Id::new(now, self.random.as_ref()),
+            key,
+            created: now,
+            terms_agreed: request.terms_of_service_agreed.then_some(now),
+            deactivated: None,
+        };
+        let evidence = AccountEvidence::of(&account);
+        let record =
+            self.account_record(RecordType::AccountCreated, account.id, &sent, caller, &evidence).await?;
+        match self.store.account_insert(account.clone(), &contacts, record).await? {
+            AccountInserted::New => Ok(AccountFound::New(account)),
+            // Two requests with one key at the same time: the second finds the first's account.
+            AccountInserted::Taken(existing) => found(existing),
+            AccountInserted::Blocked => Err(blocked_key()),
+        }
+    }
+
+    /// The account of this name, whatever its status; `None` if there is none.
+    ///
+    /// # Errors
+    /// [`Error::Fault`] if the store fails.
+    pub fn account(&self, id: Id) -> Result<Option<Account>, Error> {
+        Ok(self.store.account_by_id(id)?)
+    }
+
+    /// The contacts of an account, for its holder.
+    ///
+    /// # Errors
+    /// [`Error::Fault`] if the store fails.
+    pub fn account_contacts(&self, account: &Account) -> Result<Vec<Contact>, Error> {
+        Ok(self.store.account_contacts(account.id)?)
+    }
+
+    /// An update by the holder (RFC 8555, sections 7.3.2, 7.3.3 and 7.3.6).
+    ///
+    /// # Errors
+    /// Refusals as for [`Authority::account_create`]; `malformed` for a status other than `deactivated`.
+    pub async fn account_update(
+        &self,
+        account: &Account,
+        update: AccountUpdate,
+        caller: &Caller,
+    ) -> Result<Account, Error> {
+        let ended = || Error::refusal(ErrorType::Unauthorized, "the account was deactivated");
+        match update.status.as_deref() {
+            None | Some("valid") => {}
+            Some("deactivated") => {
+                let evidence = AccountEvidence { account: account.id, key: None, terms_agreed: None };
+                let sent = update.contact.as_deref().unwrap_or_default();
+                let record = self
+                    .account_record(RecordType::AccountDeactivated, account.id, sent, caller, &evidence)
+                    .await?;
+                let now = self.clock.now();
+                return self.store.account_deactivate(account.id, now, record).await?.ok_or_else(ended);
+            }
+            Some(_) => {
+                return Err(Error::refusal(
+                    ErrorType::Malformed,
+                    "an account's \"status\" can only be changed to \"deactivated\"",
+                ));
+            }
+        }
+        if update.contact.is_none() && update.terms_of_service_agreed.is_none() {
+            return Ok(account.clone());
+        }
+        let contacts = update.contact.as_deref().map(|urls| self.read_contacts(urls)).transpose()?;
+        let agreed = update.terms_of_service_agreed.unwrap_or(false).then(|| self.clock.now());
+        let evidence = AccountEvidence { account: account.id, key: None, terms_agreed: agreed };
+        let sent = update.contact.as_deref().unwrap_or_default();
+        let record =
+            self.account_record(RecordType::AccountUpdated, account.id, sent, caller, &evidence).await?;
+        self.store.account_update(account.id, contacts.as_deref(), agreed, record).await?.ok_or_else(ended)
+    }
+
+    /// Puts `new` in place of the account's key (RFC 8555, section 7.3.5); that `new` signed for it was checked.
+    ///
+    /// # Errors
+    /// Refusals: `malformed` with a conflicting account if the key is another's, `badPublicKey` if it is blocked.
+    pub async fn account_key_change(
+        &self,
+        account: &Account,
+        new: PublicKey,
+        caller: &Caller,
+    ) -> Result<Account, Error> {
+        let evidence = AccountEvidence { account: account.id, key: Some(&new), terms_agreed: None };
+        let record = self.record(RecordType::AccountKeyChanged, Some(account.id), Some(caller), &evidence)?;
+        let changed =
+            self.store.account_key_change(account.id, account.key.clone(), new.clone(), record).await?;
+        match changed {
+            Some(AccountInserted::New) => Ok(Account { key: new, ..account.clone() }),
+            Some(AccountInserted::Taken(other)) => {
+                let refusal = Refusal::new(ErrorType::Malformed, "another account already has the new key");
+                Err(Refusal { conflict: Some(other.id), ..refusal }.into())
+            }
+            Some(AccountInserted::Blocked) => Err(blocked_key()),
+            None => {
+                Err(Error::refusal(ErrorType::Unauthorized, "the old key is not the account's key any more"))
+            }
+        }
+    }
+
+    /// A record of a request that holds these contacts, used or not: with any, its payload is sealed.
+    async fn account_record(
+        &self,
+        kind: RecordType,
+        id: Id,
+        contacts: &[String],
+        caller: &Caller,
+        evidence: &AccountEvidence<'_>,
+    ) -> Result<ingam_protocol::record::Record, Error> {
+        if contacts.is_empty() {
+            self.record(kind, Some(id), Some(caller), evidence)
+        } else {
+            self.record_sealed(kind, id, caller, evidence).await
+        }
+    }
+
+    fn read_contacts(&self, urls: &[String]) -> Result<Vec<Contact>, Error> {
+        if urls.len() > self.policy.contacts_max {
+            return Err(Error::refusal(
+                ErrorType::Malformed,
+                format!("an account has at most {} contacts", self.policy.contacts_max),
+            ));
+        }
+        let contacts = urls.iter().map(|url| Contact::parse(url)).collect::<Result<Vec<_>, _>>();
+        contacts.map_err(|bad| {
+            let error = match bad {
+                BadContact::Unsupported => ErrorType::UnsupportedContact,
+                BadContact::Invalid(_) => ErrorType::InvalidContact,
+            };
+            Error::refusal(error, bad.to_string())
+        })
+    }
+}
+
+fn found(account: Account) -> Result<AccountFound, Error> {
+    match account.deactivated {
+        None => Ok(AccountFound::Existing(account)),
+        Some(_) => Err(Error::refusal(ErrorType::Unauthorized, "the account of this key was deactivated")),
+    }
+}
+
+fn blocked_key() -> Error {
+    Error::refusal(ErrorType::BadPublicKey, "this key is known to be compromised: make a new one")
+}

@@ -1,0 +1,354 @@
+//! From a finalized order to a certificate on record: the order of operations that never changes.
+//!
+//! ```text
+//! 1. finalize: CSR, account, authorizations, CAA ─▶ prepare and lint ─▶ order_claim   (serial and bytes on record)
+//! 2.           order_ask (on record) ─▶ signer.issue ─▶ order_complete                 (status good, order valid)
+//! 4. later:    lease over before `asked`: the same bytes again; after it: the order fails, the serial is revoked
+//! ```
+//!
+//! Step 3 of docs/issuance.md (SCTs) belongs to precertificates, which no profile has yet. A refusal before the claim
+//! costs nothing: the order stays ready.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ingam_protocol::acme::{Account, Authorization, Claim, ErrorType, Failure, Order, OrderStatus};
+use ingam_protocol::csr::{CsrError, SigningRequest};
+use ingam_protocol::profile::Profile;
+use ingam_protocol::record::RecordType;
+use ingam_protocol::{Id, Serial, Timestamp};
+use ingam_signer::{CertificateRequest, Prepared};
+use ingam_store::{AbandonedBy, Claimed, NewCertificate, Stale};
+use ingam_validation::Evidence;
+
+use crate::Authority;
+use crate::error::{Error, Fault, Refusal, Subproblem};
+use crate::evidence::{AbandonedEvidence, AskedEvidence, Caller, IssuedEvidence, PreparedEvidence};
+use crate::order::OrderView;
+
+/// At most this many open orders are looked at in one go.
+const OPEN_PER_PAGE: usize = 256;
+
+impl Authority {
+    /// finalize (RFC 8555, section 7.4). Waits a configured time for the certificate; the order may come back
+    /// `processing`. A second finalize of an order that is past `ready` changes nothing and gives the order as it is.
+    /// `None` if this account has no such order.
+    ///
+    /// # Errors
+    /// Refusals: `orderNotReady`, `badCSR`, `badPublicKey`, `caa`, `unauthorized`.
+    pub async fn order_finalize(
+        self: &Arc<Self>,
+        account: &Account,
+        id: Id,
+        csr: &[u8],
+        caller: &Caller,
+    ) -> Result<Option<OrderView>, Error> {
+        let Some(view) = self.order(account, id)? else { return Ok(None) };
+        match view.status {
+            OrderStatus::Ready => {}
+            OrderStatus::Processing | OrderStatus::Valid => return Ok(Some(view)),
+            OrderStatus::Pending => {
+                let why = "not every authorization is valid yet: answer the challenges, then finalize";
+                return Err(Error::refusal(ErrorType::OrderNotReady, why));
+            }
+            OrderStatus::Invalid => {
+                let why = view.error.map_or(String::new(), |failure| format!(": {}", failure.detail));
+                return Err(Error::refusal(ErrorType::OrderNotReady, format!("the order is invalid{why}")));
+            }
+        }
+        let request = read_request(csr, account, &view.order)?;
+        let caa = self.caa_again(&view.order).await?;
+        let profile = self.profile_of(&view.order)?;
+        let prepared = self.prepare(&request, &view.order, profile).await?;
+        match self.claim(&view.order, &prepared, &request, csr, caa, caller).await? {
+            Err(status) => return self.after_lost_claim(account, id, status),
+            Ok(token) => self.finish_in_time(id, token, prepared).await?,
+        }
+        self.order(account, id)
+    }
+
+    async fn prepare(
+        &self,
+        request: &SigningRequest,
+        order: &Order,
+        profile: Arc<Profile>,
+    ) -> Result<Prepared, Error> {
+        let certificate = CertificateRequest {
+            profile,
+            serial: Serial::new(self.random.as_ref()),
+            identifiers: order.identifiers.clone(),
+            public_key_info: request.public_key_info().to_vec(),
+            now: self.clock.now(),
+        };
+        let prepared = self.signer.prepare(certificate).await;
+        prepared.map_err(|cause| Error::signer("preparing a certificate", cause))
+    }
+
+    /// Step 1's transaction. The lease's token, or the status that the order has instead of `ready`.
+    async fn claim(
+        &self,
+        order: &Order,
+        prepared: &Prepared,
+        request: &SigningRequest,
+        csr: &[u8],
+        caa: Vec<Evidence>,
+        caller: &Caller,
+    ) -> Result<Result<Id, OrderStatus>, Error> {
+        let now = self.clock.now();
+        let claim = Claim {
+            token: Id::new(now, self.random.as_ref()),
+            lease_until: now.plus(self.policy.lease),
+            serial: prepared.serial().clone(),
+            issuer: prepared.issuer().clone(),
+            not_after: prepared.not_after(),
+            key_thumbprint: request.key().thumbprint().as_slice().into(),
+            tbs: prepared.tbs().into(),
+        };
+        let token = claim.token;
+        let evidence = PreparedEvidence { order: order.id, claim: &claim, csr: csr.into(), caa: &caa };
+        let record = self
+            .record(RecordType::CertificatePrepared, Some(order.account), Some(caller), &evidence)?
+            .ending(claim.not_after);
+        let claimed = self.store.order_claim(order.id, claim, now, record).await?;
+        match claimed {
+            Claimed::Yes => Ok(Ok(token)),
+            Claimed::No(status) => Ok(Err(status)),
+            Claimed::Missing => Err(Error::refusal(ErrorType::Unauthorized, "the account was deactivated")),
+            Claimed::KeyBlocked => {
+                let why = "the CSR's key is known to be compromised: make a new one";
+                Err(Error::refusal(ErrorType::BadCsr, why))
+            }
+        }
+    }
+
+    fn after_lost_claim(
+        &self,
+        account: &Account,
+        id: Id,
+        status: OrderStatus,
+    ) -> Result<Option<OrderView>, Error> {
+        match status {
+            // Another finalize was first: this one only looks.
+            OrderStatus::Processing | OrderStatus::Valid => self.order(account, id),
+            _ => Err(Error::refusal(
+                ErrorType::OrderNotReady,
+                "an authorization ended meanwhile: make a new order",
+            )),
+        }
+    }
+
+    /// Steps 2 to the end, in a task that goes on even if the client leaves; waits for it only so long.
+    async fn finish_in_time(self: &Arc<Self>, id: Id, token: Id, prepared: Prepared) -> Result<(), Error> {
+        let authority = self.clone();
+        let task = tokio::spawn(async move { authority.sign(id, token, prepared).await });
+        match tokio::time::timeout(self.policy.finalize_wait, task).await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(cause)) => Err(Error::Fault(Fault {
+                code: "issuance_task",
+                doing: "finishing an order",
+                passing: false,
+                source: Box::new(cause),
+            })),
+            // The client sees `processing` and asks again.
+            Err(_) => Ok(()),
+        }
+    }
+
+    /// Step 2: on record that the signer is asked, the signature, on record that it is there.
+    async fn sign(&self, id: Id, token: Id, prepared: Prepared) -> Result<(), Error> {
+        let (issuer, serial) = (prepared.issuer().clone(), prepared.serial().clone());
+        let (not_before, not_after) = (prepared.not_before(), prepared.not_after());
+        let evidence = AskedEvidence { order: id, token, issuer: &issuer, serial: &serial };
+        let record = self.record(RecordType::SignatureAsked, None, None, &evidence)?.ending(not_after);
+        if self.store.order_ask(id, token, self.clock.now(), record).await? == Err(Stale) {
+            // Somebody else has the order; the key was not used.
+            return Ok(());
+        }
+        let der = match self.signer.issue(prepared).await {
+            Ok(der) => der,
+            Err(cause) => {
+                let error = Error::signer("signing a certificate", cause);
+                self.abandon(id, AbandonedBy::Holder(token), "the signer did not sign", true).await?;
+                metrics::counter!("ingam_orders_total", "outcome" => "failed").increment(1);
+                return Err(error);
+            }
+        };
+        let issued = IssuedEvidence {
+            order: id,
+            issuer: &issuer,
+            serial: &serial,
+            certificate: der.as_slice().into(),
+        };
+        let record = self.record(RecordType::CertificateIssued, None, None, &issued)?.ending(not_after);
+        let late = AbandonedEvidence {
+            order: id,
+            issuer: &issuer,
+            serial: &serial,
+            why: "the signature came after the lease had run out",
+            asked: true,
+            certificate: Some(der.as_slice().into()),
+        };
+        let late = self.record(RecordType::IssuanceAbandoned, None, None, &late)?.ending(not_after);
+        let certificate = NewCertificate { der: der.into(), not_before, issued: self.clock.now() };
+        let outcome = self.store.order_complete(id, token, certificate, record, late).await?;
+        let label = if outcome.is_ok() { "issued" } else { "late" };
+        metrics::counter!("ingam_orders_total", "outcome" => label).increment(1);
+        Ok(())
+    }
+
+    /// Step 4: takes up what was left between the claim and the end. Harmless at any time, as only leases that have run
+    /// out are touched; at a start all have, as the process that held them is gone. Gives how many orders were taken up
+    /// and how many were given up.
+    ///
+    /// # Errors
+    /// [`Error::Fault`] if the store fails.
+    pub async fn issuances_resume(self: &Arc<Self>, at_start: bool) -> Result<(usize, usize), Error> {
+        let (mut resumed, mut abandoned) = (0, 0);
+        let over_by = if at_start { Timestamp::from_unix_s(u64::MAX) } else { self.clock.now() };
+        let mut after = None;
+        loop {
+            let page = self.store.issuances_open(after, OPEN_PER_PAGE)?;
+            after = page.last().map(|order| order.id);
+            let full = page.len() == OPEN_PER_PAGE;
+            for order in page {
+                let over = order.claim.as_ref().is_some_and(|claim| claim.lease_until <= over_by);
+                match (over, order.asked) {
+                    (false, _) => {}
+                    (true, Some(_)) => {
+                        let why = "no signature came before the lease had run out";
+                        self.abandon(order.id, AbandonedBy::Finder { over_by }, why, true).await?;
+                        abandoned += 1;
+                    }
+                    (true, None) => {
+                        self.readopt(order, over_by).await?;
+                        resumed += 1;
+                    }
+                }
+            }
+            if !full {
+                return Ok((resumed, abandoned));
+            }
+        }
+    }
+
+    /// The same bytes, checked again, under a new lease.
+    async fn readopt(self: &Arc<Self>, order: Order, over_by: Timestamp) -> Result<(), Error> {
+        let now = self.clock.now();
+        let token = Id::new(now, self.random.as_ref());
+        let lease_until = now.plus(self.policy.lease);
+        let Ok(order) = self.store.order_readopt(order.id, token, lease_until, over_by).await? else {
+            return Ok(());
+        };
+        let Some(claim) = order.claim.as_ref() else { return Ok(()) };
+        let profile = self.profile_of(&order)?;
+        let prepared = match self.signer.adopt(profile, claim.tbs.to_vec()).await {
+            Ok(prepared) if prepared.serial() == &claim.serial => prepared,
+            Ok(_) | Err(_) => {
+                let why = "the prepared bytes do not pass the checks any more";
+                return self.abandon(order.id, AbandonedBy::Holder(token), why, false).await;
+            }
+        };
+        self.finish_in_time(order.id, token, prepared).await
+    }
+
+    async fn abandon(&self, id: Id, by: AbandonedBy, why: &'static str, asked: bool) -> Result<(), Error> {
+        let Some(order) = self.store.order_by_id(id)? else { return Ok(()) };
+        let Some(claim) = order.claim.as_ref() else { return Ok(()) };
+        let evidence = AbandonedEvidence {
+            order: id,
+            issuer: &claim.issuer,
+            serial: &claim.serial,
+            why,
+            asked,
+            certificate: None,
+        };
+        let record = self
+            .record(RecordType::IssuanceAbandoned, Some(order.account), None, &evidence)?
+            .ending(claim.not_after);
+        let failure = Failure {
+            error: ErrorType::ServerInternal,
+            detail: "the certificate could not be made: make a new order".to_owned(),
+        };
+        // Whoever else ended it meanwhile ended it well enough.
+        let _ = self.store.order_abandon(id, by, failure, self.clock.now(), record).await?;
+        tracing::warn!(order = %id, why, asked, "an issuance was given up");
+        Ok(())
+    }
+
+    fn profile_of(&self, order: &Order) -> Result<Arc<Profile>, Error> {
+        self.policy.catalog.by_name(order.profile.as_str()).cloned().ok_or_else(|| {
+            Error::refusal(
+                ErrorType::InvalidProfile,
+                "the order's profile is not offered any more: make a new order",
+            )
+        })
+    }
+
+    /// CAA as of now, for every name (RFC 8659; BR 3.2.2.8).
+    async fn caa_again(&self, order: &Order) -> Result<Vec<Evidence>, Error> {
+        let mut authorizations: Vec<Authorization> = Vec::with_capacity(order.authorizations.len());
+        for id in &order.authorizations {
+            authorizations.extend(self.store.authorization_by_id(*id)?);
+        }
+        let checks = authorizations.iter().filter_map(|authorization| {
+            let challenge = authorization.valid_challenge()?.kind;
+            let query = self.caa_query(authorization, challenge);
+            Some(async move { (authorization.identifier(), self.validation.check_caa(query).await) })
+        });
+        let outcomes = futures_util::future::join_all(checks).await;
+        let mut evidence = Vec::with_capacity(outcomes.len());
+        let mut forbidden = Vec::new();
+        for (identifier, outcome) in outcomes {
+            evidence.push(outcome.evidence);
+            if let Err(failure) = outcome.result {
+                forbidden.push(Subproblem::of(&identifier, failure.error, failure.detail));
+            }
+        }
+        match forbidden.first() {
+            None if evidence.len() == order.identifiers.len() => Ok(evidence),
+            None => Err(Error::refusal(
+                ErrorType::OrderNotReady,
+                "an authorization ended meanwhile: make a new order",
+            )),
+            Some(first) => {
+                let refusal = Refusal::new(first.error, format!("{}: {}", first.identifier, first.detail));
+                Err(Refusal { subproblems: forbidden, ..refusal }.into())
+            }
+        }
+    }
+
+    /// How often [`Authority::issuances_resume`] is worth running.
+    pub fn lease(&self) -> Duration {
+        self.policy.lease
+    }
+}
+
+/// The CSR's checks that need the order and the account (RFC 8555, section 7.4).
+fn read_request(csr: &[u8], account: &Account, order: &Order) -> Result<SigningRequest, Error> {
+    let request = SigningRequest::parse(csr).map_err(|bad| match bad {
+        CsrError::Bad(why) => Error::refusal(ErrorType::BadCsr, why),
+        // RFC 8555, section 6.7: badPublicKey is for JWS keys; a CSR's key makes a bad CSR.
+        key @ CsrError::Key(_) => Error::refusal(ErrorType::BadCsr, key.to_string()),
+    })?;
+    if request.key() == &account.key {
+        return Err(Error::refusal(
+            ErrorType::BadCsr,
+            "the CSR's key is the account's key: make another one",
+        ));
+    }
+    let wanted: std::collections::BTreeSet<_> = order.identifiers.iter().cloned().collect();
+    if request.identifiers() != &wanted {
+        let list = |set: Vec<String>| if set.is_empty() { "none".to_owned() } else { set.join(", ") };
+        let missing = wanted.difference(request.identifiers()).map(ToString::to_string).collect();
+        let extra = request.identifiers().difference(&wanted).map(ToString::to_string).collect();
+        return Err(Error::refusal(
+            ErrorType::BadCsr,
+            format!(
+                "the CSR's names are not the order's: missing {}; not ordered {}",
+                list(missing),
+                list(extra)
+            ),
+        ));
+    }
+    Ok(request)
+}

@@ -1,0 +1,62 @@
+//! What the operator decided, as checked data.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ingam_protocol::profile::{Profile, ProfileName};
+
+/// The profiles that orders can ask for; at least one, and one of them is taken where an order names none.
+#[derive(Clone, Debug)]
+pub struct Catalog {
+    profiles: BTreeMap<ProfileName, Arc<Profile>>,
+    default: Arc<Profile>,
+}
+
+impl Catalog {
+    /// From profiles with distinct names and the name of the default one. `None` if that is not among them.
+    pub fn new(profiles: Vec<Profile>, default: &ProfileName) -> Option<Self> {
+        let profiles: BTreeMap<_, _> =
+            profiles.into_iter().map(|profile| (profile.name.clone(), Arc::new(profile))).collect();
+        let default = profiles.get(default)?.clone();
+        Some(Self { profiles, default })
+    }
+
+    /// The profile of this name.
+    pub fn by_name(&self, name: &str) -> Option<&Arc<Profile>> {
+        self.profiles.values().find(|profile| profile.name.as_str() == name)
+    }
+
+    /// The profile of an order that names none.
+    pub fn default_profile(&self) -> &Arc<Profile> {
+        &self.default
+    }
+
+    /// All of them, by name.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Profile>> {
+        self.profiles.values()
+    }
+}
+
+/// What the authority goes by.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    /// What kinds of certificates there are.
+    pub catalog: Catalog,
+    /// What an account's id is put behind to make its URL: what CAA's `accounturi` names (RFC 8657, section 3).
+    pub account_url_prefix: String,
+    /// Where the terms of service are; with it, an account needs consent to them.
+    pub terms_of_service: Option<String>,
+    /// Names that are never in a certificate, and all names below them: the CA's own.
+    pub names_refused: Vec<String>,
+    /// How long a finalize waits for its certificate before it answers `processing`.
+    pub finalize_wait: Duration,
+    /// How long a claim on an order holds without its holder being heard of.
+    pub lease: Duration,
+    /// How many challenges are checked at once.
+    pub checks_max: usize,
+    /// How many more may wait for that.
+    pub checks_waiting_max: usize,
+    /// At most this many contacts has an account.
+    pub contacts_max: usize,
+}

@@ -1,0 +1,91 @@
+//! Routes of certificates: download and revocation (RFC 8555, sections 7.4.2 and 7.6).
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Path, Request, State};
+use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use ingam_authority::RevokedBy;
+use ingam_protocol::acme::Revocation;
+use ingam_protocol::profile::IssuerName;
+use ingam_protocol::{Serial, pem};
+
+use crate::Frontend;
+use crate::around::{Outcome, append_link, request_id};
+use crate::problem::Problem;
+use crate::signed::{FromAccount, FromEither, empty_payload, read_payload};
+
+const PEM_CHAIN: &str = "application/pem-certificate-chain";
+
+pub(crate) async fn certificate(
+    State(frontend): State<Arc<Frontend>>,
+    Path((issuer, serial)): Path<(String, String)>,
+    request: Request,
+) -> Response<Body> {
+    let id = request_id(&request);
+    frontend.answer(&id, frontend.certificate(issuer, &serial, request).await)
+}
+
+pub(crate) async fn revoke(State(frontend): State<Arc<Frontend>>, request: Request) -> Response<Body> {
+    let id = request_id(&request);
+    frontend.answer(&id, frontend.revoke(request).await)
+}
+
+impl Frontend {
+    async fn certificate(&self, issuer: String, serial: &str, request: Request) -> Outcome {
+        let acceptable = accepts_pem_chain(request.headers());
+        let FromAccount { account, payload, .. } = self.signed_by_account(request).await?;
+        empty_payload(&payload)?;
+        if !acceptable {
+            let detail = format!("a certificate comes as {PEM_CHAIN} only: accept that");
+            return Err(Problem::malformed(detail).with_status(StatusCode::NOT_ACCEPTABLE));
+        }
+        let issuer = IssuerName::try_from(issuer).map_err(|_| Problem::not_found())?;
+        let serial = Serial::from_hex(serial).ok_or_else(Problem::not_found)?;
+        let view = self.authority.certificate(&account, &issuer, &serial)?.ok_or_else(Problem::not_found)?;
+        let chain: String =
+            std::iter::once(&view.der).chain(&view.issuer.chain).map(|der| pem::certificate(der)).collect();
+        let mut response = Response::new(Body::from(chain));
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(PEM_CHAIN));
+        let up = format!("{}/issuer/{}.crt", self.config.publication_url, view.issuer.name);
+        append_link(headers, &up, "up");
+        Ok(response)
+    }
+
+    async fn revoke(&self, request: Request) -> Outcome {
+        let (by, payload, caller) = match self.signed_by_either(request).await? {
+            FromEither::Account(from) => (RevokedBy::Account(from.account), from.payload, from.caller),
+            FromEither::Key(from) => (RevokedBy::Key(from.key), from.payload, from.caller),
+        };
+        let wish: Revocation = read_payload(&payload)?;
+        self.authority.certificate_revoke(by, wish, &caller).await?;
+        Ok(Response::new(Body::empty()))
+    }
+}
+
+/// Whether `Accept` leaves room for a PEM chain; most clients send none or `*/*`.
+fn accepts_pem_chain(headers: &HeaderMap) -> bool {
+    let mut values = headers.get_all(header::ACCEPT).iter().peekable();
+    values.peek().is_none()
+        || values.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',')).any(|range| {
+            let range = range.split(';').next().unwrap_or_default().trim();
+            [PEM_CHAIN, "application/*", "*/*"].iter().any(|known| range.eq_ignore_ascii_case(known))
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accept_is_respected() {
+        let accepts = |value: &'static str| {
+            accepts_pem_chain(&HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static(value))]))
+        };
+        assert!(accepts_pem_chain(&HeaderMap::new()));
+        assert!(accepts("*/*"));
+        assert!(accepts("application/pkix-cert, application/PEM-certificate-chain;q=0.5"));
+        assert!(!accepts("application/pkix-cert"));
+    }
+}

@@ -1,0 +1,99 @@
+//! ACME over HTTP (RFC 8555): routes, nonces, authentication of requests, problem documents. No business rules.
+//!
+//! ```text
+//! request ─▶ around (id, span, headers, metrics) ─▶ route ─▶ signed (cheap checks, nonce, signature) ─▶ authority
+//!                                                      └─▶ resource (JSON of what came back) or problem
+//! ```
+//!
+//! What is cheap to refuse is refused before a signature is checked: method, media type, size, form, URL, nonce.
+
+mod account;
+mod around;
+mod certificate;
+mod directory;
+mod nonce;
+mod order;
+pub mod problem;
+mod resource;
+mod signed;
+mod urls;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::routing::{MethodRouter, get, post};
+use ingam_authority::Authority;
+use ingam_protocol::time::Random;
+
+pub use around::ClientAddress;
+
+use nonce::Nonces;
+use urls::Urls;
+
+/// How the front end presents itself.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// How clients see this server: scheme, host and port, without a slash at the end.
+    pub public_url: String,
+    /// Where issuer certificates are published, without a slash at the end.
+    pub publication_url: String,
+    /// The directory's `website`.
+    pub website: Option<String>,
+    /// The directory's `caaIdentities`: names that CAA records permit this CA by.
+    pub caa_identities: Vec<String>,
+    /// At most this many bytes are a request's body.
+    pub body_bytes_max: usize,
+    /// How long a request's body may take.
+    pub body_timeout: Duration,
+    /// `max-age` of Strict-Transport-Security, in seconds; none by default.
+    pub hsts_max_age_s: Option<u64>,
+}
+
+/// The front end: everything that routes share.
+pub struct Frontend {
+    authority: Arc<Authority>,
+    random: Arc<dyn Random>,
+
+    config: Config,
+    urls: Urls,
+
+    nonces: Nonces,
+}
+
+/// The URL of accounts below `public_url`, without their id: what CAA's `accounturi` names.
+pub fn account_url_prefix(public_url: &str) -> String {
+    Urls::new(public_url).account_prefix()
+}
+
+impl Frontend {
+    /// A front end to `authority`, with a nonce key of its own: nonces of an earlier process mean nothing to it.
+    pub fn new(authority: Arc<Authority>, random: Arc<dyn Random>, config: Config) -> Arc<Self> {
+        let nonces = Nonces::new(random.as_ref());
+        let urls = Urls::new(&config.public_url);
+        Arc::new(Self { authority, random, config, urls, nonces })
+    }
+
+    /// The routes, as a service for connections. Each request should carry a [`ClientAddress`].
+    pub fn router(self: Arc<Self>) -> Router {
+        let only_post = |route: MethodRouter<Arc<Self>>| route.fallback(around::only_post);
+        let only_get = |route: MethodRouter<Arc<Self>>| route.fallback(around::only_get);
+        Router::new()
+            .route("/dir", only_get(get(directory::directory)))
+            .route("/new-nonce", only_get(get(directory::new_nonce)))
+            .route("/new-account", only_post(post(account::new_account)))
+            .route("/account/{id}", only_post(post(account::account)))
+            .route("/account/{id}/orders", only_post(post(account::orders)))
+            .route("/key-change", only_post(post(account::key_change)))
+            .route("/new-order", only_post(post(order::new_order)))
+            .route("/order/{id}", only_post(post(order::order)))
+            .route("/order/{id}/finalize", only_post(post(order::finalize)))
+            .route("/authorization/{id}", only_post(post(order::authorization)))
+            .route("/challenge/{id}/{kind}", only_post(post(order::challenge)))
+            .route("/certificate/{issuer}/{serial}", only_post(post(certificate::certificate)))
+            .route("/revoke-cert", only_post(post(certificate::revoke)))
+            .fallback(around::not_found)
+            .layer(axum::middleware::from_fn_with_state(self.clone(), around::around))
+            .with_state(self)
+    }
+}

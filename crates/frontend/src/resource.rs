@@ -1,0 +1,122 @@
+//! Resources as JSON (RFC 8555, section 7.1).
+
+use axum::body::Body;
+use axum::http::{HeaderValue, Response, StatusCode, header};
+use ingam_authority::OrderView;
+use ingam_protocol::acme::{
+    Account, Authorization, AuthorizationStatus, Challenge, ChallengeStatus, Contact, OrderStatus, Verdict,
+};
+use ingam_protocol::identifier::Identifier;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::problem::failure_json;
+use crate::urls::Urls;
+
+/// How long a client that waits for us should wait before it asks again, in seconds.
+const RETRY_AFTER_S: u64 = 1;
+
+pub(crate) fn json_response(status: StatusCode, body: &impl Serialize) -> Response<Body> {
+    // Values made here have string keys alone, so writing them cannot fail.
+    let mut response = Response::new(Body::from(serde_json::to_vec(body).unwrap_or_default()));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+/// Tells the client to ask again.
+pub(crate) fn retry_later(response: &mut Response<Body>) {
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER_S));
+}
+
+pub(crate) fn account(urls: &Urls, account: &Account, contacts: &[Contact]) -> Value {
+    let mut value = json!({
+        "status": account.status(),
+        "contact": contacts.iter().map(Contact::expose).collect::<Vec<_>>(),
+        "orders": urls.orders(account.id, None),
+    });
+    if account.terms_agreed.is_some() {
+        insert(&mut value, "termsOfServiceAgreed", true);
+    }
+    value
+}
+
+pub(crate) fn order(urls: &Urls, view: &OrderView) -> Value {
+    let order = &view.order;
+    let mut value = json!({
+        "status": view.status,
+        "expires": order.expires.to_rfc3339(),
+        "identifiers": order.identifiers.iter().map(identifier).collect::<Vec<_>>(),
+        "profile": order.profile,
+        "authorizations": order.authorizations.iter().map(|id| urls.authorization(*id)).collect::<Vec<_>>(),
+        "finalize": urls.finalize(order.id),
+    });
+    if let (OrderStatus::Valid, Some(serial), Some(issuer)) = (view.status, &order.certificate, &view.issuer)
+    {
+        insert(&mut value, "certificate", urls.certificate(issuer, serial));
+    }
+    if let Some(failure) = &view.error {
+        insert(&mut value, "error", failure_json(failure));
+    }
+    value
+}
+
+fn identifier(identifier: &Identifier) -> Value {
+    json!({ "type": "dns", "value": identifier.to_string() })
+}
+
+/// An authorization at a status: once it is decided, only the challenge that decided it is shown (section 7.1.4).
+pub(crate) fn authorization(
+    urls: &Urls,
+    authorization: &Authorization,
+    status: AuthorizationStatus,
+) -> Value {
+    let decided = |shown: ChallengeStatus| {
+        authorization
+            .challenges
+            .iter()
+            .filter(move |challenge| challenge.status() == shown)
+            .collect::<Vec<_>>()
+    };
+    let mut shown = match status {
+        AuthorizationStatus::Valid | AuthorizationStatus::Expired => decided(ChallengeStatus::Valid),
+        AuthorizationStatus::Invalid => decided(ChallengeStatus::Invalid),
+        AuthorizationStatus::Pending | AuthorizationStatus::Deactivated => Vec::new(),
+    };
+    if shown.is_empty() {
+        shown = authorization.challenges.iter().collect();
+    }
+    let mut value = json!({
+        "status": status,
+        "expires": authorization.expires().to_rfc3339(),
+        "identifier": { "type": "dns", "value": authorization.name },
+        "challenges": shown.iter().map(|one| challenge(urls, authorization, one)).collect::<Vec<_>>(),
+    });
+    if authorization.wildcard {
+        insert(&mut value, "wildcard", true);
+    }
+    value
+}
+
+pub(crate) fn challenge(urls: &Urls, authorization: &Authorization, challenge: &Challenge) -> Value {
+    let mut value = json!({
+        "type": challenge.kind,
+        "url": urls.challenge(authorization.id, challenge.kind),
+        "status": challenge.status(),
+        "token": challenge.token,
+    });
+    if let Some(finished) = &challenge.finished {
+        insert(&mut value, "validationRecord", json!(finished.validation_record));
+        match &finished.verdict {
+            Verdict::Valid => insert(&mut value, "validated", finished.at.to_rfc3339()),
+            Verdict::Invalid(failure) => insert(&mut value, "error", failure_json(failure)),
+        }
+    }
+    value
+}
+
+fn insert(object: &mut Value, key: &str, value: impl Into<Value>) {
+    if let Some(object) = object.as_object_mut() {
+        object.insert(key.to_owned(), value.into());
+    }
+}

@@ -1,0 +1,123 @@
+//! What can go wrong in a journal.
+
+use std::fmt;
+use std::io;
+
+use ingam_protocol::record::RecordError;
+
+/// Why the journal did not do what it was asked to.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Error {
+    /// The system failed, or the disk is full ([`Error::code`] tells which).
+    Io {
+        /// What was being done.
+        doing: &'static str,
+        /// The file it was done to; empty for the directory.
+        file: String,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// A file is not as it was written.
+    Corrupt {
+        /// The file.
+        file: String,
+        /// Where in it.
+        offset: u64,
+        /// What is wrong there.
+        what: &'static str,
+    },
+    /// A frame is as it was written, but what is in it is no record that this version knows.
+    Record {
+        /// The file.
+        file: String,
+        /// Where in it.
+        offset: u64,
+        /// What is wrong with it.
+        source: RecordError,
+    },
+    /// A file was written by a newer version of the program, which has to be used to open it.
+    Newer {
+        /// The file.
+        file: String,
+        /// What of it is newer.
+        what: &'static str,
+        /// The number found there.
+        found: u32,
+    },
+    /// An earlier append failed and could not be undone: what is on disk is not known before the journal is opened
+    /// again.
+    Broken,
+    /// More records in one append than [`APPEND_RECORDS_MAX`](crate::APPEND_RECORDS_MAX); nothing was done.
+    TooMany {
+        /// How many there were.
+        records: usize,
+    },
+    /// A record of more than [`RECORD_BYTES_MAX`](ingam_protocol::record::RECORD_BYTES_MAX) bytes; nothing was done.
+    TooLarge {
+        /// How many bytes it has.
+        bytes: usize,
+    },
+}
+
+impl Error {
+    /// A short name that never changes, for logs and metrics.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Io { source, .. } => match source.kind() {
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "journal_full",
+                _ => "journal_io",
+            },
+            Self::Corrupt { .. } => "journal_corrupt",
+            Self::Record { source: RecordError::Newer(_), .. } | Self::Newer { .. } => "journal_newer",
+            Self::Record { .. } => "journal_corrupt",
+            Self::Broken => "journal_broken",
+            Self::TooMany { .. } => "journal_too_many",
+            Self::TooLarge { .. } => "journal_too_large",
+        }
+    }
+
+    pub(crate) fn corrupt(file: &str, offset: u64, what: &'static str) -> Self {
+        Self::Corrupt { file: file.to_owned(), offset, what }
+    }
+}
+
+/// Gives an error of the system its place.
+pub(crate) fn while_doing(doing: &'static str, file: &str) -> impl FnOnce(io::Error) -> Error {
+    let file = file.to_owned();
+    move |source| Error::Io { doing, file, source }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Io { doing, file, .. } if file.is_empty() => write!(f, "{doing} of the journal"),
+            Self::Io { doing, file, .. } => write!(f, "{doing} {file} of the journal"),
+            Self::Corrupt { file, offset, what } => {
+                write!(f, "{file} of the journal is damaged at byte {offset}: {what}")
+            }
+            Self::Record { file, offset, .. } => {
+                write!(f, "reading the record at byte {offset} of {file} of the journal")
+            }
+            Self::Newer { file, what, found } => write!(
+                f,
+                "{file} of the journal has {what} {found}, which takes a newer version of this program"
+            ),
+            Self::Broken => {
+                f.write_str("an earlier append failed half-way; the journal has to be opened again")
+            }
+            Self::TooMany { records } => write!(f, "{records} records in one append are too many"),
+            Self::TooLarge { bytes } => write!(f, "a record of {bytes} bytes is too large for the journal"),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Io { source, .. } => Some(source),
+            Self::Record { source, .. } => Some(source),
+            _ => None,
+        }
+    }
+}

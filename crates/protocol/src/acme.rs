@@ -1,0 +1,130 @@
+//! The words of ACME (RFC 8555): error types, challenge types, states, and the bodies of requests.
+//!
+//! Accounts, orders and authorizations are facts with times; their status is derived by a pure function that takes the
+//! time ([`Order::status`], [`Authorization::status`]), so it cannot disagree with the facts.
+
+mod account;
+mod authorization;
+mod order;
+mod request;
+
+pub use account::{Account, AccountStatus, BadContact, Contact};
+pub use authorization::{Authorization, AuthorizationStatus, Challenge, ChallengeStatus, Finished, Verdict};
+pub use order::{Claim, Order, OrderStatus};
+pub use request::{
+    AccountUpdate, AuthorizationUpdate, Finalize, KeyChange, NewAccount, NewOrder, Revocation,
+    UnreadIdentifier,
+};
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// An error type of RFC 8555, section 6.7, and of the RFCs that add to its registry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs, reason = "each is the registry's own word, explained there")]
+pub enum ErrorType {
+    AccountDoesNotExist,
+    AlreadyRevoked,
+    #[serde(rename = "badCSR")]
+    BadCsr,
+    BadNonce,
+    BadPublicKey,
+    BadRevocationReason,
+    BadSignatureAlgorithm,
+    Caa,
+    Compound,
+    Connection,
+    Dns,
+    IncorrectResponse,
+    InvalidContact,
+    InvalidProfile,
+    Malformed,
+    OrderNotReady,
+    RateLimited,
+    RejectedIdentifier,
+    ServerInternal,
+    Tls,
+    Unauthorized,
+    UnsupportedContact,
+    UnsupportedIdentifier,
+    UserActionRequired,
+}
+
+impl ErrorType {
+    /// The last part of its URN.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::AccountDoesNotExist => "accountDoesNotExist",
+            Self::AlreadyRevoked => "alreadyRevoked",
+            Self::BadCsr => "badCSR",
+            Self::BadNonce => "badNonce",
+            Self::BadPublicKey => "badPublicKey",
+            Self::BadRevocationReason => "badRevocationReason",
+            Self::BadSignatureAlgorithm => "badSignatureAlgorithm",
+            Self::Caa => "caa",
+            Self::Compound => "compound",
+            Self::Connection => "connection",
+            Self::Dns => "dns",
+            Self::IncorrectResponse => "incorrectResponse",
+            Self::InvalidContact => "invalidContact",
+            Self::InvalidProfile => "invalidProfile",
+            Self::Malformed => "malformed",
+            Self::OrderNotReady => "orderNotReady",
+            Self::RateLimited => "rateLimited",
+            Self::RejectedIdentifier => "rejectedIdentifier",
+            Self::ServerInternal => "serverInternal",
+            Self::Tls => "tls",
+            Self::Unauthorized => "unauthorized",
+            Self::UnsupportedContact => "unsupportedContact",
+            Self::UnsupportedIdentifier => "unsupportedIdentifier",
+            Self::UserActionRequired => "userActionRequired",
+        }
+    }
+
+    /// Its URN, as a problem document's `type` holds it.
+    pub fn urn(self) -> String {
+        format!("urn:ietf:params:acme:error:{}", self.name())
+    }
+}
+
+/// Why something failed, as facts keep it and problem documents tell it (RFC 8555, section 6.7; RFC 9457).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// Its type.
+    pub error: ErrorType,
+    /// What was seen, and what to do about it.
+    pub detail: String,
+}
+
+/// A way to show control of a name (RFC 8555, section 8; RFC 8737).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum ChallengeType {
+    /// A file under `/.well-known/acme-challenge/` (RFC 8555, section 8.3).
+    #[serde(rename = "http-01")]
+    Http01,
+    /// A TXT record at `_acme-challenge` (RFC 8555, section 8.4).
+    #[serde(rename = "dns-01")]
+    Dns01,
+    /// A self-signed certificate behind the ALPN name `acme-tls/1` (RFC 8737).
+    #[serde(rename = "tls-alpn-01")]
+    TlsAlpn01,
+}
+
+impl ChallengeType {
+    /// Its name in ACME and in CAA's `validationmethods` (RFC 8657, section 4).
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Http01 => "http-01",
+            Self::Dns01 => "dns-01",
+            Self::TlsAlpn01 => "tls-alpn-01",
+        }
+    }
+}
+
+impl fmt::Display for ChallengeType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}

@@ -1,0 +1,99 @@
+//! The bodies of requests, as they come. Members that nobody knows are ignored, as RFC 8555 asks of both sides.
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+/// newAccount (RFC 8555, section 7.3).
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NewAccount {
+    /// Contact URLs; personal data, so this type has no `Debug`.
+    #[serde(default)]
+    pub contact: Option<Vec<String>>,
+    /// Consent to the terms of service.
+    #[serde(default)]
+    pub terms_of_service_agreed: bool,
+    /// Only look for the account of this key (section 7.3.1).
+    #[serde(default)]
+    pub only_return_existing: bool,
+    /// A binding to an account elsewhere (section 7.3.4).
+    #[serde(default)]
+    pub external_account_binding: Option<Value>,
+}
+
+/// A change of an account (RFC 8555, sections 7.3.2 and 7.3.6).
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AccountUpdate {
+    /// New contact URLs, in place of the old ones.
+    #[serde(default)]
+    pub contact: Option<Vec<String>>,
+    /// `deactivated`, and nothing else.
+    #[serde(default)]
+    pub status: Option<String>,
+    /// Consent to the terms of service.
+    #[serde(default)]
+    pub terms_of_service_agreed: Option<bool>,
+}
+
+/// An identifier nobody has looked at yet.
+#[derive(Clone, Debug, Deserialize)]
+pub struct UnreadIdentifier {
+    /// `dns` is known.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The name.
+    pub value: String,
+}
+
+/// newOrder (RFC 8555, section 7.4; draft-ietf-acme-profiles; RFC 9773 for `replaces`).
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NewOrder {
+    /// What the certificate is to be for.
+    pub identifiers: Vec<UnreadIdentifier>,
+    /// The wished notBefore.
+    #[serde(default)]
+    pub not_before: Option<String>,
+    /// The wished notAfter.
+    #[serde(default)]
+    pub not_after: Option<String>,
+    /// The wished profile.
+    #[serde(default)]
+    pub profile: Option<String>,
+}
+
+/// finalize (RFC 8555, section 7.4).
+#[derive(Clone, Debug, Deserialize)]
+pub struct Finalize {
+    /// Base64url of the CSR's DER.
+    pub csr: String,
+}
+
+/// revokeCert (RFC 8555, section 7.6).
+#[derive(Clone, Debug, Deserialize)]
+pub struct Revocation {
+    /// Base64url of the certificate's DER.
+    pub certificate: String,
+    /// A CRLReason.
+    #[serde(default)]
+    pub reason: Option<i64>,
+}
+
+/// A change of an authorization (RFC 8555, section 7.5.2).
+#[derive(Clone, Debug, Deserialize)]
+pub struct AuthorizationUpdate {
+    /// `deactivated`, and nothing else.
+    #[serde(default)]
+    pub status: Option<String>,
+}
+
+/// The payload inside a key change (RFC 8555, section 7.3.5).
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct KeyChange {
+    /// The account's URL.
+    pub account: String,
+    /// The key in force, as a JWK.
+    pub old_key: Map<String, Value>,
+}

@@ -1,0 +1,253 @@
+//! What a certificate is for: names, read into one form at the edge.
+
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// A fully qualified domain name in A-label form, lower case, without a trailing dot: at least two labels of letters,
+/// digits and hyphens, of 1 to 63 octets each and at most 253 together (RFC 1034, section 3.5; RFC 5890).
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DnsName(String);
+
+/// Why a text is no name that a certificate could be for; the words go to the client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BadName(&'static str);
+
+impl fmt::Display for BadName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl std::error::Error for BadName {}
+
+impl DnsName {
+    /// Reads a name, folding case.
+    ///
+    /// # Errors
+    /// [`BadName`] says what is wrong: empty or long labels, characters beside LDH, a single label, an IP address, a
+    /// trailing dot, or an `xn--` label that IDNA2008 does not know (RFC 5891, section 5.4).
+    pub fn parse(text: &str) -> Result<Self, BadName> {
+        if text.is_empty() {
+            return Err(BadName("the name is empty"));
+        }
+        if text.len() > 253 {
+            return Err(BadName("the name is longer than 253 characters"));
+        }
+        if text.ends_with('.') {
+            return Err(BadName("the name ends with a dot; leave it out"));
+        }
+        if !text.is_ascii() {
+            return Err(BadName(
+                "the name has characters outside ASCII; write it in its A-label form (xn--…)",
+            ));
+        }
+        let name = text.to_ascii_lowercase();
+        let mut labels = 0;
+        for label in name.split('.') {
+            check_label(label)?;
+            labels += 1;
+        }
+        if labels < 2 {
+            return Err(BadName("the name has a single label; a certificate needs a fully qualified name"));
+        }
+        if name.rsplit('.').next().is_some_and(|last| last.bytes().all(|byte| byte.is_ascii_digit())) {
+            return Err(BadName("the last label is a number: this is an IP address or no name at all"));
+        }
+        Ok(Self(name))
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The name's labels from the left.
+    pub fn labels(&self) -> impl DoubleEndedIterator<Item = &str> {
+        self.0.split('.')
+    }
+}
+
+fn check_label(label: &str) -> Result<(), BadName> {
+    if label.is_empty() {
+        return Err(BadName("the name has an empty label (two dots in a row, or one in front)"));
+    }
+    if label.len() > 63 {
+        return Err(BadName("a label of the name is longer than 63 characters"));
+    }
+    if !label.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-') {
+        return Err(BadName("the name has characters other than letters, digits, hyphens and dots"));
+    }
+    if label.starts_with('-') || label.ends_with('-') {
+        return Err(BadName("a label of the name starts or ends with a hyphen"));
+    }
+    if label.get(2..4) == Some("--") {
+        if !label.starts_with("xn--") {
+            return Err(BadName("a label of the name has hyphens in places 3 and 4 and is no A-label"));
+        }
+        check_a_label(label)?;
+    }
+    Ok(())
+}
+
+fn check_a_label(label: &str) -> Result<(), BadName> {
+    let bad = BadName("a label that starts with xn-- is no valid A-label of IDNA2008");
+    let uts46 = idna::uts46::Uts46::new();
+    let (unicode, outcome) =
+        uts46.to_unicode(label.as_bytes(), idna::AsciiDenyList::STD3, idna::uts46::Hyphens::Allow);
+    outcome.map_err(|_| bad)?;
+    // An A-label stands for exactly one U-label: encoding that again must give the same label.
+    match idna::domain_to_ascii_strict(&unicode) {
+        Ok(ascii) if ascii == label && !unicode.is_ascii() => Ok(()),
+        _ => Err(bad),
+    }
+}
+
+impl fmt::Display for DnsName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for DnsName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Serialize for DnsName {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for DnsName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        Self::parse(&text).map_err(serde::de::Error::custom)
+    }
+}
+
+/// An identifier of an order (RFC 8555, section 7.1.3): a name, or every name one label below it.
+///
+/// Its text form (`example.org`, `*.example.org`) is what ACME's `dns` identifiers and a certificate's dNSName hold.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Identifier {
+    /// Exactly this name.
+    Dns(DnsName),
+    /// `*.` and this name: any one label in front of it (RFC 8555, section 7.1.3).
+    Wildcard(DnsName),
+}
+
+impl Identifier {
+    /// Reads the value of an ACME `dns` identifier.
+    ///
+    /// # Errors
+    /// [`BadName`], as [`DnsName::parse`]; also for a `*` anywhere but as the whole leftmost label.
+    pub fn parse_dns(text: &str) -> Result<Self, BadName> {
+        if let Some(base) = text.strip_prefix("*.") {
+            if base.contains('*') {
+                return Err(BadName("the name has more than one wildcard label"));
+            }
+            return DnsName::parse(base).map(Self::Wildcard);
+        }
+        if text.contains('*') {
+            return Err(BadName("a wildcard is only allowed as the whole leftmost label: *.example.org"));
+        }
+        DnsName::parse(text).map(Self::Dns)
+    }
+
+    /// The name whose control is to be shown: a wildcard's base name.
+    pub fn name(&self) -> &DnsName {
+        match self {
+            Self::Dns(name) | Self::Wildcard(name) => name,
+        }
+    }
+
+    /// Whether this is a wildcard.
+    pub fn is_wildcard(&self) -> bool {
+        matches!(self, Self::Wildcard(_))
+    }
+}
+
+impl fmt::Display for Identifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Dns(name) => write!(f, "{name}"),
+            Self::Wildcard(name) => write!(f, "*.{name}"),
+        }
+    }
+}
+
+impl fmt::Debug for Identifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl Serialize for Identifier {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Identifier {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        Self::parse_dns(&text).map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_folded_to_lower_case() {
+        assert_eq!(DnsName::parse("WwW.Example.ORG").unwrap().as_str(), "www.example.org");
+        assert_eq!(Identifier::parse_dns("*.Example.org").unwrap().to_string(), "*.example.org");
+        assert_eq!(DnsName::parse("xn--bcher-kva.example").unwrap().as_str(), "xn--bcher-kva.example");
+    }
+
+    #[test]
+    fn names_from_hell_are_refused() {
+        let long_label = format!("{}.example", "a".repeat(64));
+        let long_name = format!("{}example", "abcdefg.".repeat(32));
+        for bad in [
+            "",
+            ".",
+            "a",
+            "localhost",
+            "example.org.",
+            ".example.org",
+            "a..b",
+            "-a.example",
+            "a-.example",
+            "a_b.example",
+            "exämple.org",
+            "1.2.3.4",
+            "example.123",
+            "ab--cd.example",
+            "xn--.example",
+            "xn--a.example",
+            "xn--bcher-kva-.example",
+            "a b.example",
+            "a\0.example",
+            "a/b.example",
+            "[::1]",
+            "exa\u{202e}mple.org",
+            "%00.example",
+            long_label.as_str(),
+            long_name.as_str(),
+        ] {
+            assert!(DnsName::parse(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn wildcards_are_whole_leftmost_labels_only() {
+        for bad in ["*", "*.", "*.org", "a.*.org", "*.*.example.org", "a*.example.org", "**.example.org"] {
+            assert!(Identifier::parse_dns(bad).is_err(), "{bad:?}");
+        }
+    }
+}

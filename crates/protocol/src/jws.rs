@@ -1,0 +1,381 @@
+//! Signed requests (RFC 8555, section 6.2): the flattened JWS of RFC 7515 and nothing else.
+//!
+//! ```text
+//! bytes --Jws::parse--> Jws (header readable, payload not) --verify(key)--> Verified (payload readable)
+//! ```
+
+use std::fmt;
+
+use ring::signature::{
+    ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ED25519, RSA_PKCS1_2048_8192_SHA256,
+    RsaPublicKeyComponents, UnparsedPublicKey,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::bytes::{Bytes, from_base64url};
+use crate::key::{BadKey, Curve, KeyParts, PublicKey};
+
+/// A signature algorithm (RFC 7518, section 3.1; RFC 8037).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Algorithm {
+    /// RSASSA-PKCS1-v1_5 with SHA-256.
+    Rs256,
+    /// ECDSA on P-256 with SHA-256.
+    Es256,
+    /// ECDSA on P-384 with SHA-384.
+    Es384,
+    /// Ed25519.
+    EdDsa,
+}
+
+impl Algorithm {
+    /// What `badSignatureAlgorithm` lists (RFC 8555, section 6.2).
+    pub const NAMES: [&'static str; 4] = ["RS256", "ES256", "ES384", "EdDSA"];
+
+    fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "RS256" => Some(Self::Rs256),
+            "ES256" => Some(Self::Es256),
+            "ES384" => Some(Self::Es384),
+            "EdDSA" => Some(Self::EdDsa),
+            _ => None,
+        }
+    }
+}
+
+/// Who signed: `jwk` or `kid`, exactly one of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeyReference {
+    /// The key itself, well formed and checked.
+    Key(PublicKey),
+    /// The URL of an account.
+    Account(String),
+}
+
+/// A request whose form is right and whose signature nobody has looked at yet: its payload cannot be read.
+#[derive(Clone, Debug)]
+pub struct Jws {
+    /// How it says it is signed.
+    pub algorithm: Algorithm,
+    /// Who says to have signed it.
+    pub key: KeyReference,
+    /// The `nonce` of the protected header; the JWS inside a key change has none.
+    pub nonce: Option<String>,
+    /// The `url` of the protected header.
+    pub url: String,
+    /// The request as it came, for the record.
+    pub text: JwsText,
+    payload: Vec<u8>,
+    signature: Vec<u8>,
+}
+
+/// The three members of a flattened JWS as they came.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JwsText {
+    /// Base64url of the protected header.
+    pub protected: String,
+    /// Base64url of the payload; empty for POST-as-GET.
+    pub payload: String,
+    /// Base64url of the signature.
+    pub signature: String,
+}
+
+/// A payload whose signature was verified; only [`Jws::verify`] makes one.
+#[derive(Clone, Debug)]
+pub struct Verified {
+    payload: Vec<u8>,
+}
+
+impl Verified {
+    /// The payload's bytes; empty for POST-as-GET (RFC 8555, section 6.3).
+    pub fn payload(&self) -> &[u8] {
+        &self.payload
+    }
+}
+
+/// Why a request's JWS is refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum JwsError {
+    /// Its form is wrong; the words say how.
+    Malformed(String),
+    /// The algorithm is none of [`Algorithm::NAMES`], or not one for the key.
+    Algorithm(String),
+    /// The key in `jwk` is refused.
+    Key(BadKey),
+    /// The signature is not that of the key over the request.
+    Signature,
+}
+
+impl JwsError {
+    fn malformed(why: impl Into<String>) -> Self {
+        Self::Malformed(why.into())
+    }
+}
+
+impl fmt::Display for JwsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Malformed(why) | Self::Algorithm(why) => f.write_str(why),
+            Self::Key(bad) => write!(f, "{bad}"),
+            Self::Signature => {
+                f.write_str("the signature of the request does not verify under the key it names")
+            }
+        }
+    }
+}
+
+impl std::error::Error for JwsError {}
+
+/// The outer members; `header` and `signatures` are named so that they can be refused, others are ignored
+/// (RFC 7515, section 7.2.1).
+#[derive(Deserialize)]
+struct Flattened {
+    protected: Option<String>,
+    payload: Option<String>,
+    signature: Option<String>,
+    header: Option<serde::de::IgnoredAny>,
+    signatures: Option<serde::de::IgnoredAny>,
+}
+
+#[derive(Deserialize)]
+struct ProtectedHeader {
+    alg: Option<String>,
+    jwk: Option<Map<String, Value>>,
+    kid: Option<String>,
+    nonce: Option<String>,
+    url: Option<String>,
+    crit: Option<serde::de::IgnoredAny>,
+    b64: Option<serde::de::IgnoredAny>,
+}
+
+impl Jws {
+    /// Reads a flattened JWS: strict base64url, one signature, a whole protected header. No signature is checked here,
+    /// so this is cheap; a key in `jwk` is checked for weaknesses.
+    ///
+    /// # Errors
+    /// [`JwsError`], with words for the client.
+    pub fn parse(body: &[u8]) -> Result<Self, JwsError> {
+        let outer: Flattened = serde_json::from_slice(body).map_err(|error| {
+            JwsError::malformed(format!("the body is no JWS in flattened JSON form: {error}"))
+        })?;
+        if outer.header.is_some() {
+            return Err(JwsError::malformed(
+                "the JWS has an unprotected \"header\": put everything into \"protected\"",
+            ));
+        }
+        if outer.signatures.is_some() {
+            return Err(JwsError::malformed(
+                "the JWS has \"signatures\": use the flattened form with one \"signature\"",
+            ));
+        }
+        let member = |value: Option<String>, name| {
+            value.ok_or_else(|| JwsError::malformed(format!("the JWS has no member \"{name}\"")))
+        };
+        let text = JwsText {
+            protected: member(outer.protected, "protected")?,
+            payload: member(outer.payload, "payload")?,
+            signature: member(outer.signature, "signature")?,
+        };
+        Self::from_text(text)
+    }
+
+    fn from_text(text: JwsText) -> Result<Self, JwsError> {
+        let decode = |encoded: &str, name| {
+            from_base64url(encoded)
+                .ok_or_else(|| JwsError::malformed(format!("\"{name}\" is not base64url without padding")))
+        };
+        let protected = decode(&text.protected, "protected")?;
+        let payload = decode(&text.payload, "payload")?;
+        let signature = decode(&text.signature, "signature")?;
+        let header: ProtectedHeader = serde_json::from_slice(&protected).map_err(|error| {
+            JwsError::malformed(format!("the protected header is not what it should be: {error}"))
+        })?;
+        if header.crit.is_some() || header.b64.is_some() {
+            return Err(JwsError::malformed(
+                "the protected header has \"crit\" or \"b64\", which ACME does not use",
+            ));
+        }
+        let name = header.alg.ok_or_else(|| JwsError::malformed("the protected header has no \"alg\""))?;
+        let algorithm = Algorithm::from_name(&name).ok_or_else(|| {
+            JwsError::Algorithm(format!(
+                "this \"alg\" is not accepted: use one of {}",
+                Algorithm::NAMES.join(", ")
+            ))
+        })?;
+        let url = header.url.ok_or_else(|| JwsError::malformed("the protected header has no \"url\""))?;
+        let key = match (header.jwk, header.kid) {
+            (Some(jwk), None) => KeyReference::Key(PublicKey::from_jwk(&jwk).map_err(JwsError::Key)?),
+            (None, Some(kid)) => KeyReference::Account(kid),
+            (Some(_), Some(_)) => {
+                return Err(JwsError::malformed(
+                    "the protected header has both \"jwk\" and \"kid\": send one",
+                ));
+            }
+            (None, None) => {
+                return Err(JwsError::malformed("the protected header has neither \"jwk\" nor \"kid\""));
+            }
+        };
+        Ok(Self { algorithm, key, nonce: header.nonce, url, text, payload, signature })
+    }
+
+    /// Checks the signature under `key` and opens the payload.
+    ///
+    /// # Errors
+    /// [`JwsError::Algorithm`] if the algorithm is not one for this key, [`JwsError::Signature`] if the signature is
+    /// wrong. ECDSA signatures must have the fixed length of RFC 7518, section 3.4.
+    pub fn verify(&self, key: &PublicKey) -> Result<Verified, JwsError> {
+        let input = format!("{}.{}", self.text.protected, self.text.payload);
+        let outcome = match (self.algorithm, key.parts()) {
+            (Algorithm::Rs256, KeyParts::Rsa { modulus, exponent }) => {
+                RsaPublicKeyComponents { n: modulus, e: exponent }.verify(
+                    &RSA_PKCS1_2048_8192_SHA256,
+                    input.as_bytes(),
+                    &self.signature,
+                )
+            }
+            (Algorithm::Es256, KeyParts::Ec { curve: Curve::P256, point }) => {
+                UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point)
+                    .verify(input.as_bytes(), &self.signature)
+            }
+            (Algorithm::Es384, KeyParts::Ec { curve: Curve::P384, point }) => {
+                UnparsedPublicKey::new(&ECDSA_P384_SHA384_FIXED, point)
+                    .verify(input.as_bytes(), &self.signature)
+            }
+            (Algorithm::EdDsa, KeyParts::Ed25519(x)) => {
+                UnparsedPublicKey::new(&ED25519, x).verify(input.as_bytes(), &self.signature)
+            }
+            _ => return Err(JwsError::Algorithm("the \"alg\" is not one for this kind of key".to_owned())),
+        };
+        outcome.map_err(|_| JwsError::Signature)?;
+        Ok(Verified { payload: self.payload.clone() })
+    }
+
+    /// The signature's bytes as the record keeps them.
+    pub fn signature(&self) -> Bytes {
+        self.signature.as_slice().into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ring::rand::SystemRandom;
+    use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
+
+    use super::*;
+    use crate::bytes::base64url;
+
+    struct Signer(EcdsaKeyPair, SystemRandom);
+
+    impl Signer {
+        #[allow(
+            clippy::disallowed_methods,
+            reason = "a test's own key may come from the system's randomness"
+        )]
+        fn new() -> Self {
+            let random = SystemRandom::new();
+            let document = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random).unwrap();
+            let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, document.as_ref(), &random)
+                .unwrap();
+            Self(pair, random)
+        }
+
+        fn jwk(&self) -> String {
+            let point = self.0.public_key().as_ref();
+            let (x, y) = (base64url(&point[1..33]), base64url(&point[33..]));
+            format!(r#"{{"kty":"EC","crv":"P-256","x":"{x}","y":"{y}"}}"#)
+        }
+
+        fn sign(&self, protected: &str, payload: &str) -> String {
+            let (protected, payload) = (base64url(protected.as_bytes()), base64url(payload.as_bytes()));
+            let signature = self.0.sign(&self.1, format!("{protected}.{payload}").as_bytes()).unwrap();
+            let signature = base64url(signature.as_ref());
+            format!(r#"{{"protected":"{protected}","payload":"{payload}","signature":"{signature}"}}"#)
+        }
+    }
+
+    fn key_of(jws: &Jws) -> &PublicKey {
+        match &jws.key {
+            KeyReference::Key(key) => key,
+            KeyReference::Account(_) => panic!("a jwk was sent"),
+        }
+    }
+
+    #[test]
+    fn a_good_request_opens_and_a_changed_one_does_not() {
+        let signer = Signer::new();
+        let protected =
+            format!(r#"{{"alg":"ES256","jwk":{},"nonce":"n","url":"https://ca/x"}}"#, signer.jwk());
+        let body = signer.sign(&protected, "{}");
+        let jws = Jws::parse(body.as_bytes()).unwrap();
+        assert_eq!(jws.verify(key_of(&jws)).unwrap().payload(), b"{}");
+
+        let changed = body.replace(&base64url(b"{}"), &base64url(b"[]"));
+        let jws = Jws::parse(changed.as_bytes()).unwrap();
+        assert_eq!(jws.verify(key_of(&jws)).unwrap_err(), JwsError::Signature);
+    }
+
+    #[test]
+    fn an_algorithm_that_is_not_the_keys_is_refused() {
+        let signer = Signer::new();
+        for algorithm in ["RS256", "ES384", "EdDSA"] {
+            let protected = format!(r#"{{"alg":"{algorithm}","jwk":{},"url":"u"}}"#, signer.jwk());
+            let jws = Jws::parse(signer.sign(&protected, "").as_bytes()).unwrap();
+            assert!(matches!(jws.verify(key_of(&jws)), Err(JwsError::Algorithm(_))), "{algorithm}");
+        }
+        for algorithm in ["none", "HS256", "ES512K", ""] {
+            let protected = format!(r#"{{"alg":"{algorithm}","kid":"k","url":"u"}}"#);
+            let parsed = Jws::parse(signer.sign(&protected, "").as_bytes());
+            assert!(matches!(parsed, Err(JwsError::Algorithm(_))), "{algorithm}");
+        }
+    }
+
+    #[test]
+    fn der_signatures_are_refused() {
+        let signer = Signer::new();
+        let protected = format!(r#"{{"alg":"ES256","jwk":{},"url":"u"}}"#, signer.jwk());
+        let mut outer: Value = serde_json::from_str(&signer.sign(&protected, "")).unwrap();
+        outer["signature"] = Value::String(base64url(&[0x30; 70]));
+        let jws = Jws::parse(outer.to_string().as_bytes()).unwrap();
+        assert_eq!(jws.verify(key_of(&jws)).unwrap_err(), JwsError::Signature);
+    }
+
+    #[test]
+    fn every_other_form_is_refused() {
+        let encoded = |header: &str| base64url(header.as_bytes());
+        let good = encoded(r#"{"alg":"ES256","kid":"k","url":"u","nonce":"n"}"#);
+        let bodies = [
+            String::new(),
+            "{".to_owned(),
+            "[]".to_owned(),
+            "null".to_owned(),
+            format!(r#"{{"protected":"{good}","payload":""}}"#),
+            format!(r#"{{"protected":"{good}","payload":"","signature":"","header":{{}}}}"#),
+            format!(r#"{{"protected":"{good}","payload":"","signature":"","signatures":[]}}"#),
+            format!(r#"{{"protected":"{good}","protected":"{good}","payload":"","signature":""}}"#),
+            format!(r#"{{"protected":"{good}=","payload":"","signature":""}}"#),
+            format!(r#"{{"protected":"{good}","payload":" ","signature":""}}"#),
+            format!(r#"{{"protected":"{good}","payload":"","signature":"AA\n"}}"#),
+            format!(r#"{{"protected":"{}","payload":"","signature":""}}"#, encoded("[]")),
+            format!(
+                r#"{{"protected":"{}","payload":"","signature":""}}"#,
+                encoded(r#"{"alg":"ES256","url":"u"}"#)
+            ),
+            format!(
+                r#"{{"protected":"{}","payload":"","signature":""}}"#,
+                encoded(r#"{"alg":"ES256","kid":"k"}"#)
+            ),
+            format!(
+                r#"{{"protected":"{}","payload":"","signature":""}}"#,
+                encoded(r#"{"alg":"ES256","kid":"k","url":"u","crit":["b64"]}"#)
+            ),
+            format!(
+                r#"{{"protected":"{}","payload":"","signature":""}}"#,
+                encoded(r#"{"alg":"ES256","kid":"k","jwk":{},"url":"u"}"#)
+            ),
+        ];
+        for body in bodies {
+            assert!(matches!(Jws::parse(body.as_bytes()), Err(JwsError::Malformed(_))), "{body}");
+        }
+    }
+}

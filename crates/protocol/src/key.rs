@@ -1,0 +1,368 @@
+//! Public keys of subscribers, and which of them a CA must refuse.
+//!
+//! The same checks hold for account keys (from a JWK) and for certificate keys (from a SubjectPublicKeyInfo): a key is
+//! read into one [`PublicKey`], and two keys are equal when they are the same key, wherever they came from.
+
+mod weak;
+
+use std::fmt;
+
+use ring::digest::{SHA256, digest};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::{Map, Value};
+use x509_parser::prelude::{FromDer, SubjectPublicKeyInfo};
+
+use crate::bytes::{base64url, from_base64url};
+
+/// A named curve (RFC 7518, section 6.2.1.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Curve {
+    /// secp256r1.
+    P256,
+    /// secp384r1.
+    P384,
+}
+
+impl Curve {
+    fn name(self) -> &'static str {
+        match self {
+            Self::P256 => "P-256",
+            Self::P384 => "P-384",
+        }
+    }
+
+    /// The size of one coordinate, in bytes.
+    pub fn coordinate_bytes(self) -> usize {
+        match self {
+            Self::P256 => 32,
+            Self::P384 => 48,
+        }
+    }
+}
+
+/// A public key that was well formed and passed every check: only the constructors here make one.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct PublicKey(Kind);
+
+#[derive(Clone, PartialEq, Eq, Hash)]
+enum Kind {
+    /// Big-endian, no leading zero octets.
+    Rsa {
+        modulus: Vec<u8>,
+        exponent: Vec<u8>,
+    },
+    /// Coordinates of full length.
+    Ec {
+        curve: Curve,
+        x: Vec<u8>,
+        y: Vec<u8>,
+    },
+    Ed25519 {
+        x: [u8; 32],
+    },
+}
+
+/// A borrowed look inside a key, for those who verify with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeyParts<'a> {
+    /// RSA, big-endian without leading zeros.
+    Rsa {
+        /// The modulus.
+        modulus: &'a [u8],
+        /// The public exponent.
+        exponent: &'a [u8],
+    },
+    /// A point on a curve, uncompressed: `04 || x || y`.
+    Ec {
+        /// Which curve.
+        curve: Curve,
+        /// The point.
+        point: Vec<u8>,
+    },
+    /// An Ed25519 key.
+    Ed25519(&'a [u8; 32]),
+}
+
+/// Why a key is refused; the words name the check and go to the client.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BadKey(String);
+
+impl BadKey {
+    fn new(why: impl Into<String>) -> Self {
+        Self(why.into())
+    }
+}
+
+impl fmt::Display for BadKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for BadKey {}
+
+impl PublicKey {
+    /// Reads a JWK (RFC 7517; RFC 8037 for Ed25519) and checks the key. Members that are not the key's are ignored.
+    ///
+    /// # Errors
+    /// [`BadKey`] if a member is missing or badly encoded, private parts are present, or a check fails.
+    pub fn from_jwk(jwk: &Map<String, Value>) -> Result<Self, BadKey> {
+        for private in ["d", "p", "q", "dp", "dq", "qi", "k"] {
+            if jwk.contains_key(private) {
+                return Err(BadKey::new(
+                    "the JWK has private parts: make a new key, this one must be thought known",
+                ));
+            }
+        }
+        match text(jwk, "kty")? {
+            "RSA" => Self::rsa(&integer(jwk, "n")?, &integer(jwk, "e")?),
+            "EC" => {
+                let curve = match text(jwk, "crv")? {
+                    "P-256" => Curve::P256,
+                    "P-384" => Curve::P384,
+                    other => {
+                        return Err(BadKey::new(format!(
+                            "the curve {} is not supported: use P-256 or P-384",
+                            printable(other)
+                        )));
+                    }
+                };
+                Self::ec(curve, &octets(jwk, "x")?, &octets(jwk, "y")?)
+            }
+            "OKP" => match text(jwk, "crv")? {
+                "Ed25519" => Self::ed25519(&octets(jwk, "x")?),
+                other => {
+                    Err(BadKey::new(format!("the curve {} is not supported: use Ed25519", printable(other))))
+                }
+            },
+            other => Err(BadKey::new(format!(
+                "the key type {} is not supported: use EC, RSA or OKP",
+                printable(other)
+            ))),
+        }
+    }
+
+    /// Reads the DER of a SubjectPublicKeyInfo (RFC 5280, section 4.1.2.7) and checks the key.
+    ///
+    /// # Errors
+    /// [`BadKey`] if it is not DER, of an unknown algorithm, or fails a check.
+    pub fn from_spki(der: &[u8]) -> Result<Self, BadKey> {
+        let (rest, info) = SubjectPublicKeyInfo::from_der(der)
+            .map_err(|_| BadKey::new("the public key is not valid DER"))?;
+        if !rest.is_empty() {
+            return Err(BadKey::new("bytes follow the public key"));
+        }
+        let bits = &info.subject_public_key;
+        if bits.unused_bits != 0 {
+            return Err(BadKey::new("the public key's bit string has unused bits"));
+        }
+        let parameters = info.algorithm.parameters.as_ref();
+        match info.algorithm.algorithm.to_id_string().as_str() {
+            "1.2.840.113549.1.1.1" => {
+                let parsed = info.parsed().map_err(|_| BadKey::new("the RSA public key is not valid DER"))?;
+                match parsed {
+                    x509_parser::public_key::PublicKey::RSA(key) => {
+                        Self::rsa(without_zeros(key.modulus), without_zeros(key.exponent))
+                    }
+                    _ => Err(BadKey::new("the RSA public key is not valid DER")),
+                }
+            }
+            "1.2.840.10045.2.1" => {
+                let curve = match parameters
+                    .and_then(|any| any.as_oid().ok())
+                    .map(|oid| oid.to_id_string())
+                    .as_deref()
+                {
+                    Some("1.2.840.10045.3.1.7") => Curve::P256,
+                    Some("1.3.132.0.34") => Curve::P384,
+                    _ => return Err(BadKey::new("the key's curve is not supported: use P-256 or P-384")),
+                };
+                let size = curve.coordinate_bytes();
+                match bits.data.split_first() {
+                    Some((4, coordinates)) if coordinates.len() == 2 * size => {
+                        let (x, y) = coordinates.split_at(size);
+                        Self::ec(curve, x, y)
+                    }
+                    _ => Err(BadKey::new("the key's point is not in uncompressed form")),
+                }
+            }
+            "1.3.101.112" => Self::ed25519(&bits.data),
+            _ => Err(BadKey::new("the key's algorithm is not supported: use EC (P-256, P-384) or RSA")),
+        }
+    }
+
+    fn rsa(modulus: &[u8], exponent: &[u8]) -> Result<Self, BadKey> {
+        weak::check_rsa(modulus, exponent)?;
+        Ok(Self(Kind::Rsa { modulus: modulus.to_vec(), exponent: exponent.to_vec() }))
+    }
+
+    fn ec(curve: Curve, x: &[u8], y: &[u8]) -> Result<Self, BadKey> {
+        // RFC 7518, section 6.2.1.2: the full size, leading zeros included.
+        if x.len() != curve.coordinate_bytes() || y.len() != curve.coordinate_bytes() {
+            return Err(BadKey::new(format!("the coordinates are not those of a point on {}", curve.name())));
+        }
+        if !weak::is_on_curve(curve, x, y) {
+            return Err(BadKey::new(format!("the point does not lie on {}", curve.name())));
+        }
+        Ok(Self(Kind::Ec { curve, x: x.to_vec(), y: y.to_vec() }))
+    }
+
+    fn ed25519(x: &[u8]) -> Result<Self, BadKey> {
+        let x = x.try_into().map_err(|_| BadKey::new("an Ed25519 key has 32 bytes"))?;
+        Ok(Self(Kind::Ed25519 { x }))
+    }
+
+    /// The parts that verifying needs.
+    pub fn parts(&self) -> KeyParts<'_> {
+        match &self.0 {
+            Kind::Rsa { modulus, exponent } => KeyParts::Rsa { modulus, exponent },
+            Kind::Ec { curve, x, y } => {
+                KeyParts::Ec { curve: *curve, point: [&[4], x.as_slice(), y.as_slice()].concat() }
+            }
+            Kind::Ed25519 { x } => KeyParts::Ed25519(x),
+        }
+    }
+
+    /// The JWK of the key: required members only, in the order and form that RFC 7638, section 3 hashes.
+    pub fn to_jwk(&self) -> String {
+        match &self.0 {
+            Kind::Rsa { modulus, exponent } => {
+                format!(r#"{{"e":"{}","kty":"RSA","n":"{}"}}"#, base64url(exponent), base64url(modulus))
+            }
+            Kind::Ec { curve, x, y } => format!(
+                r#"{{"crv":"{}","kty":"EC","x":"{}","y":"{}"}}"#,
+                curve.name(),
+                base64url(x),
+                base64url(y)
+            ),
+            Kind::Ed25519 { x } => format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{}"}}"#, base64url(x)),
+        }
+    }
+
+    /// The JWK thumbprint (RFC 7638) under SHA-256: the key's one name, wherever it came from.
+    pub fn thumbprint(&self) -> [u8; 32] {
+        let mut out = [0; 32];
+        out.copy_from_slice(digest(&SHA256, self.to_jwk().as_bytes()).as_ref());
+        out
+    }
+}
+
+impl fmt::Debug for PublicKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PublicKey({})", base64url(&self.thumbprint()))
+    }
+}
+
+impl Serialize for PublicKey {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.to_jwk())
+    }
+}
+
+/// Reads what the store holds: the checks were made when the key came in, and are not made again.
+impl<'de> Deserialize<'de> for PublicKey {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let stored = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        let jwk: Map<String, Value> = serde_json::from_str(&stored).map_err(serde::de::Error::custom)?;
+        let member = |name| octets(&jwk, name).map_err(serde::de::Error::custom);
+        let kind = match (text(&jwk, "kty"), text(&jwk, "crv")) {
+            (Ok("RSA"), _) => Kind::Rsa { modulus: member("n")?, exponent: member("e")? },
+            (Ok("EC"), Ok("P-256")) => Kind::Ec { curve: Curve::P256, x: member("x")?, y: member("y")? },
+            (Ok("EC"), Ok("P-384")) => Kind::Ec { curve: Curve::P384, x: member("x")?, y: member("y")? },
+            (Ok("OKP"), Ok("Ed25519")) => Kind::Ed25519 {
+                x: member("x")?
+                    .try_into()
+                    .map_err(|_| serde::de::Error::custom("an Ed25519 key has 32 bytes"))?,
+            },
+            _ => return Err(serde::de::Error::custom("not a key of a known kind")),
+        };
+        Ok(Self(kind))
+    }
+}
+
+fn text<'a>(jwk: &'a Map<String, Value>, member: &str) -> Result<&'a str, BadKey> {
+    jwk.get(member)
+        .and_then(Value::as_str)
+        .ok_or_else(|| BadKey::new(format!("the JWK has no string member \"{member}\"")))
+}
+
+fn octets(jwk: &Map<String, Value>, member: &str) -> Result<Vec<u8>, BadKey> {
+    from_base64url(text(jwk, member)?)
+        .ok_or_else(|| BadKey::new(format!("the JWK's member \"{member}\" is not base64url without padding")))
+}
+
+/// A Base64urlUInt (RFC 7518, section 2). Leading zero octets are not allowed there, but clients send them: they are cut.
+fn integer(jwk: &Map<String, Value>, member: &str) -> Result<Vec<u8>, BadKey> {
+    octets(jwk, member).map(|value| without_zeros(&value).to_vec())
+}
+
+fn without_zeros(value: &[u8]) -> &[u8] {
+    let zeros = value.iter().take_while(|byte| **byte == 0).count();
+    value.get(zeros..).unwrap_or_default()
+}
+
+fn printable(text: &str) -> String {
+    text.chars().take(32).filter(|c| c.is_ascii_graphic()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn jwk(text: &str) -> Map<String, Value> {
+        serde_json::from_str(text).unwrap()
+    }
+
+    /// The example of RFC 7638, section 3.1.
+    const RFC7638: &str = r#"{"kty":"RSA","n":"0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3oknjhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6qMQvRL5hajrn1n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-kEgU8awapJzKnqDKgw","e":"AQAB","alg":"RS256","kid":"2011-04-29"}"#;
+
+    #[test]
+    fn the_thumbprint_is_that_of_rfc_7638() {
+        let key = PublicKey::from_jwk(&jwk(RFC7638)).unwrap();
+        assert_eq!(base64url(&key.thumbprint()), "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs");
+    }
+
+    #[test]
+    fn a_stored_key_is_the_same_key() {
+        let key = PublicKey::from_jwk(&jwk(RFC7638)).unwrap();
+        let stored = serde_json::to_string(&key).unwrap();
+        assert_eq!(serde_json::from_str::<PublicKey>(&stored).unwrap(), key);
+    }
+
+    #[test]
+    fn a_key_is_the_same_from_jwk_and_spki() {
+        for algorithm in
+            [&rcgen::PKCS_ECDSA_P256_SHA256, &rcgen::PKCS_ECDSA_P384_SHA384, &rcgen::PKCS_ED25519]
+        {
+            let pair = rcgen::KeyPair::generate_for(algorithm).unwrap();
+            let from_spki =
+                PublicKey::from_spki(&rcgen::PublicKeyData::subject_public_key_info(&pair)).unwrap();
+            let from_jwk = PublicKey::from_jwk(&jwk(&from_spki.to_jwk())).unwrap();
+            assert_eq!(from_spki, from_jwk);
+        }
+    }
+
+    #[test]
+    fn bad_keys_are_refused_with_the_check_that_failed() {
+        let off_curve = format!(
+            r#"{{"kty":"EC","crv":"P-256","x":"{}","y":"{}"}}"#,
+            base64url(&[1; 32]),
+            base64url(&[2; 32])
+        );
+        let cases = [
+            (off_curve.as_str(), "does not lie on P-256"),
+            (r#"{"kty":"EC","crv":"P-256","x":"AQ","y":"AQ"}"#, "not those of a point"),
+            (r#"{"kty":"EC","crv":"secp256k1","x":"AQ","y":"AQ"}"#, "not supported"),
+            (r#"{"kty":"oct","k":"AQ"}"#, "private parts"),
+            (r#"{"kty":"RSA","n":"AQAB","e":"AQAB"}"#, "2048"),
+            (r#"{"kty":"RSA","n":"AQAB=","e":"AQAB"}"#, "base64url"),
+            (r#"{"kty":"OKP","crv":"X25519","x":"AQ"}"#, "not supported"),
+            (r#"{"kty":"OKP","crv":"Ed25519","x":"AQ"}"#, "32 bytes"),
+            (r#"{}"#, "kty"),
+        ];
+        for (text, expected) in cases {
+            let refusal = PublicKey::from_jwk(&jwk(text)).unwrap_err().to_string();
+            assert!(refusal.contains(expected), "{text}: {refusal}");
+        }
+    }
+}

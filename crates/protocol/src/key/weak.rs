@@ -1,0 +1,185 @@
+//! Keys that everybody could break: the checks of BR 6.1.1.3, 6.1.5 and 6.1.6.
+
+use num_bigint::BigUint;
+
+use super::{BadKey, Curve};
+
+/// Primes that no RSA modulus may have as a factor.
+const SMALL_PRIMES: [u32; 132] = [
+    2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83, 89, 97, 101, 103,
+    107, 109, 113, 127, 131, 137, 139, 149, 151, 157, 163, 167, 173, 179, 181, 191, 193, 197, 199, 211, 223,
+    227, 229, 233, 239, 241, 251, 257, 263, 269, 271, 277, 281, 283, 293, 307, 311, 313, 317, 331, 337, 347,
+    349, 353, 359, 367, 373, 379, 383, 389, 397, 401, 409, 419, 421, 431, 433, 439, 443, 449, 457, 461, 463,
+    467, 479, 487, 491, 499, 503, 509, 521, 523, 541, 547, 557, 563, 569, 571, 577, 587, 593, 599, 601, 607,
+    613, 617, 619, 631, 641, 643, 647, 653, 659, 661, 673, 677, 683, 691, 701, 709, 719, 727, 733, 739, 743,
+];
+
+/// The primes of the ROCA fingerprint (CVE-2017-15361): modulo each of them, an affected modulus is a power of 65537.
+const ROCA_PRIMES: std::ops::Range<usize> = 1..39;
+
+/// How many steps of Fermat's factorization a modulus must withstand (BR 6.1.1.3).
+const FERMAT_ROUNDS: u32 = 100;
+
+/// Checks an RSA key. Both numbers are big-endian without leading zeros.
+pub(super) fn check_rsa(modulus: &[u8], exponent: &[u8]) -> Result<(), BadKey> {
+    // Sizes first: everything after works on at most 4096 bits.
+    let bits = modulus.len() * 8
+        - modulus.first().map_or(0, |first| usize::try_from(first.leading_zeros()).unwrap_or(0));
+    if !(2048..=4096).contains(&bits) {
+        return Err(BadKey::new(format!("the RSA key has {bits} bits: use 2048 to 4096")));
+    }
+    if !bits.is_multiple_of(8) {
+        return Err(BadKey::new(format!("the RSA key has {bits} bits: use a multiple of 8")));
+    }
+    if exponent != [1, 0, 1] {
+        return Err(BadKey::new("the RSA key's public exponent is not 65537"));
+    }
+    let n = BigUint::from_bytes_be(modulus);
+    let residues = SMALL_PRIMES.map(|prime| (prime, remainder(&n, prime)));
+    if let Some((prime, _)) = residues.iter().find(|(_, residue)| *residue == 0) {
+        return Err(BadKey::new(format!("the RSA modulus is divisible by {prime}")));
+    }
+    let fingerprint = residues.get(ROCA_PRIMES).unwrap_or_default();
+    if fingerprint.iter().all(|(prime, residue)| is_power_of_65537(*residue, *prime)) {
+        return Err(BadKey::new(
+            "the RSA key has the ROCA weakness (CVE-2017-15361): make it with other software",
+        ));
+    }
+    if has_close_factors(&n) {
+        return Err(BadKey::new(
+            "the RSA modulus has factors close to each other (Fermat): make the key anew",
+        ));
+    }
+    Ok(())
+}
+
+fn remainder(n: &BigUint, prime: u32) -> u32 {
+    (n % prime).iter_u32_digits().next().unwrap_or(0)
+}
+
+fn is_power_of_65537(residue: u32, prime: u32) -> bool {
+    let generator = 65_537 % prime;
+    let mut power = 1;
+    for _ in 0..prime {
+        if power == residue {
+            return true;
+        }
+        power = power * generator % prime;
+    }
+    false
+}
+
+/// Fermat: if n = a² - b² with a near the square root of n, then a - b and a + b are its factors.
+fn has_close_factors(n: &BigUint) -> bool {
+    let mut a = n.sqrt();
+    if &a * &a < *n {
+        a += 1_u32;
+    }
+    let mut square = &a * &a - n;
+    for _ in 0..FERMAT_ROUNDS {
+        if is_square(&square) {
+            return true;
+        }
+        // (a + 1)² = a² + 2a + 1.
+        square += &a * 2_u32 + 1_u32;
+        a += 1_u32;
+    }
+    false
+}
+
+fn is_square(n: &BigUint) -> bool {
+    // Only 12 of the 64 residues modulo 64 are squares: that spares most of the roots.
+    let low = n.iter_u32_digits().next().unwrap_or(0) % 64;
+    if !(0..32).any(|root: u32| root * root % 64 == low) {
+        return false;
+    }
+    let root = n.sqrt();
+    &root * &root == *n
+}
+
+/// Whether `y² = x³ - 3x + b` holds modulo the curve's prime, and both coordinates are below it (SEC 1, section 3.2.2.1).
+/// The cofactor of both curves is 1, so such a point is in the right group.
+pub(super) fn is_on_curve(curve: Curve, x: &[u8], y: &[u8]) -> bool {
+    let (p, b) = match curve {
+        Curve::P256 => (
+            "ffffffff00000001000000000000000000000000ffffffffffffffffffffffff",
+            "5ac635d8aa3a93e7b3ebbd55769886bc651d06b0cc53b0f63bce3c3e27d2604b",
+        ),
+        Curve::P384 => (
+            "fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffeffffffff0000000000000000ffffffff",
+            "b3312fa7e23ee7e4988e056be3f82d19181d9c6efe8141120314088f5013875ac656398d8a2ed19d2a85c8edd3ec2aef",
+        ),
+    };
+    let number = |text: &str| BigUint::parse_bytes(text.as_bytes(), 16).unwrap_or_default();
+    let (p, b) = (number(p), number(b));
+    let (x, y) = (BigUint::from_bytes_be(x), BigUint::from_bytes_be(y));
+    if x >= p || y >= p {
+        return false;
+    }
+    let left = &y * &y % &p;
+    // `+ 3p` keeps the difference from going below zero.
+    let right = (&x * &x * &x + &p * 3_u32 - &x * 3_u32 + b) % &p;
+    left == right
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A 2048-bit number with neither small factors nor close ones: only its shape matters here.
+    fn modulus_of(factors: [&BigUint; 2]) -> Vec<u8> {
+        (factors[0] * factors[1]).to_bytes_be()
+    }
+
+    fn odd_near(bits: u64, offset: u32) -> BigUint {
+        // 3 * 2^(bits-2) makes the product of two such numbers have exactly 2 * bits bits.
+        (BigUint::from(3_u32) << (bits - 2)) + offset
+    }
+
+    #[test]
+    fn sizes_and_exponents_are_checked() {
+        let refused = |modulus: &[u8], exponent: &[u8]| check_rsa(modulus, exponent).unwrap_err().to_string();
+        assert!(refused(&[0xff; 128], &[1, 0, 1]).contains("1024 bits"));
+        assert!(refused(&[0xff; 513], &[1, 0, 1]).contains("4104 bits"));
+        assert!(refused(&[&[0x7f][..], &[0xff; 256]].concat(), &[1, 0, 1]).contains("multiple of 8"));
+        assert!(refused(&[0xff; 256], &[3]).contains("exponent"));
+        assert!(refused(&[], &[1, 0, 1]).contains("0 bits"));
+    }
+
+    #[test]
+    fn small_factors_are_found() {
+        let mut even = [0xff; 256];
+        even[255] = 0xfe;
+        assert!(check_rsa(&even, &[1, 0, 1]).unwrap_err().to_string().contains("divisible by 2"));
+    }
+
+    #[test]
+    fn close_factors_are_found() {
+        // Numbers without factors below 744, found by counting up.
+        let free = |start: u32| {
+            (start..)
+                .step_by(2)
+                .map(|offset| odd_near(1024, offset))
+                .find(|n| SMALL_PRIMES.iter().all(|prime| remainder(n, *prime) != 0))
+        };
+        let (one, other) = (free(1).unwrap(), free(5001).unwrap());
+        let refusal = check_rsa(&modulus_of([&one, &other]), &[1, 0, 1]).unwrap_err().to_string();
+        assert!(refusal.contains("Fermat"), "{refusal}");
+    }
+
+    #[test]
+    fn roca_moduli_are_found() {
+        // By definition: a number that is a power of 65537 modulo the product of the fingerprint's primes.
+        let product = SMALL_PRIMES[ROCA_PRIMES].iter().fold(BigUint::from(1_u32), |all, prime| all * *prime);
+        let residue = BigUint::from(65_537_u32).modpow(&BigUint::from(123_456_789_u32), &product);
+        let mut n = &product * (BigUint::from(3_u32) << (2046 - product.bits())) * 2_u32 + residue;
+        while n.bits() < 2048 || SMALL_PRIMES.iter().any(|prime| remainder(&n, *prime) == 0) {
+            n += &product;
+            if n.bits() < 2048 {
+                n += &product << (2047 - product.bits());
+            }
+        }
+        let refusal = check_rsa(&n.to_bytes_be(), &[1, 0, 1]).unwrap_err().to_string();
+        assert!(refusal.contains("ROCA"), "{refusal}");
+    }
+}

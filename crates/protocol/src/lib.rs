@@ -1,0 +1,35 @@
+//! Words and rules of the certificate authority.
+//!
+//! Everything here is a value or a pure function: no I/O, no async, no clock, no randomness. What a rule needs to
+//! know of the outside (the time, random bytes) comes in as an argument or through [`Clock`] and [`Random`].
+//!
+//! - [`identifier`], [`serial`], [`id`], [`time`], [`bytes`]: the small types that everything else is made of.
+//! - [`acme`], [`jws`], [`csr`], [`key`], [`certificate`]: RFC 8555 and its relatives, read strictly and once, at the edge.
+//! - [`ocsp`], [`crl`], [`der`], [`pem`]: certificate status, read and written byte by byte.
+//! - [`record`]: what the CA remembers, in which class, and for how long.
+//! - [`revocation`], [`profile`]: why certificates end early, and what kinds of them there are.
+
+pub mod acme;
+pub mod bytes;
+pub mod certificate;
+pub mod crl;
+pub mod csr;
+pub mod der;
+pub mod id;
+pub mod identifier;
+pub mod jws;
+pub mod key;
+pub mod ocsp;
+pub mod pem;
+pub mod profile;
+pub mod record;
+pub mod revocation;
+pub mod serial;
+pub mod time;
+
+pub use bytes::Bytes;
+pub use id::Id;
+pub use identifier::Identifier;
+pub use revocation::Reason;
+pub use serial::Serial;
+pub use time::{Clock, Random, Timestamp};

@@ -1,0 +1,137 @@
+//! Serial numbers of certificates.
+
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::bytes::hex;
+use crate::time::{Random, random_array};
+
+/// How many unpredictable bytes a serial number of this CA has.
+pub const SERIAL_BYTES: u8 = 18;
+
+/// A certificate's serial number: a positive integer, its big-endian bytes without a leading zero octet
+/// (the value, not the DER contents: where the first bit is set, DER puts a zero octet in front).
+///
+/// At most 20 bytes, as RFC 5280, section 4.1.2.2 asks. Ordered by length, then value, so by value.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Serial {
+    length: u8,
+    bytes: [u8; 20],
+}
+
+impl Serial {
+    /// A new serial number of 18 bytes with 142 unpredictable bits: the first byte lies in 0x40..=0x7f, so that every
+    /// serial is positive and has the same length (BR 7.1 asks for 64 bits at least, and less than 2^159).
+    pub fn new(random: &dyn Random) -> Self {
+        let mut value = random_array::<{ SERIAL_BYTES as usize }>(random);
+        if let Some(first) = value.first_mut() {
+            *first = (*first & 0x3f) | 0x40;
+        }
+        let mut bytes = [0; 20];
+        for (target, source) in bytes.iter_mut().zip(value) {
+            *target = source;
+        }
+        Self { length: SERIAL_BYTES, bytes }
+    }
+
+    /// From big-endian bytes, with or without leading zero octets. `None` if the value is zero or needs more than 20
+    /// bytes.
+    pub fn from_be_bytes(value: &[u8]) -> Option<Self> {
+        let significant = value.iter().skip_while(|byte| **byte == 0).count();
+        let start = value.len() - significant;
+        let value = value.get(start..)?;
+        let length = u8::try_from(value.len()).ok().filter(|length| (1..=20).contains(length))?;
+        let mut bytes = [0; 20];
+        bytes.get_mut(..value.len())?.copy_from_slice(value);
+        Some(Self { length, bytes })
+    }
+
+    /// The value's big-endian bytes, without a leading zero octet.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..usize::from(self.length)).unwrap_or(&self.bytes)
+    }
+
+    /// Reads lower- or upper-case hexadecimal digits; `None` for anything else.
+    pub fn from_hex(text: &str) -> Option<Self> {
+        if text.is_empty() || text.len() > 40 || !text.len().is_multiple_of(2) || !text.is_ascii() {
+            return None;
+        }
+        let value: Option<Vec<u8>> = (0..text.len())
+            .step_by(2)
+            .map(|start| text.get(start..start + 2).and_then(|pair| u8::from_str_radix(pair, 16).ok()))
+            .collect();
+        Self::from_be_bytes(&value?)
+    }
+}
+
+impl PartialOrd for Serial {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Serial {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (self.length, self.as_bytes()).cmp(&(other.length, other.as_bytes()))
+    }
+}
+
+impl fmt::Display for Serial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex(self.as_bytes()))
+    }
+}
+
+impl fmt::Debug for Serial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl Serialize for Serial {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Serial {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        Self::from_hex(&text).ok_or_else(|| serde::de::Error::custom("not a serial number in hexadecimal"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::time::SeededRandom;
+
+    #[test]
+    fn new_serials_are_positive_and_18_bytes_long() {
+        let random = SeededRandom::new(7);
+        for _ in 0..1000 {
+            let serial = Serial::new(&random);
+            assert_eq!(serial.as_bytes().len(), 18);
+            assert!((0x40..=0x7f).contains(&serial.as_bytes()[0]));
+        }
+    }
+
+    #[test]
+    fn the_value_counts_not_its_padding() {
+        let serial = Serial::from_be_bytes(&[0, 0, 0x81]).unwrap();
+        assert_eq!(serial.as_bytes(), [0x81]);
+        assert_eq!(Some(serial), Serial::from_hex("0081"));
+        assert_eq!(Serial::from_be_bytes(&[0, 0]), None);
+        assert_eq!(Serial::from_be_bytes(&[1; 21]), None);
+        assert_eq!(Serial::from_hex("8"), None);
+        assert_eq!(Serial::from_hex("+1"), None);
+    }
+
+    #[test]
+    fn order_is_by_value() {
+        let small = Serial::from_be_bytes(&[0xff]).unwrap();
+        let large = Serial::from_be_bytes(&[1, 0]).unwrap();
+        assert!(small < large);
+    }
+}

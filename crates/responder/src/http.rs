@@ -1,0 +1,240 @@
+//! The responder over HTTP: a plain service on the raw request target.
+
+mod document;
+mod reply;
+mod target;
+
+use std::error::Error;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, Request, Response};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Body;
+use ingam_protocol::ocsp::{ErrorStatus, REQUEST_BYTES_MAX};
+use ingam_protocol::{Clock, Timestamp};
+use ingam_signer::Signer;
+
+use crate::audit::Audit;
+use crate::config::{Config, ConfigError};
+use crate::counters::Counters;
+use crate::crl::{CrlService, NoList, PublishedCrl};
+use crate::ocsp::{Answer, OcspService};
+use crate::statuses::Statuses;
+
+use document::Documents;
+use reply::{Validators, cacheable_for, not_modified, plain, with_body};
+use target::{Route, decode_get, route};
+
+const OCSP_RESPONSE: HeaderValue = HeaderValue::from_static("application/ocsp-response");
+const PKIX_CRL: HeaderValue = HeaderValue::from_static("application/pkix-crl");
+const NOT_CACHED: HeaderValue = HeaderValue::from_static("max-age=0, no-cache");
+/// For answers to a nonce: somebody else's copy is worthless.
+const NOT_STORED: HeaderValue = HeaderValue::from_static("max-age=0, no-cache, no-store");
+
+/// OCSP, CRLs and CA certificates over HTTP. Clones are the same responder.
+#[derive(Clone)]
+pub struct Responder {
+    parts: Arc<Parts>,
+}
+
+struct Parts {
+    statuses: Arc<dyn Statuses>,
+    clock: Arc<dyn Clock>,
+    ocsp: Arc<OcspService>,
+    crls: CrlService,
+    audit: Arc<Audit>,
+    documents: Documents,
+
+    body_timeout: Duration,
+    ocsp_max_age: Duration,
+    /// `Cache-Control` of an answer that is valid for longer than `ocsp_max_age`: nearly all of them.
+    ocsp_cache_control: HeaderValue,
+    crl_max_age: Duration,
+
+    counters: Arc<Counters>,
+}
+
+impl Responder {
+    /// A responder for every issuer that the signer has now. Install the recorder of metrics before: counters are looked
+    /// up here, once.
+    ///
+    /// # Errors
+    /// [`ConfigError`] if a setting is out of its bounds.
+    pub fn new(
+        config: &Config,
+        statuses: Arc<dyn Statuses>,
+        signer: Arc<dyn Signer>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, ConfigError> {
+        let settings = config.check()?;
+        let counters = Arc::new(Counters::new());
+        let audit = Arc::new(Audit::new());
+        let documents = Documents::new(signer.issuers());
+        let ocsp = OcspService::new(
+            Arc::clone(&statuses),
+            Arc::clone(&signer),
+            Arc::clone(&clock),
+            Arc::clone(&audit),
+            settings.clone(),
+            Arc::clone(&counters),
+        );
+        let crls = CrlService::new(
+            Arc::clone(&statuses),
+            signer,
+            Arc::clone(&clock),
+            Arc::clone(&audit),
+            settings.clone(),
+            Arc::clone(&counters),
+        );
+        let parts = Parts {
+            statuses,
+            clock,
+            ocsp: Arc::new(ocsp),
+            crls,
+            audit,
+            documents,
+            body_timeout: settings.body_timeout,
+            ocsp_max_age: settings.ocsp_max_age,
+            ocsp_cache_control: cacheable_for(settings.ocsp_max_age),
+            crl_max_age: settings.crl_max_age,
+            counters,
+        };
+        Ok(Self { parts: Arc::new(parts) })
+    }
+
+    /// OCSP without HTTP.
+    pub fn ocsp(&self) -> &Arc<OcspService> {
+        &self.parts.ocsp
+    }
+
+    /// Records what was signed, in batches, until `shutdown` is done and the rest is recorded too. Without it running,
+    /// signing stops after some ten thousand signatures; after it, nothing is signed any more.
+    pub async fn run_recorder(&self, shutdown: impl Future<Output = ()>) {
+        let parts = &self.parts;
+        parts.audit.run(&parts.statuses, &parts.counters, shutdown).await;
+    }
+
+    /// Keeps CRLs fresh until `shutdown` is done, even when nobody asks for them.
+    pub async fn run_crls(&self, shutdown: impl Future<Output = ()>) {
+        self.parts.crls.run(shutdown).await;
+    }
+
+    /// Answers a request.
+    ///
+    /// | path | methods | what |
+    /// |---|---|---|
+    /// | `/ocsp/` and base64 of a request | GET, HEAD | OCSP (RFC 6960, appendix A.1) |
+    /// | `/ocsp`, `/ocsp/` | POST | OCSP |
+    /// | `/crl/NAME.crl` | GET, HEAD | the current CRL of an issuer, DER |
+    /// | `/issuer/NAME.crt` | GET, HEAD | the certificate of an issuer, DER |
+    /// | `/roots.pem` | GET, HEAD | all roots, PEM |
+    ///
+    /// The request's target must be as the client sent it: decoded by nobody, slashes as they were.
+    pub async fn handle<B>(&self, request: Request<B>) -> Response<Full<Bytes>>
+    where
+        B: Body<Data = Bytes>,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        let (head, body) = request.into_parts();
+        let reads = head.method == Method::GET || head.method == Method::HEAD;
+        let reply = match route(head.uri.path()) {
+            Route::Ocsp(encoded) if reads => self.ocsp_get(encoded, &head.headers).await,
+            Route::Ocsp("" | "/") if head.method == Method::POST => self.ocsp_post(body).await,
+            Route::Ocsp("" | "/") => plain::method_not_allowed("GET, HEAD, POST"),
+            Route::Ocsp(_) => plain::method_not_allowed("GET, HEAD"),
+            Route::Nothing => plain::not_found(),
+            _ if !reads => plain::method_not_allowed("GET, HEAD"),
+            Route::Crl(issuer) => self.crl(issuer, &head.headers).await,
+            Route::Issuer(issuer) => self.parts.documents.issuer(issuer, &head.headers),
+            Route::Roots => self.parts.documents.roots(&head.headers),
+        };
+        if head.method == Method::HEAD { reply.map(|_| Full::default()) } else { reply }
+    }
+
+    async fn ocsp_get(&self, encoded: &str, headers: &HeaderMap) -> Response<Full<Bytes>> {
+        let Some(der) = decode_get(encoded) else { return self.malformed() };
+        let answer = self.parts.ocsp.answer(&der).await;
+        self.ocsp_reply(&answer, Some(headers))
+    }
+
+    async fn ocsp_post<B>(&self, body: B) -> Response<Full<Bytes>>
+    where
+        B: Body<Data = Bytes>,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        if body.size_hint().lower() > REQUEST_BYTES_MAX as u64 {
+            return self.malformed();
+        }
+        let collected = std::pin::pin!(Limited::new(body, REQUEST_BYTES_MAX).collect());
+        match tokio::time::timeout(self.parts.body_timeout, collected).await {
+            Ok(Ok(body)) => {
+                let answer = self.parts.ocsp.answer(&body.to_bytes()).await;
+                self.ocsp_reply(&answer, None)
+            }
+            // Too long, or broken off, when nobody reads this.
+            Ok(Err(_)) => self.malformed(),
+            Err(_) => plain::too_slow(),
+        }
+    }
+
+    fn malformed(&self) -> Response<Full<Bytes>> {
+        self.parts.counters.refused(ErrorStatus::MalformedRequest);
+        self.ocsp_reply(&Answer::Refused(ErrorStatus::MalformedRequest), None)
+    }
+
+    /// `conditions` are the headers of a request by GET.
+    fn ocsp_reply(&self, answer: &Answer, conditions: Option<&HeaderMap>) -> Response<Full<Bytes>> {
+        let (cache_control, kept) = match answer {
+            Answer::Kept(kept) => (self.ocsp_cache_control(kept.next_update), kept),
+            Answer::Live(body) => return with_body(body.clone(), OCSP_RESPONSE, NOT_STORED),
+            Answer::Refused(_) => return with_body(answer.body(), OCSP_RESPONSE, NOT_CACHED),
+        };
+        let validators = Validators {
+            etag: &kept.etag,
+            last_modified: Some((&kept.last_modified, kept.this_update)),
+            expires: Some(&kept.expires),
+        };
+        if conditions.is_some_and(|headers| validators.match_request(headers)) {
+            return not_modified(&validators, cache_control);
+        }
+        let mut reply = reply::sized(kept.body.clone(), &kept.content_length, OCSP_RESPONSE, cache_control);
+        validators.write(reply.headers_mut());
+        reply
+    }
+
+    fn ocsp_cache_control(&self, next_update: Timestamp) -> HeaderValue {
+        let left = next_update.since(self.parts.clock.now());
+        if left >= self.parts.ocsp_max_age {
+            self.parts.ocsp_cache_control.clone()
+        } else {
+            cacheable_for(left)
+        }
+    }
+
+    async fn crl(&self, issuer: &str, headers: &HeaderMap) -> Response<Full<Bytes>> {
+        match self.parts.crls.list(issuer).await {
+            Ok(list) => self.crl_reply(&list, headers),
+            Err(NoList::UnknownIssuer) => plain::not_found(),
+            Err(NoList::Unavailable) => plain::unavailable(),
+        }
+    }
+
+    fn crl_reply(&self, list: &PublishedCrl, headers: &HeaderMap) -> Response<Full<Bytes>> {
+        let left = list.next_update.since(self.parts.clock.now());
+        let cache_control = cacheable_for(left.min(self.parts.crl_max_age));
+        let validators = Validators {
+            etag: &list.etag,
+            last_modified: Some((&list.last_modified, list.this_update)),
+            expires: None,
+        };
+        if validators.match_request(headers) {
+            return not_modified(&validators, cache_control);
+        }
+        let mut reply = reply::sized(list.body.clone(), &list.content_length, PKIX_CRL, cache_control);
+        validators.write(reply.headers_mut());
+        reply
+    }
+}

@@ -1,0 +1,32 @@
+//! Certificate status over HTTP: OCSP (RFC 6960, RFC 9919), CRLs and CA certificates (RFC 5280).
+//!
+//! - [`Statuses`]: what the responder must know of certificates. It cannot ask for anything else: no account, no order.
+//! - [`OcspService`]: a request's DER in, an [`Answer`] out. Answers are kept in memory and only given out when the
+//!   certificate's status is known to be the same still.
+//! - [`CrlService`]: the current CRL of each issuer.
+//! - [`Responder`]: both over HTTP, with the issuers' certificates. It is a plain hyper service on the raw request
+//!   target: anything that cleans paths in front of it breaks base64 with slashes.
+//! - [`SigningEvent`]: what is recorded of every signature, in batches, by [`Responder::run_recorder`]. A signature
+//!   that could not be recorded any more is not made.
+
+mod audit;
+mod config;
+mod counters;
+mod crl;
+mod date;
+mod http;
+mod issuers;
+mod ocsp;
+mod seldom;
+mod statuses;
+mod stored;
+
+pub use config::{Config, ConfigError, Nonces};
+pub use crl::{CrlService, PublishedCrl};
+pub use http::Responder;
+pub use ocsp::{Answer, KeptAnswer, OcspService};
+pub use statuses::{Signed, SigningEvent, Status, StatusError, Statuses};
+pub use stored::StoredStatuses;
+
+#[cfg(test)]
+mod tests;

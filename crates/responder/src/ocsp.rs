@@ -1,0 +1,435 @@
+//! Answers to OCSP requests: from memory where the status is known to be the same still, else signed.
+//!
+//! ```text
+//! request ── parse ── one CertID, no nonce ── in memory, generation as checked ─────────── given out
+//!               │                                  │ generation moved: read the row ── same ─┘
+//!               │                                  └ not there, another status, or old ── signed once for all who ask
+//!               └─ nonce or several CertIDs, where these are answered ─────────────────── signed for this request
+//! ```
+//!
+//! A kept answer carries the generation of all statuses at which its own was last read. It is given out when that
+//! generation still holds, and read again otherwise: once a revocation was acknowledged, the answer before it is dead.
+//! That is checked again after every signature, for those who joined while it was made.
+
+mod flights;
+mod kept;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use ingam_protocol::ocsp::{CertId, CertStatus, ErrorStatus, SingleResponse, parse_request};
+use ingam_protocol::profile::IssuerName;
+use ingam_protocol::{Clock, Serial};
+use ingam_signer::{OcspAnswer, Signer};
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+use crate::audit::Audit;
+use crate::config::{Nonces, Settings};
+use crate::counters::Counters;
+use crate::issuers::Issuers;
+use crate::seldom::Seldom;
+use crate::statuses::{Signed, SigningEvent, Status, Statuses};
+
+pub use kept::KeptAnswer;
+pub(crate) use kept::{date_value, etag};
+
+use flights::{Flights, Seat};
+use kept::{Memory, Period};
+
+/// How often an answer may turn out to be outdated while it is made, before the client is asked to come back.
+const ROUNDS_MAX: usize = 4;
+/// An answer that would be valid for a shorter time than this is not worth signing.
+const PERIOD_MIN: Duration = Duration::from_secs(60);
+
+/// What a request gets.
+#[derive(Clone, Debug)]
+pub enum Answer {
+    /// The same for all who ask: may be cached until its nextUpdate.
+    Kept(Arc<KeptAnswer>),
+    /// DER of an OCSPResponse signed for this request alone: must not be cached.
+    Live(Bytes),
+    /// No answer; must not be cached.
+    Refused(ErrorStatus),
+}
+
+impl Answer {
+    /// DER of the OCSPResponse.
+    pub fn body(&self) -> Bytes {
+        match self {
+            Self::Kept(kept) => kept.body.clone(),
+            Self::Live(body) => body.clone(),
+            Self::Refused(ErrorStatus::MalformedRequest) => {
+                Bytes::from_static(&const { ErrorStatus::MalformedRequest.encode() })
+            }
+            Self::Refused(ErrorStatus::InternalError) => {
+                Bytes::from_static(&const { ErrorStatus::InternalError.encode() })
+            }
+            Self::Refused(ErrorStatus::TryLater) => {
+                Bytes::from_static(&const { ErrorStatus::TryLater.encode() })
+            }
+            Self::Refused(ErrorStatus::SigRequired) => {
+                Bytes::from_static(&const { ErrorStatus::SigRequired.encode() })
+            }
+            Self::Refused(ErrorStatus::Unauthorized) => {
+                Bytes::from_static(&const { ErrorStatus::Unauthorized.encode() })
+            }
+        }
+    }
+}
+
+/// A question about one certificate, with the issuer found.
+struct Question<'a> {
+    issuer: &'a IssuerName,
+    serial: &'a Serial,
+    cert_id: &'a [u8],
+}
+
+/// A status, and the generation of all statuses that was read before it.
+#[derive(Clone, Copy)]
+struct Observed {
+    generation: u64,
+    status: Status,
+}
+
+/// One certificate of an answer to be signed.
+struct Subject {
+    serial: Serial,
+    cert_id: Vec<u8>,
+    status: CertStatus,
+}
+
+/// Answers OCSP requests.
+pub struct OcspService {
+    statuses: Arc<dyn Statuses>,
+    signer: Arc<dyn Signer>,
+    clock: Arc<dyn Clock>,
+    audit: Arc<Audit>,
+
+    settings: Settings,
+    issuers: Issuers,
+
+    memory: Memory,
+    flights: Flights,
+    /// How many signatures may be made or waited for.
+    queue: Semaphore,
+    /// How many may be made.
+    signing: Semaphore,
+
+    counters: Arc<Counters>,
+    complaints: Seldom,
+}
+
+impl OcspService {
+    pub(crate) fn new(
+        statuses: Arc<dyn Statuses>,
+        signer: Arc<dyn Signer>,
+        clock: Arc<dyn Clock>,
+        audit: Arc<Audit>,
+        settings: Settings,
+        counters: Arc<Counters>,
+    ) -> Self {
+        Self {
+            issuers: Issuers::new(signer.issuers()),
+            memory: Memory::new(settings.memory_bytes),
+            flights: Flights::default(),
+            queue: Semaphore::new(settings.signings_at_once + settings.signings_queued),
+            signing: Semaphore::new(settings.signings_at_once),
+            statuses,
+            signer,
+            clock,
+            audit,
+            settings,
+            counters,
+            complaints: Seldom::default(),
+        }
+    }
+
+    /// The answer to a request's DER.
+    pub async fn answer(self: &Arc<Self>, request: &[u8]) -> Answer {
+        let answer = match self.try_answer(request).await {
+            Ok(answer) => answer,
+            Err(error) => Answer::Refused(error),
+        };
+        match &answer {
+            Answer::Kept(kept) => self.counters.answered(kept.status.status),
+            // Counted where it was signed: what it says is known there.
+            Answer::Live(_) => {}
+            Answer::Refused(error) => self.counters.refused(*error),
+        }
+        answer
+    }
+
+    async fn try_answer(self: &Arc<Self>, request: &[u8]) -> Result<Answer, ErrorStatus> {
+        let request = parse_request(request).map_err(|_| ErrorStatus::MalformedRequest)?;
+        let live_is_on = self.settings.nonces == Nonces::Answer;
+        match (request.cert_ids.as_slice(), request.nonce) {
+            ([cert_id], None) => self.kept(cert_id).await.map(Answer::Kept),
+            ([cert_id], Some(_)) if !live_is_on => self.kept(cert_id).await.map(Answer::Kept),
+            (cert_ids, nonce) if live_is_on => self.live(cert_ids, nonce).await,
+            _ => Err(ErrorStatus::Unauthorized),
+        }
+    }
+
+    /// The issuer and serial number of a CertID that could be one of ours.
+    fn question<'a>(&'a self, cert_id: &'a CertId) -> Result<Question<'a>, ErrorStatus> {
+        let issuer = self.issuers.find(cert_id).ok_or(ErrorStatus::Unauthorized)?;
+        let serial = cert_id.serial.as_ref().ok_or(ErrorStatus::Unauthorized)?;
+        Ok(Question { issuer: &issuer.name, serial, cert_id: &cert_id.der })
+    }
+
+    /// An answer that is the same for all who ask.
+    async fn kept(self: &Arc<Self>, cert_id: &CertId) -> Result<Arc<KeptAnswer>, ErrorStatus> {
+        let mut found = self.memory.find(&cert_id.der);
+        if let Some(kept) = &found
+            && kept.is_checked_at(self.statuses.generation())
+            && self.clock.now() < kept.refresh_at
+        {
+            self.counters.from_memory.increment(1);
+            return Ok(Arc::clone(kept));
+        }
+        let question = self.question(cert_id)?;
+        for _ in 0..ROUNDS_MAX {
+            // The generation is read before the status: the other way round, a change in between would go unseen.
+            let generation = self.statuses.generation();
+            let now = self.clock.now();
+            let Some(status) = self.status(&question)? else {
+                self.memory.forget(question.cert_id);
+                return Err(ErrorStatus::Unauthorized);
+            };
+            let is_expired = now > status.not_after;
+            let same = found.take().filter(|kept| kept.status == status);
+            if let Some(kept) = &same {
+                kept.confirm(generation);
+                // After its end, a certificate gets no new answers, but its last one is good as long as it says.
+                if now < kept.refresh_at || (is_expired && now <= kept.next_update) {
+                    self.counters.from_memory.increment(1);
+                    return Ok(Arc::clone(kept));
+                }
+            }
+            if is_expired {
+                self.memory.forget(question.cert_id);
+                return Err(ErrorStatus::Unauthorized);
+            }
+            let observed = Observed { generation, status };
+            match (self.fly(&question, observed, same.as_ref()).await, same) {
+                (Ok(signed), _) if signed.is_checked_at(self.statuses.generation()) => return Ok(signed),
+                (Ok(signed), _) => found = Some(signed),
+                (Err(error), Some(kept)) => return self.fall_back(&question, kept, error),
+                (Err(error), None) => return Err(error),
+            }
+        }
+        Err(ErrorStatus::TryLater)
+    }
+
+    /// The answer that should have been replaced, if it is not too old and still true; the time that the signer took to
+    /// fail may have been long.
+    fn fall_back(
+        &self,
+        question: &Question<'_>,
+        kept: Arc<KeptAnswer>,
+        error: ErrorStatus,
+    ) -> Result<Arc<KeptAnswer>, ErrorStatus> {
+        let generation = self.statuses.generation();
+        if self.clock.now() >= kept.old_at || self.status(question)? != Some(kept.status) {
+            return Err(error);
+        }
+        kept.confirm(generation);
+        self.counters.refresh_failed.increment(1);
+        self.counters.from_memory.increment(1);
+        Ok(kept)
+    }
+
+    /// Signs an answer that will be kept, or waits for the one that is being signed. `refused` is the answer in memory
+    /// that would not do.
+    async fn fly(
+        self: &Arc<Self>,
+        question: &Question<'_>,
+        observed: Observed,
+        refused: Option<&Arc<KeptAnswer>>,
+    ) -> Result<Arc<KeptAnswer>, ErrorStatus> {
+        let newer = || {
+            let newest = self.memory.find(question.cert_id)?;
+            let is_refused = refused.is_some_and(|refused| Arc::ptr_eq(refused, &newest));
+            // An answer that was dropped for its status is not among the refused, but is not at this generation.
+            (!is_refused && newest.is_checked_at(observed.generation)).then_some(newest)
+        };
+        let mut seat = match self.flights.board(question.cert_id, self.settings.signings_queued, newer) {
+            Seat::Landed(kept) => return Ok(kept),
+            Seat::Full => return Err(ErrorStatus::TryLater),
+            Seat::Passenger(seat) => seat,
+            Seat::Pilot(landing, seat) => {
+                let (service, issuer) = (Arc::clone(self), question.issuer.clone());
+                let subject = Subject {
+                    serial: question.serial.clone(),
+                    cert_id: question.cert_id.to_vec(),
+                    status: observed.status.status,
+                };
+                // A task of its own: the one who asked first may hang up, the others must not wait for ever.
+                tokio::spawn(async move {
+                    let result = service.sign_kept(&issuer, subject, observed).await;
+                    service.flights.land(landing, result);
+                });
+                seat
+            }
+        };
+        match seat.wait_for(Option::is_some).await {
+            Ok(result) => result.clone().unwrap_or(Err(ErrorStatus::InternalError)),
+            Err(_) => Err(ErrorStatus::InternalError),
+        }
+    }
+
+    /// Signs an answer and keeps it.
+    async fn sign_kept(
+        &self,
+        issuer: &IssuerName,
+        subject: Subject,
+        observed: Observed,
+    ) -> Result<Arc<KeptAnswer>, ErrorStatus> {
+        let cert_id = Bytes::copy_from_slice(&subject.cert_id);
+        let (body, period) = self.sign(issuer, vec![subject], None).await?;
+        let kept = Arc::new(KeptAnswer::new(body, period, observed));
+        self.memory.keep(cert_id, Arc::clone(&kept));
+        Ok(kept)
+    }
+
+    /// An answer for this request alone.
+    async fn live(
+        self: &Arc<Self>,
+        cert_ids: &[CertId],
+        nonce: Option<Vec<u8>>,
+    ) -> Result<Answer, ErrorStatus> {
+        let mut issuer = None;
+        let mut questions = Vec::with_capacity(cert_ids.len());
+        for cert_id in cert_ids {
+            let question = self.question(cert_id)?;
+            // One signature cannot speak for two issuers.
+            if *issuer.get_or_insert(question.issuer) != question.issuer {
+                return Err(ErrorStatus::Unauthorized);
+            }
+            questions.push(question);
+        }
+        let issuer = issuer.ok_or(ErrorStatus::MalformedRequest)?;
+        for _ in 0..ROUNDS_MAX {
+            let generation = self.statuses.generation();
+            let now = self.clock.now();
+            let mut subjects = Vec::with_capacity(questions.len());
+            for question in &questions {
+                let status = self.status(question)?.ok_or(ErrorStatus::Unauthorized)?;
+                if now > status.not_after {
+                    // Nothing is signed for it any more; what was signed last may still be valid.
+                    return match cert_ids {
+                        [only] => self.kept(only).await.map(Answer::Kept),
+                        _ => Err(ErrorStatus::Unauthorized),
+                    };
+                }
+                subjects.push(Subject {
+                    serial: question.serial.clone(),
+                    cert_id: question.cert_id.to_vec(),
+                    status: status.status,
+                });
+            }
+            let revoked =
+                subjects.iter().map(|subject| subject.status).find(|status| *status != CertStatus::Good);
+            let (body, _) = self.sign(issuer, subjects, nonce.clone()).await?;
+            // Any change at all is reason enough to look again: such answers are few.
+            if self.statuses.generation() == generation {
+                self.counters.answered(revoked.unwrap_or(CertStatus::Good));
+                return Ok(Answer::Live(body));
+            }
+        }
+        Err(ErrorStatus::TryLater)
+    }
+
+    /// Signs an answer about these certificates, valid from now, and has that recorded.
+    async fn sign(
+        &self,
+        issuer: &IssuerName,
+        subjects: Vec<Subject>,
+        nonce: Option<Vec<u8>>,
+    ) -> Result<(Bytes, Period), ErrorStatus> {
+        let _slot = self.slot().await?;
+        let room = self.audit.room(subjects.len()).ok_or(ErrorStatus::TryLater)?;
+        let period = self.period(issuer)?;
+        let events: Vec<_> = subjects
+            .iter()
+            .map(|subject| SigningEvent {
+                issuer: issuer.clone(),
+                at: period.this_update,
+                next_update: period.next_update,
+                signed: Signed::Ocsp { serial: subject.serial.clone(), status: subject.status },
+            })
+            .collect();
+        let single = |subject: Subject| SingleResponse {
+            cert_id: subject.cert_id,
+            status: subject.status,
+            this_update: period.this_update,
+            next_update: period.next_update,
+        };
+        let responses = subjects.into_iter().map(single).collect();
+        let answer = OcspAnswer { responses, produced_at: period.this_update, nonce };
+        let signing = self.signer.sign_ocsp(issuer, answer);
+        match tokio::time::timeout(self.settings.signing_timeout, signing).await {
+            Ok(Ok(body)) => {
+                room.fill(events);
+                self.counters.from_signer.increment(1);
+                Ok((Bytes::from(body), period))
+            }
+            Ok(Err(error)) => Err(self.signer_failed(&error)),
+            Err(elapsed) => Err(self.signer_failed(&elapsed)),
+        }
+    }
+
+    /// A place among those who sign, after waiting among those who wait, if there is room.
+    async fn slot(&self) -> Result<[SemaphorePermit<'_>; 2], ErrorStatus> {
+        let queued = self.queue.try_acquire().map_err(|_| ErrorStatus::TryLater)?;
+        let signing = self.signing.acquire().await.map_err(|_| ErrorStatus::TryLater)?;
+        Ok([queued, signing])
+    }
+
+    /// From when until when an answer signed now is valid.
+    fn period(&self, issuer: &IssuerName) -> Result<Period, ErrorStatus> {
+        let this_update = self.clock.now().whole_second();
+        let signer_ends =
+            self.signer.ocsp_signer_not_after(issuer).map_err(|error| self.signer_failed(&error))?;
+        let next_update = this_update.plus(self.settings.ocsp_validity).min(signer_ends.whole_second());
+        let validity = next_update.since(this_update);
+        if validity < PERIOD_MIN {
+            return Err(self.signer_failed(&SignerTooOld));
+        }
+        let half = this_update.plus(validity / 2);
+        let refresh_at = this_update.plus(self.settings.ocsp_refresh).min(half);
+        Ok(Period { this_update, next_update, refresh_at, old_at: half })
+    }
+
+    fn status(&self, question: &Question<'_>) -> Result<Option<Status>, ErrorStatus> {
+        self.statuses.status(question.issuer, question.serial).map_err(|error| {
+            if self.complaints.may_speak(self.clock.now()) {
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "a certificate's status cannot be read"
+                );
+            }
+            ErrorStatus::TryLater
+        })
+    }
+
+    fn signer_failed(&self, error: &(dyn std::error::Error + 'static)) -> ErrorStatus {
+        if self.complaints.may_speak(self.clock.now()) {
+            tracing::error!(error, "an OCSP answer cannot be signed");
+        }
+        ErrorStatus::TryLater
+    }
+}
+
+/// The certificate of the OCSP key ends too soon.
+#[derive(Debug)]
+struct SignerTooOld;
+
+impl std::fmt::Display for SignerTooOld {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the certificate that signs OCSP answers ends within a minute")
+    }
+}
+
+impl std::error::Error for SignerTooOld {}

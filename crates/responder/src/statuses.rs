@@ -1,0 +1,122 @@
+//! What the responder needs of the store, and what it tells it.
+
+use std::fmt;
+
+use async_trait::async_trait;
+use ingam_protocol::crl;
+use ingam_protocol::ocsp::CertStatus;
+use ingam_protocol::profile::IssuerName;
+use ingam_protocol::{Serial, Timestamp};
+
+/// A certificate's status as it is on record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Status {
+    /// Good or revoked.
+    pub status: CertStatus,
+    /// The certificate's last valid second.
+    pub not_after: Timestamp,
+    /// Rises whenever this certificate's status changes.
+    pub generation: u64,
+}
+
+/// A signature that was made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SigningEvent {
+    /// Whose key signed, or whose delegate's.
+    pub issuer: IssuerName,
+    /// The producedAt of an answer, the thisUpdate of a CRL.
+    pub at: Timestamp,
+    /// Until when what was signed may be relied on.
+    pub next_update: Timestamp,
+    /// What was signed.
+    pub signed: Signed,
+}
+
+/// What was signed. An answer about several certificates is an event for each.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Signed {
+    /// An OCSP answer.
+    Ocsp {
+        /// About which certificate.
+        serial: Serial,
+        /// What it says.
+        status: CertStatus,
+    },
+    /// A CRL.
+    Crl {
+        /// Its number.
+        number: u64,
+        /// How many certificates it lists.
+        entries: usize,
+    },
+}
+
+/// Certificate statuses, as the responder sees them.
+#[async_trait]
+pub trait Statuses: Send + Sync {
+    /// The status of a certificate; `None` if this issuer never issued one with this serial number. It is quick (a read
+    /// of a local database), as it is called on the threads that serve requests.
+    ///
+    /// # Errors
+    /// [`StatusError`] if it cannot be read now.
+    fn status(&self, issuer: &IssuerName, serial: &Serial) -> Result<Option<Status>, StatusError>;
+
+    /// A number that rises whenever any status changes: after [`Statuses::status`] shows the change, and before anybody
+    /// is told that it happened. It costs no more than reading an atomic.
+    ///
+    /// Whoever reads this number first and a status after it has a status that is at least as new as the number.
+    fn generation(&self) -> u64;
+
+    /// The next revoked certificates of an issuer, at most `limit`, in an order that is always the same: those behind
+    /// `after`, each once; fewer than `limit` only at the end.
+    /// A certificate is among them until it has expired, and a little longer: it must have been on a CRL whose
+    /// thisUpdate lies after its notAfter (RFC 5280, section 3.3).
+    ///
+    /// # Errors
+    /// [`StatusError`] if they cannot be read now.
+    fn revoked(
+        &self,
+        issuer: &IssuerName,
+        after: Option<&Serial>,
+        limit: usize,
+    ) -> Result<Vec<crl::Entry>, StatusError>;
+
+    /// Takes the next CRL number of an issuer. It is durable before this returns, so that no number is ever used twice;
+    /// numbers may be left out.
+    ///
+    /// # Errors
+    /// [`StatusError`] if it could not be made durable.
+    async fn crl_number(&self, issuer: &IssuerName) -> Result<u64, StatusError>;
+
+    /// Puts signatures on record. The same batch may come again after an error, even if it was recorded.
+    ///
+    /// # Errors
+    /// [`StatusError`] if it is not known to be durable.
+    async fn record_signed(&self, events: Vec<SigningEvent>) -> Result<(), StatusError>;
+}
+
+/// The store could not do what it was asked.
+#[derive(Debug)]
+pub struct StatusError {
+    doing: &'static str,
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl StatusError {
+    /// An error of what was being done (`"reading a status"`), with its cause.
+    pub fn new(doing: &'static str, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self { doing, source: Some(source.into()) }
+    }
+}
+
+impl fmt::Display for StatusError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} failed", self.doing)
+    }
+}
+
+impl std::error::Error for StatusError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.source.as_deref().map(|source| source as _)
+    }
+}

@@ -1,0 +1,87 @@
+//! The binary `ingam`: command line, configuration, construction, process life. No business rules.
+
+mod config;
+mod dev;
+mod listener;
+mod management;
+mod production;
+mod serve;
+mod system;
+mod telemetry;
+mod test_dns;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::serve::StartError;
+
+/// What a failed start or a wrong command line ends with.
+const EXIT_START: u8 = 2;
+
+/// An ACME certificate authority with OCSP responder.
+#[derive(Debug, Parser)]
+#[command(name = "ingam", version, about)]
+struct CommandLine {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs a throwaway CA on this machine, with a DNS server for tests
+    Dev(dev::Dev),
+    /// Makes the keys and CA certificates of a configuration
+    Init(production::Init),
+    /// Runs the CA of a configuration
+    Serve(production::Serve),
+}
+
+fn main() -> ExitCode {
+    // clap itself ends with 2 on a wrong command line.
+    let command = CommandLine::parse().command;
+    telemetry::start_logs("info");
+    // For reqwest, which asks for the process's default; all else names its provider. It fails if one is set already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&StartError::caused("threads cannot be started", &error)),
+    };
+    let outcome = runtime.block_on(async {
+        let metrics = telemetry::start_metrics()
+            .map_err(|error| StartError::new(format!("metrics cannot be counted: {error}")))?;
+        match command {
+            Command::Dev(options) => dev::run(options, metrics).await,
+            Command::Init(options) => production::init(&options),
+            Command::Serve(options) => production::serve(&options, metrics).await,
+        }
+    });
+    // What still runs has had its time.
+    runtime.shutdown_background();
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failed(&error),
+    }
+}
+
+fn failed(error: &StartError) -> ExitCode {
+    // With standard error gone there is nobody left to tell.
+    let _ = writeln!(std::io::stderr(), "ingam: {error}");
+    ExitCode::from(EXIT_START)
+}
+
+/// Comes back on SIGINT or SIGTERM.
+async fn wait_for_the_end() {
+    use tokio::signal::unix::{SignalKind, signal};
+    match signal(SignalKind::terminate()) {
+        Ok(mut terminate) => tokio::select! {
+            _ = tokio::signal::ctrl_c() => {}
+            _ = terminate.recv() => {}
+        },
+        Err(_) => {
+            let _ = tokio::signal::ctrl_c().await;
+        }
+    }
+    tracing::info!("ending");
+}

@@ -1,0 +1,147 @@
+//! Issuing CAs: what their certificates say, and those of them whose key is here.
+
+use ingam_protocol::Timestamp;
+use x509_parser::certificate::X509Certificate;
+use x509_parser::extensions::ParsedExtension;
+use x509_parser::prelude::FromDer;
+
+use crate::hierarchy::{Intermediate, Root};
+use crate::key::{Algorithm, Key, responder_key_hash};
+use crate::{Error, Issuer, IssuerUrls};
+
+/// What matters of a certificate when it is loaded.
+#[derive(Debug)]
+pub(crate) struct LoadedCertificate {
+    /// All of it, DER.
+    pub(crate) der: Vec<u8>,
+    /// DER of its subject.
+    pub(crate) subject: Vec<u8>,
+    /// Contents of its public key's BIT STRING.
+    pub(crate) public_key: Vec<u8>,
+    /// Its subjectKeyIdentifier.
+    pub(crate) key_identifier: Vec<u8>,
+    /// Its last valid second.
+    pub(crate) not_after: Timestamp,
+}
+
+impl LoadedCertificate {
+    /// Reads a CA's certificate and checks that it may sign certificates and CRLs. An error is a text for the operator.
+    pub(crate) fn read_ca(der: &[u8]) -> Result<Self, String> {
+        let certificate = parse(der)?;
+        match certificate.basic_constraints() {
+            Ok(Some(constraints)) if constraints.value.ca => {}
+            _ => return Err("is not a CA's certificate (basicConstraints)".to_owned()),
+        }
+        match certificate.key_usage() {
+            Ok(Some(usage)) if usage.value.key_cert_sign() && usage.value.crl_sign() => {}
+            _ => return Err("may not sign certificates and CRLs (keyUsage)".to_owned()),
+        }
+        Self::read(der)
+    }
+
+    /// Reads any certificate. An error is a text for the operator.
+    pub(crate) fn read(der: &[u8]) -> Result<Self, String> {
+        let certificate = parse(der)?;
+        let key_identifier = certificate
+            .iter_extensions()
+            .find_map(|extension| match extension.parsed_extension() {
+                ParsedExtension::SubjectKeyIdentifier(identifier) => Some(identifier.0.to_vec()),
+                _ => None,
+            })
+            .ok_or_else(|| "has no subjectKeyIdentifier".to_owned())?;
+        let not_after = u64::try_from(certificate.validity().not_after.timestamp())
+            .map_err(|_| "ended before 1970".to_owned())?;
+        Ok(Self {
+            der: der.to_vec(),
+            subject: certificate.subject().as_raw().to_vec(),
+            public_key: certificate.public_key().subject_public_key.data.to_vec(),
+            key_identifier,
+            not_after: Timestamp::from_unix_s(not_after),
+        })
+    }
+
+    /// Checks that `issuer` signed this certificate. An error is a text for the operator.
+    pub(crate) fn check_issued_by(&self, issuer: &Self) -> Result<(), String> {
+        let (own, issuers) = (parse(&self.der)?, parse(&issuer.der)?);
+        if own.issuer().as_raw() != issuer.subject {
+            return Err("names another issuer".to_owned());
+        }
+        if own.validity().not_after > issuers.validity().not_after {
+            return Err("ends after its issuer".to_owned());
+        }
+        own.verify_signature(Some(issuers.public_key()))
+            .map_err(|_| "was not signed by the issuer that it names".to_owned())
+    }
+}
+
+fn parse(der: &[u8]) -> Result<X509Certificate<'_>, String> {
+    match X509Certificate::from_der(der) {
+        Ok(([], certificate)) => Ok(certificate),
+        Ok(_) => Err("has bytes after the certificate".to_owned()),
+        Err(error) => Err(format!("is no certificate ({error})")),
+    }
+}
+
+/// An issuing CA whose key is here.
+pub(crate) struct SigningCa {
+    /// What the world may know about it.
+    pub(crate) issuer: Issuer,
+    /// What its certificates point to.
+    pub(crate) urls: IssuerUrls,
+    /// Its key.
+    pub(crate) key: Key,
+    /// Its subjectKeyIdentifier: the authorityKeyIdentifier of all it signs.
+    pub(crate) key_identifier: Vec<u8>,
+    /// SHA-1 of its public key, by which it calls itself in OCSP answers.
+    pub(crate) responder_key_hash: [u8; 20],
+}
+
+impl SigningCa {
+    /// Loads an issuing CA.
+    ///
+    /// # Errors
+    /// [`Error::Load`] if certificate, key, root and URLs do not fit together; its words name the issuer.
+    pub(crate) fn load(intermediate: Intermediate, root: &Root, urls: IssuerUrls) -> Result<Self, Error> {
+        let Intermediate { name, certificate, key } = intermediate;
+        let broken = |what: String| Error::Load(format!("the issuer '{name}' cannot be used: {what}"), None);
+        check_urls(&urls).map_err(broken)?;
+        let facts = LoadedCertificate::read_ca(&certificate).map_err(broken)?;
+        let above = LoadedCertificate::read_ca(&root.certificate).map_err(broken)?;
+        facts.check_issued_by(&above).map_err(broken)?;
+        let key = Key::load(&key)?;
+        if key.public_key() != facts.public_key {
+            return Err(broken("its key does not belong to its certificate".to_owned()));
+        }
+        if key.algorithm() == Algorithm::EcdsaP384Sha384 {
+            return Err(broken("issuing CAs have keys on P-256 or RSA keys".to_owned()));
+        }
+        let issuer = Issuer {
+            name: name.clone(),
+            chain: vec![certificate.clone()],
+            certificate,
+            root: root.certificate.clone(),
+            subject: facts.subject,
+            public_key: facts.public_key,
+            not_after: facts.not_after,
+        };
+        Ok(Self {
+            responder_key_hash: responder_key_hash(&issuer.public_key),
+            issuer,
+            urls,
+            key,
+            key_identifier: facts.key_identifier,
+        })
+    }
+}
+
+/// Certificates point to plain http only (BR 7.1.2.7.7, 7.1.2.11.2): whoever fetches a CRL to verify a TLS
+/// certificate must not need a TLS certificate for it.
+fn check_urls(urls: &IssuerUrls) -> Result<(), String> {
+    for url in [&urls.ocsp, &urls.issuer, &urls.crl] {
+        let host = url.strip_prefix("http://").unwrap_or_default();
+        if host.is_empty() || url.len() > 512 || !url.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(format!("'{url}' must start with http:// and have only visible ASCII characters"));
+        }
+    }
+    Ok(())
+}

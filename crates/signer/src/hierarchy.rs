@@ -1,0 +1,345 @@
+//! A throwaway hierarchy: a root and the issuing CAs below it, made at once, kept in plain files.
+//!
+//! For development and staging. The root's key is written beside the others, but never loaded again: it may be moved
+//! elsewhere, and the CA works on without it.
+//!
+//! In a folder:
+//! - `hierarchy.json`: which files belong to it; written last, so that without it there is no hierarchy;
+//! - `roots/NAME.pem`, `issuers/NAME.pem`: certificates;
+//! - `keys/NAME.pem`: private keys (PKCS #8, mode 0600).
+
+use std::path::Path;
+use std::time::Duration;
+
+use ingam_protocol::bytes::hex;
+use ingam_protocol::profile::IssuerName;
+use ingam_protocol::time::random_array;
+use ingam_protocol::{Clock, Random, Serial, Timestamp};
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, DnValue, ExtendedKeyUsagePurpose, IsCa,
+    KeyIdMethod, KeyUsagePurpose, SerialNumber,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::ca::LoadedCertificate;
+use crate::key::{Key, key_identifier};
+use crate::storage::{self, Secrecy, broken};
+use crate::{Error, KeyKind, PrivateKey, encode};
+
+/// How long a root is valid.
+const ROOT_VALIDITY: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
+/// How long an issuing CA is valid.
+const ISSUER_VALIDITY: Duration = Duration::from_secs(5 * 365 * 24 * 60 * 60);
+/// How far the CAs' notBefore lies back: as far as a leaf's may, so that a CA is never younger than what it signed.
+const BACKDATE: Duration = Duration::from_secs(48 * 60 * 60);
+/// As many issuing CAs as one hierarchy may have.
+const ISSUERS_MAX: usize = 16;
+
+/// As long as an issuer's name may be, so that it fits into a common name with the random suffix.
+const ISSUER_NAME_MAX: usize = 32;
+
+const MANIFEST: &str = "hierarchy.json";
+const MANIFEST_VERSION: u32 = 1;
+
+/// What a hierarchy is to look like.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The countryName of all subjects: two upper-case letters (ISO 3166-1).
+    pub country: String,
+    /// The organizationName of all subjects, at most 64 characters.
+    pub organization: String,
+    /// The root's name inside the CA. Its key is on P-384.
+    pub root: IssuerName,
+    /// The issuing CAs, 1 to 16; names have at most 32 characters and differ from each other and from the root's.
+    pub issuers: Vec<IssuerPlan>,
+}
+
+/// What an issuing CA is to look like.
+#[derive(Clone, Debug)]
+pub struct IssuerPlan {
+    /// Its name inside the CA.
+    pub name: IssuerName,
+    /// What kind of key it gets.
+    pub key: KeyKind,
+}
+
+/// A root.
+#[derive(Clone, Debug)]
+pub struct Root {
+    /// Its name inside the CA.
+    pub name: IssuerName,
+    /// Its certificate, DER.
+    pub certificate: Vec<u8>,
+    /// Its key: there when it was just made, never when it was loaded.
+    pub key: Option<PrivateKey>,
+}
+
+/// An issuing CA with its key.
+#[derive(Clone, Debug)]
+pub struct Intermediate {
+    /// Its name inside the CA.
+    pub name: IssuerName,
+    /// Its certificate, DER.
+    pub certificate: Vec<u8>,
+    /// Its key.
+    pub key: PrivateKey,
+}
+
+/// A root and the issuing CAs below it. Each chain holds, and each key belongs to its certificate.
+#[derive(Clone, Debug)]
+pub struct Hierarchy {
+    /// The root.
+    pub root: Root,
+    /// The issuing CAs, in the plan's order.
+    pub intermediates: Vec<Intermediate>,
+}
+
+/// What `hierarchy.json` holds.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Manifest {
+    version: u32,
+    root: IssuerName,
+    issuers: Vec<IssuerName>,
+}
+
+impl Hierarchy {
+    /// Makes keys and certificates. All subjects end with the same eight random characters, so that two hierarchies
+    /// are never taken for each other. RSA keys take about a second each. Elliptic keys come from ring, which has its
+    /// own source of randomness; all else comes from `random`.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] for a plan without issuers, with too many, or with a name twice; [`Error::Unavailable`] if a
+    /// key could not be made.
+    pub fn create(plan: &Plan, clock: &dyn Clock, random: &dyn Random) -> Result<Self, Error> {
+        plan.check()?;
+        let not_before = clock.now().minus(BACKDATE).whole_second();
+        let suffix = hex(&random_array::<4>(random));
+        let key = PrivateKey::generate_p384()?;
+        let signing = Key::load(&key)?;
+        let mut params = plan.ca_params(&format!("Root {suffix}"), &signing)?;
+        set_validity(&mut params, not_before, ROOT_VALIDITY);
+        params.serial_number = Some(serial_number(random));
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        let certificate = params.self_signed(&signing).map_err(not_built)?.der().to_vec();
+        let issuer = rcgen::Issuer::new(params, signing);
+        let mut intermediates = Vec::with_capacity(plan.issuers.len());
+        for wanted in &plan.issuers {
+            let key = PrivateKey::generate(wanted.key, random)?;
+            let loaded = Key::load(&key)?;
+            let mut params = plan.ca_params(&format!("{} {suffix}", wanted.name), &loaded)?;
+            set_validity(&mut params, not_before, ISSUER_VALIDITY);
+            params.serial_number = Some(serial_number(random));
+            restrict_to_leaves(&mut params);
+            let certificate = params.signed_by(&loaded, &issuer).map_err(not_built)?.der().to_vec();
+            intermediates.push(Intermediate { name: wanted.name.clone(), certificate, key });
+        }
+        let root = Root { name: plan.root.clone(), certificate, key: Some(key) };
+        let made = Self { root, intermediates };
+        made.check(Path::new("the new hierarchy"))?;
+        Ok(made)
+    }
+
+    /// Whether a folder holds a hierarchy, whole or damaged.
+    pub fn is_in(folder: &Path) -> bool {
+        folder.join(MANIFEST).exists()
+    }
+
+    /// Writes the hierarchy into a folder, which is made if it is missing. If the process ends in between, the folder
+    /// has no hierarchy, and another may be written over what is left.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] if the folder already has a hierarchy, as keys are never written over; [`Error::Load`] names
+    /// a file that could not be written.
+    pub fn save(&self, folder: &Path) -> Result<(), Error> {
+        if Self::is_in(folder) {
+            return Err(Error::Refused(format!(
+                "{} already holds a hierarchy: choose another folder, or move it away",
+                folder.display()
+            )));
+        }
+        let [roots, issuers, keys] = ["roots", "issuers", "keys"].map(|name| folder.join(name));
+        storage::make_folder(&roots, Secrecy::Public)?;
+        storage::make_folder(&issuers, Secrecy::Public)?;
+        storage::make_folder(&keys, Secrecy::Secret)?;
+        let write_certificate = |folder: &Path, name: &IssuerName, certificate: &[u8]| {
+            let pem = storage::certificate_to_pem(certificate)?;
+            storage::write(folder, &file_name(name), pem.as_bytes(), Secrecy::Public)
+        };
+        let write_key = |name: &IssuerName, key: &PrivateKey| {
+            let pem = storage::key_to_pem(key)?;
+            storage::write(&keys, &file_name(name), pem.as_bytes(), Secrecy::Secret)
+        };
+        if let Some(key) = &self.root.key {
+            write_key(&self.root.name, key)?;
+        }
+        write_certificate(&roots, &self.root.name, &self.root.certificate)?;
+        for intermediate in &self.intermediates {
+            write_key(&intermediate.name, &intermediate.key)?;
+            write_certificate(&issuers, &intermediate.name, &intermediate.certificate)?;
+        }
+        storage::sync_folder(folder)?;
+        let manifest = Manifest {
+            version: MANIFEST_VERSION,
+            root: self.root.name.clone(),
+            issuers: self.intermediates.iter().map(|intermediate| intermediate.name.clone()).collect(),
+        };
+        let text = serde_json::to_vec_pretty(&manifest)
+            .map_err(|cause| Error::Load("could not write the manifest".to_owned(), Some(Box::new(cause))))?;
+        storage::write(folder, MANIFEST, &text, Secrecy::Public)?;
+        // The folder itself may be new.
+        match folder.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => storage::sync_folder(parent),
+            _ => Ok(()),
+        }
+    }
+
+    /// Reads the hierarchy that a folder holds. The root's key is left alone.
+    ///
+    /// # Errors
+    /// [`Error::Load`] names the file that is missing, damaged, of a newer version, or does not belong to the rest.
+    pub fn load(folder: &Path) -> Result<Self, Error> {
+        let manifest = read_manifest(&folder.join(MANIFEST))?;
+        let read_certificate = |below: &str, name: &IssuerName| {
+            let path = folder.join(below).join(file_name(name));
+            storage::certificate_from_pem(&path, &storage::read(&path)?)
+        };
+        let certificate = read_certificate("roots", &manifest.root)?;
+        let root = Root { name: manifest.root, certificate, key: None };
+        let mut intermediates = Vec::with_capacity(manifest.issuers.len());
+        for name in manifest.issuers {
+            let path = folder.join("keys").join(file_name(&name));
+            let key = storage::key_from_pem(&path, &storage::read(&path)?)?;
+            let certificate = read_certificate("issuers", &name)?;
+            intermediates.push(Intermediate { name, certificate, key });
+        }
+        let hierarchy = Self { root, intermediates };
+        hierarchy.check(folder)?;
+        Ok(hierarchy)
+    }
+
+    /// Checks that the root signed itself and the issuing CAs, and that keys and certificates belong together.
+    fn check(&self, folder: &Path) -> Result<(), Error> {
+        let root_path = folder.join("roots").join(file_name(&self.root.name));
+        let root =
+            LoadedCertificate::read_ca(&self.root.certificate).map_err(|why| broken(&root_path, why))?;
+        root.check_issued_by(&root).map_err(|why| broken(&root_path, format!("this is no root: {why}")))?;
+        for intermediate in &self.intermediates {
+            let path = folder.join("issuers").join(file_name(&intermediate.name));
+            let certificate =
+                LoadedCertificate::read_ca(&intermediate.certificate).map_err(|why| broken(&path, why))?;
+            certificate.check_issued_by(&root).map_err(|why| {
+                broken(
+                    &path,
+                    format!("{why}; the root is {}: restore both from one backup", root_path.display()),
+                )
+            })?;
+            let key_path = folder.join("keys").join(file_name(&intermediate.name));
+            let key = Key::load(&intermediate.key).map_err(|error| broken(&key_path, error))?;
+            if key.public_key() != certificate.public_key {
+                let what =
+                    format!("the key does not belong to {}: restore both from one backup", path.display());
+                return Err(broken(&key_path, what));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Plan {
+    fn check(&self) -> Result<(), Error> {
+        let refuse = |why: &str| Err(Error::Refused(format!("this hierarchy cannot be made: {why}")));
+        if self.issuers.is_empty() || self.issuers.len() > ISSUERS_MAX {
+            return refuse("it needs 1 to 16 issuers");
+        }
+        if self.organization.is_empty() || self.organization.chars().count() > 64 {
+            return refuse("the organization's name needs 1 to 64 characters");
+        }
+        if self.country.len() != 2 || !self.country.bytes().all(|byte| byte.is_ascii_uppercase()) {
+            return refuse("the country is not two upper-case letters");
+        }
+        if self.issuers.iter().any(|issuer| issuer.name.as_str().len() > ISSUER_NAME_MAX) {
+            return refuse(
+                "an issuer's name has more than 32 characters, which leaves no room in its subject",
+            );
+        }
+        let mut names: Vec<_> = self.issuers.iter().map(|issuer| &issuer.name).collect();
+        names.push(&self.root);
+        names.sort();
+        if names.windows(2).any(|pair| pair.first() == pair.last()) {
+            return refuse("a name is there twice");
+        }
+        Ok(())
+    }
+
+    /// What roots and issuing CAs have in common: how subjects begin, and key identifiers.
+    fn ca_params(&self, subject: &str, key: &Key) -> Result<CertificateParams, Error> {
+        let mut name = DistinguishedName::new();
+        // X.520 has the country as PrintableString, and nothing else.
+        let country = self.country.as_str().try_into().map_err(not_built)?;
+        name.push(DnType::CountryName, DnValue::PrintableString(country));
+        name.push(DnType::OrganizationName, self.organization.as_str());
+        name.push(DnType::CommonName, common_name(&self.organization, subject));
+        let mut params = CertificateParams::default();
+        params.distinguished_name = name;
+        params.use_authority_key_identifier_extension = true;
+        params.key_identifier_method = KeyIdMethod::PreSpecified(key_identifier(key.public_key()).to_vec());
+        Ok(params)
+    }
+}
+
+fn read_manifest(path: &Path) -> Result<Manifest, Error> {
+    if !path.exists() {
+        return Err(broken(path, "there is no hierarchy here; make one with `ingam init`"));
+    }
+    let text = storage::read(path)?;
+    let manifest: Manifest = serde_json::from_slice(&text)
+        .map_err(|error| broken(path, format!("is damaged ({error}); restore it from a backup")))?;
+    if manifest.version != MANIFEST_VERSION {
+        let what = format!("has version {}, this program knows version {MANIFEST_VERSION}", manifest.version);
+        return Err(broken(path, what));
+    }
+    if manifest.issuers.is_empty() || manifest.issuers.len() > ISSUERS_MAX {
+        return Err(broken(path, "must name 1 to 16 issuers"));
+    }
+    Ok(manifest)
+}
+
+fn file_name(name: &IssuerName) -> String {
+    format!("{name}.pem")
+}
+
+fn not_built(error: rcgen::Error) -> Error {
+    Error::Unavailable(format!("a CA certificate could not be made ({error})"))
+}
+
+/// The organization and what tells this CA from its siblings, within the 64 characters of a common name (RFC 5280,
+/// appendix A.1); where both do not fit, the organization is cut.
+fn common_name(organization: &str, subject: &str) -> String {
+    let room = 63_usize.saturating_sub(subject.chars().count());
+    let cut: String = organization.chars().take(room).collect();
+    format!("{} {subject}", cut.trim_end())
+}
+
+fn set_validity(params: &mut CertificateParams, not_before: Timestamp, validity: Duration) {
+    params.not_before = not_before.to_date_time();
+    params.not_after = not_before.plus(validity.saturating_sub(Duration::from_secs(1))).to_date_time();
+}
+
+fn serial_number(random: &dyn Random) -> SerialNumber {
+    SerialNumber::from_slice(Serial::new(random).as_bytes())
+}
+
+/// What an issuing CA may do: sign leaves, CRLs, and OCSP answers itself (RFC 6960, section 4.2.2.2), which is what
+/// digitalSignature is for.
+fn restrict_to_leaves(params: &mut CertificateParams) {
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    params.key_usages =
+        vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    params.custom_extensions = vec![encode::certificate_policies()];
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,189 @@
+//! A hierarchy comes back as it was saved, or not at all; and what does not belong together is named.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use ingam_protocol::time::{FixedClock, SeededRandom};
+use x509_parser::certificate::X509Certificate;
+use x509_parser::prelude::FromDer;
+
+use super::*;
+use crate::testing::{hierarchy, name, now, plan};
+
+/// A plan whose keys are made quickly.
+fn elliptic() -> Plan {
+    Plan { issuers: vec![IssuerPlan { name: name("ecdsa"), key: KeyKind::EcdsaP256 }], ..plan() }
+}
+
+fn create(seed: u64) -> Hierarchy {
+    Hierarchy::create(&elliptic(), &FixedClock::new(now()), &SeededRandom::new(seed)).unwrap()
+}
+
+fn refusal(folder: &Path) -> String {
+    Hierarchy::load(folder).unwrap_err().to_string()
+}
+
+#[test]
+fn it_comes_back_as_it_was_saved() {
+    let (folder, made) = (tempfile::tempdir().unwrap(), hierarchy());
+    assert!(!Hierarchy::is_in(folder.path()));
+    made.save(folder.path()).unwrap();
+    assert!(Hierarchy::is_in(folder.path()));
+    let loaded = Hierarchy::load(folder.path()).unwrap();
+    assert_eq!((&loaded.root.name, &loaded.root.certificate), (&made.root.name, &made.root.certificate));
+    assert!(loaded.root.key.is_none());
+    for (loaded, made) in loaded.intermediates.iter().zip(&made.intermediates) {
+        assert_eq!((&loaded.name, &loaded.certificate), (&made.name, &made.certificate));
+        assert_eq!(loaded.key, made.key);
+    }
+    assert_eq!(loaded.intermediates.len(), made.intermediates.len());
+    for key in ["root", "ecdsa", "rsa"] {
+        let metadata = fs::metadata(folder.path().join(format!("keys/{key}.pem"))).unwrap();
+        assert_eq!(metadata.permissions().mode() & 0o777, 0o600);
+    }
+    assert_eq!(fs::metadata(folder.path().join("keys")).unwrap().permissions().mode() & 0o777, 0o700);
+}
+
+#[test]
+fn it_loads_without_the_roots_key() {
+    let folder = tempfile::tempdir().unwrap();
+    create(1).save(folder.path()).unwrap();
+    fs::remove_file(folder.path().join("keys/root.pem")).unwrap();
+    Hierarchy::load(folder.path()).unwrap();
+}
+
+#[test]
+fn it_is_never_written_over() {
+    let folder = tempfile::tempdir().unwrap();
+    create(1).save(folder.path()).unwrap();
+    assert!(matches!(create(2).save(folder.path()), Err(Error::Refused(_))));
+    Hierarchy::load(folder.path()).unwrap();
+}
+
+#[test]
+fn what_a_broken_off_attempt_left_is_written_over() {
+    let (folder, made) = (tempfile::tempdir().unwrap(), create(2));
+    create(1).save(folder.path()).unwrap();
+    // The manifest comes last: without it, the attempt broke off before.
+    fs::remove_file(folder.path().join(MANIFEST)).unwrap();
+    assert!(refusal(folder.path()).contains("ingam init"));
+    made.save(folder.path()).unwrap();
+    assert_eq!(Hierarchy::load(folder.path()).unwrap().root.certificate, made.root.certificate);
+}
+
+#[test]
+fn damaged_and_missing_files_are_named() {
+    for file in ["roots/root.pem", "issuers/ecdsa.pem", "keys/ecdsa.pem", MANIFEST] {
+        let folder = tempfile::tempdir().unwrap();
+        create(1).save(folder.path()).unwrap();
+        let path = folder.path().join(file);
+        let good = fs::read(&path).unwrap();
+        let mut flipped = good.clone();
+        let middle = good.len() / 2;
+        flipped[middle] = if flipped[middle] == b'A' { b'B' } else { b'A' };
+        for bad in [&b""[..], b"nonsense", &good[..middle], &flipped] {
+            fs::write(&path, bad).unwrap();
+            let text = refusal(folder.path());
+            assert!(text.contains(file) || text.contains("ecdsa.pem"), "{file}: {text}");
+        }
+        fs::remove_file(&path).unwrap();
+        assert!(refusal(folder.path()).contains(file));
+    }
+}
+
+#[test]
+fn what_belongs_to_another_hierarchy_is_refused() {
+    for (file, complaint) in [
+        ("roots/root.pem", "names another issuer"),
+        ("issuers/ecdsa.pem", "names another issuer"),
+        ("keys/ecdsa.pem", "the key does not belong to"),
+    ] {
+        let (folder, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        create(1).save(folder.path()).unwrap();
+        create(2).save(other.path()).unwrap();
+        fs::copy(other.path().join(file), folder.path().join(file)).unwrap();
+        let text = refusal(folder.path());
+        assert!(text.contains(complaint) && text.contains(".pem"), "{text}");
+    }
+    // The same names, and so the same subjects, but another root's key.
+    let (folder, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    create(1).save(folder.path()).unwrap();
+    create(1).save(other.path()).unwrap();
+    fs::copy(other.path().join("roots/root.pem"), folder.path().join("roots/root.pem")).unwrap();
+    assert!(refusal(folder.path()).contains("was not signed by the issuer that it names"));
+    // A leaf or the root in the place of an issuing CA.
+    fs::copy(folder.path().join("issuers/ecdsa.pem"), folder.path().join("roots/root.pem")).unwrap();
+    assert!(refusal(folder.path()).contains("this is no root"));
+}
+
+#[test]
+fn newer_and_unknown_manifests_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    create(1).save(folder.path()).unwrap();
+    for (manifest, complaint) in [
+        (r#"{"version":2,"root":"root","issuers":["ecdsa"]}"#, "version 2"),
+        (r#"{"version":1,"root":"root","issuers":[]}"#, "1 to 16"),
+        (r#"{"version":1,"root":"root","issuers":["../../etc/x"]}"#, "damaged"),
+        (r#"{"version":1,"root":"root","issuers":["ecdsa"],"more":1}"#, "damaged"),
+    ] {
+        fs::write(folder.path().join(MANIFEST), manifest).unwrap();
+        let text = refusal(folder.path());
+        assert!(text.contains(complaint), "{text}");
+    }
+}
+
+#[test]
+fn two_hierarchies_are_never_taken_for_each_other() {
+    let (one, other) = (create(1), create(2));
+    let facts = |der: &[u8]| LoadedCertificate::read_ca(der).unwrap();
+    let (one_root, other_root) = (facts(&one.root.certificate), facts(&other.root.certificate));
+    assert_ne!(one_root.subject, other_root.subject);
+    assert_ne!(one_root.key_identifier, other_root.key_identifier);
+    let (one, other) = (facts(&one.intermediates[0].certificate), facts(&other.intermediates[0].certificate));
+    assert_ne!(one.subject, other.subject);
+    assert!(one.check_issued_by(&one_root).is_ok() && one.check_issued_by(&other_root).is_err());
+    assert!(other.check_issued_by(&other_root).is_ok());
+}
+
+#[test]
+fn certificates_say_what_cas_may_do() {
+    let made = hierarchy();
+    let (_, root) = X509Certificate::from_der(&made.root.certificate).unwrap();
+    let usage = root.key_usage().unwrap().unwrap().value;
+    assert!(usage.key_cert_sign() && usage.crl_sign() && !usage.digital_signature());
+    assert!(root.extended_key_usage().unwrap().is_none());
+    assert_eq!(root.basic_constraints().unwrap().unwrap().value.path_len_constraint, None);
+    for intermediate in &made.intermediates {
+        let (_, parsed) = X509Certificate::from_der(&intermediate.certificate).unwrap();
+        assert_eq!(parsed.basic_constraints().unwrap().unwrap().value.path_len_constraint, Some(0));
+        let usage = parsed.key_usage().unwrap().unwrap();
+        assert!(usage.critical && usage.value.key_cert_sign() && usage.value.crl_sign());
+        assert!(usage.value.digital_signature());
+        let purposes = parsed.extended_key_usage().unwrap().unwrap().value;
+        assert!(purposes.server_auth && !purposes.client_auth && !purposes.ocsp_signing && !purposes.any);
+        assert!(parsed.validity().not_after < root.validity().not_after);
+        let subject = parsed.subject().to_string();
+        assert!(subject.starts_with("C=XX, O=Ingam Development, CN=Ingam Development "), "{subject}");
+    }
+}
+
+#[test]
+fn impossible_plans_are_refused() {
+    let issuer = |text: &str| IssuerPlan { name: name(text), key: KeyKind::EcdsaP256 };
+    for bad in [
+        Plan { issuers: vec![], ..plan() },
+        Plan { issuers: (0..17).map(|number| issuer(&format!("i{number}"))).collect(), ..plan() },
+        Plan { issuers: vec![issuer("same"), issuer("same")], ..plan() },
+        Plan { issuers: vec![issuer("root")], ..plan() },
+        Plan { issuers: vec![issuer(&"a".repeat(33))], ..plan() },
+        Plan { country: "xx".to_owned(), ..elliptic() },
+        Plan { country: "XXX".to_owned(), ..elliptic() },
+        Plan { organization: String::new(), ..elliptic() },
+        Plan { organization: "x".repeat(65), ..elliptic() },
+    ] {
+        let refused = Hierarchy::create(&bad, &FixedClock::new(now()), &SeededRandom::new(1));
+        assert!(matches!(refused, Err(Error::Refused(_))), "{bad:?}");
+    }
+    let long = Plan { organization: "x".repeat(64), issuers: vec![issuer(&"a".repeat(32))], ..plan() };
+    Hierarchy::create(&long, &FixedClock::new(now()), &SeededRandom::new(1)).unwrap();
+}

@@ -1,0 +1,186 @@
+//! The lint: what a certificate may contain, and that this one contains nothing else (BR 4.3.1.2).
+//!
+//! It looks at the exact bytes that are about to be signed, without a signature of the CA, and knows nothing of how
+//! they were built: it reads them with another library than the one that wrote them. It is a list of what is allowed.
+//! What is not on the list is refused: an unknown extension, a name too many, a length that is not the shortest.
+//!
+//! [`Linted`] is the proof: only this module makes one, and nothing is signed that is not in one.
+
+mod der;
+mod extensions;
+mod frame;
+mod subject_key;
+#[cfg(test)]
+mod tests;
+
+use ingam_protocol::profile::Profile;
+use ingam_protocol::{Serial, Timestamp};
+use x509_parser::certificate::X509Certificate;
+use x509_parser::prelude::{ASN1Time, AlgorithmIdentifier, FromDer, X509Version};
+
+use crate::ca::SigningCa;
+use crate::key::Algorithm;
+use crate::leaf::Validity;
+use crate::{CertificateRequest, Error, encode};
+
+/// No certificate is larger: 100 names of 253 characters fit.
+const CERTIFICATE_SIZE_MAX: usize = 32 * 1024;
+
+/// From 2050 on, dates are written as GeneralizedTime (RFC 5280, section 4.1.2.5).
+const FIRST_GENERALIZED_S: u64 = 2_524_608_000;
+
+/// What a certificate is held against.
+pub(crate) struct Expected<'a> {
+    pub(crate) profile: &'a Profile,
+    pub(crate) ca: &'a SigningCa,
+    /// What it was built from; none if its bytes come from a record.
+    pub(crate) request: Option<&'a CertificateRequest>,
+}
+
+/// A TBSCertificate that passed every rule.
+#[derive(Debug)]
+pub(crate) struct Linted {
+    tbs: Vec<u8>,
+    serial: Serial,
+    validity: Validity,
+}
+
+impl Linted {
+    pub(crate) fn tbs(&self) -> &[u8] {
+        &self.tbs
+    }
+
+    pub(crate) fn serial(&self) -> &Serial {
+        &self.serial
+    }
+
+    pub(crate) fn validity(&self) -> Validity {
+        self.validity
+    }
+}
+
+/// A rule that a certificate breaks: the rule's stable name, and what was found.
+#[derive(Debug)]
+struct Finding {
+    rule: &'static str,
+    found: String,
+}
+
+impl Finding {
+    fn new(rule: &'static str, found: impl Into<String>) -> Self {
+        Self { rule, found: found.into() }
+    }
+}
+
+type Verdict<T = ()> = Result<T, Finding>;
+
+/// A finding unless the condition holds.
+fn require(rule: &'static str, holds: bool, found: &str) -> Verdict {
+    if holds { Ok(()) } else { Err(Finding::new(rule, found)) }
+}
+
+/// Holds a TBSCertificate against every rule.
+///
+/// # Errors
+/// [`Error::Refused`] names the first rule that is broken, as `lint NAME: …`.
+pub(crate) fn certificate(tbs: Vec<u8>, expected: &Expected<'_>) -> Result<Linted, Error> {
+    match judge(&tbs, expected) {
+        Ok((serial, validity)) => Ok(Linted { tbs, serial, validity }),
+        Err(Finding { rule, found }) => Err(Error::Refused(format!("lint {rule}: {found}"))),
+    }
+}
+
+fn judge(tbs: &[u8], expected: &Expected<'_>) -> Verdict<(Serial, Validity)> {
+    let algorithm = expected.ca.key.algorithm();
+    let wrapped = encode::certificate(tbs, algorithm.identifier(), &filler(algorithm));
+    require("size", wrapped.len() <= CERTIFICATE_SIZE_MAX, "the certificate would be larger than 32 KiB")?;
+    der::check(&wrapped)?;
+    frame::check(tbs)?;
+    let parsed = match X509Certificate::from_der(&wrapped) {
+        Ok(([], parsed)) => parsed,
+        Ok(_) => return Err(Finding::new("parse", "bytes follow the certificate")),
+        Err(error) => return Err(Finding::new("parse", error.to_string())),
+    };
+    require(
+        "parse",
+        parsed.tbs_certificate.as_ref() == tbs,
+        "there is more in it than a TBSCertificate has",
+    )?;
+    require("version", parsed.version() == X509Version::V3, "not version 3")?;
+    let serial = serial(&parsed, expected)?;
+    signature_algorithm(&parsed, algorithm)?;
+    let issuer = &expected.ca.issuer;
+    require(
+        "issuer_name",
+        parsed.issuer().as_raw() == issuer.subject,
+        "not the issuer's subject, byte for byte",
+    )?;
+    let validity = validity(&parsed, expected)?;
+    require("subject_empty", parsed.subject().as_raw() == b"\x30\x00", "the subject is not empty")?;
+    let no_ids = parsed.issuer_uid.is_none() && parsed.subject_uid.is_none();
+    require("unique_identifiers", no_ids, "there is an issuerUniqueID or subjectUniqueID")?;
+    let kind = subject_key::check(parsed.public_key())?;
+    if let Some(request) = expected.request {
+        let same = parsed.public_key().raw == request.public_key_info;
+        require("subject_key_equal", same, "the subject's key is not the requested one, byte for byte")?;
+    }
+    let public_key = &parsed.public_key().subject_public_key.data;
+    extensions::check(&parsed, expected, kind, public_key)?;
+    Ok((serial, validity))
+}
+
+/// A signature in form alone, made by no key: what is signed is looked at before any key is used.
+fn filler(algorithm: Algorithm) -> Vec<u8> {
+    // As long as the longest that the algorithm gives, so that the size is not underrated.
+    let integer = |octets| [&[0x02, octets, 0x00, 0xff][..], &vec![0xff; usize::from(octets) - 2]].concat();
+    match algorithm {
+        Algorithm::EcdsaP256Sha256 => encode::sequence(&[&integer(33), &integer(33)]),
+        Algorithm::EcdsaP384Sha384 => encode::sequence(&[&integer(49), &integer(49)]),
+        Algorithm::RsaSha256 => vec![0xff; 512],
+    }
+}
+
+fn serial(parsed: &X509Certificate<'_>, expected: &Expected<'_>) -> Verdict<Serial> {
+    let octets = parsed.raw_serial();
+    let positive = octets.first().is_some_and(|first| *first < 0x80);
+    require("serial_positive", positive, "the serial number is negative or empty")?;
+    require("serial_length", octets.len() <= 20, "the serial number has more than 20 octets")?;
+    let serial = Serial::from_be_bytes(octets)
+        .ok_or_else(|| Finding::new("serial_positive", "the serial number is zero"))?;
+    // BR 7.1 wants 64 unpredictable bits: a number of fewer than 9 octets cannot be one of ours.
+    require("serial_random", octets.len() > 8, "the serial number is too short to be random")?;
+    let same = expected.request.is_none_or(|request| request.serial == serial);
+    require("serial_equal", same, "the serial number is not the requested one")?;
+    Ok(serial)
+}
+
+fn signature_algorithm(parsed: &X509Certificate<'_>, algorithm: Algorithm) -> Verdict {
+    let same = match AlgorithmIdentifier::from_der(algorithm.identifier()) {
+        Ok((_, wanted)) => parsed.tbs_certificate.signature == wanted && parsed.signature_algorithm == wanted,
+        Err(_) => false,
+    };
+    require("signature_algorithm", same, "not the signature algorithm of the issuer's key")
+}
+
+fn validity(parsed: &X509Certificate<'_>, expected: &Expected<'_>) -> Verdict<Validity> {
+    let not_before = moment(&parsed.validity().not_before)?;
+    let not_after = moment(&parsed.validity().not_after)?;
+    let lasts = not_after.unix_s().saturating_add(1).checked_sub(not_before.unix_s());
+    let wanted = expected.profile.validity.as_secs();
+    require("validity", lasts == Some(wanted), "it does not last as long as the profile says")?;
+    let within = not_after <= expected.ca.issuer.not_after;
+    require("validity_issuer", within, "it ends after its issuer")?;
+    let backdate_fits = expected.profile.backdate.as_secs() <= 48 * 60 * 60;
+    require("backdate", backdate_fits, "the profile puts notBefore back by more than 48 hours")?;
+    let found = Validity { not_before, not_after };
+    let same = expected.request.is_none_or(|request| Validity::of(request) == found);
+    require("validity_equal", same, "the dates are not the requested ones")?;
+    Ok(found)
+}
+
+fn moment(time: &ASN1Time) -> Verdict<Timestamp> {
+    let seconds = u64::try_from(time.timestamp()).map_err(|_| Finding::new("date", "a date before 1970"))?;
+    let short_form = seconds < FIRST_GENERALIZED_S;
+    require("date", time.is_utctime() == short_form, "UTCTime is for dates up to 2049, and for those alone")?;
+    Ok(Timestamp::from_unix_s(seconds))
+}

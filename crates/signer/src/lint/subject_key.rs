@@ -1,0 +1,70 @@
+//! Which keys a subscriber's certificate may hold (BR 6.1.5, 6.1.6, 7.1.3.1).
+//!
+//! Weak and compromised keys are refused long before. This is about form: exactly one encoding for each kind.
+
+use ingam_protocol::der::Reader;
+use x509_parser::public_key::PublicKey;
+use x509_parser::x509::SubjectPublicKeyInfo;
+
+use super::{Finding, Verdict, require};
+use crate::key::RSA_ENCRYPTION;
+
+/// What matters of the key to the rest of the certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Rsa,
+    EllipticCurve,
+}
+
+/// How a SubjectPublicKeyInfo with an uncompressed point begins (RFC 5480, section 2), and how long it is, in bytes.
+const CURVES: [(&[u8], usize); 3] = [
+    (b"\x30\x59\x30\x13\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07\x03\x42\x00\x04", 91),
+    (b"\x30\x76\x30\x10\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x05\x2b\x81\x04\x00\x22\x03\x62\x00\x04", 120),
+    (b"\x30\x81\x9b\x30\x10\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x05\x2b\x81\x04\x00\x23\x03\x81\x86\x00\x04", 158),
+];
+
+/// Checks that the key is RSA of 2048 to 4096 bits or on P-256, P-384 or P-521, and encoded the one right way.
+pub(super) fn check(key: &SubjectPublicKeyInfo<'_>) -> Verdict<Kind> {
+    if CURVES.iter().any(|(start, length)| key.raw.len() == *length && key.raw.starts_with(start)) {
+        return Ok(Kind::EllipticCurve);
+    }
+    match key.parsed() {
+        Ok(PublicKey::RSA(rsa)) => {
+            let algorithm_in_place = key.raw.get(4..4 + RSA_ENCRYPTION.len()) == Some(RSA_ENCRYPTION);
+            require("subject_key_rsa", algorithm_in_place, "rsaEncryption needs NULL as its parameters")?;
+            let mut numbers = Reader::new(&key.subject_public_key.data);
+            let framed = numbers.sequence().and_then(|mut pair| {
+                pair.integer()?;
+                pair.integer()?;
+                pair.finish()?;
+                numbers.finish()
+            });
+            require("subject_key_rsa", framed.is_ok(), "no SEQUENCE of two INTEGERs")?;
+            check_rsa(rsa.modulus, rsa.exponent)?;
+            Ok(Kind::Rsa)
+        }
+        _ => {
+            Err(Finding::new("subject_key", "neither RSA nor an uncompressed point on P-256, P-384 or P-521"))
+        }
+    }
+}
+
+fn check_rsa(modulus: &[u8], exponent: &[u8]) -> Verdict {
+    // A modulus of a multiple of eight bits begins with a zero octet, for the sign, and then with a set bit.
+    let bits = match modulus.split_first() {
+        Some((0x00, digits)) if digits.first().is_some_and(|first| *first >= 0x80) => digits.len() * 8,
+        _ => 0,
+    };
+    let found = "the modulus has not 2048 to 4096 bits, or no multiple of eight";
+    require("subject_key_rsa", (2048..=4096).contains(&bits), found)?;
+    let odd =
+        modulus.last().is_some_and(|last| last & 1 == 1) && exponent.last().is_some_and(|last| last & 1 == 1);
+    require("subject_key_rsa", odd, "modulus and exponent must be odd")?;
+    // BR 6.1.6: from 2^16 + 1 to 2^256 - 1. A zero octet may stand in front for the sign.
+    let value = match exponent.split_first() {
+        Some((0x00, digits)) => digits,
+        _ => exponent,
+    };
+    let fits = (3..=32).contains(&value.len());
+    require("subject_key_rsa", fits, "the exponent is not between 65537 and 2^256 - 1")
+}

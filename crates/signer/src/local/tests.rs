@@ -1,0 +1,241 @@
+//! The signer through its trait: what it gives is consistent with itself, and what it must not sign it refuses.
+//! Whether other programs can read it is for `tests/openssl.rs`.
+
+use ingam_protocol::ocsp::{CertStatus, SingleResponse};
+use ingam_protocol::time::{FixedClock, SeededRandom};
+use ingam_protocol::{Reason, Serial};
+use x509_parser::certificate::X509Certificate;
+use x509_parser::extensions::ParsedExtension;
+use x509_parser::prelude::FromDer;
+
+use super::*;
+use crate::OCSP_DELEGATE_VALIDITY;
+use crate::testing::{hierarchy, name, now, profile, request, signer, urls};
+
+const DAY: Duration = Duration::from_secs(86400);
+
+fn clock() -> Arc<FixedClock> {
+    Arc::new(FixedClock::new(now()))
+}
+
+fn answer(next_update: Timestamp) -> OcspAnswer {
+    OcspAnswer {
+        responses: vec![SingleResponse {
+            cert_id: vec![0x30, 0x00],
+            status: CertStatus::Good,
+            this_update: now(),
+            next_update,
+        }],
+        produced_at: now(),
+        nonce: None,
+    }
+}
+
+#[tokio::test]
+async fn the_prepared_bytes_are_the_signed_ones() {
+    for issuer in ["ecdsa", "rsa"] {
+        let signer = signer(clock());
+        let request = request(issuer, &["a.example"]);
+        let prepared = signer.prepare(request.clone()).await.unwrap();
+        assert_eq!(prepared.serial(), &request.serial);
+        assert_eq!(prepared.not_before(), now().minus(Duration::from_secs(3600)));
+        assert_eq!(prepared.not_after(), prepared.not_before().plus(90 * DAY).minus(Duration::from_secs(1)));
+        let tbs = prepared.tbs().to_vec();
+        let adopted = signer.adopt(Arc::clone(&request.profile), tbs.clone()).await.unwrap();
+        assert_eq!((adopted.serial(), adopted.not_after()), (prepared.serial(), prepared.not_after()));
+        assert_eq!((adopted.issuer(), adopted.tbs()), (prepared.issuer(), prepared.tbs()));
+        let certificate = signer.issue(adopted).await.unwrap();
+        let (_, parsed) = X509Certificate::from_der(&certificate).unwrap();
+        assert_eq!(parsed.tbs_certificate.as_ref(), tbs);
+        let issuer = signer.issuers().iter().find(|known| known.name == name(issuer)).unwrap();
+        let (_, above) = X509Certificate::from_der(&issuer.certificate).unwrap();
+        parsed.verify_signature(Some(above.public_key())).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn recorded_bytes_that_were_changed_are_not_adopted() {
+    let signer = signer(clock());
+    let prepared = signer.prepare(request("ecdsa", &["a.example"])).await.unwrap();
+    let mut tbs = prepared.tbs().to_vec();
+    let at = tbs.windows(9).position(|window| window == b"a.example").unwrap();
+    tbs[at] = b'A';
+    let refused = signer.adopt(Arc::new(profile("ecdsa")), tbs).await.unwrap_err();
+    assert!(refused.to_string().contains("lint subject_alt_names"), "{refused}");
+    let refused = signer.adopt(Arc::new(profile("rsa")), prepared.tbs().to_vec()).await.unwrap_err();
+    assert!(refused.to_string().contains("lint signature_algorithm"), "{refused}");
+}
+
+#[tokio::test]
+async fn nothing_is_signed_long_after_it_was_prepared() {
+    let clock = clock();
+    let signer = signer(Arc::clone(&clock));
+    let prepared = signer.prepare(request("ecdsa", &["a.example"])).await.unwrap();
+    let tbs = prepared.tbs().to_vec();
+    clock.advance(2 * DAY);
+    assert!(matches!(signer.issue(prepared).await, Err(Error::Refused(_))));
+    assert!(matches!(signer.adopt(Arc::new(profile("ecdsa")), tbs).await, Err(Error::Refused(_))));
+}
+
+#[tokio::test]
+async fn a_certificate_never_ends_after_its_issuer() {
+    let clock = clock();
+    clock.advance(5 * 365 * DAY - 80 * DAY);
+    let signer = signer(Arc::clone(&clock));
+    let mut late = request("ecdsa", &["a.example"]);
+    late.now = clock.now();
+    let refused = signer.prepare(late).await.unwrap_err();
+    assert!(refused.to_string().contains("lint validity_issuer"), "{refused}");
+}
+
+#[tokio::test]
+async fn what_names_no_issuer_of_ours_is_refused() {
+    let signer = signer(clock());
+    let mut other = request("ecdsa", &["a.example"]);
+    Arc::make_mut(&mut other.profile).issuer = name("another");
+    assert!(matches!(signer.prepare(other).await, Err(Error::UnknownIssuer(_))));
+    assert!(matches!(signer.sign_ocsp(&name("another"), answer(now())).await, Err(Error::UnknownIssuer(_))));
+    assert!(matches!(signer.ocsp_signer_not_after(&name("another")), Err(Error::UnknownIssuer(_))));
+}
+
+#[tokio::test]
+async fn requests_that_must_not_become_certificates_are_refused() {
+    let signer = signer(clock());
+    let mut none = request("ecdsa", &["a.example"]);
+    none.identifiers.clear();
+    assert!(matches!(signer.prepare(none).await, Err(Error::Refused(_))));
+    let mut many = request("ecdsa", &["a.example", "b.example"]);
+    Arc::make_mut(&mut many.profile).names_max = 1;
+    assert!(matches!(signer.prepare(many).await, Err(Error::Refused(_))));
+    for key in [&b""[..], b"\x30\x00", &[0x30; 64]] {
+        let mut keyless = request("ecdsa", &["a.example"]);
+        keyless.public_key_info = key.to_vec();
+        assert!(matches!(signer.prepare(keyless).await, Err(Error::Refused(_))));
+    }
+}
+
+#[tokio::test]
+async fn a_hundred_long_names_fit() {
+    let signer = signer(clock());
+    let label = "a".repeat(63);
+    let names: Vec<String> =
+        (0..100).map(|number| format!("n{number:02}.{label}.{label}.{label}.example")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let prepared = signer.prepare(request("rsa", &names)).await.unwrap();
+    signer.issue(prepared).await.unwrap();
+}
+
+#[tokio::test]
+async fn issuers_with_rsa_keys_answer_by_delegates() {
+    let signer = signer(clock());
+    let (ecdsa, rsa) = (name("ecdsa"), name("rsa"));
+    let early = signer.sign_ocsp(&rsa, answer(now())).await;
+    assert!(matches!(early, Err(Error::Unavailable(_))), "there is no delegate yet");
+    let made = signer.renew_delegates(now()).unwrap();
+    assert_eq!(made.len(), 1);
+    assert_eq!(signer.renew_delegates(now().plus(19 * DAY)).unwrap(), []);
+    let delegate = &made[0];
+    assert_eq!((&delegate.issuer, delegate.not_after), (&rsa, signer.ocsp_signer_not_after(&rsa).unwrap()));
+    assert_eq!(signer.ocsp_signer_not_after(&ecdsa).unwrap(), signer.issuers()[0].not_after);
+    let signed = signer.sign_ocsp(&rsa, answer(now().plus(7 * DAY))).await.unwrap();
+    let carried = signed.windows(delegate.certificate.len()).any(|window| window == delegate.certificate);
+    assert!(carried, "the answer carries the delegate's certificate");
+    let renewed = signer.renew_delegates(now().plus(21 * DAY)).unwrap();
+    assert_eq!(renewed.len(), 1);
+    assert_ne!(renewed[0].serial, delegate.serial);
+    assert!(signer.ocsp_signer_not_after(&rsa).unwrap() > delegate.not_after);
+}
+
+#[tokio::test]
+async fn a_delegates_certificate_says_what_it_is_for_and_no_more() {
+    let signer = signer(clock());
+    let made = signer.renew_delegates(now()).unwrap();
+    let (_, parsed) = X509Certificate::from_der(&made[0].certificate).unwrap();
+    let lasts = parsed.validity().not_after.timestamp() - parsed.validity().not_before.timestamp() + 1;
+    assert_eq!(u64::try_from(lasts).unwrap(), OCSP_DELEGATE_VALIDITY.as_secs());
+    let mut kinds = Vec::new();
+    for extension in parsed.extensions() {
+        kinds.push(extension.oid.to_id_string());
+        match extension.parsed_extension() {
+            ParsedExtension::KeyUsage(_) => {
+                assert_eq!((extension.value, extension.critical), (&b"\x03\x02\x07\x80"[..], true))
+            }
+            ParsedExtension::ExtendedKeyUsage(usage) => {
+                assert!(usage.ocsp_signing && !usage.server_auth && !usage.any && usage.other.is_empty());
+            }
+            ParsedExtension::BasicConstraints(constraints) => assert!(!constraints.ca),
+            _ => {}
+        }
+    }
+    kinds.sort();
+    // keyIdentifiers, keyUsage, basicConstraints, extKeyUsage; ocsp-nocheck. No names, no pointers.
+    let wanted = ["1.3.6.1.5.5.7.48.1.5", "2.5.29.14", "2.5.29.15", "2.5.29.19", "2.5.29.35", "2.5.29.37"];
+    assert_eq!(kinds, wanted);
+    let no_check =
+        parsed.extensions().iter().find(|extension| extension.oid.to_id_string() == wanted[0]).unwrap();
+    assert_eq!((no_check.value, no_check.critical), (&b"\x05\x00"[..], false));
+}
+
+#[tokio::test]
+async fn answers_that_outlive_their_signer_are_refused() {
+    let signer = signer(clock());
+    signer.renew_delegates(now()).unwrap();
+    for issuer in ["ecdsa", "rsa"].map(name) {
+        let end = signer.ocsp_signer_not_after(&issuer).unwrap();
+        signer.sign_ocsp(&issuer, answer(end)).await.unwrap();
+        let late = signer.sign_ocsp(&issuer, answer(end.plus(Duration::from_secs(1)))).await;
+        assert!(matches!(late, Err(Error::Refused(_))));
+        let backwards = signer.sign_ocsp(&issuer, answer(now().minus(DAY))).await;
+        assert!(matches!(backwards, Err(Error::Refused(_))));
+        let empty = OcspAnswer { responses: vec![], ..answer(end) };
+        assert!(matches!(signer.sign_ocsp(&issuer, empty).await, Err(Error::Refused(_))));
+    }
+}
+
+#[tokio::test]
+async fn crls_that_contradict_themselves_are_refused() {
+    let signer = signer(clock());
+    let issuer = name("ecdsa");
+    let entry = |seed| crl::Entry {
+        serial: Serial::new(&SeededRandom::new(seed)),
+        revoked_at: now(),
+        reason: Reason::Superseded,
+    };
+    let contents = |entries: Vec<crl::Entry>, next_update| CrlContents {
+        number: 1,
+        this_update: now(),
+        next_update,
+        entries,
+    };
+    let signed = signer.sign_crl(&issuer, contents((0..1000).map(entry).collect(), now().plus(DAY))).await;
+    assert!(signed.unwrap().len() > 30_000);
+    let end = signer.issuers()[0].not_after;
+    for bad in [
+        contents(vec![entry(1), entry(2), entry(1)], now().plus(DAY)),
+        contents(vec![], now()),
+        contents(vec![], end.plus(Duration::from_secs(1))),
+    ] {
+        assert!(matches!(signer.sign_crl(&issuer, bad).await, Err(Error::Refused(_))));
+    }
+}
+
+#[test]
+fn a_signer_without_urls_or_with_strange_ones_does_not_start() {
+    let start = |urls: BTreeMap<IssuerName, IssuerUrls>| {
+        LocalSigner::new(hierarchy(), urls, clock(), Arc::new(SeededRandom::new(1)))
+            .err()
+            .map(|error| error.to_string())
+    };
+    let complete = || BTreeMap::from(["ecdsa", "rsa"].map(|issuer| (name(issuer), urls(issuer))));
+    assert_eq!(start(complete()), None);
+    let mut missing = complete();
+    missing.remove(&name("rsa"));
+    assert!(start(missing).unwrap().contains("'rsa'"));
+    for bad in
+        ["", "http://", "https://localhost/", "ldap://localhost/", "http://local host/", "http://exämple/"]
+    {
+        let mut strange = complete();
+        strange.get_mut(&name("ecdsa")).unwrap().crl = bad.to_owned();
+        assert!(start(strange).unwrap().contains("'ecdsa'"), "{bad}");
+    }
+}

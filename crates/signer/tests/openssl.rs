@@ -1,0 +1,341 @@
+//! What the signer makes, openssl judges: hierarchy, leaves of every kind of key, OCSP answers of both kinds of signer,
+//! CRLs. An openssl that is not there is a failure: these tests are the only ones in which another program reads our
+//! bytes.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ingam_protocol::crl::Entry;
+use ingam_protocol::ocsp::{CertStatus, SingleResponse, parse_request};
+use ingam_protocol::profile::{IssuerName, Profile, ProfileName};
+use ingam_protocol::time::FixedClock;
+use ingam_protocol::{Identifier, Random, Reason, Serial, Timestamp};
+use ingam_signer::hierarchy::{IssuerPlan, Plan};
+use ingam_signer::tls::DevTls;
+use ingam_signer::{
+    CertificateRequest, CrlContents, Hierarchy, IssuerUrls, KeyKind, LocalSigner, OcspAnswer, Signer,
+};
+
+/// openssl looks at the real time, so these tests do too.
+fn now() -> Timestamp {
+    #[expect(clippy::disallowed_methods, reason = "openssl judges by the time that it is")]
+    let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    Timestamp::from_unix_s(since_epoch.as_secs())
+}
+
+struct SystemRandomness;
+
+impl Random for SystemRandomness {
+    fn fill(&self, buffer: &mut [u8]) {
+        use std::io::Read;
+        fs::File::open("/dev/urandom").unwrap().read_exact(buffer).unwrap();
+    }
+}
+
+fn name(text: &str) -> IssuerName {
+    IssuerName::try_from(text.to_owned()).unwrap()
+}
+
+fn openssl(arguments: &[&str]) -> String {
+    let output = Command::new("openssl").args(arguments).output().expect("openssl is needed for these tests");
+    let text =
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "openssl {arguments:?}\n{text}");
+    text
+}
+
+struct World {
+    folder: tempfile::TempDir,
+    signer: LocalSigner,
+    hierarchy: Hierarchy,
+}
+
+impl World {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let clock = Arc::new(FixedClock::new(now()));
+        let plan = Plan {
+            country: "XX".to_owned(),
+            organization: "Ingam Development".to_owned(),
+            root: name("root"),
+            issuers: vec![
+                IssuerPlan { name: name("ecdsa"), key: KeyKind::EcdsaP256 },
+                IssuerPlan { name: name("rsa"), key: KeyKind::Rsa2048 },
+            ],
+        };
+        Hierarchy::create(&plan, clock.as_ref(), &SystemRandomness).unwrap().save(folder.path()).unwrap();
+        let hierarchy = Hierarchy::load(folder.path()).unwrap();
+        let urls = ["ecdsa", "rsa"].map(|issuer| {
+            let urls = IssuerUrls {
+                ocsp: "http://localhost:14080/ocsp".to_owned(),
+                issuer: format!("http://localhost:14080/issuer/{issuer}"),
+                crl: format!("http://localhost:14080/crl/{issuer}"),
+            };
+            (name(issuer), urls)
+        });
+        let signer =
+            LocalSigner::new(hierarchy.clone(), BTreeMap::from(urls), clock, Arc::new(SystemRandomness))
+                .unwrap();
+        assert_eq!(signer.renew_delegates(now()).unwrap().len(), 1);
+        Self { folder, signer, hierarchy }
+    }
+
+    fn path(&self, file: &str) -> String {
+        self.folder.path().join(file).to_str().unwrap().to_owned()
+    }
+
+    fn write(&self, file: &str, contents: &[u8]) -> String {
+        fs::write(self.folder.path().join(file), contents).unwrap();
+        self.path(file)
+    }
+
+    /// A public key that openssl made, as DER of a SubjectPublicKeyInfo.
+    fn subject_key(&self, algorithm: &[&str]) -> Vec<u8> {
+        let (private, public) = (self.path("subject.key"), self.path("subject.pub"));
+        openssl(&[&["genpkey", "-out", &private][..], algorithm].concat());
+        openssl(&["pkey", "-in", &private, "-pubout", "-outform", "DER", "-out", &public]);
+        fs::read(public).unwrap()
+    }
+
+    async fn leaf(&self, issuer: &str, public_key_info: Vec<u8>, names: &[&str]) -> (Serial, Vec<u8>) {
+        let serial = Serial::new(&SystemRandomness);
+        let request = CertificateRequest {
+            profile: profile(issuer),
+            serial: serial.clone(),
+            identifiers: names.iter().map(|name| Identifier::parse_dns(name).unwrap()).collect(),
+            public_key_info,
+            now: now(),
+        };
+        let prepared = self.signer.prepare(request).await.unwrap();
+        (serial, self.signer.issue(prepared).await.unwrap())
+    }
+}
+
+fn profile(issuer: &str) -> Arc<Profile> {
+    Arc::new(Profile {
+        name: ProfileName::try_from("classic".to_owned()).unwrap(),
+        description: "ninety days".to_owned(),
+        issuer: name(issuer),
+        validity: Duration::from_secs(90 * 86400),
+        backdate: Duration::from_secs(3600),
+        order_lifetime: Duration::from_secs(86400),
+        pending_authorization_lifetime: Duration::from_secs(86400),
+        valid_authorization_lifetime: Duration::from_secs(86400),
+        names_max: 100,
+    })
+}
+
+const P256: &[&str] = &["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"];
+
+/// Writes a certificate as PEM, for `openssl verify`.
+fn to_pem(world: &World, file: &str, der: &[u8]) -> String {
+    let (from, to) = (world.write(&format!("{file}.der"), der), world.path(&format!("{file}.pem")));
+    openssl(&["x509", "-inform", "DER", "-in", &from, "-out", &to]);
+    to
+}
+
+#[tokio::test]
+async fn chains_verify_for_every_kind_of_key() {
+    let world = World::new();
+    let keys: [&[&str]; 5] = [
+        P256,
+        &["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-384"],
+        &["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-521"],
+        &["-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"],
+        &["-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:3072"],
+    ];
+    let root = world.path("roots/root.pem");
+    for issuer in ["ecdsa", "rsa"] {
+        let intermediate = world.path(&format!("issuers/{issuer}.pem"));
+        openssl(&["verify", "-x509_strict", "-CAfile", &root, &intermediate]);
+        for algorithm in keys {
+            let key = world.subject_key(algorithm);
+            let (_, leaf) = world.leaf(issuer, key.clone(), &["example.org", "*.example.org"]).await;
+            let leaf = to_pem(&world, "leaf", &leaf);
+            let public = openssl(&["x509", "-in", &leaf, "-noout", "-pubkey"]);
+            let wanted = openssl(&["pkey", "-pubin", "-inform", "DER", "-in", &world.write("key.der", &key)]);
+            assert_eq!(public, wanted);
+            openssl(&[
+                "verify",
+                "-x509_strict",
+                "-policy",
+                "2.23.140.1.2.1",
+                "-explicit_policy",
+                "-purpose",
+                "sslserver",
+                "-verify_hostname",
+                "www.example.org",
+                "-CAfile",
+                &root,
+                "-untrusted",
+                &intermediate,
+                &leaf,
+            ]);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_leaf_reads_as_it_should() {
+    let world = World::new();
+    let key = world.subject_key(P256);
+    let (serial, leaf) = world.leaf("ecdsa", key, &["b.example", "a.example", "B.example"]).await;
+    let leaf = to_pem(&world, "leaf", &leaf);
+    let text = openssl(&["x509", "-in", &leaf, "-noout", "-text"]);
+    for line in [
+        "Version: 3 (0x2)",
+        "Signature Algorithm: ecdsa-with-SHA256",
+        "X509v3 Subject Alternative Name: critical\n                DNS:a.example, DNS:b.example\n",
+        "X509v3 Key Usage: critical\n                Digital Signature\n",
+        "X509v3 Extended Key Usage: \n                TLS Web Server Authentication\n",
+        "X509v3 Basic Constraints: critical\n                CA:FALSE\n",
+        "Policy: 2.23.140.1.2.1\n",
+        "OCSP - URI:http://localhost:14080/ocsp\n",
+        "CA Issuers - URI:http://localhost:14080/issuer/ecdsa\n",
+        "URI:http://localhost:14080/crl/ecdsa\n",
+        "X509v3 Subject Key Identifier",
+        "X509v3 Authority Key Identifier",
+    ] {
+        assert!(text.contains(line), "{line:?} is not in:\n{text}");
+    }
+    let subject = openssl(&["x509", "-in", &leaf, "-noout", "-subject", "-serial"]);
+    assert_eq!(subject, format!("subject=\nserial={}\n", serial.to_string().to_uppercase()));
+    let rsa = world.subject_key(&["-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"]);
+    let (_, leaf) = world.leaf("rsa", rsa, &["a.example"]).await;
+    let text = openssl(&["x509", "-in", &to_pem(&world, "leaf", &leaf), "-noout", "-text"]);
+    assert!(
+        text.contains("X509v3 Key Usage: critical\n                Digital Signature, Key Encipherment\n")
+    );
+    assert!(text.contains("Signature Algorithm: sha256WithRSAEncryption"));
+}
+
+/// Asks as openssl does, answers as told, and lets openssl judge the answer.
+async fn ocsp_verdict(world: &World, issuer: &str, status: CertStatus) -> String {
+    let key = world.subject_key(P256);
+    let (_, leaf) = world.leaf(issuer, key, &["example.org"]).await;
+    let leaf = to_pem(world, "leaf", &leaf);
+    let (root, intermediate) = (world.path("roots/root.pem"), world.path(&format!("issuers/{issuer}.pem")));
+    let (request, response) = (world.path("request.der"), world.path("response.der"));
+    openssl(&["ocsp", "-issuer", &intermediate, "-cert", &leaf, "-reqout", &request]);
+    let asked = parse_request(&fs::read(&request).unwrap()).unwrap();
+    let answer = OcspAnswer {
+        responses: vec![SingleResponse {
+            cert_id: asked.cert_ids[0].der.clone(),
+            status,
+            this_update: now(),
+            next_update: now().plus(Duration::from_secs(7 * 86400 - 1)),
+        }],
+        produced_at: now(),
+        nonce: asked.nonce.clone(),
+    };
+    fs::write(&response, world.signer.sign_ocsp(&name(issuer), answer).await.unwrap()).unwrap();
+    openssl(&[
+        "ocsp",
+        "-issuer",
+        &intermediate,
+        "-cert",
+        &leaf,
+        "-reqin",
+        &request,
+        "-respin",
+        &response,
+        "-CAfile",
+        &root,
+        "-verify_other",
+        &intermediate,
+        "-no_nonce",
+    ])
+}
+
+#[tokio::test]
+async fn ocsp_answers_of_both_kinds_of_signer_verify() {
+    let world = World::new();
+    for issuer in ["ecdsa", "rsa"] {
+        let good = ocsp_verdict(&world, issuer, CertStatus::Good).await;
+        assert!(good.contains("Response verify OK") && good.contains(": good"), "{good}");
+        assert!(!good.contains("WARNING"), "{good}");
+        let revoked = CertStatus::Revoked { at: now(), reason: Reason::KeyCompromise };
+        let revoked = ocsp_verdict(&world, issuer, revoked).await;
+        assert!(
+            revoked.contains("Response verify OK") && revoked.contains("Reason: keyCompromise"),
+            "{revoked}"
+        );
+        let text = openssl(&["ocsp", "-respin", &world.path("response.der"), "-noverify", "-text"]);
+        let has_delegate = text.contains("OCSP No Check") && text.contains("OCSP Signing");
+        assert_eq!(has_delegate, issuer == "rsa", "{text}");
+    }
+}
+
+#[tokio::test]
+async fn crls_verify_and_revoke() {
+    let world = World::new();
+    for issuer in ["ecdsa", "rsa"] {
+        let key = world.subject_key(P256);
+        let (serial, leaf) = world.leaf(issuer, key.clone(), &["example.org"]).await;
+        let (_, other) = world.leaf(issuer, key, &["example.net"]).await;
+        let contents = CrlContents {
+            number: 7,
+            this_update: now(),
+            next_update: now().plus(Duration::from_secs(86400)),
+            entries: vec![Entry { serial, revoked_at: now(), reason: Reason::Superseded }],
+        };
+        let crl = world.signer.sign_crl(&name(issuer), contents).await.unwrap();
+        let (from, crl) = (world.write("crl.der", &crl), world.path("crl.pem"));
+        let (root, intermediate) =
+            (world.path("roots/root.pem"), world.path(&format!("issuers/{issuer}.pem")));
+        let text = openssl(&[
+            "crl",
+            "-inform",
+            "DER",
+            "-in",
+            &from,
+            "-out",
+            &crl,
+            "-CAfile",
+            &intermediate,
+            "-text",
+        ]);
+        assert!(text.contains("verify OK"), "{text}");
+        let both =
+            world.write("both.pem", &[fs::read(&root).unwrap(), fs::read(&intermediate).unwrap()].concat());
+        let verify = |leaf: &str| {
+            let arguments = ["verify", "-crl_check", "-CAfile", &both, "-CRLfile", &crl, leaf];
+            Command::new("openssl").args(arguments).output().unwrap()
+        };
+        let (leaf, other) = (to_pem(&world, "leaf", &leaf), to_pem(&world, "other", &other));
+        assert!(verify(&other).status.success());
+        let refused = verify(&leaf);
+        assert!(String::from_utf8_lossy(&refused.stderr).contains("certificate revoked"));
+    }
+}
+
+#[test]
+fn the_development_servers_certificate_verifies() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = FixedClock::new(now());
+    DevTls::load_or_create(folder.path(), &clock, &SystemRandomness).unwrap();
+    let path = |file: &str| -> PathBuf { Path::new(folder.path()).join(file) };
+    let (ca, server) = (path("tls-ca.pem"), path("tls-server.pem"));
+    let (ca, server) = (ca.to_str().unwrap(), server.to_str().unwrap());
+    for (option, value) in
+        [("-verify_hostname", "localhost"), ("-verify_ip", "127.0.0.1"), ("-verify_ip", "::1")]
+    {
+        openssl(&["verify", "-x509_strict", "-purpose", "sslserver", option, value, "-CAfile", ca, server]);
+    }
+}
+
+#[test]
+fn the_keys_files_are_what_openssl_takes_for_keys() {
+    let world = World::new();
+    for issuer in ["ecdsa", "rsa"] {
+        let key = openssl(&["pkey", "-in", &world.path(&format!("keys/{issuer}.pem")), "-pubout"]);
+        let certificate = world.path(&format!("issuers/{issuer}.pem"));
+        assert_eq!(key, openssl(&["x509", "-in", &certificate, "-noout", "-pubkey"]));
+    }
+    assert!(world.hierarchy.root.key.is_none(), "the root's key is never loaded");
+}

@@ -1,0 +1,238 @@
+//! Accounts: made, found, changed.
+
+use ingam_protocol::Id;
+use ingam_protocol::acme::{Account, Contact};
+use ingam_protocol::key::PublicKey;
+use ingam_protocol::record::Record;
+use ingam_protocol::time::Timestamp;
+
+use crate::contact::Place;
+use crate::error::Error;
+use crate::open::Store;
+use crate::table::{ACCOUNTS, ACCOUNTS_BY_KEY, CONTACTS, KEYS_BLOCKED};
+use crate::transaction::{Transaction, read_row};
+
+/// What came of making an account, or of giving one another key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AccountInserted {
+    /// Done.
+    New,
+    /// The key is already this account's.
+    Taken(Account),
+    /// The key may not be used.
+    Blocked,
+}
+
+fn contact_place(subject: Id) -> Place<'static> {
+    Place { table: "contacts", column: "contact", subject }
+}
+
+impl Store {
+    /// The account of this name.
+    ///
+    /// # Errors
+    /// [`Error`] if the engine fails.
+    pub fn account_by_id(&self, id: Id) -> Result<Option<Account>, Error> {
+        read_row(self.engine(), ACCOUNTS, id.as_bytes())
+    }
+
+    /// The account that this key signs for.
+    ///
+    /// # Errors
+    /// [`Error`] if the engine fails.
+    pub fn account_by_key(&self, key: &PublicKey) -> Result<Option<Account>, Error> {
+        let id = self
+            .engine()
+            .get(ACCOUNTS_BY_KEY, &key.thumbprint())
+            .map_err(|cause| Error::Engine("reading an account's key", cause))?;
+        match id {
+            None => Ok(None),
+            Some(bytes) => self.account_by_id(id_from(&bytes)?),
+        }
+    }
+
+    /// Makes an account, unless its key is another's or blocked. `contacts` are sealed first, under a new key of the
+    /// subject's own.
+    ///
+    /// # Errors
+    /// [`Error`] if it could not be made durable.
+    pub async fn account_insert(
+        &self,
+        account: Account,
+        contacts: &[Contact],
+        record: Record,
+    ) -> Result<AccountInserted, Error> {
+        let sealed = self.contacts_seal(account.id, contacts).await?;
+        self.run(move |transaction| {
+            if let Some(refused) = key_taken(transaction, &account.key)? {
+                return Ok(refused);
+            }
+            transaction.put_row(ACCOUNTS, *account.id.as_bytes(), &account)?;
+            transaction.put(ACCOUNTS_BY_KEY, account.key.thumbprint(), *account.id.as_bytes());
+            if let Some(sealed) = sealed {
+                transaction.put(CONTACTS, *account.id.as_bytes(), sealed);
+            }
+            transaction.record(&record);
+            Ok(AccountInserted::New)
+        })
+        .await
+    }
+
+    /// An account's contacts, opened for the holder or another authorised use.
+    ///
+    /// # Errors
+    /// [`Error`] if the engine fails or the subject's key is gone.
+    pub fn account_contacts(&self, id: Id) -> Result<Vec<Contact>, Error> {
+        let sealed = self
+            .engine()
+            .get(CONTACTS, id.as_bytes())
+            .map_err(|cause| Error::Engine("reading contacts", cause))?;
+        let Some(sealed) = sealed else { return Ok(Vec::new()) };
+        let plain = self.subject_keys().open_sealed(contact_place(id), &sealed)?;
+        let urls: Vec<String> =
+            serde_json::from_slice(&plain).map_err(|cause| Error::Row("contacts", Box::new(cause)))?;
+        let contacts = urls.iter().map(|url| Contact::parse(url)).collect::<Result<_, _>>();
+        contacts.map_err(|_| Error::Row("contacts", "a stored contact is none".into()))
+    }
+
+    /// Puts new contacts in place of an account's old ones and notes its consent, unless it was deactivated meanwhile.
+    /// Gives the account as it is then.
+    ///
+    /// # Errors
+    /// [`Error`] if it could not be made durable.
+    pub async fn account_update(
+        &self,
+        id: Id,
+        contacts: Option<&[Contact]>,
+        terms_agreed: Option<Timestamp>,
+        record: Record,
+    ) -> Result<Option<Account>, Error> {
+        let sealed = match contacts {
+            Some(contacts) => Some(self.contacts_seal(id, contacts).await?),
+            None => None,
+        };
+        self.run(move |transaction| {
+            let Some(mut account) = active(transaction, id)? else { return Ok(None) };
+            match sealed {
+                Some(Some(sealed)) => transaction.put(CONTACTS, *id.as_bytes(), sealed),
+                Some(None) => transaction.delete(CONTACTS, *id.as_bytes()),
+                None => {}
+            }
+            account.terms_agreed = terms_agreed.or(account.terms_agreed);
+            transaction.put_row(ACCOUNTS, *id.as_bytes(), &account)?;
+            transaction.record(&record);
+            Ok(Some(account))
+        })
+        .await
+    }
+
+    /// Ends an account for good; its contacts go at once. Gives the account as it is then, `None` if it had ended
+    /// before.
+    ///
+    /// # Errors
+    /// [`Error`] if it could not be made durable.
+    pub async fn account_deactivate(
+        &self,
+        id: Id,
+        now: Timestamp,
+        record: Record,
+    ) -> Result<Option<Account>, Error> {
+        self.run(move |transaction| {
+            let Some(mut account) = active(transaction, id)? else { return Ok(None) };
+            account.deactivated = Some(now);
+            transaction.put_row(ACCOUNTS, *id.as_bytes(), &account)?;
+            transaction.delete(CONTACTS, *id.as_bytes());
+            transaction.record(&record);
+            Ok(Some(account))
+        })
+        .await
+    }
+
+    /// Gives an account another key in place of `old`, unless that is not its key any more (`Ok(None)`), or the new one
+    /// is another account's or blocked. In force from the next request on.
+    ///
+    /// # Errors
+    /// [`Error`] if it could not be made durable.
+    pub async fn account_key_change(
+        &self,
+        id: Id,
+        old: PublicKey,
+        new: PublicKey,
+        record: Record,
+    ) -> Result<Option<AccountInserted>, Error> {
+        self.run(move |transaction| {
+            let Some(mut account) = active(transaction, id)?.filter(|account| account.key == old) else {
+                return Ok(None);
+            };
+            if let Some(refused) = key_taken(transaction, &new)? {
+                return Ok(Some(refused));
+            }
+            transaction.delete(ACCOUNTS_BY_KEY, old.thumbprint());
+            transaction.put(ACCOUNTS_BY_KEY, new.thumbprint(), *id.as_bytes());
+            account.key = new;
+            transaction.put_row(ACCOUNTS, *id.as_bytes(), &account)?;
+            transaction.record(&record);
+            Ok(Some(AccountInserted::New))
+        })
+        .await
+    }
+
+    /// Seals data about a subject for a part of a record; the subject's key is made where it is missing.
+    ///
+    /// # Errors
+    /// [`Error`] if the key could not be made durable.
+    pub async fn subject_seal(
+        &self,
+        subject: Id,
+        kind: &'static str,
+        plain: &[u8],
+    ) -> Result<Vec<u8>, Error> {
+        self.subject_key_ensure(subject).await?;
+        self.subject_keys().seal(Place { table: kind, column: "payload", subject }, plain)
+    }
+
+    async fn contacts_seal(&self, id: Id, contacts: &[Contact]) -> Result<Option<Vec<u8>>, Error> {
+        if contacts.is_empty() {
+            return Ok(None);
+        }
+        self.subject_key_ensure(id).await?;
+        let urls: Vec<&str> = contacts.iter().map(Contact::expose).collect();
+        let plain = zeroize::Zeroizing::new(
+            serde_json::to_vec(&urls).map_err(|cause| Error::Row("contacts", Box::new(cause)))?,
+        );
+        self.subject_keys().seal(contact_place(id), &plain).map(Some)
+    }
+
+    async fn subject_key_ensure(&self, subject: Id) -> Result<(), Error> {
+        let keys = self.subject_keys().clone();
+        // Waits for a sync of its own: not on a thread of the runtime.
+        tokio::task::spawn_blocking(move || keys.ensure(subject))
+            .await
+            .map_err(|_| Error::Unavailable("the runtime is ending"))?
+    }
+}
+
+pub(crate) fn active(transaction: &Transaction<'_>, id: Id) -> Result<Option<Account>, Error> {
+    let account: Option<Account> = transaction.row(ACCOUNTS, id.as_bytes())?;
+    Ok(account.filter(|account| account.deactivated.is_none()))
+}
+
+fn key_taken(transaction: &Transaction<'_>, key: &PublicKey) -> Result<Option<AccountInserted>, Error> {
+    let thumbprint = key.thumbprint();
+    if transaction.get(KEYS_BLOCKED, &thumbprint)?.is_some() {
+        return Ok(Some(AccountInserted::Blocked));
+    }
+    match transaction.get(ACCOUNTS_BY_KEY, &thumbprint)? {
+        None => Ok(None),
+        Some(bytes) => {
+            let account = transaction.row(ACCOUNTS, id_from(&bytes)?.as_bytes())?;
+            account
+                .map(|account| Some(AccountInserted::Taken(account)))
+                .ok_or_else(|| Error::Row("an account's key", "its account is missing".into()))
+        }
+    }
+}
+
+pub(crate) fn id_from(bytes: &[u8]) -> Result<Id, Error> {
+    bytes.try_into().map(Id::from_bytes).map_err(|_| Error::Row("a key of an index", "it holds no id".into()))
+}

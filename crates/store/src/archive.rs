@@ -1,0 +1,87 @@
+//! The archiver: moves records from the outbox into the journal.
+//!
+//! It appends to the journal and syncs it before it takes anything out of the outbox: a crash in between repeats a
+//! record, whose id makes the second harmless, and never loses one. It takes no input but the outbox itself, can run any
+//! number of times, and is right without ever being nudged.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Duration;
+
+use ingam_journal::Journal;
+use ingam_protocol::record::Record;
+
+use crate::committer::Queue;
+use crate::engine::{Engine, Pair};
+use crate::error::Error;
+use crate::table::OUTBOX;
+use crate::transaction::read_range;
+
+/// How long records may wait: the longer, the fewer syncs of the journal.
+const PERIOD: Duration = Duration::from_millis(500);
+
+/// At most this many records are moved in one go.
+const RECORDS_PER_MOVE_MAX: usize = 512;
+
+/// Moves records for as long as the process lives; one to a store.
+pub struct Archiver {
+    pub(crate) engine: Arc<dyn Engine>,
+    pub(crate) queue: Queue,
+    pub(crate) journal: Arc<Journal>,
+}
+
+impl Archiver {
+    /// Moves records until `stop` is dropped or says so, and once more then.
+    pub(crate) fn run(self, stop: &Receiver<()>) {
+        loop {
+            let stopping = !matches!(stop.recv_timeout(PERIOD), Err(RecvTimeoutError::Timeout));
+            if let Err(error) = self.move_all() {
+                metrics::counter!("ingam_archive_failures_total").increment(1);
+                tracing::error!(
+                    code = error.code(),
+                    error = &error as &dyn std::error::Error,
+                    "records stay in the outbox: the journal could not take them"
+                );
+            }
+            if stopping {
+                return;
+            }
+        }
+    }
+
+    /// Moves everything that is in the outbox now. Blocks.
+    ///
+    /// # Errors
+    /// [`Error`] if the journal or the engine fails; nothing is lost then, and the next run goes on.
+    pub fn move_all(&self) -> Result<(), Error> {
+        loop {
+            let waiting = read_range(self.engine.as_ref(), OUTBOX, &[], None, RECORDS_PER_MOVE_MAX)?;
+            let full = waiting.len() == RECORDS_PER_MOVE_MAX;
+            if waiting.is_empty() {
+                return Ok(());
+            }
+            self.move_some(waiting)?;
+            if !full {
+                return Ok(());
+            }
+        }
+    }
+
+    fn move_some(&self, waiting: Vec<Pair>) -> Result<(), Error> {
+        let records = waiting
+            .iter()
+            .map(|(_, bytes)| Record::decode(bytes))
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|cause| Error::Row("a record of the outbox", Box::new(cause)))?;
+        self.journal
+            .append(&records)
+            .map_err(|cause| Error::Journal("appending records to the journal", cause))?;
+        metrics::counter!("ingam_records_archived_total").increment(records.len() as u64);
+        self.queue.run_relaxed(move |transaction| {
+            for (key, _) in waiting {
+                transaction.delete(OUTBOX, key);
+            }
+            Ok(())
+        })
+    }
+}

@@ -1,0 +1,173 @@
+//! Authorizations and their challenges.
+
+use ingam_protocol::Id;
+use ingam_protocol::acme::{Authorization, AuthorizationStatus, ChallengeStatus, ChallengeType, Finished};
+use ingam_protocol::record::Record;
+use ingam_protocol::time::Timestamp;
+
+use crate::account::{active, id_from};
+use crate::error::Error;
+use crate::open::Store;
+use crate::table::{AUTHORIZATIONS, CHALLENGES_OPEN};
+use crate::transaction::{Transaction, read_range, read_row};
+
+/// What came of a client's word that its answer to a challenge is in place.
+#[derive(Clone, Debug)]
+pub enum Answered {
+    /// It is to be checked now.
+    Check(Authorization),
+    /// It was answered before, or the authorization is not pending: there is nothing to do.
+    Nothing(Authorization),
+    /// There is no such authorization or challenge, or its account has ended.
+    Missing,
+}
+
+/// A challenge that was answered, and whose check has not ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OpenChallenge {
+    /// Of which authorization.
+    pub authorization: Id,
+    /// Which of its challenges.
+    pub challenge: ChallengeType,
+}
+
+/// What came of writing down a check's end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Settled {
+    /// It counts.
+    Now,
+    /// Another end was written down first, or the authorization was given up.
+    Before,
+}
+
+impl OpenChallenge {
+    fn key(self) -> Vec<u8> {
+        [self.authorization.as_bytes().as_slice(), self.challenge.name().as_bytes()].concat()
+    }
+
+    fn from_key(key: &[u8]) -> Result<Self, Error> {
+        let bad = || Error::Row("an open challenge", "its key is not an id and a type".into());
+        let (id, name) = key.split_at_checked(16).ok_or_else(bad)?;
+        let challenge = [ChallengeType::Http01, ChallengeType::Dns01, ChallengeType::TlsAlpn01]
+            .into_iter()
+            .find(|challenge| challenge.name().as_bytes() == name)
+            .ok_or_else(bad)?;
+        Ok(Self { authorization: id_from(id)?, challenge })
+    }
+}
+
+impl Store {
+    /// The authorization of this name.
+    ///
+    /// # Errors
+    /// [`Error`] if the engine fails.
+    pub fn authorization_by_id(&self, id: Id) -> Result<Option<Authorization>, Error> {
+        read_row(self.engine(), AUTHORIZATIONS, id.as_bytes())
+    }
+
+    /// Notes that a challenge was answered; whoever gets [`Answered::Check`] checks it.
+    ///
+    /// # Errors
+    /// [`Error`] if it could not be made durable.
+    pub async fn challenge_answer(
+        &self,
+        open: OpenChallenge,
+        now: Timestamp,
+        record: Record,
+    ) -> Result<Answered, Error> {
+        self.run(move |transaction| {
+            let Some(mut authorization) = find(transaction, open.authorization)? else {
+                return Ok(Answered::Missing);
+            };
+            if active(transaction, authorization.account)?.is_none() {
+                return Ok(Answered::Missing);
+            }
+            let pending = authorization.status(now) == AuthorizationStatus::Pending;
+            let Some(challenge) =
+                authorization.challenges.iter_mut().find(|challenge| challenge.kind == open.challenge)
+            else {
+                return Ok(Answered::Missing);
+            };
+            if !pending || challenge.status() != ChallengeStatus::Pending {
+                return Ok(Answered::Nothing(authorization));
+            }
+            challenge.answered = Some(now);
+            put(transaction, &authorization)?;
+            transaction.put(CHALLENGES_OPEN, open.key(), Vec::new());
+            transaction.record(&record);
+            Ok(Answered::Check(authorization))
+        })
+        .await
+    }
+
+    /// Writes down how the check of a challenge ended; the first end counts.
+    ///
+    /// # Errors
+    /// [`Error`] if it could not be made durable.
+    pub async fn challenge_finish(
+        &self,
+        open: OpenChallenge,
+        finished: Finished,
+        record: Record,
+    ) -> Result<Settled, Error> {
+        self.run(move |transaction| {
+            transaction.delete(CHALLENGES_OPEN, open.key());
+            // What was seen stays on record even where it does not count any more.
+            transaction.record(&record);
+            let Some(mut authorization) = find(transaction, open.authorization)? else {
+                return Ok(Settled::Before);
+            };
+            let given_up = authorization.deactivated.is_some();
+            match authorization.challenges.iter_mut().find(|challenge| challenge.kind == open.challenge) {
+                Some(challenge) if challenge.finished.is_none() && !given_up => {
+                    challenge.finished = Some(finished)
+                }
+                _ => return Ok(Settled::Before),
+            }
+            put(transaction, &authorization)?;
+            Ok(Settled::Now)
+        })
+        .await
+    }
+
+    /// Challenges that were answered and whose checks have not ended: after a restart they are checked again.
+    ///
+    /// # Errors
+    /// [`Error`] if the engine fails.
+    pub fn challenges_open(&self, limit: usize) -> Result<Vec<OpenChallenge>, Error> {
+        read_range(self.engine(), CHALLENGES_OPEN, &[], None, limit)?
+            .iter()
+            .map(|(key, _)| OpenChallenge::from_key(key))
+            .collect()
+    }
+
+    /// Gives up an authorization for its holder. Gives it as it is then, `None` if there is none of this name.
+    ///
+    /// # Errors
+    /// [`Error`] if it could not be made durable.
+    pub async fn authorization_deactivate(
+        &self,
+        id: Id,
+        now: Timestamp,
+        record: Record,
+    ) -> Result<Option<Authorization>, Error> {
+        self.run(move |transaction| {
+            let Some(mut authorization) = find(transaction, id)? else { return Ok(None) };
+            if authorization.deactivated.is_none() {
+                authorization.deactivated = Some(now);
+                put(transaction, &authorization)?;
+                transaction.record(&record);
+            }
+            Ok(Some(authorization))
+        })
+        .await
+    }
+}
+
+pub(crate) fn find(transaction: &Transaction<'_>, id: Id) -> Result<Option<Authorization>, Error> {
+    transaction.row(AUTHORIZATIONS, id.as_bytes())
+}
+
+pub(crate) fn put(transaction: &mut Transaction<'_>, authorization: &Authorization) -> Result<(), Error> {
+    transaction.put_row(AUTHORIZATIONS, *authorization.id.as_bytes(), authorization)
+}

@@ -1,0 +1,39 @@
+//! The store: accounts, orders, authorizations, certificates, statuses, and the outbox of records.
+//!
+//! A step of the CA is one transaction: the change of state and the record of it go in together and are durable
+//! together, and only then is anybody answered.
+//!
+//! ```text
+//! callers ──jobs──▶ committer (one thread, one batch, one sync) ──▶ engine (redb or sled)
+//!                        │ after the sync: replies                    │
+//!                        └ status generation                          ▼
+//!                                              archiver: outbox ──▶ journal (synced) ──▶ outbox emptied
+//! ```
+//!
+//! - [`Store`] is the handle of the authority: every domain operation, each a named transaction.
+//! - [`StatusStore`] is the responder's handle: serials and statuses, nothing that leads to a person.
+//! - [`engine`]: the two engines behind one small interface.
+//! - [`contact`]: personal data, sealed under keys that live apart from the engine.
+
+mod account;
+mod archive;
+mod authorization;
+mod certificate;
+mod committer;
+pub mod contact;
+pub mod engine;
+mod error;
+mod open;
+mod order;
+mod status;
+mod table;
+mod transaction;
+
+pub use account::AccountInserted;
+pub use archive::Archiver;
+pub use authorization::{Answered, OpenChallenge, Settled};
+pub use certificate::{CertificateRow, RevocationOutcome, RevocationRequest};
+pub use error::Error;
+pub use open::{Config, EngineChoice, Parts, Store, StoreProcess, table_classes};
+pub use order::{AbandonedBy, Claimed, NewCertificate, Stale};
+pub use status::{StatusRow, StatusState, StatusStore};

@@ -1,0 +1,225 @@
+//! Opening and closing the store, and the handle of the authority.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+
+use ingam_journal::files::{Disk, Files};
+use ingam_journal::{Journal, JournalConfig};
+use ingam_protocol::time::Random;
+use serde::Deserialize;
+
+use crate::archive::Archiver;
+use crate::committer::{Committer, Queue};
+use crate::contact::SubjectKeys;
+use crate::engine::redb::{RedbConfig, RedbEngine};
+use crate::engine::sled::SledEngine;
+use crate::engine::{Batch, Durability, Engine};
+use crate::error::Error;
+use crate::status::StatusStore;
+use crate::table::{CLASSES, FORMAT_VERSION, META, META_FORMAT, META_GENERATION, OUTBOX};
+use crate::transaction::{Transaction, decode_counter};
+
+/// How the store is kept.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Which engine holds the tables.
+    pub engine: EngineChoice,
+    /// At most this many MiB of the engine's pages are kept in memory.
+    pub cache_mib: u32,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { engine: EngineChoice::Redb, cache_mib: 128 }
+    }
+}
+
+/// An engine by its name in the configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EngineChoice {
+    /// One file, copy on write; the default.
+    Redb,
+    /// A log-structured tree; for development, or where loss on power failure is accepted.
+    Sled,
+}
+
+/// The authority's handle: cheap to clone, every change a named transaction.
+#[derive(Clone)]
+pub struct Store {
+    engine: Arc<dyn Engine>,
+    queue: Queue,
+    generation: Arc<AtomicU64>,
+    subject_keys: Arc<SubjectKeys>,
+}
+
+impl Store {
+    pub(crate) fn engine(&self) -> &dyn Engine {
+        self.engine.as_ref()
+    }
+
+    pub(crate) fn subject_keys(&self) -> &Arc<SubjectKeys> {
+        &self.subject_keys
+    }
+
+    /// Runs one transaction; back when it is durable.
+    pub(crate) async fn run<T, F>(&self, body: F) -> Result<T, Error>
+    where
+        F: FnOnce(&mut Transaction<'_>) -> Result<T, Error> + Send + 'static,
+        T: Send + 'static,
+    {
+        self.queue.run(body).await
+    }
+
+    /// The responder's handle on the same store.
+    pub fn statuses(&self) -> StatusStore {
+        StatusStore {
+            engine: self.engine.clone(),
+            queue: self.queue.clone(),
+            generation: self.generation.clone(),
+        }
+    }
+}
+
+/// The threads behind the handles: whoever opened the store closes it with this.
+pub struct StoreProcess {
+    queue: Queue,
+    committer: JoinHandle<()>,
+    archiver: JoinHandle<()>,
+    archiver_stop: mpsc::Sender<()>,
+    journal: Arc<Journal>,
+}
+
+impl StoreProcess {
+    /// Moves what is in the outbox into the journal, finishes what has queued, and closes the files. Handles that are
+    /// still held get [`Error::Unavailable`] from now on. Blocks.
+    pub fn close(self) {
+        // The archiver's last deletions go through the committer, so it ends first.
+        drop(self.archiver_stop);
+        let archiver = self.archiver.join();
+        self.queue.stop();
+        let committer = self.committer.join();
+        if archiver.is_err() || committer.is_err() {
+            tracing::error!(code = "store_thread", "a thread of the store had ended before its time");
+        }
+    }
+
+    /// The journal that the archiver fills, for readers.
+    pub fn journal(&self) -> &Arc<Journal> {
+        &self.journal
+    }
+}
+
+/// Where the parts of a store lie, and on which disk: tests put them on one that breaks.
+pub struct Parts {
+    /// The tables.
+    pub engine: Arc<dyn Engine>,
+    /// The journal's directory.
+    pub journal: Arc<dyn Files>,
+    /// The directory of the keys of personal data.
+    pub keys: Arc<dyn Files>,
+    /// Where keys and nonces come from.
+    pub random: Arc<dyn Random>,
+}
+
+impl Store {
+    /// Opens the store in a directory that is there, and makes what is missing in it: `store.redb` or `store.sled/`,
+    /// `journal/`, `contacts/`. Only one process may have it open. Blocks.
+    ///
+    /// # Errors
+    /// [`Error`], which names the part that does not open.
+    pub fn open(
+        directory: &Path,
+        config: &Config,
+        random: Arc<dyn Random>,
+    ) -> Result<(Self, StoreProcess), Error> {
+        let disk = |name: &str| -> Result<Arc<dyn Files>, Error> {
+            let path: PathBuf = directory.join(name);
+            let failed = |cause| Error::File(format!("opening the folder {}", path.display()), cause);
+            Ok(Arc::new(Disk::open(&path).map_err(failed)?))
+        };
+        let engine = open_engine(directory, config)?;
+        Self::assemble(Parts { engine, journal: disk("journal")?, keys: disk("contacts")?, random })
+    }
+
+    /// Puts a store together from its parts and starts its threads. Blocks.
+    ///
+    /// # Errors
+    /// [`Error`], which names the part that does not open.
+    pub fn assemble(parts: Parts) -> Result<(Self, StoreProcess), Error> {
+        let Parts { engine, journal, keys, random } = parts;
+        check_format(engine.as_ref())?;
+        let generation = Arc::new(AtomicU64::new(counter(engine.as_ref(), META_GENERATION)?));
+        let outbox_next = outbox_next(engine.as_ref())?;
+        let journal = Journal::open(journal, JournalConfig::default())
+            .map_err(|cause| Error::Journal("opening the journal", cause))?;
+        let journal = Arc::new(journal);
+        let subject_keys = Arc::new(SubjectKeys::open(keys.as_ref(), random)?);
+
+        let (committer, queue) = Committer::new(engine.clone(), generation.clone(), outbox_next);
+        let archiver = Archiver { engine: engine.clone(), queue: queue.clone(), journal: journal.clone() };
+        let (archiver_stop, stop) = mpsc::channel();
+        let spawn = |name: &str, body: Box<dyn FnOnce() + Send>| {
+            std::thread::Builder::new()
+                .name(name.to_owned())
+                .spawn(body)
+                .map_err(|cause| Error::File("starting a thread of the store".to_owned(), cause))
+        };
+        let committer = spawn("committer", Box::new(move || committer.run()))?;
+        let archiver = spawn("archiver", Box::new(move || archiver.run(&stop)))?;
+        let process = StoreProcess { queue: queue.clone(), committer, archiver, archiver_stop, journal };
+        Ok((Self { engine, queue, generation, subject_keys }, process))
+    }
+}
+
+fn open_engine(directory: &Path, config: &Config) -> Result<Arc<dyn Engine>, Error> {
+    match config.engine {
+        EngineChoice::Redb => {
+            let cache_bytes = usize::try_from(config.cache_mib).unwrap_or(usize::MAX).saturating_mul(1 << 20);
+            let redb = RedbConfig { cache_bytes, ..RedbConfig::default() };
+            let engine = RedbEngine::open(&directory.join("store.redb"), redb);
+            Ok(Arc::new(engine.map_err(|cause| Error::Engine("opening store.redb", cause))?))
+        }
+        EngineChoice::Sled => {
+            let engine = SledEngine::open(&directory.join("store.sled"));
+            Ok(Arc::new(engine.map_err(|cause| Error::Engine("opening store.sled", cause))?))
+        }
+    }
+}
+
+fn counter(engine: &dyn Engine, name: &[u8]) -> Result<u64, Error> {
+    decode_counter(engine.get(META, name).map_err(|cause| Error::Engine("reading a counter", cause))?)
+}
+
+/// A new store gets this version's number; a newer one's is refused.
+fn check_format(engine: &dyn Engine) -> Result<(), Error> {
+    match counter(engine, META_FORMAT)? {
+        0 => {
+            let mut batch = Batch::new();
+            batch.put(META, META_FORMAT, FORMAT_VERSION.to_be_bytes());
+            let written = engine.commit(&batch, Durability::Durable);
+            written.map_err(|cause| Error::Engine("writing the format version", cause))
+        }
+        FORMAT_VERSION => Ok(()),
+        newer => Err(Error::Newer(newer)),
+    }
+}
+
+fn outbox_next(engine: &dyn Engine) -> Result<u64, Error> {
+    let last = engine
+        .range_last(OUTBOX, &[], None, 1)
+        .map_err(|cause| Error::Engine("reading the end of the outbox", cause))?;
+    match last.into_iter().next() {
+        None => Ok(0),
+        Some((key, _)) => decode_counter(Some(key)).map(|last| last + 1),
+    }
+}
+
+/// The names of all tables and the retention class of what each holds.
+pub fn table_classes() -> impl Iterator<Item = (&'static str, ingam_protocol::record::Class)> {
+    CLASSES.iter().map(|(table, class)| (table.name(), *class))
+}

@@ -1,0 +1,353 @@
+//! Orders, and the steps from a claimed order to a certificate on record.
+//!
+//! ```text
+//! order_insert ─▶ order_claim ─▶ order_ask ─▶ order_complete
+//!                     │               │
+//!                     └─ order_readopt└─ order_abandon (revokes the serial)
+//! ```
+//!
+//! Each is one durable transaction. From the claim on, each carries the lease's token and is refused with an old one.
+
+use ingam_protocol::acme::{Authorization, Claim, Failure, Order, OrderStatus};
+use ingam_protocol::record::Record;
+use ingam_protocol::{Bytes, Id, Reason, Timestamp};
+
+use crate::account::{active, id_from};
+use crate::authorization::{find as find_authorization, put as put_authorization};
+use crate::certificate::CertificateRow;
+use crate::error::Error;
+use crate::open::Store;
+use crate::status::{StatusState, status_of, status_put};
+use crate::table::{
+    CERTIFICATES, ISSUANCES_OPEN, KEYS_BLOCKED, ORDERS, ORDERS_BY_ACCOUNT, certificate_key, pair_key,
+};
+use crate::transaction::{Transaction, read_range, read_row};
+
+/// What came of claiming an order.
+#[derive(Clone, Debug)]
+pub enum Claimed {
+    /// It is the caller's now.
+    Yes,
+    /// It was not ready any more: this is its status.
+    No(OrderStatus),
+    /// There is no such order, or its account has ended.
+    Missing,
+    /// The certificate's key was blocked meanwhile.
+    KeyBlocked,
+}
+
+/// The caller's lease is not in force any more: somebody else has the order, or it has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stale;
+
+/// A signed certificate on its way into the store.
+#[derive(Clone, Debug)]
+pub struct NewCertificate {
+    /// DER of the certificate.
+    pub der: Bytes,
+    /// Its first valid second.
+    pub not_before: Timestamp,
+    /// When it was signed.
+    pub issued: Timestamp,
+}
+
+/// Who gives up an order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AbandonedBy {
+    /// The lease's holder, by its token.
+    Holder(Id),
+    /// Whoever finds that the lease has run out as of `over_by`.
+    Finder {
+        /// A lease until then or earlier has run out.
+        over_by: Timestamp,
+    },
+}
+
+impl Store {
+    /// Puts a new order and its authorizations in. `false` if the account has ended.
+    ///
+    /// # Errors
+    /// [`Error`] if it could not be made durable.
+    pub async fn order_insert(
+        &self,
+        order: Order,
+        authorizations: Vec<Authorization>,
+        record: Record,
+    ) -> Result<bool, Error> {
+        self.run(move |transaction| {
+            if active(transaction, order.account)?.is_none() {
+                return Ok(false);
+            }
+            for authorization in &authorizations {
+                put_authorization(transaction, authorization)?;
+            }
+            transaction.put(ORDERS_BY_ACCOUNT, pair_key(order.account, order.id), Vec::new());
+            put(transaction, &order)?;
+            transaction.record(&record);
+            Ok(true)
+        })
+        .await
+    }
+
+    /// The order of this name.
+    ///
+    /// # Errors
+    /// [`Error`] if the engine fails.
+    pub fn order_by_id(&self, id: Id) -> Result<Option<Order>, Error> {
+        read_row(self.engine(), ORDERS, id.as_bytes())
+    }
+
+    /// An account's orders, oldest first, after the order `after`, at most `limit`.
+    ///
+    /// # Errors
+    /// [`Error`] if the engine fails.
+    pub fn orders_by_account(&self, account: Id, after: Option<Id>, limit: usize) -> Result<Vec<Id>, Error> {
+        let from = match after {
+            Some(order) => [pair_key(account, order).as_slice(), &[0]].concat(),
+            None => account.as_bytes().to_vec(),
+        };
+        // No id is all ones: the time in front of it would be far in the future.
+        let end = pair_key(account, Id::from_bytes([0xff; 16]));
+        let keys = read_range(self.engine(), ORDERS_BY_ACCOUNT, &from, Some(&end), limit)?;
+        keys.iter().map(|(key, _)| id_from(key.get(16..).unwrap_or_default())).collect()
+    }
+
+    /// Step 1: claims a ready order for `claim`, whose serial is set aside and whose bytes are recorded. Account,
+    /// authorizations and key are looked at again inside the transaction.
+    ///
+    /// # Errors
+    /// [`Error`] if it could not be made durable, or the serial number was used before.
+    pub async fn order_claim(
+        &self,
+        id: Id,
+        claim: Claim,
+        now: Timestamp,
+        record: Record,
+    ) -> Result<Claimed, Error> {
+        self.run(move |transaction| {
+            let Some(mut order) = find(transaction, id)? else { return Ok(Claimed::Missing) };
+            if active(transaction, order.account)?.is_none() {
+                return Ok(Claimed::Missing);
+            }
+            let status = status(transaction, &order, now)?;
+            if status != OrderStatus::Ready {
+                return Ok(Claimed::No(status));
+            }
+            if transaction.get(KEYS_BLOCKED, &claim.key_thumbprint)?.is_some() {
+                return Ok(Claimed::KeyBlocked);
+            }
+            if status_of(transaction, &claim.issuer, &claim.serial)?.is_some() {
+                return Err(Error::Row(
+                    "a serial number",
+                    "it was used before: the source of randomness repeats".into(),
+                ));
+            }
+            status_put(transaction, &claim.issuer, &claim.serial, StatusState::Reserved, claim.not_after)?;
+            transaction.put(ISSUANCES_OPEN, *id.as_bytes(), Vec::new());
+            order.claim = Some(claim);
+            put(transaction, &order)?;
+            transaction.record(&record);
+            Ok(Claimed::Yes)
+        })
+        .await
+    }
+
+    /// Takes up a claimed order whose lease has run out as of `over_by`, before the signer was asked: the same bytes
+    /// under a new token.
+    ///
+    /// # Errors
+    /// [`Error`] if it could not be made durable.
+    pub async fn order_readopt(
+        &self,
+        id: Id,
+        token: Id,
+        lease_until: Timestamp,
+        over_by: Timestamp,
+    ) -> Result<Result<Order, Stale>, Error> {
+        self.run(move |transaction| {
+            let Some(mut order) = find(transaction, id)? else { return Ok(Err(Stale)) };
+            let open = order.asked.is_none() && order.failure.is_none() && order.certificate.is_none();
+            match &mut order.claim {
+                Some(claim) if open && claim.lease_until <= over_by => {
+                    claim.token = token;
+                    claim.lease_until = lease_until;
+                }
+                _ => return Ok(Err(Stale)),
+            }
+            put(transaction, &order)?;
+            Ok(Ok(order))
+        })
+        .await
+    }
+
+    /// Step 2, first half: notes that the signer is about to be asked.
+    ///
+    /// # Errors
+    /// [`Error`] if it could not be made durable.
+    pub async fn order_ask(
+        &self,
+        id: Id,
+        token: Id,
+        now: Timestamp,
+        record: Record,
+    ) -> Result<Result<(), Stale>, Error> {
+        self.run(move |transaction| {
+            let Some((mut order, claim)) = leased(transaction, id, token)? else { return Ok(Err(Stale)) };
+            if order.asked.is_some() {
+                return Ok(Err(Stale));
+            }
+            order.asked = Some(now);
+            put(transaction, &order)?;
+            status_put(transaction, &claim.issuer, &claim.serial, StatusState::Asked, claim.not_after)?;
+            transaction.record(&record);
+            Ok(Ok(()))
+        })
+        .await
+    }
+
+    /// Step 2, second half: the signature is on record with status good, and the order is valid. With [`Stale`] the
+    /// signature came too late: it was recorded by `late`, its serial is revoked, and it must not be delivered.
+    ///
+    /// # Errors
+    /// [`Error`] if it could not be made durable.
+    pub async fn order_complete(
+        &self,
+        id: Id,
+        token: Id,
+        certificate: NewCertificate,
+        record: Record,
+        late: Record,
+    ) -> Result<Result<(), Stale>, Error> {
+        self.run(move |transaction| {
+            let Some((mut order, claim)) =
+                leased(transaction, id, token)?.filter(|(order, _)| order.asked.is_some())
+            else {
+                transaction.record(&late);
+                return Ok(Err(Stale));
+            };
+            let row = CertificateRow {
+                der: certificate.der,
+                order: id,
+                account: order.account,
+                issued: certificate.issued,
+                not_before: certificate.not_before,
+                not_after: claim.not_after,
+                key_thumbprint: claim.key_thumbprint,
+            };
+            transaction.put_row(CERTIFICATES, certificate_key(&claim.issuer, &claim.serial), &row)?;
+            status_put(transaction, &claim.issuer, &claim.serial, StatusState::Good, claim.not_after)?;
+            transaction.delete(ISSUANCES_OPEN, *id.as_bytes());
+            order.certificate = Some(claim.serial);
+            put(transaction, &order)?;
+            transaction.record(&record);
+            Ok(Ok(()))
+        })
+        .await
+    }
+
+    /// Step 4: ends a claimed order for good. If the signer was asked, the serial may be on a signature: it is revoked.
+    ///
+    /// # Errors
+    /// [`Error`] if it could not be made durable.
+    pub async fn order_abandon(
+        &self,
+        id: Id,
+        by: AbandonedBy,
+        failure: Failure,
+        now: Timestamp,
+        record: Record,
+    ) -> Result<Result<(), Stale>, Error> {
+        self.run(move |transaction| {
+            let Some((mut order, claim)) = claimed(transaction, id)?.filter(|(_, claim)| match by {
+                AbandonedBy::Holder(token) => claim.token == token,
+                AbandonedBy::Finder { over_by } => claim.lease_until <= over_by,
+            }) else {
+                return Ok(Err(Stale));
+            };
+            if order.asked.is_some() {
+                let revoked = StatusState::Revoked { at: now, reason: Reason::Unspecified };
+                status_put(transaction, &claim.issuer, &claim.serial, revoked, claim.not_after)?;
+            }
+            transaction.delete(ISSUANCES_OPEN, *id.as_bytes());
+            order.failure = Some(failure);
+            put(transaction, &order)?;
+            transaction.record(&record);
+            Ok(Ok(()))
+        })
+        .await
+    }
+
+    /// Orders that were claimed and have not ended.
+    ///
+    /// # Errors
+    /// [`Error`] if the engine fails.
+    pub fn issuances_open(&self, after: Option<Id>, limit: usize) -> Result<Vec<Order>, Error> {
+        let from = after.map_or(Vec::new(), |id| [id.as_bytes().as_slice(), &[0]].concat());
+        let keys = read_range(self.engine(), ISSUANCES_OPEN, &from, None, limit)?;
+        let mut orders = Vec::with_capacity(keys.len());
+        for (key, _) in keys {
+            // One that ended between the two reads is simply not open any more.
+            orders.extend(self.order_by_id(id_from(&key)?)?);
+        }
+        Ok(orders)
+    }
+
+    /// Whether the key of this thumbprint may never be used again.
+    ///
+    /// # Errors
+    /// [`Error`] if the engine fails.
+    pub fn key_blocked(&self, thumbprint: &[u8; 32]) -> Result<bool, Error> {
+        self.engine()
+            .get(KEYS_BLOCKED, thumbprint)
+            .map(|row| row.is_some())
+            .map_err(|cause| Error::Engine("reading a blocked key", cause))
+    }
+
+    /// An order's status as of `now`, with its authorizations as they are.
+    ///
+    /// # Errors
+    /// [`Error`] if the engine fails.
+    pub fn order_status(&self, order: &Order, now: Timestamp) -> Result<OrderStatus, Error> {
+        derive_status(order, now, |id| self.authorization_by_id(id))
+    }
+}
+
+fn derive_status(
+    order: &Order,
+    now: Timestamp,
+    mut read: impl FnMut(Id) -> Result<Option<Authorization>, Error>,
+) -> Result<OrderStatus, Error> {
+    if order.claim.is_some() || order.failure.is_some() {
+        // Authorizations do not count any more: they need not be read.
+        return Ok(order.status(now, []));
+    }
+    let mut statuses = Vec::with_capacity(order.authorizations.len());
+    for id in &order.authorizations {
+        let missing = || Error::Row("an order", "one of its authorizations is missing".into());
+        statuses.push(read(*id)?.ok_or_else(missing)?.status(now));
+    }
+    Ok(order.status(now, statuses))
+}
+
+fn status(transaction: &Transaction<'_>, order: &Order, now: Timestamp) -> Result<OrderStatus, Error> {
+    derive_status(order, now, |id| find_authorization(transaction, id))
+}
+
+fn find(transaction: &Transaction<'_>, id: Id) -> Result<Option<Order>, Error> {
+    transaction.row(ORDERS, id.as_bytes())
+}
+
+fn put(transaction: &mut Transaction<'_>, order: &Order) -> Result<(), Error> {
+    transaction.put_row(ORDERS, *order.id.as_bytes(), order)
+}
+
+/// The order and its claim, if it is claimed and has not ended.
+fn claimed(transaction: &Transaction<'_>, id: Id) -> Result<Option<(Order, Claim)>, Error> {
+    let order = find(transaction, id)?.filter(|order| order.failure.is_none() && order.certificate.is_none());
+    Ok(order.and_then(|order| order.claim.clone().map(|claim| (order, claim))))
+}
+
+/// The same, if the lease with this token is still the one in force.
+fn leased(transaction: &Transaction<'_>, id: Id, token: Id) -> Result<Option<(Order, Claim)>, Error> {
+    Ok(claimed(transaction, id)?.filter(|(_, claim)| claim.token == token))
+}

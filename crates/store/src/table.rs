@@ -1,0 +1,95 @@
+//! The tables of the engine, each with the class of what it holds, and how their keys are made.
+
+use ingam_protocol::profile::IssuerName;
+use ingam_protocol::record::Class;
+use ingam_protocol::{Id, Serial};
+
+use crate::engine::Table;
+
+/// The version of the layout of everything here. A newer one is refused at opening.
+pub(crate) const FORMAT_VERSION: u64 = 1;
+
+/// Counters and the format version: name to big-endian u64.
+pub(crate) const META: Table = Table::new("meta");
+/// Account id to [`ingam_protocol::acme::Account`].
+pub(crate) const ACCOUNTS: Table = Table::new("accounts");
+/// Key thumbprint to account id.
+pub(crate) const ACCOUNTS_BY_KEY: Table = Table::new("accounts_by_key");
+/// Account id to its contacts, sealed under the subject's own key.
+pub(crate) const CONTACTS: Table = Table::new("contacts");
+/// Order id to [`ingam_protocol::acme::Order`].
+pub(crate) const ORDERS: Table = Table::new("orders");
+/// Account id and order id to nothing.
+pub(crate) const ORDERS_BY_ACCOUNT: Table = Table::new("orders_by_account");
+/// Authorization id to [`ingam_protocol::acme::Authorization`].
+pub(crate) const AUTHORIZATIONS: Table = Table::new("authorizations");
+/// Authorization id and challenge type of challenges that were answered and not finished, to nothing.
+pub(crate) const CHALLENGES_OPEN: Table = Table::new("challenges_open");
+/// Order id of orders that were claimed and not finished, to nothing.
+pub(crate) const ISSUANCES_OPEN: Table = Table::new("issuances_open");
+/// Issuer and serial to [`crate::CertificateRow`].
+pub(crate) const CERTIFICATES: Table = Table::new("certificates");
+/// Issuer and serial to [`crate::StatusRow`].
+pub(crate) const STATUSES: Table = Table::new("statuses");
+/// Issuer and serial of what is revoked, to nothing: what CRLs are made from.
+pub(crate) const REVOKED: Table = Table::new("revoked");
+/// Key thumbprint to why and when it was blocked.
+pub(crate) const KEYS_BLOCKED: Table = Table::new("keys_blocked");
+/// Sequence number to an encoded record.
+pub(crate) const OUTBOX: Table = Table::new("outbox");
+
+/// Every table with the retention class of what it holds; a table without a class is a promise nobody keeps.
+pub(crate) const CLASSES: [(Table, Class); 14] = [
+    (META, Class::Working),
+    (ACCOUNTS, Class::Issuance),
+    (ACCOUNTS_BY_KEY, Class::Issuance),
+    (CONTACTS, Class::Contact),
+    (ORDERS, Class::Working),
+    (ORDERS_BY_ACCOUNT, Class::Working),
+    (AUTHORIZATIONS, Class::Working),
+    (CHALLENGES_OPEN, Class::Working),
+    (ISSUANCES_OPEN, Class::Working),
+    (CERTIFICATES, Class::Issuance),
+    (STATUSES, Class::Issuance),
+    (REVOKED, Class::Issuance),
+    (KEYS_BLOCKED, Class::Issuance),
+    (OUTBOX, Class::Working),
+];
+
+/// The counter that rises with every change of a status.
+pub(crate) const META_GENERATION: &[u8] = b"status_generation";
+/// The format version of the tables.
+pub(crate) const META_FORMAT: &[u8] = b"format_version";
+
+/// The counter of an issuer's CRL numbers.
+pub(crate) fn meta_crl_number(issuer: &IssuerName) -> Vec<u8> {
+    [b"crl_number/", issuer.as_str().as_bytes()].concat()
+}
+
+/// The key of a certificate: an issuer's name holds no zero byte, so no two pairs collide.
+pub(crate) fn certificate_key(issuer: &IssuerName, serial: &Serial) -> Vec<u8> {
+    [issuer.as_str().as_bytes(), &[0], serial.as_bytes()].concat()
+}
+
+/// First and last (excluded) key of everything of an issuer.
+pub(crate) fn issuer_range(issuer: &IssuerName) -> (Vec<u8>, Vec<u8>) {
+    let name = issuer.as_str().as_bytes();
+    ([name, &[0]].concat(), [name, &[1]].concat())
+}
+
+/// Two ids, one after the other.
+pub(crate) fn pair_key(first: Id, second: Id) -> Vec<u8> {
+    [first.as_bytes().as_slice(), second.as_bytes()].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_table_has_a_class() {
+        let source = include_str!("table.rs");
+        let tables = source.lines().filter(|line| line.contains(": Table = Table::new(")).count();
+        assert_eq!(tables, CLASSES.len(), "a table was added without a class");
+    }
+}

@@ -1,0 +1,134 @@
+//! What a transaction sees and does: the engine, the batch so far, and its own changes on top.
+
+use ingam_protocol::record::Record;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::engine::{Batch, Engine, Pair, Table};
+use crate::error::Error;
+use crate::table::{META, META_GENERATION, OUTBOX};
+
+/// One transaction while it runs. Transactions run one after another, so what one reads is still so when it writes.
+pub(crate) struct Transaction<'a> {
+    engine: &'a dyn Engine,
+    /// What earlier transactions of the same sync changed.
+    before: &'a Batch,
+    changes: Batch,
+    outbox_next: u64,
+    generation: Option<u64>,
+}
+
+/// What a transaction leaves behind once its body succeeded.
+pub(crate) struct Changes {
+    pub(crate) batch: Batch,
+    pub(crate) outbox_next: u64,
+    pub(crate) generation: Option<u64>,
+}
+
+impl<'a> Transaction<'a> {
+    pub(crate) fn new(engine: &'a dyn Engine, before: &'a Batch, outbox_next: u64) -> Self {
+        Self { engine, before, changes: Batch::new(), outbox_next, generation: None }
+    }
+
+    pub(crate) fn finish(self) -> Changes {
+        Changes { batch: self.changes, outbox_next: self.outbox_next, generation: self.generation }
+    }
+
+    /// The value under a key, as of this point of the transaction.
+    pub(crate) fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+        match self.changes.change(table, key).or_else(|| self.before.change(table, key)) {
+            Some(changed) => Ok(changed.map(<[u8]>::to_vec)),
+            None => self.engine.get(table, key).map_err(|cause| Error::Engine("reading a row", cause)),
+        }
+    }
+
+    /// The row under a key.
+    pub(crate) fn row<T: DeserializeOwned>(&self, table: Table, key: &[u8]) -> Result<Option<T>, Error> {
+        decode(table, self.get(table, key)?)
+    }
+
+    pub(crate) fn put(&mut self, table: Table, key: impl Into<Vec<u8>>, value: impl Into<Vec<u8>>) {
+        self.changes.put(table, key, value);
+    }
+
+    pub(crate) fn put_row<T: Serialize>(
+        &mut self,
+        table: Table,
+        key: impl Into<Vec<u8>>,
+        row: &T,
+    ) -> Result<(), Error> {
+        self.changes.put(table, key, encode(table, row)?);
+        Ok(())
+    }
+
+    pub(crate) fn delete(&mut self, table: Table, key: impl Into<Vec<u8>>) {
+        self.changes.delete(table, key);
+    }
+
+    /// Puts a record into the outbox: it is as durable as the change it tells of.
+    pub(crate) fn record(&mut self, record: &Record) {
+        self.changes.put(OUTBOX, self.outbox_next.to_be_bytes(), record.encode());
+        self.outbox_next += 1;
+    }
+
+    /// The counter of this name and its next value, which it has from now on.
+    pub(crate) fn count(&mut self, counter: &[u8]) -> Result<u64, Error> {
+        let next = decode_counter(self.get(META, counter)?)? + 1;
+        self.put(META, counter, next.to_be_bytes());
+        Ok(next)
+    }
+
+    /// The generation of statuses as of this point of the transaction.
+    pub(crate) fn generation(&self) -> Result<u64, Error> {
+        decode_counter(self.get(META, META_GENERATION)?)
+    }
+
+    /// Raises the generation of statuses: whatever was answered under an older one is checked again.
+    pub(crate) fn raise_generation(&mut self) -> Result<u64, Error> {
+        let raised = self.count(META_GENERATION)?;
+        self.generation = Some(raised);
+        Ok(raised)
+    }
+}
+
+/// Reads outside a transaction: whole rows, as of the last commit.
+pub(crate) fn read_row<T: DeserializeOwned>(
+    engine: &dyn Engine,
+    table: Table,
+    key: &[u8],
+) -> Result<Option<T>, Error> {
+    let value = engine.get(table, key).map_err(|cause| Error::Engine("reading a row", cause))?;
+    decode(table, value)
+}
+
+/// Reads pairs of a table in order, outside a transaction.
+pub(crate) fn read_range(
+    engine: &dyn Engine,
+    table: Table,
+    from: &[u8],
+    to: Option<&[u8]>,
+    limit: usize,
+) -> Result<Vec<Pair>, Error> {
+    engine.range(table, from, to, limit).map_err(|cause| Error::Engine("reading a range of rows", cause))
+}
+
+pub(crate) fn decode_counter(value: Option<Vec<u8>>) -> Result<u64, Error> {
+    match value.map(<[u8; 8]>::try_from) {
+        None => Ok(0),
+        Some(Ok(bytes)) => Ok(u64::from_be_bytes(bytes)),
+        Some(Err(_)) => Err(Error::Row("a counter", "it has not eight bytes".into())),
+    }
+}
+
+fn decode<T: DeserializeOwned>(table: Table, value: Option<Vec<u8>>) -> Result<Option<T>, Error> {
+    match value {
+        None => Ok(None),
+        Some(bytes) => serde_json::from_slice(&bytes)
+            .map(Some)
+            .map_err(|cause| Error::Row(table.name(), Box::new(cause))),
+    }
+}
+
+fn encode<T: Serialize>(table: Table, row: &T) -> Result<Vec<u8>, Error> {
+    serde_json::to_vec(row).map_err(|cause| Error::Row(table.name(), Box::new(cause)))
+}

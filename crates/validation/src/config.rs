@@ -1,0 +1,202 @@
+//! What an operator may say about validation.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use crate::address::AddressPolicy;
+use crate::caa;
+
+/// How this process looks at the network. The defaults are those of a public CA with a recursive resolver of its own.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// The name of this perspective in the records: 1 to 64 letters, digits, hyphens and dots. Default: `local`.
+    pub perspective: String,
+    /// The recursive resolvers to ask, 1 to 8 of them; no others are ever asked. They should validate DNSSEC and
+    /// should be the CA's own. Default: port 53 of this machine, over IPv4 and IPv6.
+    pub resolvers: Vec<SocketAddr>,
+    /// The port for http-01, and for `http` redirects without a port. Default: 80.
+    pub http_port: u16,
+    /// The port for `https` redirects without a port. Default: 443.
+    pub https_port: u16,
+    /// The port for tls-alpn-01. Default: 443.
+    pub tls_alpn_port: u16,
+    /// Which addresses a validation may connect to. Default: `public-only`.
+    pub addresses: AddressPolicy,
+    /// The issuer domain names in CAA records that mean this CA (RFC 8659, section 4.2), at most 16. Without any, a
+    /// name with `issue` records permits nothing. Default: none.
+    pub caa_issuer_domains: Vec<String>,
+    /// The `User-Agent` of http-01 requests: 1 to 128 printable characters. Default: `ingam (ACME validation)`.
+    pub user_agent: String,
+    /// How long one DNS lookup may take with all its tries, in milliseconds. Default: 10000.
+    pub lookup_timeout_ms: u64,
+    /// How often one DNS lookup is tried, 1 to 8. Default: 3.
+    pub lookup_tries: u8,
+    /// How long connecting to one address may take, in milliseconds. Default: 5000.
+    pub connect_timeout_ms: u64,
+    /// How long a TLS handshake may take, in milliseconds. Default: 5000.
+    pub handshake_timeout_ms: u64,
+    /// How long one HTTP request may take from its first byte to the last of the answer's body, in milliseconds.
+    /// Default: 10000.
+    pub response_timeout_ms: u64,
+    /// How long a whole validation or CAA check may take, in milliseconds. Default: 30000.
+    pub total_timeout_ms: u64,
+    /// How many validations and CAA checks may be under way at once; more wait, for a quarter of the total time
+    /// at most. Default: 1024.
+    pub concurrent_max: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            perspective: "local".into(),
+            resolvers: vec![
+                SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 53),
+                SocketAddr::new(IpAddr::V6(Ipv6Addr::LOCALHOST), 53),
+            ],
+            http_port: 80,
+            https_port: 443,
+            tls_alpn_port: 443,
+            addresses: AddressPolicy::PublicOnly,
+            caa_issuer_domains: Vec::new(),
+            user_agent: "ingam (ACME validation)".into(),
+            lookup_timeout_ms: 10_000,
+            lookup_tries: 3,
+            connect_timeout_ms: 5_000,
+            handshake_timeout_ms: 5_000,
+            response_timeout_ms: 10_000,
+            total_timeout_ms: 30_000,
+            concurrent_max: 1024,
+        }
+    }
+}
+
+/// A value of [`Config`] that cannot be worked with; the words go to the operator.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigError(String);
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+impl ConfigError {
+    pub(crate) fn new(words: impl Into<String>) -> Self {
+        Self(words.into())
+    }
+}
+
+/// The longest time that any of the timeouts may be set to.
+const TIMEOUT_MAX: Duration = Duration::from_secs(600);
+
+impl Config {
+    /// Looks whether every value can be worked with.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the first key that cannot, and why.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let name = &self.perspective;
+        let plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'.');
+        require(
+            plain && (1..=64).contains(&name.len()),
+            "perspective: 1 to 64 letters, digits, hyphens and dots",
+        )?;
+        require((1..=8).contains(&self.resolvers.len()), "resolvers: 1 to 8 addresses with ports")?;
+        require(self.resolvers.iter().all(|server| server.port() != 0), "resolvers: port 0 cannot be asked")?;
+        for (key, port) in [
+            ("http_port", self.http_port),
+            ("https_port", self.https_port),
+            ("tls_alpn_port", self.tls_alpn_port),
+        ] {
+            require(port != 0, &format!("{key}: 1 to 65535"))?;
+        }
+        require(self.caa_issuer_domains.len() <= 16, "caa_issuer_domains: at most 16")?;
+        for domain in &self.caa_issuer_domains {
+            require(
+                caa::is_issuer_domain(domain),
+                "caa_issuer_domains: a domain name of letters, digits, hyphens and dots",
+            )?;
+        }
+        let printable = self.user_agent.bytes().all(|byte| (0x20..0x7f).contains(&byte));
+        require(
+            printable && (1..=128).contains(&self.user_agent.len()),
+            "user_agent: 1 to 128 printable characters",
+        )?;
+        require((1..=8).contains(&self.lookup_tries), "lookup_tries: 1 to 8")?;
+        for (key, timeout) in [
+            ("lookup_timeout_ms", self.lookup_timeout()),
+            ("connect_timeout_ms", self.connect_timeout()),
+            ("handshake_timeout_ms", self.handshake_timeout()),
+            ("response_timeout_ms", self.response_timeout()),
+            ("total_timeout_ms", self.total_timeout()),
+        ] {
+            require(!timeout.is_zero() && timeout <= TIMEOUT_MAX, &format!("{key}: 1 to 600000"))?;
+        }
+        require((1..=65_536).contains(&self.concurrent_max), "concurrent_max: 1 to 65536")
+    }
+
+    pub(crate) fn lookup_timeout(&self) -> Duration {
+        Duration::from_millis(self.lookup_timeout_ms)
+    }
+
+    pub(crate) fn connect_timeout(&self) -> Duration {
+        Duration::from_millis(self.connect_timeout_ms)
+    }
+
+    pub(crate) fn handshake_timeout(&self) -> Duration {
+        Duration::from_millis(self.handshake_timeout_ms)
+    }
+
+    pub(crate) fn response_timeout(&self) -> Duration {
+        Duration::from_millis(self.response_timeout_ms)
+    }
+
+    pub(crate) fn total_timeout(&self) -> Duration {
+        Duration::from_millis(self.total_timeout_ms)
+    }
+}
+
+fn require(holds: bool, words: &str) -> Result<(), ConfigError> {
+    if holds { Ok(()) } else { Err(ConfigError::new(words)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_can_be_worked_with() {
+        Config::default().check().unwrap();
+        let parsed: Config =
+            serde_json::from_str(r#"{"addresses": "allow-loopback", "http_port": 5002}"#).unwrap();
+        assert_eq!(parsed.addresses, AddressPolicy::AllowLoopback);
+        assert_eq!(parsed.http_port, 5002);
+    }
+
+    #[test]
+    fn unknown_keys_and_empty_values_are_refused() {
+        assert!(serde_json::from_str::<Config>(r#"{"htp_port": 5002}"#).is_err());
+        let broken: [fn(&mut Config); 9] = [
+            |config| config.resolvers.clear(),
+            |config| config.resolvers = vec!["127.0.0.1:0".parse().unwrap()],
+            |config| config.http_port = 0,
+            |config| config.total_timeout_ms = 0,
+            |config| config.lookup_timeout_ms = u64::MAX,
+            |config| config.lookup_tries = 0,
+            |config| config.concurrent_max = 0,
+            |config| config.caa_issuer_domains = vec!["bad domain".into()],
+            |config| config.user_agent = "a\r\nb".into(),
+        ];
+        for change in broken {
+            let mut config = Config::default();
+            change(&mut config);
+            assert!(config.check().is_err(), "{config:?}");
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! What is asked of a perspective, and what it answers.
+
+use std::fmt;
+
+use ingam_protocol::acme::{ChallengeType, ErrorType};
+use ingam_protocol::identifier::DnsName;
+
+use crate::evidence::Evidence;
+
+/// One challenge to be looked at.
+#[derive(Clone, Debug)]
+pub struct Attempt {
+    /// The name whose control is to be shown; a wildcard's base name.
+    pub name: DnsName,
+    /// How it is to be shown.
+    pub challenge: ChallengeType,
+    /// The challenge's token: base64url without padding (RFC 8555, section 8.1). It becomes part of a URL's path.
+    pub token: String,
+    /// Token, a dot, and the thumbprint of the account's key (RFC 8555, section 8.1).
+    pub key_authorization: String,
+}
+
+/// What came of an [`Attempt`].
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// What was seen, whatever came of it.
+    pub evidence: Evidence,
+    /// Control, or why not.
+    pub result: Result<Validated, Failure>,
+}
+
+/// Control of a name was shown. Only this crate can make one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Validated {
+    name: DnsName,
+    challenge: ChallengeType,
+}
+
+impl Validated {
+    pub(crate) fn new(name: DnsName, challenge: ChallengeType) -> Self {
+        Self { name, challenge }
+    }
+
+    /// The name that is controlled.
+    pub fn name(&self) -> &DnsName {
+        &self.name
+    }
+
+    /// How this was shown.
+    pub fn challenge(&self) -> ChallengeType {
+        self.challenge
+    }
+}
+
+/// Why control was not shown or issuance is not permitted: what becomes a challenge's `error` (RFC 8555, section 8.2).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// `dns`, `connection`, `tls`, `unauthorized`, `caa`, `malformed`, or `serverInternal` when we had no capacity.
+    pub error: ErrorType,
+    /// What to tell the owner of the name: what was seen and what to do. Printable ASCII, a few hundred bytes.
+    pub detail: String,
+}
+
+impl Failure {
+    pub(crate) fn new(error: ErrorType, detail: impl Into<String>) -> Self {
+        Self { error, detail: detail.into() }
+    }
+
+    pub(crate) fn connection(detail: impl Into<String>) -> Self {
+        Self::new(ErrorType::Connection, detail)
+    }
+
+    pub(crate) fn unauthorized(detail: impl Into<String>) -> Self {
+        Self::new(ErrorType::Unauthorized, detail)
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.error.name(), self.detail)
+    }
+}
+
+impl std::error::Error for Failure {}
+
+/// A question about CAA: may we issue for this name?
+#[derive(Clone, Debug)]
+pub struct CaaQuery {
+    /// The name to be in the certificate; a wildcard's base name.
+    pub name: DnsName,
+    /// Whether the certificate will say `*.name` (RFC 8659, section 4.3).
+    pub wildcard: bool,
+    /// How control was shown: what `validationmethods` restricts (RFC 8657, section 4).
+    pub challenge: ChallengeType,
+    /// The account's URL: what `accounturi` restricts (RFC 8657, section 3).
+    pub account_uri: String,
+}
+
+/// What came of a [`CaaQuery`].
+#[derive(Clone, Debug)]
+pub struct CaaOutcome {
+    /// What was seen, whatever came of it; its `lookups` are the climb from the name towards the root.
+    pub evidence: Evidence,
+    /// Permission, or why not.
+    pub result: Result<CaaPermitted, Failure>,
+}
+
+/// CAA permits issuing. Only this crate can make one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CaaPermitted {
+    name: DnsName,
+    wildcard: bool,
+    challenge: ChallengeType,
+    found_at: Option<String>,
+}
+
+impl CaaPermitted {
+    pub(crate) fn new(query: &CaaQuery, found_at: Option<String>) -> Self {
+        Self { name: query.name.clone(), wildcard: query.wildcard, challenge: query.challenge, found_at }
+    }
+
+    /// The name that was asked about.
+    pub fn name(&self) -> &DnsName {
+        &self.name
+    }
+
+    /// Whether the question was about `*.name`.
+    pub fn is_wildcard(&self) -> bool {
+        self.wildcard
+    }
+
+    /// The method that was asked about.
+    pub fn challenge(&self) -> ChallengeType {
+        self.challenge
+    }
+
+    /// The name whose records decided, without a trailing dot; `None` if there are none up to the root.
+    pub fn found_at(&self) -> Option<&str> {
+        self.found_at.as_deref()
+    }
+}

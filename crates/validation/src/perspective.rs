@@ -1,0 +1,128 @@
+//! The perspective that looks from this process.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use ingam_protocol::Clock;
+use ingam_protocol::acme::{ChallengeType, ErrorType};
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout_at};
+
+use crate::config::{Config, ConfigError};
+use crate::dial::Network;
+use crate::evidence::Evidence;
+use crate::outcome::{Attempt, CaaOutcome, CaaQuery, Failure, Outcome, Validated};
+use crate::resolver::Resolver;
+use crate::tls::Tls;
+use crate::{Validation, caa, dns_01, http_01, tls_alpn_01};
+
+/// The most characters of a token; RFC 8555, section 8.1, asks for 22 at least, and nobody makes much more.
+const TOKEN_MAX: usize = 128;
+
+/// Which part of the total time may go by before there is a place to work in; what waited longer would not end in time.
+const WAIT_DIVISOR: u32 = 4;
+
+/// Looks at the network from this process, with its own resolver, limits and clock.
+pub struct LocalPerspective {
+    clock: Arc<dyn Clock>,
+    network: Network,
+    places: Semaphore,
+}
+
+impl LocalPerspective {
+    /// A perspective for `config`. It opens no socket before it is asked something, which has to happen within a Tokio
+    /// runtime.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the key that cannot be worked with.
+    pub fn new(config: Config, clock: Arc<dyn Clock>) -> Result<Self, ConfigError> {
+        config.check()?;
+        let places = Semaphore::new(config.concurrent_max);
+        Ok(Self {
+            clock,
+            network: Network { resolver: Resolver::new(&config)?, tls: Tls::new()?, config },
+            places,
+        })
+    }
+
+    async fn look(&self, attempt: &Attempt, evidence: &mut Evidence) -> Result<(), Failure> {
+        let is_token = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+        if attempt.token.is_empty() || attempt.token.len() > TOKEN_MAX || !attempt.token.bytes().all(is_token)
+        {
+            return Err(Failure::new(ErrorType::Malformed, "the challenge's token is not base64url"));
+        }
+        match attempt.challenge {
+            ChallengeType::Http01 => Box::pin(http_01::validate(&self.network, attempt, evidence)).await,
+            ChallengeType::Dns01 => Box::pin(dns_01::validate(&self.network, attempt, evidence)).await,
+            ChallengeType::TlsAlpn01 => {
+                Box::pin(tls_alpn_01::validate(&self.network, attempt, evidence)).await
+            }
+        }
+    }
+
+    /// Runs `work` within the total time, after a place to work in came free.
+    async fn within_limits<T>(&self, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+        let total = self.network.config.total_timeout();
+        let now = Instant::now();
+        let deadline = now + total;
+        let Ok(Ok(_place)) = timeout_at(now + total / WAIT_DIVISOR, self.places.acquire()).await else {
+            return Err(Failure::new(
+                ErrorType::ServerInternal,
+                "too many validations are under way; try again later",
+            ));
+        };
+        timeout_at(deadline, work).await.unwrap_or_else(|_| {
+            Err(Failure::connection(format!(
+                "the validation did not end within {} seconds",
+                total.as_secs_f32()
+            )))
+        })
+    }
+}
+
+#[async_trait]
+impl Validation for LocalPerspective {
+    async fn validate(&self, attempt: Attempt) -> Outcome {
+        let begun = Instant::now();
+        let name = attempt.name.clone();
+        let mut evidence = Evidence::new(
+            &self.network.config.perspective,
+            name.clone(),
+            attempt.challenge,
+            self.clock.now(),
+        );
+        let result = self.within_limits(self.look(&attempt, &mut evidence)).await;
+        evidence.finished = self.clock.now();
+        count(attempt.challenge.name(), &result, begun.elapsed());
+        if let Err(failure) = &result {
+            tracing::debug!(%name, challenge = %attempt.challenge, error = failure.error.name(), detail = failure.detail, "not validated");
+        }
+        Outcome { evidence, result: result.map(|()| Validated::new(name, attempt.challenge)) }
+    }
+
+    async fn check_caa(&self, query: CaaQuery) -> CaaOutcome {
+        let begun = Instant::now();
+        let mut evidence = Evidence::new(
+            &self.network.config.perspective,
+            query.name.clone(),
+            query.challenge,
+            self.clock.now(),
+        );
+        let issuers = &self.network.config.caa_issuer_domains;
+        let work = Box::pin(caa::check(&self.network.resolver, issuers, &query, &mut evidence));
+        let result = self.within_limits(work).await;
+        evidence.finished = self.clock.now();
+        count("caa", &result, begun.elapsed());
+        if let Err(failure) = &result {
+            tracing::debug!(name = %query.name, error = failure.error.name(), detail = failure.detail, "CAA does not permit");
+        }
+        CaaOutcome { evidence, result }
+    }
+}
+
+fn count<T>(kind: &'static str, result: &Result<T, Failure>, took: Duration) {
+    let result = result.as_ref().map_or_else(|failure| failure.error.name(), |_| "valid");
+    metrics::counter!("ingam_validations_total", "type" => kind, "result" => result).increment(1);
+    metrics::histogram!("ingam_validation_seconds", "type" => kind).record(took.as_secs_f64());
+}

@@ -1,0 +1,81 @@
+//! A [`Validation`] that says what it is told to say: for the tests of the crates above.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use ingam_protocol::Timestamp;
+use ingam_protocol::identifier::DnsName;
+
+use crate::Validation;
+use crate::evidence::Evidence;
+use crate::outcome::{Attempt, CaaOutcome, CaaPermitted, CaaQuery, Failure, Outcome, Validated};
+
+/// Says yes to everything, but for the names that it was told to fail for; looks at nothing and remembers all.
+#[derive(Debug, Default)]
+pub struct Scripted {
+    script: Mutex<Script>,
+}
+
+#[derive(Debug, Default)]
+struct Script {
+    failures: HashMap<DnsName, Failure>,
+    caa_failures: HashMap<DnsName, Failure>,
+    attempts: Vec<Attempt>,
+    queries: Vec<CaaQuery>,
+}
+
+impl Scripted {
+    /// From now on validations of `name` end in `failure`; with `None` they succeed again.
+    pub fn fail(&self, name: &DnsName, failure: Option<Failure>) {
+        set(&mut self.lock().failures, name, failure);
+    }
+
+    /// From now on CAA checks of `name` end in `failure`; with `None` they succeed again.
+    pub fn fail_caa(&self, name: &DnsName, failure: Option<Failure>) {
+        set(&mut self.lock().caa_failures, name, failure);
+    }
+
+    /// The attempts so far, in order.
+    pub fn attempts(&self) -> Vec<Attempt> {
+        self.lock().attempts.clone()
+    }
+
+    /// The CAA queries so far, in order.
+    pub fn queries(&self) -> Vec<CaaQuery> {
+        self.lock().queries.clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Script> {
+        self.script.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn set(failures: &mut HashMap<DnsName, Failure>, name: &DnsName, failure: Option<Failure>) {
+    match failure {
+        Some(failure) => failures.insert(name.clone(), failure),
+        None => failures.remove(name),
+    };
+}
+
+#[async_trait]
+impl Validation for Scripted {
+    async fn validate(&self, attempt: Attempt) -> Outcome {
+        let evidence =
+            Evidence::new("scripted", attempt.name.clone(), attempt.challenge, Timestamp::default());
+        let validated = Validated::new(attempt.name.clone(), attempt.challenge);
+        let mut script = self.lock();
+        let result = script.failures.get(&attempt.name).cloned().map_or(Ok(validated), Err);
+        script.attempts.push(attempt);
+        Outcome { evidence, result }
+    }
+
+    async fn check_caa(&self, query: CaaQuery) -> CaaOutcome {
+        let evidence = Evidence::new("scripted", query.name.clone(), query.challenge, Timestamp::default());
+        let permitted = CaaPermitted::new(&query, None);
+        let mut script = self.lock();
+        let result = script.caa_failures.get(&query.name).cloned().map_or(Ok(permitted), Err);
+        script.queries.push(query);
+        CaaOutcome { evidence, result }
+    }
+}

@@ -1,0 +1,156 @@
+//! Answers to challenges: a web server for http-01 (RFC 8555 8.3) and records in the test DNS for dns-01 (8.4).
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::net::Ipv4Addr;
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use ring::digest;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+use crate::Error;
+use crate::http::Connection;
+use crate::jws::base64url;
+
+/// What can make a challenge come true.
+#[derive(Clone)]
+pub enum Prover {
+    /// http-01.
+    Http(WebAnswers),
+    /// dns-01.
+    Dns(Zone),
+}
+
+impl Prover {
+    /// The challenge type, as ACME spells it.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Http(_) => "http-01",
+            Self::Dns(_) => "dns-01",
+        }
+    }
+
+    /// Puts the answer for this name, token and account key in its place.
+    pub async fn set(&self, name: &str, token: &str, thumbprint: &str) -> Result<(), Error> {
+        match self {
+            Self::Http(answers) => {
+                answers.set(token, format!("{token}.{thumbprint}"));
+                Ok(())
+            }
+            Self::Dns(zone) => zone.set_challenge(name, &format!("{token}.{thumbprint}")).await,
+        }
+    }
+}
+
+const WELL_KNOWN: &str = "/.well-known/acme-challenge/";
+
+/// A web server that gives key authorizations and nothing else. It ends with its last copy.
+#[derive(Clone)]
+pub struct WebAnswers {
+    answers: Arc<Mutex<HashMap<String, String>>>,
+    _task: Arc<Running>,
+}
+
+impl WebAnswers {
+    /// Listens on this port of 127.0.0.1.
+    pub async fn listen(port: u16) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
+            .await
+            .unwrap_or_else(|error| panic!("cannot listen on port {port} for http-01: {error}"));
+        let answers = Arc::new(Mutex::new(HashMap::new()));
+        let task = tokio::spawn(serve(listener, Arc::clone(&answers)));
+        Self { answers, _task: Arc::new(Running(task)) }
+    }
+
+    /// Answers this token with this text from now on.
+    pub fn set(&self, token: &str, text: String) {
+        self.answers.lock().expect("no panic with the answers in hand").insert(token.to_owned(), text);
+    }
+}
+
+/// A task that ends with its owner.
+struct Running(JoinHandle<()>);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+async fn serve(listener: TcpListener, answers: Arc<Mutex<HashMap<String, String>>>) {
+    loop {
+        let Ok((socket, _)) = listener.accept().await else { continue };
+        let answers = Arc::clone(&answers);
+        let service = service_fn(move |request: Request<Incoming>| {
+            let token = request.uri().path().strip_prefix(WELL_KNOWN).unwrap_or("").to_owned();
+            let text = answers.lock().expect("no panic with the answers in hand").get(&token).cloned();
+            async move {
+                let mut answer = Response::new(Full::new(Bytes::from(text.clone().unwrap_or_default())));
+                if text.is_none() {
+                    *answer.status_mut() = StatusCode::NOT_FOUND;
+                }
+                Ok::<_, Infallible>(answer)
+            }
+        });
+        tokio::spawn(async move {
+            drop(http1::Builder::new().serve_connection(TokioIo::new(socket), service).await)
+        });
+    }
+}
+
+/// The test DNS server, through its management interface (the one that Pebble's users know).
+#[derive(Debug, Clone)]
+pub struct Zone {
+    management_port: u16,
+}
+
+impl Zone {
+    /// The zone behind this management port.
+    pub fn managed_at(management_port: u16) -> Self {
+        Self { management_port }
+    }
+
+    /// Sets the TXT record that proves this name by this key authorization.
+    pub async fn set_challenge(&self, name: &str, key_authorization: &str) -> Result<(), Error> {
+        let value = base64url(digest::digest(&digest::SHA256, key_authorization.as_bytes()));
+        self.set_txt(&format!("_acme-challenge.{name}."), &value).await
+    }
+
+    /// Adds a TXT record; the host ends with a dot.
+    pub async fn set_txt(&self, host: &str, value: &str) -> Result<(), Error> {
+        self.command("set-txt", json!({"host": host, "value": value})).await
+    }
+
+    /// Removes all TXT records of a host, which ends with a dot.
+    pub async fn clear_txt(&self, host: &str) -> Result<(), Error> {
+        self.command("clear-txt", json!({"host": host})).await
+    }
+
+    /// Makes the server fail every question about this host, which ends with a dot.
+    pub async fn set_servfail(&self, host: &str) -> Result<(), Error> {
+        self.command("set-servfail", json!({"host": host})).await
+    }
+
+    /// One command of the management interface.
+    pub async fn command(&self, name: &str, body: Value) -> Result<(), Error> {
+        let url = format!("http://127.0.0.1:{}/{name}", self.management_port);
+        let request = Request::post(&url)
+            .header("content-type", "application/json")
+            .body(Full::new(Bytes::from(body.to_string())))
+            .expect("a request");
+        let answer = Connection::to(&url, None).send(request).await?;
+        match answer.status {
+            200 => Ok(()),
+            _ => Err(Error::answered(format!("{name} in the test DNS"), answer)),
+        }
+    }
+}

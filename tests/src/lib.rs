@@ -1,0 +1,31 @@
+//! The harness of the stories in `tests/tests`: it starts the real `ingam` process and looks at it from the outside.
+//!
+//! Nothing here knows a crate of the server. What is known is what any stranger could know: the RFCs, the command
+//! line, the config file and the files in the state folder.
+//!
+//! - [`server`] runs the process; [`ports`] finds it free ports; [`site`] says where a CA is and what verifies it.
+//! - [`client`] is a small ACME client, made to be quick under load and to send wrong things on purpose. It is built
+//!   from [`jws`] (keys and signatures), [`http`] (one kept-alive connection) and [`challenge`] (answers to http-01, dns-01).
+//! - [`certificate`] reads what came back, [`ocsp`] asks for statuses without a process for each question, and
+//!   [`openssl`] lets somebody else judge chain, OCSP answer and CRL.
+//! - [`command`] runs foreign programs under a time limit, [`pebble`] starts another CA for comparison, [`random`] is
+//!   randomness with a seed that a failed test prints.
+//!
+//! The harness panics where it cannot go on: in a test that is a failure with a sentence.
+
+pub mod certificate;
+pub mod challenge;
+pub mod client;
+pub mod command;
+pub mod error;
+pub mod http;
+pub mod jws;
+pub mod ocsp;
+pub mod openssl;
+pub mod pebble;
+pub mod ports;
+pub mod random;
+pub mod server;
+pub mod site;
+
+pub use error::Error;

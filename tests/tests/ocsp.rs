@@ -1,0 +1,242 @@
+//! OCSP (RFC 6960, RFC 9919) from the outside: every way of asking, what stands in the headers, what was never
+//! issued, and how soon a revocation is seen.
+//!
+//! openssl verifies the answers; requests that openssl cannot make are made by hand. Not a failure: whether the
+//! issuer or a delegate signed.
+
+use ingam_tests::certificate::Chain;
+use ingam_tests::challenge::{Prover, WebAnswers};
+use ingam_tests::client::{CertificateRequest, Client};
+use ingam_tests::http::{Answer, Place};
+use ingam_tests::ocsp::{self, Hash, MALFORMED, Status, UNAUTHORIZED};
+use ingam_tests::server::Server;
+use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// A server, a client with an account, and a certificate of it.
+async fn start() -> (Server, Client, Prover, Chain) {
+    let server = Server::start().await;
+    let mut client = Client::registered(&server.site()).await.expect("an account");
+    let prover = Prover::Http(WebAnswers::listen(server.ports().http).await);
+    let chain = issue(&mut client, "status.example.org", &prover).await;
+    (server, client, prover, chain)
+}
+
+async fn issue(client: &mut Client, name: &str, prover: &Prover) -> Chain {
+    client.issue(&[name], &CertificateRequest::of(&[name]), prover).await.expect("a certificate").1
+}
+
+/// Sends bytes on a connection of their own and reads until the other side closes it.
+async fn raw(place: &Place, bytes: &[u8]) -> (String, Vec<u8>) {
+    let mut socket =
+        TcpStream::connect((place.host.as_str(), place.port)).await.expect("the responder listens");
+    socket.write_all(bytes).await.expect("a request");
+    let mut all = Vec::new();
+    socket.read_to_end(&mut all).await.expect("an answer");
+    let head = all.windows(4).position(|window| window == b"\r\n\r\n").expect("an HTTP answer");
+    (String::from_utf8_lossy(&all[..head]).into_owned(), all[head + 4..].to_vec())
+}
+
+#[track_caller]
+fn is_good(answer: &Answer) {
+    assert_eq!(answer.status, 200, "{answer}");
+    assert_eq!(answer.header("content-type"), ocsp::RESPONSE, "{answer}");
+    assert_eq!(ocsp::status(&answer.body), Status::Good, "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn get_and_post_and_their_headers() {
+    let (server, _client, _prover, chain) = start().await;
+    server.openssl().status(&chain).await.is_good();
+    let url = chain.ocsp_url();
+    let mut connection = ocsp::connect(&url);
+
+    for hash in [Hash::Sha1, Hash::Sha256] {
+        let request = ocsp::request_for(&chain, hash);
+        is_good(&ocsp::post(&mut connection, &url, &request).await.expect("an answer"));
+        let answer = ocsp::get(&mut connection, &url, &request).await.expect("an answer");
+        is_good(&answer);
+
+        assert!(!answer.header("content-length").is_empty(), "always a length: {answer}");
+        let caching = answer.header("cache-control");
+        for word in ["max-age=", "public", "no-transform", "must-revalidate"] {
+            assert!(caching.contains(word), "{word} (RFC 9919): {answer}");
+        }
+        for name in ["last-modified", "expires"] {
+            assert!(answer.header(name).ends_with(" GMT"), "{name} is an IMF-fixdate: {answer}");
+        }
+        let tag = answer.header("etag").to_owned();
+        assert!(tag.starts_with('"'), "a strong ETag: {answer}");
+        let again = hyper::Request::get(ocsp::get_url(&url, &request)).header("if-none-match", &tag);
+        let again =
+            connection.send(again.body(Default::default()).expect("a request")).await.expect("an answer");
+        assert_eq!(again.status, 304, "what a cache has is not sent again: {again}");
+        assert!(again.body.is_empty());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_spelling_of_a_get() {
+    let (_server, mut client, prover, first) = start().await;
+    // Serials differ, and some of the requests have `+` or `/` in their base64.
+    let mut chains = vec![first];
+    for number in 0..4 {
+        chains.push(issue(&mut client, &format!("{number}.spelling.example.org"), &prover).await);
+    }
+    for chain in &chains {
+        let url = chain.ocsp_url();
+        let mut connection = ocsp::connect(&url);
+        for hash in [Hash::Sha1, Hash::Sha256] {
+            let encoded = ocsp::get_url(&url, &ocsp::request_for(chain, hash));
+            let raw_slash = encoded.replace("%2F", "/");
+            let raw_all = raw_slash.replace("%2B", "+").replace("%3D", "=");
+            let text =
+                raw_all.strip_prefix(&format!("{url}/")).expect("the base is before the request").to_owned();
+            let spellings = [
+                encoded.replace("%2F", "%2f").replace("%2B", "%2b").replace("%3D", "%3d"),
+                raw_slash,
+                raw_all.trim_end_matches('=').to_owned(),
+                format!("{url}//{text}"),
+                format!("{url}/{}", text.replace('+', "-").replace('/', "_")),
+                raw_all,
+                encoded,
+            ];
+            for spelling in spellings {
+                let answer = connection.get(&spelling).await.expect("an answer");
+                assert_eq!(ocsp::status(&answer.body), Status::Good, "{spelling}: {answer}");
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn old_and_strange_http() {
+    let (_server, _client, _prover, chain) = start().await;
+    let url = chain.ocsp_url();
+    let request = ocsp::request_for(&chain, Hash::Sha1);
+    let (place, path) = (Place::of(&url), Place::of(&ocsp::get_url(&url, &request)).path);
+
+    // nginx staples over HTTP/1.0, with and without Host.
+    for host in ["", "Host: localhost\r\n"] {
+        let (head, body) = raw(&place, format!("GET {path} HTTP/1.0\r\n{host}\r\n").as_bytes()).await;
+        assert!(head.contains(" 200 "), "{head}");
+        assert_eq!(ocsp::status(&body), Status::Good, "{head}");
+        let mut post =
+            format!("POST {} HTTP/1.0\r\n{host}Content-Length: {}\r\n\r\n", place.path, request.len());
+        post.insert_str(post.len() - 2, "Content-Type: application/octet-stream\r\n");
+        let (head, body) = raw(&place, &[post.as_bytes(), &request].concat()).await;
+        assert_eq!(ocsp::status(&body), Status::Good, "{head}");
+    }
+    let absolute = format!(
+        "GET http://{}:{}{path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+        place.host, place.port
+    );
+    let (head, body) = raw(&place, absolute.as_bytes()).await;
+    assert_eq!(ocsp::status(&body), Status::Good, "{head}");
+    let mut chunked = format!(
+        "POST {} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n",
+        place.path,
+        request.len()
+    )
+    .into_bytes();
+    chunked.extend(&request);
+    chunked.extend(b"\r\n0\r\n\r\n");
+    let (head, body) = raw(&place, &chunked).await;
+    assert_eq!(ocsp::status(&body), Status::Good, "{head}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_never_issued() {
+    let (server, mut client, prover, chain) = start().await;
+    let url = chain.ocsp_url();
+    let mut connection = ocsp::connect(&url);
+
+    let mut next = chain.serial();
+    *next.last_mut().expect("a serial has bytes") ^= 1;
+    for serial in [next.as_slice(), &[1], &[0], &[0x7F; 20], &[0x01; 40]] {
+        for hash in [Hash::Sha1, Hash::Sha256] {
+            let request = ocsp::request(chain.issuer(), serial, hash);
+            let answer = ocsp::post(&mut connection, &url, &request).await.expect("an answer").expect(200);
+            assert_eq!(answer.header("content-type"), ocsp::RESPONSE, "{answer}");
+            // A serial of 40 octets is longer than RFC 5280 allows, so it may also be called malformed.
+            let status = ocsp::status(&answer.body);
+            assert!(
+                status == UNAUTHORIZED || (serial.len() > 20 && status == MALFORMED),
+                "{status:?} for {serial:02X?}"
+            );
+            assert!(answer.body.len() <= 5, "a refusal is not signed: {answer}");
+            let caching = answer.header("cache-control");
+            assert!(caching.contains("no-cache") && caching.contains("max-age=0"), "{answer}");
+        }
+    }
+
+    // A serial of one issuer is nothing to the other.
+    let order =
+        client.order_with(&["rsa.example.org"], json!({"profile": "classic-rsa"})).await.expect("an order");
+    let order = client.prove(&order, &prover).await.expect("a proof");
+    let csr = CertificateRequest::of(&["rsa.example.org"]);
+    let order = client.finalize(&order, &csr.der).await.expect("a valid order");
+    let rsa = client.certificate(&order).await.expect("a certificate");
+    server.openssl().status(&rsa).await.is_good();
+    for (issuer, serial) in [(chain.issuer(), rsa.serial()), (rsa.issuer(), chain.serial())] {
+        let request = ocsp::request(issuer, &serial, Hash::Sha1);
+        let answer = ocsp::post(&mut connection, &url, &request).await.expect("an answer");
+        assert_eq!(ocsp::status(&answer.body), UNAUTHORIZED);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bytes_that_are_no_request() {
+    let (_server, _client, _prover, chain) = start().await;
+    let url = chain.ocsp_url();
+    let mut connection = ocsp::connect(&url);
+    let sound = ocsp::request_for(&chain, Hash::Sha1);
+    let trailing = [sound.as_slice(), &[0]].concat();
+    let lengths = [0x30, 0x84, 0xFF, 0xFF, 0xFF, 0xFF].to_vec();
+    for bytes in
+        [Vec::new(), vec![0], sound[..sound.len() - 1].to_vec(), trailing, lengths, vec![0x30; 9_000]]
+    {
+        let answer = ocsp::post(&mut connection, &url, &bytes).await.expect("an answer");
+        assert_eq!((answer.status, ocsp::status(&answer.body)), (200, MALFORMED), "{} bytes", bytes.len());
+    }
+    for text in ["AAAA", "%zz", "no base64 at all", "%00%00"] {
+        let answer = connection.get(&format!("{url}/{}", text.replace(' ', "%20"))).await.expect("an answer");
+        assert_eq!((answer.status, ocsp::status(&answer.body)), (200, MALFORMED), "{text}");
+    }
+    // Over 10,000 bytes nothing is read; the connection may be closed instead of an answer.
+    if let Ok(answer) = ocsp::post(&mut connection, &url, &vec![0x30; 1 << 20]).await {
+        let is_refused = answer.status == 413 || ocsp::status(&answer.body) == MALFORMED;
+        assert!(is_refused, "{answer}");
+    }
+    is_good(&ocsp::post(&mut connection, &url, &sound).await.expect("the responder goes on"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revocation_is_seen_at_once() {
+    let (server, mut client, prover, first) = start().await;
+    let (openssl, url) = (server.openssl(), first.ocsp_url());
+    let mut connection = ocsp::connect(&url);
+    let reasons = [(None, None), (Some(1), Some("keyCompromise")), (Some(5), Some("cessationOfOperation"))];
+    for (number, (reason, name)) in reasons.into_iter().enumerate() {
+        let chain = issue(&mut client, &format!("{number}.revoked.example.org"), &prover).await;
+        let request = ocsp::request_for(&chain, Hash::Sha1);
+        // The answer is asked for before, so that whatever keeps answers has kept this one.
+        for _ in 0..3 {
+            is_good(&ocsp::get(&mut connection, &url, &request).await.expect("an answer"));
+        }
+        client.revoke(chain.leaf(), reason).await.expect("an answer").expect(200);
+        for hash in [Hash::Sha1, Hash::Sha256] {
+            let request = ocsp::request_for(&chain, hash);
+            let answer = ocsp::get(&mut connection, &url, &request).await.expect("an answer");
+            let Status::Revoked { reason: told, at } = ocsp::status(&answer.body) else {
+                panic!("the first answer after the revocation says so: {answer}");
+            };
+            assert_eq!(told, reason, "the reason is the one given");
+            assert!(at.len() == 15 && at.ends_with('Z'), "{at}");
+        }
+        openssl.status(&chain).await.is_revoked(name);
+        assert!(openssl.crl(&chain).await.contains(&chain), "the CRL holds it too");
+    }
+    openssl.status(&first).await.is_good();
+}
