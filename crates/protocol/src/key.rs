@@ -5,6 +5,7 @@
 
 mod weak;
 
+use std::borrow::Cow;
 use std::fmt;
 
 use ring::digest::{SHA256, digest};
@@ -12,7 +13,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 use x509_parser::prelude::{FromDer, SubjectPublicKeyInfo};
 
-use crate::bytes::{base64url, from_base64url};
+use crate::bytes::{Bytes, base64url, from_base64url};
 
 /// A named curve (RFC 7518, section 6.2.1.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -253,28 +254,54 @@ impl fmt::Debug for PublicKey {
     }
 }
 
+/// A key in rows and records: its JWK with the required members alone.
+#[derive(Serialize, Deserialize)]
+struct Stored<'a> {
+    #[serde(borrow)]
+    kty: Cow<'a, str>,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    crv: Option<Cow<'a, str>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    n: Option<Bytes>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    e: Option<Bytes>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    x: Option<Bytes>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    y: Option<Bytes>,
+}
+
 impl Serialize for PublicKey {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.to_jwk())
+        let some = |bytes: &[u8]| Some(Bytes::from(bytes));
+        let none = Stored { kty: "".into(), crv: None, n: None, e: None, x: None, y: None };
+        let stored = match &self.0 {
+            Kind::Rsa { modulus, exponent } => {
+                Stored { kty: "RSA".into(), n: some(modulus), e: some(exponent), ..none }
+            }
+            Kind::Ec { curve, x, y } => {
+                Stored { kty: "EC".into(), crv: Some(curve.name().into()), x: some(x), y: some(y), ..none }
+            }
+            Kind::Ed25519 { x } => {
+                Stored { kty: "OKP".into(), crv: Some("Ed25519".into()), x: some(x), ..none }
+            }
+        };
+        stored.serialize(serializer)
     }
 }
 
 /// Reads what the store holds: the checks were made when the key came in, and are not made again.
 impl<'de> Deserialize<'de> for PublicKey {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let stored = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-        let jwk: Map<String, Value> = serde_json::from_str(&stored).map_err(serde::de::Error::custom)?;
-        let member = |name| octets(&jwk, name).map_err(serde::de::Error::custom);
-        let kind = match (text(&jwk, "kty"), text(&jwk, "crv")) {
-            (Ok("RSA"), _) => Kind::Rsa { modulus: member("n")?, exponent: member("e")? },
-            (Ok("EC"), Ok("P-256")) => Kind::Ec { curve: Curve::P256, x: member("x")?, y: member("y")? },
-            (Ok("EC"), Ok("P-384")) => Kind::Ec { curve: Curve::P384, x: member("x")?, y: member("y")? },
-            (Ok("OKP"), Ok("Ed25519")) => Kind::Ed25519 {
-                x: member("x")?
-                    .try_into()
-                    .map_err(|_| serde::de::Error::custom("an Ed25519 key has 32 bytes"))?,
-            },
-            _ => return Err(serde::de::Error::custom("not a key of a known kind")),
+        let Stored { kty, crv, n, e, x, y } = Stored::deserialize(deserializer)?;
+        let bad = || serde::de::Error::custom("not a key of a known kind");
+        let member = |value: Option<Bytes>| value.map(Bytes::into_vec).ok_or_else(bad);
+        let kind = match (kty.as_ref(), crv.as_deref()) {
+            ("RSA", None) => Kind::Rsa { modulus: member(n)?, exponent: member(e)? },
+            ("EC", Some("P-256")) => Kind::Ec { curve: Curve::P256, x: member(x)?, y: member(y)? },
+            ("EC", Some("P-384")) => Kind::Ec { curve: Curve::P384, x: member(x)?, y: member(y)? },
+            ("OKP", Some("Ed25519")) => Kind::Ed25519 { x: member(x)?.try_into().map_err(|_| bad())? },
+            _ => return Err(bad()),
         };
         Ok(Self(kind))
     }

@@ -54,7 +54,11 @@ impl Serial {
 
     /// Reads lower- or upper-case hexadecimal digits; `None` for anything else.
     pub fn from_hex(text: &str) -> Option<Self> {
-        if text.is_empty() || text.len() > 40 || !text.len().is_multiple_of(2) || !text.is_ascii() {
+        if text.is_empty()
+            || text.len() > 40
+            || !text.len().is_multiple_of(2)
+            || !text.bytes().all(|byte| byte.is_ascii_hexdigit())
+        {
             return None;
         }
         let value: Option<Vec<u8>> = (0..text.len())

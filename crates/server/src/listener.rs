@@ -208,6 +208,7 @@ impl Connections {
             .timer(TokioTimer::new())
             .header_read_timeout(self.limits.header)
             .max_buf_size(64 * 1024)
+            .half_close(true)
             .pipeline_flush(true);
         builder
             .http2()

@@ -41,7 +41,7 @@ enum Command {
 fn main() -> ExitCode {
     // clap itself ends with 2 on a wrong command line.
     let command = CommandLine::parse().command;
-    telemetry::start_logs("info");
+    telemetry::start_logs("info,hickory_net=off,hickory_proto=off,hickory_resolver=off");
     // For reqwest, which asks for the process's default; all else names its provider. It fails if one is set already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {

@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response};
 use http_body_util::Full;
+use ingam_protocol::pem;
 use ingam_signer::Issuer;
 
 use crate::http::reply::{Validators, cacheable_for, not_modified, plain, with_body};
@@ -14,8 +13,6 @@ use crate::ocsp::etag;
 
 /// How long a certificate of the CA may be kept.
 const MAX_AGE: Duration = Duration::from_secs(24 * 60 * 60);
-/// RFC 7468, section 2.
-const PEM_LINE: usize = 64;
 
 /// A document that does not change.
 struct Document {
@@ -54,7 +51,7 @@ impl Documents {
                 roots.push(&issuer.root);
             }
         }
-        let bundle: String = roots.into_iter().map(pem).collect();
+        let bundle: String = roots.into_iter().map(pem::certificate).collect();
         let certificate = |issuer: &Issuer| {
             (issuer.name.to_string(), Document::new(issuer.certificate.clone(), "application/pkix-cert"))
         };
@@ -74,20 +71,4 @@ impl Documents {
     pub(super) fn roots(&self, headers: &HeaderMap) -> Response<Full<Bytes>> {
         self.roots.reply(headers)
     }
-}
-
-/// A certificate in PEM (RFC 7468, section 5).
-fn pem(certificate: &[u8]) -> String {
-    let encoded = STANDARD.encode(certificate);
-    let mut text = String::with_capacity(encoded.len() + encoded.len() / PEM_LINE + 64);
-    text.push_str("-----BEGIN CERTIFICATE-----\n");
-    let mut rest = encoded.as_str();
-    while !rest.is_empty() {
-        let (line, after) = rest.split_at_checked(PEM_LINE).unwrap_or((rest, ""));
-        text.push_str(line);
-        text.push('\n');
-        rest = after;
-    }
-    text.push_str("-----END CERTIFICATE-----\n");
-    text
 }
