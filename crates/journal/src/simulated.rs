@@ -238,8 +238,8 @@ fn apply(bytes: &mut Vec<u8>, change: &Change, torn: Option<u64>) {
             if bytes.len() < end {
                 bytes.resize(end, 0);
             }
-            for (target, source) in bytes.iter_mut().skip(*offset).zip(written.iter().take(kept)) {
-                *target = *source;
+            if let (Some(target), Some(source)) = (bytes.get_mut(*offset..end), written.get(..kept)) {
+                target.copy_from_slice(source);
             }
         }
     }

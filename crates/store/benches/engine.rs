@@ -86,7 +86,7 @@ fn run(
     let mut steps = 0_u32;
     let mut commits = 0_u32;
     let (start, cpu_start) = (Instant::now(), cpu());
-    let mut making = Duration::ZERO;
+    let (mut making, mut longest) = (Duration::ZERO, Duration::ZERO);
     while start.elapsed() < Duration::from_secs(2) {
         let cpu_making = cpu();
         let mut batch = Batch::new();
@@ -94,13 +94,15 @@ fn run(
             load.step(&mut batch, tables);
         }
         making += cpu().saturating_sub(cpu_making);
+        let before = Instant::now();
         engine.commit(&batch, Durability::Durable)?;
+        longest = longest.max(before.elapsed());
         steps += u32::try_from(grouped).unwrap_or(0);
         commits += 1;
     }
     let spent = cpu().saturating_sub(cpu_start).saturating_sub(making);
     report(&format!(
-        "{name:<28} {:?} tables={tables} grouped={grouped:<2} {:>6.0} commits/s {:>6.0} steps/s {:>5.0} us CPU/commit {:>5.0} us CPU/step",
+        "{name:<28} {:?} tables={tables} grouped={grouped:<2} {:>6.0} commits/s {:>6.0} steps/s {:>5.0} us CPU/commit {:>5.0} us CPU/step, longest {longest:?}",
         load.keys,
         f64::from(commits) / start.elapsed().as_secs_f64(),
         f64::from(steps) / start.elapsed().as_secs_f64(),
@@ -126,18 +128,26 @@ fn redb_case(
     let engine = RedbEngine::open(&path, config)?;
     let mut load = Load { random: SeededRandom::new(1), keys, count: 0 };
     fill(&engine, &mut load, megabytes, tables)?;
-    let name = format!("redb quick_repair={} {megabytes}MB", config.quick_repair);
+    let name = format!("redb log={}kB {megabytes}MB", config.log_bytes_max / 1000);
     for grouped in [1, 16] {
         run(&name, &engine, &mut load, grouped, tables)?;
     }
     // What a crash leaves is the file as it is now, without the tidying up of an orderly end.
     let crashed = directory.join("crashed.redb");
     let copied = std::fs::copy(&path, &crashed).map(|bytes| bytes / 1_000_000).unwrap_or(0);
+    let log = |path: &Path| PathBuf::from(format!("{}.log", path.display()));
+    let _ = std::fs::copy(log(&path), log(&crashed));
     drop(engine);
     let start = Instant::now();
-    drop(RedbEngine::open(&crashed, config)?);
-    report(&format!("{name:<28} opening {copied} MB after a crash: {:?}", start.elapsed()));
+    let engine = RedbEngine::open(&crashed, config)?;
+    let opened = start.elapsed();
+    drop(engine);
+    report(&format!(
+        "{name:<28} opening {copied} MB after a crash: {opened:?}, closing: {:?}",
+        start.elapsed().saturating_sub(opened)
+    ));
     for path in [path, crashed] {
+        let _ = std::fs::remove_file(log(&path));
         let _ = std::fs::remove_file(path);
     }
     Ok(())
@@ -165,8 +175,9 @@ fn main() -> Result<(), EngineError> {
         .join(format!("ingam-engine-bench-{}", std::process::id()));
     std::fs::create_dir_all(&directory)
         .map_err(|error| EngineError::Io { doing: "making the directory", source: error.into() })?;
-    for quick_repair in [true, false] {
-        let config = RedbConfig { quick_repair, ..RedbConfig::default() };
+    // Without a log redb's own file follows every commit.
+    for log_bytes_max in [0, 1 << 20, 4 << 20] {
+        let config = RedbConfig { log_bytes_max, ..RedbConfig::default() };
         for (keys, megabytes, tables) in [
             (Keys::Ascending, 1, 4),
             (Keys::Ascending, 100, 4),

@@ -36,7 +36,7 @@ pub struct OpenChallenge {
 pub enum Settled {
     /// It counts.
     Now,
-    /// Another end was written down first, or the authorization was given up.
+    /// Another end was written down first, or the authorization has ended.
     Before,
 }
 
@@ -117,9 +117,11 @@ impl Store {
             let Some(mut authorization) = find(transaction, open.authorization)? else {
                 return Ok(Settled::Before);
             };
-            let given_up = authorization.deactivated.is_some();
+            // One failed check ended the authorization for good, whatever another that still ran has seen since.
+            let ended = authorization.deactivated.is_some()
+                || authorization.challenges.iter().any(|one| one.status() == ChallengeStatus::Invalid);
             match authorization.challenges.iter_mut().find(|challenge| challenge.kind == open.challenge) {
-                Some(challenge) if challenge.finished.is_none() && !given_up => {
+                Some(challenge) if challenge.finished.is_none() && !ended => {
                     challenge.finished = Some(finished)
                 }
                 _ => return Ok(Settled::Before),
@@ -153,7 +155,8 @@ impl Store {
     ) -> Result<Option<Authorization>, Error> {
         self.run(move |transaction| {
             let Some(mut authorization) = find(transaction, id)? else { return Ok(None) };
-            if authorization.deactivated.is_none() {
+            // What has ended otherwise stays as it ended (RFC 8555, section 7.1.6).
+            if matches!(authorization.status(now), AuthorizationStatus::Pending | AuthorizationStatus::Valid) {
                 authorization.deactivated = Some(now);
                 put(transaction, &authorization)?;
                 transaction.record(&record);

@@ -1,7 +1,8 @@
 //! The small interface over an embedded engine: sorted tables of bytes, and batches that go in whole or not at all.
 //!
 //! - [`Engine`] is the interface, [`Batch`] what is written through it.
-//! - [`redb`] stands behind it by default; [`sled`] where loss on power failure is accepted.
+//! - [`redb`] stands behind it by default, with a log in front of it that makes commits cheap; [`sled`] where loss on
+//!   power failure is accepted.
 //!
 //! Both pass one suite of tests, in `contract`. What the bytes mean, and which format they have, is no concern of
 //! this module.
@@ -14,6 +15,7 @@ use std::io;
 #[cfg(test)]
 mod contract;
 mod error;
+mod log;
 pub mod redb;
 pub mod sled;
 
@@ -54,6 +56,9 @@ pub const KEY_BYTES_MAX: usize = 1 << 10;
 
 /// At most this many bytes are one value.
 pub const VALUE_BYTES_MAX: usize = 16 << 20;
+
+/// At most this many bytes are the values of one batch.
+pub const BATCH_BYTES_MAX: usize = 256 << 20;
 
 /// Puts and deletes over any number of tables, which go in together. The last word on a key wins.
 #[derive(Clone, PartialEq, Eq, Default)]
@@ -119,10 +124,13 @@ impl Batch {
         })
     }
 
-    /// Refuses keys and values that are longer than any engine is asked to take.
+    /// Refuses keys, values and batches that are longer than any engine is asked to take.
     pub(crate) fn check(&self) -> Result<(), EngineError> {
+        let mut bytes = 0_usize;
         for (table, key, value) in self.iter() {
-            if key.len() > KEY_BYTES_MAX || value.is_some_and(|value| value.len() > VALUE_BYTES_MAX) {
+            let value = value.map_or(0, <[u8]>::len);
+            bytes = bytes.saturating_add(value);
+            if key.len() > KEY_BYTES_MAX || value > VALUE_BYTES_MAX || bytes > BATCH_BYTES_MAX {
                 return Err(EngineError::TooLarge { table: table.name() });
             }
         }

@@ -67,7 +67,8 @@ fn ranges_keep_their_bounds(open: Open<'_>) {
         batch.put(Table::new("lef"), b"tover", b"other");
         batch.put(RIGHT, b"\xff\xff", b"high");
     });
-    let cases: [(&[u8], Option<&[u8]>, usize, &[&str]); 9] = [
+    type Case<'a> = (&'a [u8], Option<&'a [u8]>, usize, &'a [&'a str]);
+    let cases: [Case<'_>; 9] = [
         (b"", None, 10, &["a", "b", "c", "cc", "d"]),
         (b"b", Some(b"d"), 10, &["b", "c", "cc"]),
         (b"b", Some(b"cc"), 10, &["b", "c"]),

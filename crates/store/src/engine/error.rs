@@ -33,10 +33,11 @@ pub enum EngineError {
         /// What was being done.
         doing: &'static str,
     },
-    /// A key or value is longer than [`KEY_BYTES_MAX`](super::KEY_BYTES_MAX) or
-    /// [`VALUE_BYTES_MAX`](super::VALUE_BYTES_MAX); nothing was done.
+    /// A key is longer than [`KEY_BYTES_MAX`](super::KEY_BYTES_MAX), a value than
+    /// [`VALUE_BYTES_MAX`](super::VALUE_BYTES_MAX), or a batch than [`BATCH_BYTES_MAX`](super::BATCH_BYTES_MAX); nothing
+    /// was done.
     TooLarge {
-        /// The table it was meant for.
+        /// The table where the limit was reached.
         table: &'static str,
     },
 }

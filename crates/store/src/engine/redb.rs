@@ -1,4 +1,5 @@
-//! redb behind [`Engine`]: one file, copy on write, safe to pull the plug on.
+//! redb behind [`Engine`]: one file, copy on write, safe to pull the plug on; with a log in front that makes commits
+//! cheap.
 
 use std::fmt;
 use std::fs::OpenOptions;
@@ -6,15 +7,16 @@ use std::io;
 use std::ops::Bound;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard};
 
-use ingam_journal::files::{File, sync_directory_at};
+use ingam_journal::files::{Disk, File, Files, sync_directory_at};
 use redb::backends::FileBackend;
 use redb::{
-    Database, DatabaseError, ReadOnlyTable, ReadableDatabase, StorageBackend, StorageError, TableDefinition,
-    TableError, WriteTransaction,
+    Database, DatabaseError, ReadOnlyTable, ReadableDatabase, ReadableTable, StorageBackend, StorageError,
+    TableDefinition, TableError, WriteTransaction,
 };
 
+use super::log::{self, Log};
 use super::{Batch, Durability, Engine, EngineError, Pair, Table, catch_damage, is_empty_range};
 
 /// How redb is driven.
@@ -22,25 +24,41 @@ use super::{Batch, Durability, Engine, EngineError, Pair, Table, catch_damage, i
 pub struct RedbConfig {
     /// At most this many bytes of pages are kept in memory.
     pub cache_bytes: usize,
-    /// Whether durable commits save what is needed to open at once after a crash. Without it such an opening reads
-    /// the whole file, and a commit costs less.
-    pub quick_repair: bool,
+    /// Once the log has this many bytes, redb's own file follows. The more, the rarer that is, the longer the commit
+    /// takes that does it, and the longer an opening after a crash.
+    pub log_bytes_max: u64,
 }
 
 impl Default for RedbConfig {
     fn default() -> Self {
-        Self { cache_bytes: 128 << 20, quick_repair: true }
+        Self { cache_bytes: 128 << 20, log_bytes_max: 4 << 20 }
     }
 }
 
-/// An open redb file.
-#[derive(Debug)]
+/// An open redb file with its log, which lies beside it and is called the same with `.log` behind. Neither is worth
+/// anything without the other, except after an orderly end, when everything is in redb's file.
 pub struct RedbEngine {
     database: Database,
-    quick_repair: bool,
+    /// Held for the whole of a commit.
+    log: Mutex<CommitLog>,
+    log_bytes_max: u64,
 }
 
+struct CommitLog {
+    log: Log,
+    /// Once a commit failed, log and memory may differ, so nothing more is committed.
+    failed: bool,
+}
+
+/// Where redb's file says how it and the log fit together.
+const STATE: TableDefinition<'static, &'static str, u64> = TableDefinition::new("ingam engine");
+/// The epoch in which the log was last opened; not there after an orderly end, when nothing in the log is needed.
+const EPOCH: &str = "epoch";
+/// The sequence of the last frame of the log that redb's file holds.
+const APPLIED: &str = "applied";
+
 type Definition = TableDefinition<'static, &'static [u8], &'static [u8]>;
+type OpenTable = ReadOnlyTable<&'static [u8], &'static [u8]>;
 
 const OPENING: &str = "opening the redb file";
 const READING: &str = "reading from redb";
@@ -57,7 +75,17 @@ impl RedbEngine {
         if !path.exists() {
             Self::create(path, config)?;
         }
-        Self::open_file(path, config)
+        // The lock on redb's file comes first: nobody else has the log then.
+        let backend = Self::backend(path)?;
+        let io = |error| EngineError::from_io(OPENING, error);
+        let mut name = path.file_name().unwrap_or_default().to_os_string();
+        name.push(".log");
+        let name = name.into_string().map_err(|_| io(io::ErrorKind::InvalidFilename.into()))?;
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let disk = Disk::open(parent).map_err(io)?;
+        let log = disk.create(&name).map_err(io)?;
+        disk.sync_directory().map_err(io)?;
+        Self::with_backend(backend, log, config)
     }
 
     /// Makes an empty database under another name and then gives it its own: a power cut while redb writes its first
@@ -71,14 +99,12 @@ impl RedbEngine {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(io(error)),
             _ => {}
         }
-        let engine = Self::open_file(unfinished, config)?;
-        engine.commit(&Batch::new(), Durability::Durable)?;
-        drop(engine);
+        drop(open_database(Self::backend(unfinished)?, config)?);
         std::fs::rename(unfinished, path).map_err(io)?;
         sync_directory_at(path.parent().unwrap_or(Path::new(""))).map_err(io)
     }
 
-    fn open_file(path: &Path, config: RedbConfig) -> Result<Self, EngineError> {
+    fn backend(path: &Path) -> Result<FileBackend, EngineError> {
         let file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -87,30 +113,30 @@ impl RedbEngine {
             .mode(0o600)
             .open(path)
             .map_err(|error| EngineError::from_io(OPENING, error))?;
-        let backend = FileBackend::new(file).map_err(|error| from_database(OPENING, error))?;
-        Self::with_backend(backend, config)
+        FileBackend::new(file).map_err(|error| from_database(OPENING, error))
     }
 
-    /// Opens what is in the backend, or begins anew where that is empty. If a power cut ends the very first opening,
-    /// the backend may hold what no later opening takes.
+    /// Opens what is in the backend and the log, or begins anew where the backend is empty. The log's name has to be
+    /// synced. If a power cut ends the very first opening, the backend may hold what no later opening takes.
     ///
     /// # Errors
     /// As [`RedbEngine::open`].
-    pub fn with_backend(backend: impl StorageBackend, config: RedbConfig) -> Result<Self, EngineError> {
-        catch_damage(OPENING, || {
-            let database = Database::builder()
-                .set_cache_size(config.cache_bytes)
-                .create_with_backend(backend)
-                .map_err(|error| from_database(OPENING, error))?;
-            Ok(Self { database, quick_repair: config.quick_repair })
+    pub fn with_backend(
+        backend: impl StorageBackend,
+        log: Arc<dyn File>,
+        config: RedbConfig,
+    ) -> Result<Self, EngineError> {
+        let database = open_database(backend, config)?;
+        let log = recover(&database, log).map_err(|failure| failure.at(OPENING))?;
+        Ok(Self {
+            database,
+            log: Mutex::new(CommitLog { log, failed: false }),
+            log_bytes_max: config.log_bytes_max,
         })
     }
 
     /// The table as it is now; `None` while nobody has written to it.
-    fn table(
-        &self,
-        table: Table,
-    ) -> Result<Option<ReadOnlyTable<&'static [u8], &'static [u8]>>, EngineError> {
+    fn table(&self, table: Table) -> Result<Option<OpenTable>, EngineError> {
         let transaction = self.database.begin_read().map_err(|error| from_redb(READING, error.into()))?;
         match transaction.open_table(definition(table)) {
             Ok(open) => Ok(Some(open)),
@@ -119,7 +145,10 @@ impl RedbEngine {
         }
     }
 
-    fn apply(transaction: &WriteTransaction, batch: &Batch) -> Result<(), redb::Error> {
+    fn apply(&self, batch: &Batch) -> Result<(), redb::Error> {
+        let mut transaction = self.database.begin_write()?;
+        transaction.set_durability(redb::Durability::None)?;
+        // Dropped on an error, the transaction takes back what was done so far.
         for (table, changes) in batch.tables() {
             let mut open = transaction.open_table(definition(table))?;
             for (key, value) in changes {
@@ -129,7 +158,130 @@ impl RedbEngine {
                 }
             }
         }
+        Ok(transaction.commit()?)
+    }
+
+    /// Brings redb's file up to the last commit, and begins the log from the front; with `is_last` for an orderly end.
+    fn checkpoint(&self, log: &mut Log, is_last: bool) -> Result<(), redb::Error> {
+        let transaction = durable(&self.database)?;
+        {
+            let mut state = transaction.open_table(STATE)?;
+            state.insert(APPLIED, log.sequence())?;
+            if is_last {
+                state.remove(EPOCH)?;
+            }
+        }
+        transaction.commit()?;
+        log.restart();
         Ok(())
+    }
+
+    fn lock(&self) -> Result<MutexGuard<'_, CommitLog>, EngineError> {
+        match self.log.lock() {
+            Ok(guard) if !guard.failed => Ok(guard),
+            // Poisoned: a commit panicked, which is a failure too.
+            _ => Err(EngineError::Io {
+                doing: COMMITTING,
+                source: "an earlier commit failed; the engine has to be opened again".into(),
+            }),
+        }
+    }
+}
+
+/// A transaction that is durable when it is committed, and after which an opening need not read the whole file.
+fn durable(database: &Database) -> Result<WriteTransaction, redb::Error> {
+    let mut transaction = database.begin_write()?;
+    transaction.set_durability(redb::Durability::Immediate)?;
+    transaction.set_quick_repair(true);
+    Ok(transaction)
+}
+
+fn open_database(backend: impl StorageBackend, config: RedbConfig) -> Result<Database, EngineError> {
+    catch_damage(OPENING, || {
+        Database::builder()
+            .set_cache_size(config.cache_bytes)
+            .create_with_backend(backend)
+            .map_err(|error| from_database(OPENING, error))
+    })
+}
+
+/// Either side of a step that goes through redb and the log.
+enum Failure {
+    Redb(redb::Error),
+    Log(EngineError),
+}
+
+impl Failure {
+    fn at(self, doing: &'static str) -> EngineError {
+        match self {
+            Self::Redb(error) => from_redb(doing, error),
+            Self::Log(error) => error,
+        }
+    }
+}
+
+impl<E: Into<redb::Error>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self::Redb(error.into())
+    }
+}
+
+/// Opens the log and makes durable in redb what it has beyond redb's file. Where redb knows no epoch, there is nothing,
+/// and the log is made anew.
+fn recover(database: &Database, file: Arc<dyn File>) -> Result<Log, Failure> {
+    let transaction = durable(database)?;
+    let log = {
+        let mut state = transaction.open_table(STATE)?;
+        let epoch = state.get(EPOCH)?.map(|epoch| epoch.value());
+        let applied = state.get(APPLIED)?.map_or(0, |applied| applied.value());
+        let log = match epoch {
+            None => Log::create(file, applied),
+            Some(epoch) => Log::open(file, epoch, applied, &mut |body| replay(&transaction, body)),
+        };
+        let log = log.map_err(Failure::Log)?;
+        state.insert(EPOCH, log.epoch())?;
+        state.insert(APPLIED, log.sequence())?;
+        log
+    };
+    transaction.commit()?;
+    Ok(log)
+}
+
+fn replay(transaction: &WriteTransaction, body: &[u8]) -> Result<(), EngineError> {
+    let changes = log::decode(body).ok_or_else(|| EngineError::Corrupt {
+        doing: OPENING,
+        source: "a frame of the log is none of ours".into(),
+    })?;
+    let apply = || -> Result<(), redb::Error> {
+        for (table, key, value) in changes {
+            let mut open = transaction.open_table(TableDefinition::<&[u8], &[u8]>::new(table))?;
+            match value {
+                Some(value) => drop(open.insert(key, value)?),
+                None => drop(open.remove(key)?),
+            }
+        }
+        Ok(())
+    };
+    apply().map_err(|error| from_redb(OPENING, error))
+}
+
+impl Drop for RedbEngine {
+    fn drop(&mut self) {
+        // An orderly end leaves everything in redb's file. Without it the next opening does the same.
+        if let Ok(mut guard) = self.lock()
+            && let Err(error) = self.checkpoint(&mut guard.log, true)
+        {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "redb's log is left to the next opening"
+            );
+        }
+    }
+}
+
+impl fmt::Debug for RedbEngine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedbEngine").field("log_bytes_max", &self.log_bytes_max).finish_non_exhaustive()
     }
 }
 
@@ -191,21 +343,33 @@ impl Engine for RedbEngine {
 
     fn commit(&self, batch: &Batch, durability: Durability) -> Result<(), EngineError> {
         batch.check()?;
-        let run = || -> Result<(), redb::Error> {
-            let mut transaction = self.database.begin_write()?;
-            match durability {
-                Durability::Durable => {
-                    transaction.set_durability(redb::Durability::Immediate)?;
-                    transaction.set_quick_repair(self.quick_repair);
-                }
-                Durability::Relaxed => transaction.set_durability(redb::Durability::None)?,
-            }
-            // Dropped on an error, the transaction takes back what was done so far.
-            Self::apply(&transaction, batch)?;
-            transaction.commit()?;
-            Ok(())
-        };
-        run().map_err(|error| from_redb(COMMITTING, error))
+        let mut guard = self.lock()?;
+        let CommitLog { log, failed } = &mut *guard;
+        if !batch.is_empty() {
+            log.append(batch);
+        }
+        // Stays so unless everything below is done. The log comes first: what is seen in redb is durable already.
+        *failed = true;
+        if durability == Durability::Durable || log.is_waiting_long() {
+            log.sync()?;
+        }
+        if !batch.is_empty() {
+            self.apply(batch).map_err(|error| from_redb(COMMITTING, error))?;
+        }
+        *failed = false;
+        if log.bytes() >= self.log_bytes_max
+            && let Err(error) = self.checkpoint(log, false)
+        {
+            // This commit is in and durable; it is the next one that cannot be.
+            *failed = true;
+            let error = from_redb(COMMITTING, error);
+            tracing::error!(
+                code = error.code(),
+                error = &error as &dyn std::error::Error,
+                "redb's file could not follow its log: no more commits until the engine is opened again"
+            );
+        }
+        Ok(())
     }
 }
 
@@ -263,145 +427,4 @@ impl StorageBackend for FileStorage {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-
-    use ingam_journal::files::Files;
-    use ingam_journal::simulated::SimulatedDisk;
-    use ingam_protocol::time::{SeededRandom, random_array};
-
-    use super::super::contract;
-    use super::*;
-
-    fn on_simulated(disk: &SimulatedDisk, name: &str) -> Result<RedbEngine, EngineError> {
-        let file = disk.create(name).map_err(|error| EngineError::from_io(OPENING, error))?;
-        disk.sync_directory().map_err(|error| EngineError::from_io(OPENING, error))?;
-        RedbEngine::with_backend(FileStorage::new(file), RedbConfig::default())
-    }
-
-    #[test]
-    fn keeps_the_contract_on_a_real_disk() {
-        for quick_repair in [true, false] {
-            let folder = tempfile::tempdir().unwrap();
-            let config = RedbConfig { quick_repair, ..RedbConfig::default() };
-            contract::run(&|name| Box::new(RedbEngine::open(&folder.path().join(name), config).unwrap()));
-        }
-    }
-
-    #[test]
-    fn keeps_the_contract_on_a_simulated_disk() {
-        let disk = SimulatedDisk::new();
-        contract::run(&|name| Box::new(on_simulated(&disk, name).unwrap()));
-    }
-
-    #[test]
-    fn a_second_opening_is_refused() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("redb");
-        let _first = RedbEngine::open(&path, RedbConfig::default()).unwrap();
-        assert_eq!(RedbEngine::open(&path, RedbConfig::default()).unwrap_err().code(), "engine_busy");
-        let names: Vec<_> = folder.path().read_dir().unwrap().map(|entry| entry.unwrap().file_name()).collect();
-        assert_eq!(names, ["redb"]);
-    }
-
-    #[test]
-    fn a_file_that_is_not_redbs_is_an_error_and_no_panic() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("redb");
-        std::fs::write(&path, vec![0x5a; 100_000]).unwrap();
-        let error = RedbEngine::open(&path, RedbConfig::default()).unwrap_err();
-        assert!(["engine_corrupt", "engine_io"].contains(&error.code()), "{error:?}");
-    }
-
-    #[test]
-    fn a_full_disk_is_told_from_a_broken_one() {
-        for (kind, code) in [(io::ErrorKind::StorageFull, "engine_full"), (io::ErrorKind::Other, "engine_io")]
-        {
-            let disk = SimulatedDisk::new();
-            let engine = on_simulated(&disk, "redb").unwrap();
-            let mut batch = Batch::new();
-            batch.put(TABLES[0], b"a", b"1");
-            engine.commit(&batch, Durability::Durable).unwrap();
-            disk.fail_after(0, kind);
-            batch.put(TABLES[0], b"a", b"2");
-            assert_eq!(engine.commit(&batch, Durability::Durable).unwrap_err().code(), code);
-            drop(engine);
-            let value = on_simulated(&disk, "redb").unwrap().get(TABLES[0], b"a").unwrap();
-            assert!([Some(b"1".to_vec()), Some(b"2".to_vec())].contains(&value));
-        }
-    }
-
-    const TABLES: [Table; 3] = [Table::new("one"), Table::new("two"), Table::new("three")];
-    const COUNT: Table = Table::new("count");
-
-    type World = BTreeMap<(Table, Vec<u8>), Vec<u8>>;
-
-    /// A random batch that also writes its number, and what the tables hold after it.
-    fn step(number: u32, before: &World, random: &SeededRandom) -> (Batch, World) {
-        let mut batch = Batch::new();
-        let mut world = before.clone();
-        batch.put(COUNT, b"count", number.to_be_bytes());
-        world.insert((COUNT, b"count".to_vec()), number.to_be_bytes().to_vec());
-        let [changes] = random_array(random);
-        for _ in 0..=changes % 8 {
-            let [table, key, kind, size, size_high] = random_array(random);
-            let table = TABLES[usize::from(table) % TABLES.len()];
-            let key = vec![key % 32];
-            if kind < 64 {
-                batch.delete(table, key.clone());
-                world.remove(&(table, key));
-            } else {
-                let value = vec![kind; usize::from(size) * usize::from(size_high % 16)];
-                batch.put(table, key.clone(), value.clone());
-                world.insert((table, key), value);
-            }
-        }
-        (batch, world)
-    }
-
-    fn everything(engine: &dyn Engine) -> World {
-        let of = |table| {
-            let pairs = engine.range(table, b"", None, usize::MAX).unwrap();
-            pairs.into_iter().map(move |(key, value)| ((table, key), value))
-        };
-        TABLES.into_iter().chain([COUNT]).flat_map(of).collect()
-    }
-
-    /// Every durable batch is there whole, and what is there beyond is a prefix of what was committed later.
-    #[test]
-    fn what_was_durable_outlives_power_cuts() {
-        for seed in 0..60 {
-            let random = SeededRandom::new(seed);
-            let disk = SimulatedDisk::new();
-            drop(on_simulated(&disk, "redb").unwrap());
-            // What the tables held after each batch that may be in, from the last durable one on.
-            let mut possible = vec![World::new()];
-            let mut number = 0;
-            for cut in 0..4 {
-                let [stop, stop_high] = random_array(&random);
-                disk.stop_after(u64::from(stop) + 256 * u64::from(stop_high % 2));
-                let engine = on_simulated(&disk, "redb");
-                while let Ok(engine) = &engine {
-                    number += 1;
-                    let (batch, world) = step(number, possible.last().unwrap(), &random);
-                    let [durable] = random_array(&random);
-                    let durability = if durable < 128 { Durability::Durable } else { Durability::Relaxed };
-                    let result = engine.commit(&batch, durability);
-                    possible.push(world);
-                    if result.is_err() {
-                        break;
-                    }
-                    if durability == Durability::Durable {
-                        possible.drain(..possible.len() - 1);
-                    }
-                }
-                drop(engine);
-                disk.power_cut(&random);
-                let engine = on_simulated(&disk, "redb").unwrap();
-                let world = everything(&engine);
-                assert!(possible.contains(&world), "seed {seed}, cut {cut}");
-                possible = vec![world];
-            }
-        }
-    }
-}
+mod tests;
