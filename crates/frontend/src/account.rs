@@ -5,9 +5,9 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::{Path, Query, Request, State};
 use axum::http::{Response, StatusCode};
-use ingam_authority::AccountFound;
+use ingam_authority::{AccountFound, Error};
 use ingam_protocol::Id;
-use ingam_protocol::acme::{Account, AccountUpdate, KeyChange, NewAccount};
+use ingam_protocol::acme::{Account, AccountUpdate, ErrorType, KeyChange, NewAccount};
 use ingam_protocol::jws::{Jws, KeyReference};
 use ingam_protocol::key::PublicKey;
 use serde::Deserialize;
@@ -58,7 +58,12 @@ impl Frontend {
     async fn new_account(&self, request: Request) -> Outcome {
         let FromKey { key, payload, caller } = self.signed_by_key(request).await?;
         let wish: NewAccount = read_payload(&payload)?;
-        let found = self.authority.account_create(key, wish, &caller).await?;
+        let found = self.authority.account_create(key, wish, &caller).await.map_err(|error| {
+            let ended = matches!(&error, Error::Refusal(refusal) if refusal.error == ErrorType::Unauthorized);
+            let problem = Problem::from(error);
+            // The one refusal of this type: the key's account was deactivated (RFC 8555, section 7.3.6).
+            if ended { problem.with_status(StatusCode::UNAUTHORIZED) } else { problem }
+        })?;
         let status = match found {
             AccountFound::New(_) => StatusCode::CREATED,
             AccountFound::Existing(_) => StatusCode::OK,
@@ -122,7 +127,7 @@ impl Frontend {
         let from = self.signed_by_account(request).await?;
         if id.parse() != Ok(from.account.id) {
             return Err(Problem::new(
-                ingam_protocol::acme::ErrorType::Unauthorized,
+                ErrorType::Unauthorized,
                 "the request is signed by another account than the one at this URL",
             ));
         }

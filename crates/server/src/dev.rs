@@ -12,7 +12,7 @@ use rustls::ServerConfig;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
 use crate::config::{Config, KeyKind, issuer_name};
-use crate::serve::{Running, Sources, StartError, call_own_doors};
+use crate::serve::{Running, Sources, StartError, StateLock, call_own_doors};
 
 /// What the command line says.
 #[derive(Debug, clap::Args)]
@@ -55,11 +55,12 @@ pub(crate) async fn run(options: Dev, metrics: PrometheusHandle) -> Result<(), S
         (None, None) => return Err(StartError::new("there is no folder for state")),
     };
     let sources = Sources::of_the_system();
+    let lock = StateLock::take(&config.state)?;
     let (hierarchy, made) = hierarchy(&config, &sources)?;
     let tls = DevTls::load_or_create(&config.state, sources.clock.as_ref(), sources.random.as_ref())
         .map_err(|error| StartError::caused("the certificate of the https endpoints", &error))?;
     let server = server_config(vec![tls.certificate.clone()], tls.key.pkcs8().to_vec())?;
-    let running = Running::start(&config, hierarchy, made, server, metrics, &sources).await?;
+    let running = Running::start(&config, lock, hierarchy, made, server, metrics, &sources).await?;
     let greeted = match call_own_doors(&config, &tls.ca_certificate).await {
         Ok(()) => greet(&config).map_err(|error| StartError::new(format!("standard output: {error}"))),
         Err(error) => Err(error),

@@ -10,7 +10,7 @@ use rustls_pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 
 use crate::config::{Config, Environment};
 use crate::dev::{hierarchy, server_config};
-use crate::serve::{Running, Sources, StartError};
+use crate::serve::{Running, Sources, StartError, StateLock};
 
 /// What the command line of `init` says.
 #[derive(Debug, clap::Args)]
@@ -35,6 +35,7 @@ pub(crate) fn init(options: &Init) -> Result<(), StartError> {
     std::fs::create_dir_all(state).map_err(|error| {
         StartError::new(format!("the state folder {} cannot be made: {error}", state.display()))
     })?;
+    let _lock = StateLock::take(state)?;
     if Hierarchy::is_in(state) {
         return Err(StartError::new(format!(
             "{} already has a hierarchy: a CA's keys are made once; start it with `ingam serve`",
@@ -62,9 +63,10 @@ pub(crate) async fn serve(options: &Serve, metrics: PrometheusHandle) -> Result<
         )));
     }
     let sources = Sources::of_the_system();
+    let lock = StateLock::take(&config.state)?;
     let (loaded, made) = hierarchy(&config, &sources)?;
     let tls = server_config(chain(&config)?, key(&config)?)?;
-    let running = Running::start(&config, loaded, made, tls, metrics, &sources).await?;
+    let running = Running::start(&config, lock, loaded, made, tls, metrics, &sources).await?;
     tracing::info!(directory = format!("{}/dir", config.urls.acme.trim_end_matches('/')), "ready");
     crate::wait_for_the_end().await;
     running.stop().await;

@@ -84,7 +84,7 @@ pub(crate) struct Running {
     tasks: JoinSet<()>,
     store: StoreProcess,
     /// Held for as long as the state is in use.
-    _lock: File,
+    _lock: StateLock,
 }
 
 /// What stands once keys and store are open, before anything listens.
@@ -100,13 +100,13 @@ impl Running {
     /// go on record.
     pub(crate) async fn start(
         config: &Config,
+        lock: StateLock,
         hierarchy: Hierarchy,
         made: Vec<Vec<u8>>,
         tls: Arc<ServerConfig>,
         metrics: PrometheusHandle,
         sources: &Sources,
     ) -> Result<Self, StartError> {
-        let lock = lock_state(&config.state)?;
         // Sockets first: a port that is taken is found before anything is changed.
         let sockets = Sockets::bind(config).await?;
         let (store, process) = Store::open(&config.state, &config.store, sources.random.clone())
@@ -246,23 +246,30 @@ impl Sockets {
     }
 }
 
-/// One process to a state folder.
-fn lock_state(state: &Path) -> Result<File, StartError> {
-    let path = state.join("lock");
-    let unwritable = |error: io::Error| {
-        StartError(format!(
-            "the state folder {} cannot be written to: {error}; choose another",
-            state.display()
-        ))
-    };
-    let lock = File::options().create(true).truncate(false).write(true).open(path).map_err(unwritable)?;
-    match lock.try_lock() {
-        Ok(()) => Ok(lock),
-        Err(std::fs::TryLockError::WouldBlock) => Err(StartError(format!(
-            "the state folder {} is in use by another ingam: stop that one, or choose another folder",
-            state.display()
-        ))),
-        Err(std::fs::TryLockError::Error(error)) => Err(unwritable(error)),
+/// One process to a state folder: whoever has this has the folder.
+pub(crate) struct StateLock {
+    _file: File,
+}
+
+impl StateLock {
+    /// Takes the folder, which is there.
+    pub(crate) fn take(state: &Path) -> Result<Self, StartError> {
+        let path = state.join("lock");
+        let unwritable = |error: io::Error| {
+            StartError(format!(
+                "the state folder {} cannot be written to: {error}; choose another",
+                state.display()
+            ))
+        };
+        let file = File::options().create(true).truncate(false).write(true).open(path).map_err(unwritable)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self { _file: file }),
+            Err(std::fs::TryLockError::WouldBlock) => Err(StartError(format!(
+                "the state folder {} is in use by another ingam: stop that one, or choose another folder",
+                state.display()
+            ))),
+            Err(std::fs::TryLockError::Error(error)) => Err(unwritable(error)),
+        }
     }
 }
 
