@@ -12,7 +12,7 @@ use ingam_journal::Journal;
 use ingam_protocol::record::Record;
 
 use crate::committer::Queue;
-use crate::engine::{Engine, Pair};
+use crate::engine::{Durability, Engine, Pair};
 use crate::error::Error;
 use crate::table::OUTBOX;
 use crate::transaction::read_range;
@@ -60,14 +60,16 @@ impl Archiver {
             if waiting.is_empty() {
                 return Ok(());
             }
-            self.move_some(waiting)?;
+            // With more waiting, what was moved is taken out for good at once: the journal folds repeated records only
+            // as far back as it remembers.
+            self.move_some(waiting, if full { Durability::Durable } else { Durability::Relaxed })?;
             if !full {
                 return Ok(());
             }
         }
     }
 
-    fn move_some(&self, waiting: Vec<Pair>) -> Result<(), Error> {
+    fn move_some(&self, waiting: Vec<Pair>, removal: Durability) -> Result<(), Error> {
         let records = waiting
             .iter()
             .map(|(_, bytes)| Record::decode(bytes))
@@ -77,7 +79,7 @@ impl Archiver {
             .append(&records)
             .map_err(|cause| Error::Journal("appending records to the journal", cause))?;
         metrics::counter!("ingam_records_archived_total").increment(records.len() as u64);
-        self.queue.run_relaxed(move |transaction| {
+        self.queue.run_blocking(removal, move |transaction| {
             for (key, _) in waiting {
                 transaction.delete(OUTBOX, key);
             }

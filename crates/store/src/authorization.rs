@@ -156,7 +156,8 @@ impl Store {
         self.run(move |transaction| {
             let Some(mut authorization) = find(transaction, id)? else { return Ok(None) };
             // What has ended otherwise stays as it ended (RFC 8555, section 7.1.6).
-            if matches!(authorization.status(now), AuthorizationStatus::Pending | AuthorizationStatus::Valid) {
+            if matches!(authorization.status(now), AuthorizationStatus::Pending | AuthorizationStatus::Valid)
+            {
                 authorization.deactivated = Some(now);
                 put(transaction, &authorization)?;
                 transaction.record(&record);

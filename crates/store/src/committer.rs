@@ -85,15 +85,15 @@ impl Queue {
         answer.await.unwrap_or(Err(Error::Unavailable("the store is closing")))
     }
 
-    /// Runs `body` from a thread of its own; its changes become durable with the next sync.
-    pub(crate) fn run_relaxed<F>(&self, body: F) -> Result<(), Error>
+    /// Runs `body` for a thread that may block. Relaxed, its changes become durable with the next sync.
+    pub(crate) fn run_blocking<F>(&self, durability: Durability, body: F) -> Result<(), Error>
     where
         F: FnOnce(&mut Transaction<'_>) -> Result<(), Error> + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
         let job = Box::new(Body { body: Some(body), result: None, reply });
         self.sender
-            .blocking_send(Message::Job(job, Durability::Relaxed))
+            .blocking_send(Message::Job(job, durability))
             .map_err(|_| Error::Unavailable("the store is closing"))?;
         answer.blocking_recv().unwrap_or(Err(Error::Unavailable("the store is closing")))
     }
