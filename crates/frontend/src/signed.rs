@@ -160,8 +160,11 @@ fn user_agent(headers: &HeaderMap) -> Option<String> {
 
 /// Reads a payload as a JSON object of known shape.
 pub(crate) fn read_payload<T: DeserializeOwned>(payload: &Verified) -> Result<T, Problem> {
-    serde_json::from_slice(payload.payload())
-        .map_err(|error| Problem::malformed(format!("the payload is not what this resource takes: {error}")))
+    serde_json::from_slice(payload.payload()).map_err(|error| {
+        // The library repeats what it found, which can be as long as the body.
+        let why: String = error.to_string().chars().filter(|c| !c.is_control()).take(200).collect();
+        Problem::malformed(format!("the payload is not what this resource takes: {why}"))
+    })
 }
 
 /// Insists on POST-as-GET (RFC 8555, section 6.3).

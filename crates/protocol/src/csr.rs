@@ -1,5 +1,7 @@
 //! Certificate signing requests (RFC 2986), read for the two things ACME needs of them: a key and a set of names.
 
+mod form;
+
 use std::collections::BTreeSet;
 use std::fmt;
 
@@ -12,6 +14,10 @@ use crate::key::{BadKey, KeyParts, PublicKey};
 
 /// At most this many bytes are a request: a hundred names of full length and a 4096-bit key need less than half.
 pub const CSR_BYTES_MAX: usize = 64 * 1024;
+
+/// At most this many names are in a request: what the largest order may have. Reading a name costs, and more so if it
+/// has A-labels.
+pub const CSR_NAMES_MAX: usize = 100;
 
 /// id-pe-tlsfeature (RFC 7633), known as must-staple.
 const TLS_FEATURE: &str = "1.3.6.1.5.5.7.1.24";
@@ -59,11 +65,9 @@ impl SigningRequest {
         if der.len() > CSR_BYTES_MAX {
             return Err(CsrError::bad(format!("the CSR has more than {CSR_BYTES_MAX} bytes")));
         }
-        let (rest, request) = X509CertificationRequest::from_der(der)
+        form::check(der)?;
+        let (_, request) = X509CertificationRequest::from_der(der)
             .map_err(|_| CsrError::bad("the CSR is not valid DER of PKCS #10"))?;
-        if !rest.is_empty() {
-            return Err(CsrError::bad("bytes follow the CSR"));
-        }
         check_signature_algorithm(&request)?;
         let info = &request.certification_request_info;
         let key = PublicKey::from_spki(info.subject_pki.raw).map_err(CsrError::Key)?;
@@ -137,6 +141,9 @@ fn alternative_names(
     for extension in request.requested_extensions().into_iter().flatten() {
         match extension {
             ParsedExtension::SubjectAlternativeName(san) => {
+                if san.general_names.len() > CSR_NAMES_MAX {
+                    return Err(CsrError::bad(format!("the CSR has more than {CSR_NAMES_MAX} names")));
+                }
                 let set = san.general_names.iter().map(dns_name).collect::<Result<BTreeSet<_>, _>>()?;
                 if names.replace(set).is_some() {
                     return Err(CsrError::bad("the CSR has two subjectAltName extensions"));

@@ -145,6 +145,10 @@ impl Identifier {
     /// # Errors
     /// [`BadName`], as [`DnsName::parse`]; also for a `*` anywhere but as the whole leftmost label.
     pub fn parse_dns(text: &str) -> Result<Self, BadName> {
+        // No name fits under a wildcard that is as long as a name may be.
+        if text.len() > 253 {
+            return Err(BadName("the name is longer than 253 characters"));
+        }
         if let Some(base) = text.strip_prefix("*.") {
             if base.contains('*') {
                 return Err(BadName("the name has more than one wildcard label"));

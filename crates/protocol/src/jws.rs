@@ -10,6 +10,7 @@ use ring::signature::{
     ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ED25519, RSA_PKCS1_2048_8192_SHA256,
     RsaPublicKeyComponents, UnparsedPublicKey,
 };
+use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -134,19 +135,130 @@ struct Flattened {
     protected: Option<String>,
     payload: Option<String>,
     signature: Option<String>,
-    header: Option<serde::de::IgnoredAny>,
-    signatures: Option<serde::de::IgnoredAny>,
+    #[serde(default, deserialize_with = "present")]
+    header: Option<IgnoredAny>,
+    #[serde(default, deserialize_with = "present")]
+    signatures: Option<IgnoredAny>,
 }
 
 #[derive(Deserialize)]
 struct ProtectedHeader {
     alg: Option<String>,
-    jwk: Option<Map<String, Value>>,
+    jwk: Option<Members>,
     kid: Option<String>,
     nonce: Option<String>,
     url: Option<String>,
-    crit: Option<serde::de::IgnoredAny>,
-    b64: Option<serde::de::IgnoredAny>,
+    #[serde(default, deserialize_with = "present")]
+    crit: Option<IgnoredAny>,
+    #[serde(default, deserialize_with = "present")]
+    b64: Option<IgnoredAny>,
+}
+
+/// At most this many members has a JWK: twice what RFC 7517 and RFC 7518 know.
+const JWK_MEMBERS_MAX: usize = 40;
+
+/// The members of a JWK, each there once (RFC 7517, section 4). Those that are no strings are null here: no member that
+/// matters is anything else, and what is nested in them is not kept.
+struct Members(Map<String, Value>);
+
+impl<'de> Deserialize<'de> for Members {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Object;
+
+        impl<'de> Visitor<'de> for Object {
+            type Value = Members;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a JWK")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Members, A::Error> {
+                let mut members = Map::new();
+                while let Some((name, Member(value))) = access.next_entry::<String, Member>()? {
+                    if members.len() == JWK_MEMBERS_MAX || members.insert(name, value).is_some() {
+                        return Err(A::Error::custom("the JWK has a member twice, or too many of them"));
+                    }
+                }
+                Ok(Members(members))
+            }
+        }
+
+        deserializer.deserialize_map(Object)
+    }
+}
+
+/// A member's value, if it is a string.
+struct Member(Value);
+
+impl<'de> Deserialize<'de> for Member {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Any;
+
+        impl<'de> Visitor<'de> for Any {
+            type Value = Member;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a value")
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Member, E> {
+                Ok(Member(Value::String(text.to_owned())))
+            }
+
+            fn visit_bool<E>(self, _: bool) -> Result<Member, E> {
+                Ok(Member(Value::Null))
+            }
+
+            fn visit_i64<E>(self, _: i64) -> Result<Member, E> {
+                Ok(Member(Value::Null))
+            }
+
+            fn visit_u64<E>(self, _: u64) -> Result<Member, E> {
+                Ok(Member(Value::Null))
+            }
+
+            fn visit_f64<E>(self, _: f64) -> Result<Member, E> {
+                Ok(Member(Value::Null))
+            }
+
+            fn visit_unit<E>(self) -> Result<Member, E> {
+                Ok(Member(Value::Null))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Member, A::Error> {
+                while access.next_element::<IgnoredAny>()?.is_some() {}
+                Ok(Member(Value::Null))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Member, A::Error> {
+                while access.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+                Ok(Member(Value::Null))
+            }
+        }
+
+        deserializer.deserialize_any(Any)
+    }
+}
+
+/// A member that is there, be it null.
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<IgnoredAny>, D::Error> {
+    IgnoredAny::deserialize(deserializer).map(Some)
+}
+
+/// Reads an object in UTF-8: serde by itself would take an array with a struct's fields in their order. The words for a
+/// refusal say where it is, never what stands there: that can be long.
+fn object<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, String> {
+    let text = std::str::from_utf8(json).map_err(|_| "it is not UTF-8".to_owned())?;
+    if !text.trim_ascii_start().starts_with('{') {
+        return Err("it is no JSON object".to_owned());
+    }
+    serde_json::from_str(text).map_err(|error| {
+        let what = match error.classify() {
+            serde_json::error::Category::Data => "a member is there twice or of the wrong type",
+            _ => "it is not valid JSON",
+        };
+        format!("{what}, at line {} column {}", error.line(), error.column())
+    })
 }
 
 impl Jws {
@@ -156,8 +268,8 @@ impl Jws {
     /// # Errors
     /// [`JwsError`], with words for the client.
     pub fn parse(body: &[u8]) -> Result<Self, JwsError> {
-        let outer: Flattened = serde_json::from_slice(body).map_err(|error| {
-            JwsError::malformed(format!("the body is no JWS in flattened JSON form: {error}"))
+        let outer: Flattened = object(body).map_err(|why| {
+            JwsError::malformed(format!("the body is no JWS in flattened JSON form: {why}"))
         })?;
         if outer.header.is_some() {
             return Err(JwsError::malformed(
@@ -188,8 +300,8 @@ impl Jws {
         let protected = decode(&text.protected, "protected")?;
         let payload = decode(&text.payload, "payload")?;
         let signature = decode(&text.signature, "signature")?;
-        let header: ProtectedHeader = serde_json::from_slice(&protected).map_err(|error| {
-            JwsError::malformed(format!("the protected header is not what it should be: {error}"))
+        let header: ProtectedHeader = object(&protected).map_err(|why| {
+            JwsError::malformed(format!("the protected header is not what it should be: {why}"))
         })?;
         if header.crit.is_some() || header.b64.is_some() {
             return Err(JwsError::malformed(
@@ -205,7 +317,7 @@ impl Jws {
         })?;
         let url = header.url.ok_or_else(|| JwsError::malformed("the protected header has no \"url\""))?;
         let key = match (header.jwk, header.kid) {
-            (Some(jwk), None) => KeyReference::Key(PublicKey::from_jwk(&jwk).map_err(JwsError::Key)?),
+            (Some(jwk), None) => KeyReference::Key(PublicKey::from_jwk(&jwk.0).map_err(JwsError::Key)?),
             (None, Some(kid)) => KeyReference::Account(kid),
             (Some(_), Some(_)) => {
                 return Err(JwsError::malformed(

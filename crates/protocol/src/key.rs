@@ -11,9 +11,23 @@ use std::fmt;
 use ring::digest::{SHA256, digest};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
-use x509_parser::prelude::{FromDer, SubjectPublicKeyInfo};
 
 use crate::bytes::{Bytes, base64url, from_base64url};
+use crate::der::{self, Reader};
+
+/// The one AlgorithmIdentifier of each kind of key, whole (BR 7.1.3.1; RFC 8410, section 3): what comes in a CSR goes into
+/// the certificate as it is.
+const RSA_ALGORITHM: &[u8] =
+    &[0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01, 0x05, 0x00];
+const P256_ALGORITHM: &[u8] = &[
+    0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce,
+    0x3d, 0x03, 0x01, 0x07,
+];
+const P384_ALGORITHM: &[u8] = &[
+    0x30, 0x10, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x05, 0x2b, 0x81, 0x04, 0x00,
+    0x22,
+];
+const ED25519_ALGORITHM: &[u8] = &[0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70];
 
 /// A named curve (RFC 7518, section 6.2.1.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -108,7 +122,7 @@ impl PublicKey {
     /// # Errors
     /// [`BadKey`] if a member is missing or badly encoded, private parts are present, or a check fails.
     pub fn from_jwk(jwk: &Map<String, Value>) -> Result<Self, BadKey> {
-        for private in ["d", "p", "q", "dp", "dq", "qi", "k"] {
+        for private in ["d", "p", "q", "dp", "dq", "qi", "oth", "k"] {
             if jwk.contains_key(private) {
                 return Err(BadKey::new(
                     "the JWK has private parts: make a new key, this one must be thought known",
@@ -148,47 +162,33 @@ impl PublicKey {
     /// # Errors
     /// [`BadKey`] if it is not DER, of an unknown algorithm, or fails a check.
     pub fn from_spki(der: &[u8]) -> Result<Self, BadKey> {
-        let (rest, info) = SubjectPublicKeyInfo::from_der(der)
-            .map_err(|_| BadKey::new("the public key is not valid DER"))?;
-        if !rest.is_empty() {
-            return Err(BadKey::new("bytes follow the public key"));
-        }
-        let bits = &info.subject_public_key;
-        if bits.unused_bits != 0 {
+        let (algorithm, bits) =
+            spki_parts(der).map_err(|_| BadKey::new("the public key is not valid DER"))?;
+        let Some((0, key)) = bits.split_first() else {
             return Err(BadKey::new("the public key's bit string has unused bits"));
+        };
+        match algorithm {
+            RSA_ALGORITHM => {
+                let (modulus, exponent) =
+                    rsa_numbers(key).map_err(|_| BadKey::new("the RSA public key is not valid DER"))?;
+                Self::rsa(without_zeros(modulus), without_zeros(exponent))
+            }
+            P256_ALGORITHM => Self::uncompressed(Curve::P256, key),
+            P384_ALGORITHM => Self::uncompressed(Curve::P384, key),
+            ED25519_ALGORITHM => Self::ed25519(key),
+            _ => Err(BadKey::new(
+                "the key's algorithm or its parameters are not supported: use RSA or EC on P-256 or P-384",
+            )),
         }
-        let parameters = info.algorithm.parameters.as_ref();
-        match info.algorithm.algorithm.to_id_string().as_str() {
-            "1.2.840.113549.1.1.1" => {
-                let parsed = info.parsed().map_err(|_| BadKey::new("the RSA public key is not valid DER"))?;
-                match parsed {
-                    x509_parser::public_key::PublicKey::RSA(key) => {
-                        Self::rsa(without_zeros(key.modulus), without_zeros(key.exponent))
-                    }
-                    _ => Err(BadKey::new("the RSA public key is not valid DER")),
-                }
+    }
+
+    fn uncompressed(curve: Curve, point: &[u8]) -> Result<Self, BadKey> {
+        match point.split_first() {
+            Some((4, coordinates)) if coordinates.len() == 2 * curve.coordinate_bytes() => {
+                let (x, y) = coordinates.split_at(curve.coordinate_bytes());
+                Self::ec(curve, x, y)
             }
-            "1.2.840.10045.2.1" => {
-                let curve = match parameters
-                    .and_then(|any| any.as_oid().ok())
-                    .map(|oid| oid.to_id_string())
-                    .as_deref()
-                {
-                    Some("1.2.840.10045.3.1.7") => Curve::P256,
-                    Some("1.3.132.0.34") => Curve::P384,
-                    _ => return Err(BadKey::new("the key's curve is not supported: use P-256 or P-384")),
-                };
-                let size = curve.coordinate_bytes();
-                match bits.data.split_first() {
-                    Some((4, coordinates)) if coordinates.len() == 2 * size => {
-                        let (x, y) = coordinates.split_at(size);
-                        Self::ec(curve, x, y)
-                    }
-                    _ => Err(BadKey::new("the key's point is not in uncompressed form")),
-                }
-            }
-            "1.3.101.112" => Self::ed25519(&bits.data),
-            _ => Err(BadKey::new("the key's algorithm is not supported: use EC (P-256, P-384) or RSA")),
+            _ => Err(BadKey::new("the key's point is not in uncompressed form")),
         }
     }
 
@@ -209,7 +209,8 @@ impl PublicKey {
     }
 
     fn ed25519(x: &[u8]) -> Result<Self, BadKey> {
-        let x = x.try_into().map_err(|_| BadKey::new("an Ed25519 key has 32 bytes"))?;
+        let x: [u8; 32] = x.try_into().map_err(|_| BadKey::new("an Ed25519 key has 32 bytes"))?;
+        weak::check_ed25519(&x)?;
         Ok(Self(Kind::Ed25519 { x }))
     }
 
@@ -304,6 +305,32 @@ impl<'de> Deserialize<'de> for PublicKey {
             _ => return Err(bad()),
         };
         Ok(Self(kind))
+    }
+}
+
+/// The AlgorithmIdentifier, whole, and the contents of the BIT STRING.
+fn spki_parts(der: &[u8]) -> Result<(&[u8], &[u8]), der::Error> {
+    let mut outer = Reader::new(der);
+    let mut info = outer.sequence()?;
+    outer.finish()?;
+    let algorithm = info.any()?.der;
+    let bits = info.expect(der::tag::BIT_STRING)?;
+    info.finish()?;
+    Ok((algorithm, bits))
+}
+
+/// Modulus and exponent of an RSAPublicKey (RFC 8017, appendix A.1.1), both positive.
+fn rsa_numbers(der: &[u8]) -> Result<(&[u8], &[u8]), der::Error> {
+    let mut outer = Reader::new(der);
+    let mut key = outer.sequence()?;
+    outer.finish()?;
+    let (modulus, exponent) = (key.integer()?, key.integer()?);
+    key.finish()?;
+    let negative = |number: &[u8]| number.first().is_some_and(|first| *first >= 0x80);
+    if negative(modulus) || negative(exponent) {
+        Err(der::Error::BadContents)
+    } else {
+        Ok((modulus, exponent))
     }
 }
 

@@ -347,10 +347,9 @@ impl Record {
             return Err(RecordError::Malformed);
         }
         let id = Id::from_bytes(rest.array()?);
-        let time = Timestamp::from_unix_ms(u64::from_be_bytes(rest.array()?));
+        let time = timestamp(rest.array()?)?;
         let subject = Some(rest.array()?).filter(|bytes| *bytes != [0; 16]).map(Id::from_bytes);
-        let end_of_life =
-            Some(u64::from_be_bytes(rest.array()?)).filter(|ms| *ms != 0).map(Timestamp::from_unix_ms);
+        let end_of_life = Some(timestamp(rest.array()?)?).filter(|end| end.unix_ms() != 0);
         let salt = rest.array()?;
         let [count] = rest.array()?;
         let mut parts = Vec::with_capacity(usize::from(count));
@@ -369,6 +368,12 @@ impl Record {
         }
         Ok(Self { kind, id, time, subject, end_of_life, salt, parts })
     }
+}
+
+/// A time that [`Timestamp`] can hold: one that it would bend would be written as other bytes than were read.
+fn timestamp(bytes: [u8; 8]) -> Result<Timestamp, RecordError> {
+    let ms = u64::from_be_bytes(bytes);
+    Some(Timestamp::from_unix_ms(ms)).filter(|time| time.unix_ms() == ms).ok_or(RecordError::Malformed)
 }
 
 /// The salted commitment to an encoded record: what the journal's chain holds, so that the chain outlives the record.

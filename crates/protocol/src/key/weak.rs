@@ -122,6 +122,34 @@ pub(super) fn is_on_curve(curve: Curve, x: &[u8], y: &[u8]) -> bool {
     left == right
 }
 
+/// Checks an Ed25519 key (RFC 8032, section 5.1.3): its y is below 2^255 - 19 and belongs to a point, and that point is
+/// not of small order. Under the eight points of small order, signatures hold that nobody had to make.
+pub(super) fn check_ed25519(key: &[u8; 32]) -> Result<(), BadKey> {
+    let mut little_endian = *key;
+    // The highest bit is the sign of x.
+    little_endian[31] &= 0x7f;
+    let y = BigUint::from_bytes_le(&little_endian);
+    let one = BigUint::from(1_u32);
+    let p = (&one << 255_u32) - 19_u32;
+    if y >= p {
+        return Err(BadKey::new("the Ed25519 key is not in its only encoding"));
+    }
+    let number = |text: &str| BigUint::parse_bytes(text.as_bytes(), 16).unwrap_or_default();
+    // The coordinates y of the points of order 8; those of order 4 have 0, that of order 2 has -1, and 1 is neutral.
+    let eighth = number("7a03ac9277fdc74ec6cc392cfa53202a0f67100d760b3cba4fd84d3d706a17c7");
+    if y == BigUint::ZERO || y == one || &y + &one == p || y == eighth || &y + &eighth == p {
+        return Err(BadKey::new("the Ed25519 key is a point of small order: everybody can sign for it"));
+    }
+    // x² = (y² - 1) / (dy² + 1) must be a square: Euler's criterion on the product, which is one when the quotient is.
+    let d = number("52036cee2b6ffe738cc740797779e89800700a4d4141d8ab75eb4dca135978a3");
+    let square = &y * &y % &p;
+    let product = (&square + &p - &one) * (d * &square + &one) % &p;
+    if product.modpow(&((&p - &one) >> 1_u32), &p) != one {
+        return Err(BadKey::new("the Ed25519 key is no point of its curve"));
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
