@@ -38,7 +38,9 @@ pub struct Subproblem {
     pub error: ErrorType,
     /// What is wrong and what to do next.
     pub detail: String,
-    /// The identifier as it was sent, cut to a printable form.
+    /// The identifier's type as it was sent, cut to a bounded length.
+    pub kind: String,
+    /// The identifier as it was sent, cut to a bounded length.
     pub identifier: String,
 }
 
@@ -65,7 +67,7 @@ impl Refusal {
 impl Subproblem {
     /// For an identifier that was read.
     pub fn of(identifier: &Identifier, error: ErrorType, detail: impl Into<String>) -> Self {
-        Self { error, detail: detail.into(), identifier: identifier.to_string() }
+        Self { error, detail: detail.into(), kind: "dns".to_owned(), identifier: identifier.to_string() }
     }
 }
 

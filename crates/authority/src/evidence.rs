@@ -126,7 +126,7 @@ pub(crate) struct RevocationEvidence<'a> {
     pub(crate) issuer: &'a IssuerName,
     pub(crate) serial: &'a Serial,
     pub(crate) reason: Reason,
-    /// `account` or `certificate_key`: what the right to revoke was.
+    /// `account`, `authorizations` or `certificate_key`: what the right to revoke was.
     pub(crate) right: &'static str,
 }
 

@@ -256,9 +256,13 @@ impl Authority {
     }
 
     fn identifier(&self, unread: &UnreadIdentifier) -> Result<Identifier, Subproblem> {
-        let shown: String =
-            unread.value.chars().take(260).map(|c| if c.is_ascii_graphic() { c } else { '?' }).collect();
-        let refused = |error, detail: String| Subproblem { error, detail, identifier: shown.clone() };
+        let cut = |text: &str, length| text.chars().take(length).collect::<String>();
+        let refused = |error, detail: String| Subproblem {
+            error,
+            detail,
+            kind: cut(&unread.kind, 32),
+            identifier: cut(&unread.value, 260),
+        };
         if unread.kind != "dns" {
             let detail = "only identifiers of type \"dns\" are supported".to_owned();
             return Err(refused(ErrorType::UnsupportedIdentifier, detail));

@@ -1,6 +1,6 @@
 //! Revocation (RFC 8555, section 7.6): one transaction, seen by everybody from then on.
 
-use ingam_protocol::acme::{Account, ErrorType, Revocation};
+use ingam_protocol::acme::{Account, AuthorizationStatus, ErrorType, Revocation};
 use ingam_protocol::bytes::from_base64url;
 use ingam_protocol::key::PublicKey;
 use ingam_protocol::profile::IssuerName;
@@ -22,7 +22,8 @@ pub enum RevokedBy {
 }
 
 impl Authority {
-    /// revokeCert: by the account that ordered the certificate, or by the certificate's own key. A key that revokes
+    /// revokeCert: by the account that ordered the certificate, by one that holds valid authorizations for all of its
+    /// identifiers, or by the certificate's own key. A key that revokes
     /// its own certificate as compromised is blocked for good.
     ///
     /// # Errors
@@ -84,9 +85,11 @@ impl Authority {
     fn right_to_revoke(&self, by: &RevokedBy, row: &CertificateRow) -> Result<&'static str, Error> {
         match by {
             RevokedBy::Account(account) if account.id == row.account => Ok("account"),
+            RevokedBy::Account(account) if self.holds_all_identifiers(account, row)? => Ok("authorizations"),
             RevokedBy::Account(_) => Err(Error::refusal(
                 ErrorType::Unauthorized,
-                "this account did not order the certificate: sign with the account that did, or with the certificate's key",
+                "this account did not order the certificate and does not hold authorizations for all of its names: \
+                 sign with the account that did, or with the certificate's key",
             )),
             RevokedBy::Key(key) if key.thumbprint() == row.key_thumbprint[..] => Ok("certificate_key"),
             RevokedBy::Key(_) => Err(Error::refusal(
@@ -94,6 +97,19 @@ impl Authority {
                 "the request is signed by a key that is not the certificate's: sign with that, or by an account (\"kid\")",
             )),
         }
+    }
+
+    /// Whether the account has shown control of everything that the certificate is for, and still holds that.
+    fn holds_all_identifiers(&self, account: &Account, row: &CertificateRow) -> Result<bool, Error> {
+        let now = self.clock.now();
+        let Some(order) = self.store.order_by_id(row.order)? else { return Ok(false) };
+        for identifier in &order.identifiers {
+            let held = self.store.authorization_by_identifier(account.id, identifier)?;
+            if !held.is_some_and(|authorization| authorization.status(now) == AuthorizationStatus::Valid) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 }
 

@@ -105,7 +105,7 @@ impl Frontend {
         match outcome {
             Ok(response) => response,
             Err(problem) => {
-                tracing::debug!(problem = problem.code(), "refused");
+                tracing::info!(problem = problem.code(), "refused");
                 let conflict = problem.conflict;
                 let terms = self.authority.policy().terms_of_service.as_deref();
                 let mut response = problem.into_response(&request_id.0, terms);

@@ -127,7 +127,7 @@ impl Problem {
             json!({
                 "type": one.error.urn(),
                 "detail": one.detail,
-                "identifier": { "type": "dns", "value": one.identifier },
+                "identifier": { "type": one.kind, "value": one.identifier },
             })
         });
         let document = Document {

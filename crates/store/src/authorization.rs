@@ -2,13 +2,14 @@
 
 use ingam_protocol::Id;
 use ingam_protocol::acme::{Authorization, AuthorizationStatus, ChallengeStatus, ChallengeType, Finished};
+use ingam_protocol::identifier::Identifier;
 use ingam_protocol::record::Record;
 use ingam_protocol::time::Timestamp;
 
 use crate::account::{active, id_from};
 use crate::error::Error;
 use crate::open::Store;
-use crate::table::{AUTHORIZATIONS, CHALLENGES_OPEN};
+use crate::table::{AUTHORIZATIONS, AUTHORIZATIONS_BY_IDENTIFIER, CHALLENGES_OPEN, identifier_key};
 use crate::transaction::{Transaction, read_range, read_row};
 
 /// What came of a client's word that its answer to a challenge is in place.
@@ -63,6 +64,25 @@ impl Store {
     /// [`Error`] if the engine fails.
     pub fn authorization_by_id(&self, id: Id) -> Result<Option<Authorization>, Error> {
         read_row(self.engine(), AUTHORIZATIONS, id.as_bytes())
+    }
+
+    /// The authorization by which the account last showed control of this identifier, whatever became of it since.
+    ///
+    /// # Errors
+    /// [`Error`] if the engine fails.
+    pub fn authorization_by_identifier(
+        &self,
+        account: Id,
+        identifier: &Identifier,
+    ) -> Result<Option<Authorization>, Error> {
+        let id = self
+            .engine()
+            .get(AUTHORIZATIONS_BY_IDENTIFIER, &identifier_key(account, identifier))
+            .map_err(|cause| Error::Engine("reading an authorization's identifier", cause))?;
+        match id {
+            None => Ok(None),
+            Some(bytes) => self.authorization_by_id(id_from(&bytes)?),
+        }
     }
 
     /// Notes that a challenge was answered; whoever gets [`Answered::Check`] checks it.
@@ -127,6 +147,10 @@ impl Store {
                 _ => return Ok(Settled::Before),
             }
             put(transaction, &authorization)?;
+            if authorization.valid_challenge().is_some() {
+                let key = identifier_key(authorization.account, &authorization.identifier());
+                transaction.put(AUTHORIZATIONS_BY_IDENTIFIER, key, *authorization.id.as_bytes());
+            }
             Ok(Settled::Now)
         })
         .await

@@ -1,5 +1,6 @@
 //! The tables of the engine, each with the class of what it holds, and how their keys are made.
 
+use ingam_protocol::identifier::Identifier;
 use ingam_protocol::profile::IssuerName;
 use ingam_protocol::record::Class;
 use ingam_protocol::{Id, Serial};
@@ -23,6 +24,8 @@ pub(crate) const ORDERS: Table = Table::new("orders");
 pub(crate) const ORDERS_BY_ACCOUNT: Table = Table::new("orders_by_account");
 /// Authorization id to [`ingam_protocol::acme::Authorization`].
 pub(crate) const AUTHORIZATIONS: Table = Table::new("authorizations");
+/// Account id and identifier to the id of the authorization that was last shown for it.
+pub(crate) const AUTHORIZATIONS_BY_IDENTIFIER: Table = Table::new("authorizations_by_identifier");
 /// Authorization id and challenge type of challenges that were answered and not finished, to nothing.
 pub(crate) const CHALLENGES_OPEN: Table = Table::new("challenges_open");
 /// Order id of orders that were claimed and not finished, to nothing.
@@ -39,7 +42,7 @@ pub(crate) const KEYS_BLOCKED: Table = Table::new("keys_blocked");
 pub(crate) const OUTBOX: Table = Table::new("outbox");
 
 /// Every table with the retention class of what it holds; a table without a class is a promise nobody keeps.
-pub(crate) const CLASSES: [(Table, Class); 14] = [
+pub(crate) const CLASSES: [(Table, Class); 15] = [
     (META, Class::Working),
     (ACCOUNTS, Class::Issuance),
     (ACCOUNTS_BY_KEY, Class::Issuance),
@@ -47,6 +50,7 @@ pub(crate) const CLASSES: [(Table, Class); 14] = [
     (ORDERS, Class::Working),
     (ORDERS_BY_ACCOUNT, Class::Working),
     (AUTHORIZATIONS, Class::Working),
+    (AUTHORIZATIONS_BY_IDENTIFIER, Class::Working),
     (CHALLENGES_OPEN, Class::Working),
     (ISSUANCES_OPEN, Class::Working),
     (CERTIFICATES, Class::Issuance),
@@ -75,6 +79,11 @@ pub(crate) fn certificate_key(issuer: &IssuerName, serial: &Serial) -> Vec<u8> {
 pub(crate) fn issuer_range(issuer: &IssuerName) -> (Vec<u8>, Vec<u8>) {
     let name = issuer.as_str().as_bytes();
     ([name, &[0]].concat(), [name, &[1]].concat())
+}
+
+/// An account and what it showed control of.
+pub(crate) fn identifier_key(account: Id, identifier: &Identifier) -> Vec<u8> {
+    [account.as_bytes().as_slice(), identifier.to_string().as_bytes()].concat()
 }
 
 /// Two ids, one after the other.

@@ -1,0 +1,196 @@
+//! Accounts, orders and what goes with them, as the authority would make them; and stores to put them into.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ingam_journal::files::Files;
+use ingam_journal::simulated::SimulatedDisk;
+use ingam_protocol::acme::ErrorType;
+use ingam_protocol::acme::{
+    Account, Authorization, Challenge, ChallengeType, Claim, Contact, Failure, Finished, Order, Verdict,
+};
+use ingam_protocol::identifier::{DnsName, Identifier};
+use ingam_protocol::key::PublicKey;
+use ingam_protocol::profile::IssuerName;
+use ingam_protocol::record::{Class, Record, RecordType};
+use ingam_protocol::time::{Random, SeededRandom, random_array};
+use ingam_protocol::{Id, Serial, Timestamp};
+use ingam_store::engine::redb::{FileStorage, RedbConfig, RedbEngine};
+use ingam_store::engine::{Engine, Table};
+use ingam_store::{Error, NewCertificate, OpenChallenge, Parts, Store, StoreProcess};
+use serde_json::value::RawValue;
+
+pub(crate) const MINUTE: Duration = Duration::from_secs(60);
+pub(crate) const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+pub(crate) fn start() -> Timestamp {
+    Timestamp::from_unix_s(1_795_255_200)
+}
+
+pub(crate) fn issuer() -> IssuerName {
+    "ecdsa".to_owned().try_into().unwrap()
+}
+
+pub(crate) fn id(random: &dyn Random) -> Id {
+    Id::new(start(), random)
+}
+
+/// An account with an Ed25519 key, of which any 32 bytes are one.
+pub(crate) fn account(random: &dyn Random) -> Account {
+    Account { id: id(random), key: key(random), created: start(), terms_agreed: None, deactivated: None }
+}
+
+pub(crate) fn key(random: &dyn Random) -> PublicKey {
+    let x = ingam_protocol::bytes::base64url(&random_array::<32>(random));
+    let jwk = serde_json::json!({ "kty": "OKP", "crv": "Ed25519", "x": x });
+    PublicKey::from_jwk(jwk.as_object().unwrap()).unwrap()
+}
+
+pub(crate) fn contacts() -> Vec<Contact> {
+    vec![Contact::parse("mailto:someone@example.org").unwrap()]
+}
+
+/// An order for one name and its pending authorization.
+pub(crate) fn order(account: Id, random: &dyn Random) -> (Order, Authorization) {
+    let authorization = Authorization {
+        id: id(random),
+        account,
+        name: DnsName::parse("a.example.org").unwrap(),
+        wildcard: false,
+        created: start(),
+        pending_until: start().plus(DAY),
+        valid_for_ms: 30 * 24 * 60 * 60 * 1000,
+        challenges: [ChallengeType::Http01, ChallengeType::Dns01]
+            .map(|kind| Challenge { kind, token: "token".to_owned(), answered: None, finished: None })
+            .to_vec(),
+        deactivated: None,
+    };
+    let order = Order {
+        id: id(random),
+        account,
+        created: start(),
+        expires: start().plus(DAY),
+        identifiers: vec![Identifier::parse_dns("a.example.org").unwrap()],
+        profile: "classic".to_owned().try_into().unwrap(),
+        authorizations: vec![authorization.id],
+        claim: None,
+        asked: None,
+        certificate: None,
+        failure: None,
+    };
+    (order, authorization)
+}
+
+pub(crate) fn open_challenge(authorization: &Authorization) -> OpenChallenge {
+    OpenChallenge { authorization: authorization.id, challenge: ChallengeType::Dns01 }
+}
+
+pub(crate) fn finished(verdict: Verdict) -> Finished {
+    Finished { at: start(), verdict, validation_record: RawValue::from_string("[]".to_owned()).unwrap() }
+}
+
+pub(crate) fn failure() -> Failure {
+    Failure { error: ErrorType::ServerInternal, detail: "it could not be made".to_owned() }
+}
+
+pub(crate) fn claim(random: &dyn Random) -> Claim {
+    Claim {
+        token: id(random),
+        lease_until: start().plus(MINUTE),
+        serial: Serial::new(random),
+        issuer: issuer(),
+        not_after: start().plus(90 * DAY),
+        key_thumbprint: random_array::<32>(random).as_slice().into(),
+        tbs: vec![0x30; 300].into(),
+    }
+}
+
+pub(crate) fn certificate() -> NewCertificate {
+    NewCertificate { der: vec![0x30; 400].into(), not_before: start(), issued: start() }
+}
+
+/// A record that says which operation wrote it, about what.
+pub(crate) fn record(kind: RecordType, about: Id, random: &dyn Random) -> Record {
+    let payload = serde_json::json!({ "about": about }).to_string().into_bytes();
+    Record::new(kind, start(), payload, random)
+}
+
+/// What the record says it is about.
+pub(crate) fn about(record: &Record) -> Id {
+    let told: serde_json::Value = serde_json::from_slice(&record.parts[0].bytes).unwrap();
+    told["about"].as_str().unwrap().parse().unwrap()
+}
+
+/// A store that is open.
+pub(crate) struct Open {
+    pub(crate) store: Store,
+    pub(crate) threads: StoreProcess,
+    /// For a look at what lies in it; on sled there is none.
+    pub(crate) engine: Option<Arc<dyn Engine>>,
+}
+
+/// The three places of a store, on disks that break.
+#[derive(Default)]
+pub(crate) struct Disks {
+    pub(crate) tables: SimulatedDisk,
+    pub(crate) journal: SimulatedDisk,
+    pub(crate) keys: SimulatedDisk,
+}
+
+impl Disks {
+    pub(crate) fn each(&self) -> [&SimulatedDisk; 3] {
+        [&self.tables, &self.journal, &self.keys]
+    }
+
+    pub(crate) fn open(&self, random: &Arc<SeededRandom>) -> Result<Open, Error> {
+        let failed = |error| Error::File("opening the tables".to_owned(), error);
+        let file = self.tables.create("store.redb").map_err(failed)?;
+        let log = self.tables.create("store.redb.log").map_err(failed)?;
+        self.tables.sync_directory().map_err(failed)?;
+        // A short log, so that redb's own file has to follow now and then.
+        let config = RedbConfig { log_bytes_max: 30_000, ..RedbConfig::default() };
+        let engine = RedbEngine::with_backend(FileStorage::new(file), log, config);
+        let engine: Arc<dyn Engine> = Arc::new(engine.map_err(|cause| Error::Engine("opening", cause))?);
+        let (store, threads) = Store::assemble(Parts {
+            engine: engine.clone(),
+            journal: Arc::new(self.journal.clone()),
+            keys: Arc::new(self.keys.clone()),
+            random: random.clone(),
+        })?;
+        Ok(Open { store, threads, engine: Some(engine) })
+    }
+
+    /// The power goes and comes back. What was open has to be closed before: the dead write nothing.
+    pub(crate) fn power_cut(&self, random: &SeededRandom) {
+        self.each().iter().for_each(|disk| disk.power_cut(random));
+    }
+}
+
+impl Open {
+    pub(crate) fn close(self) {
+        let Self { store, threads, engine } = self;
+        threads.close();
+        drop((store, engine));
+    }
+
+    /// Every record of the journal and the outbox, in the order of writing, each once.
+    pub(crate) fn records(&self) -> Vec<Record> {
+        let engine = self.engine.as_ref().unwrap();
+        // Outbox first: the archiver may move a record in between, and this way it is seen twice rather than never.
+        let outbox = engine.range(Table::new("outbox"), &[], None, usize::MAX).unwrap();
+        let archived = self.threads.journal().records(Class::Issuance).map(Result::unwrap);
+        let waiting = outbox.iter().map(|(_, bytes)| Record::decode(bytes).unwrap());
+        let mut seen = BTreeSet::new();
+        archived.chain(waiting).filter(|record| seen.insert(record.id)).collect()
+    }
+}
+
+/// Runs what is to be run on this thread; the store's threads are its own.
+pub(crate) fn run<T>(work: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(work)
+}
+
+pub(crate) fn valid() -> Verdict {
+    Verdict::Valid
+}
