@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use ingam_tests::Error;
 use ingam_tests::certificate::Chain;
 use ingam_tests::challenge::{Prover, WebAnswers, Zone};
 use ingam_tests::client::{CertificateRequest, Client};
@@ -16,7 +17,7 @@ use crate::{Plan, cpu};
 pub struct Issued {
     /// The certificates, of the measured part.
     pub chains: Vec<Chain>,
-    /// How long it took.
+    /// How long it took until the last of them.
     pub elapsed: Duration,
     /// CPU time of the server.
     pub server_cpu: Duration,
@@ -26,6 +27,17 @@ pub struct Issued {
     pub latencies: Vec<Duration>,
     /// Signed requests, polling included.
     pub requests: u64,
+    /// Why clients gave up, for those that did.
+    pub failures: Vec<String>,
+}
+
+/// What one or all of the workers did.
+struct Work {
+    chains: Vec<Chain>,
+    latencies: Vec<Duration>,
+    requests: u64,
+    last: Instant,
+    failures: Vec<String>,
 }
 
 /// One client, and what it is to order.
@@ -47,10 +59,18 @@ pub async fn run(plan: &Plan, site: &Site, pid: u32, is_rsa: bool) -> Issued {
     let workers = workers(plan, site, "bench", each).await;
     let before: u64 = workers.iter().map(|worker| worker.client.requests()).sum();
     let (server, own, begun) = (cpu::used(pid), cpu::own(), Instant::now());
-    let (chains, mut latencies, requests) = load(workers, &prover, is_rsa).await;
-    let (elapsed, server_cpu, client_cpu) = (begun.elapsed(), cpu::used(pid) - server, cpu::own() - own);
-    latencies.sort();
-    Issued { chains, elapsed, server_cpu, client_cpu, latencies, requests: requests - before }
+    let mut work = load(workers, &prover, is_rsa).await;
+    let (server_cpu, client_cpu) = (cpu::used(pid) - server, cpu::own() - own);
+    work.latencies.sort();
+    Issued {
+        chains: work.chains,
+        elapsed: work.last - begun,
+        server_cpu,
+        client_cpu,
+        latencies: work.latencies,
+        requests: work.requests - before,
+        failures: work.failures,
+    }
 }
 
 /// Clients with their accounts, keys and CSRs.
@@ -68,31 +88,58 @@ async fn workers(plan: &Plan, site: &Site, label: &str, each: usize) -> Vec<Work
     workers
 }
 
-async fn load(workers: Vec<Worker>, prover: &Prover, is_rsa: bool) -> (Vec<Chain>, Vec<Duration>, u64) {
+async fn load(workers: Vec<Worker>, prover: &Prover, is_rsa: bool) -> Work {
     let mut tasks = JoinSet::new();
     for worker in workers {
         tasks.spawn(work(worker, prover.clone(), is_rsa));
     }
-    let (mut chains, mut latencies, mut requests) = (Vec::new(), Vec::new(), 0);
-    for (mine, took, sent) in tasks.join_all().await {
-        chains.extend(mine);
-        latencies.extend(took);
-        requests += sent;
+    let mut sum = Work::begun();
+    for mine in tasks.join_all().await {
+        sum.chains.extend(mine.chains);
+        sum.latencies.extend(mine.latencies);
+        sum.requests += mine.requests;
+        sum.last = sum.last.max(mine.last);
+        sum.failures.extend(mine.failures);
     }
-    (chains, latencies, requests)
+    sum
 }
 
-async fn work(mut worker: Worker, prover: Prover, is_rsa: bool) -> (Vec<Chain>, Vec<Duration>, u64) {
-    let further = if is_rsa { json!({"profile": "classic-rsa"}) } else { json!({}) };
-    let (mut chains, mut latencies) = (Vec::new(), Vec::new());
+impl Work {
+    fn begun() -> Self {
+        let (chains, latencies, failures) = (Vec::new(), Vec::new(), Vec::new());
+        Self { chains, latencies, requests: 0, last: Instant::now(), failures }
+    }
+}
+
+/// Issues what this worker is to order, up to its first failure.
+async fn work(mut worker: Worker, prover: Prover, is_rsa: bool) -> Work {
+    let mut work = Work::begun();
     for (name, request) in &worker.orders {
         let begun = Instant::now();
-        let client = &mut worker.client;
-        let order = client.order_with(&[name], further.clone()).await.expect("an order");
-        let order = client.prove(&order, &prover).await.expect("a proof");
-        let order = client.finalize(&order, &request.der).await.expect("a valid order");
-        chains.push(client.certificate(&order).await.expect("a certificate"));
-        latencies.push(begun.elapsed());
+        match issue(&mut worker.client, name, request, &prover, is_rsa).await {
+            Ok(chain) => work.chains.push(chain),
+            Err(error) => {
+                work.failures.push(error.to_string());
+                break;
+            }
+        }
+        work.last = Instant::now();
+        work.latencies.push(work.last - begun);
     }
-    (chains, latencies, worker.client.requests())
+    work.requests = worker.client.requests();
+    work
+}
+
+async fn issue(
+    client: &mut Client,
+    name: &str,
+    request: &CertificateRequest,
+    prover: &Prover,
+    is_rsa: bool,
+) -> Result<Chain, Error> {
+    let further = if is_rsa { json!({"profile": "classic-rsa"}) } else { json!({}) };
+    let order = client.order_with(&[name], further).await?;
+    let order = client.prove(&order, prover).await?;
+    let order = client.finalize(&order, &request.der).await?;
+    client.certificate(&order).await
 }

@@ -78,12 +78,15 @@ async fn main() -> ExitCode {
     if cfg!(debug_assertions) {
         eprintln!("This is a debug build: its figures say nothing. Use `--release`.");
     }
-    measure(&plan).await;
-    ExitCode::SUCCESS
+    match measure(&plan).await {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
+    }
 }
 
-/// Runs every part of the plan and prints its table as soon as it is there.
-async fn measure(plan: &Plan) {
+/// Runs every part of the plan and prints its table as soon as it is there. Whether all of our issuances succeeded;
+/// what Pebble could not do, the table tells (its locks can block each other for good under load).
+async fn measure(plan: &Plan) -> bool {
     let mut table = Table::new();
     let mut issued = None;
     // The server lives until the queries are done.
@@ -104,10 +107,12 @@ async fn measure(plan: &Plan) {
         table.column("pebble", &issuance::run(plan, &pebble.site(), pebble.pid(), false).await);
     }
     table.print(plan);
-    if let Some((Issued { chains, .. }, pid)) = &issued {
+    let Some((Issued { chains, failures, .. }, pid)) = &issued else { return true };
+    if !chains.is_empty() {
         queries::run(plan, chains, *pid).await.print();
     }
     drop(ours);
+    failures.is_empty()
 }
 
 /// The CA that the flags name, if they name one.

@@ -22,6 +22,7 @@ struct Column {
     client_ms: f64,
     requests: f64,
     latencies_ms: [f64; 3],
+    failures: Vec<String>,
 }
 
 impl Table {
@@ -41,6 +42,7 @@ impl Table {
             client_ms: milliseconds(issued.client_cpu) / count,
             requests: issued.requests as f64 / count,
             latencies_ms: [0.5, 0.9, 0.99].map(|share| milliseconds(percentile(&issued.latencies, share))),
+            failures: issued.failures.clone(),
         });
     }
 
@@ -59,6 +61,14 @@ impl Table {
             self.row(&format!("order to certificate {label}, ms"), |column| {
                 format!("{:.1}", column.latencies_ms[at])
             });
+        }
+        for Column { name, failures, .. } in &self.columns {
+            if let Some(failure) = failures.first() {
+                println!(
+                    "{name}: {} clients gave up before their last certificate; one saw {failure}",
+                    failures.len()
+                );
+            }
         }
         if let [first, second] = &self.columns[..] {
             println!(

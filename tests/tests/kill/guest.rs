@@ -163,7 +163,7 @@ impl Guest {
         account.orders[at].advance(&mut client, round).await
     }
 
-    /// Checks what it was told; ends early if the server is killed meanwhile.
+    /// Checks what it was told.
     pub async fn check(&mut self, round: &Round, wanted: Wanted) {
         if let Err(error) = self.check_all(round, wanted).await {
             round.judge(&error);

@@ -1,13 +1,11 @@
 //! RFC 8555 6.1, 6.4, 6.5, 6.7, 7.1.1, 7.2: what holds for every request.
 
-use std::collections::BTreeSet;
-
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::{Method, Request};
 use ingam_tests::client::JOSE;
 use ingam_tests::http::Answer;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::{refused_as_one_of, start};
 
@@ -134,27 +132,4 @@ async fn bodies_that_are_no_jws() {
     }
     let request = Request::post(&url).header("content-type", JOSE).body(Full::default()).expect("a request");
     client.connection().send(request).await.expect("an answer").refused(400, "malformed");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_problem_and_the_log_show_the_same_request_id() {
-    let (server, mut client) = start().await;
-    let url = client.resource("newOrder");
-    let mut seen = BTreeSet::new();
-    for _ in 0..2 {
-        let answer = client.post(&url, &json!({"identifiers": []})).await.expect("an answer");
-        let document = answer.refused(400, "malformed");
-        let log = format!("{}{}", server.output(), server.errors());
-        let id = texts(&document).into_iter().find(|text| text.len() >= 8 && log.contains(text.as_str()));
-        let id = id.unwrap_or_else(|| panic!("no member of the problem is in the log: {document}"));
-        assert!(seen.insert(id), "each request has an id of its own");
-    }
-}
-
-/// The texts of a problem that may be an id, and what is left of them without a URN's prefix.
-fn texts(document: &Value) -> Vec<String> {
-    let members = document.as_object().expect("an object").iter();
-    let others = members.filter(|(name, _)| !["type", "title", "detail", "status"].contains(&name.as_str()));
-    let values = others.filter_map(|(_, value)| value.as_str());
-    values.map(|text| text.rsplit(':').next().unwrap_or(text).to_owned()).collect()
 }
