@@ -14,7 +14,7 @@ use ingam_store::{
 
 use crate::made::{
     DAY, MINUTE, account, certificate, claim, contacts, failure, finished, id, issuer, key, open_challenge,
-    order, record, run, start, valid,
+    order, record, run, start,
 };
 
 /// Runs the test on a store of each engine.
@@ -55,7 +55,7 @@ async fn insert_ready_order(
     );
     store.challenge_answer(open, start(), about(RecordType::ChallengeAnswered)).await.unwrap();
     let settled =
-        store.challenge_finish(open, finished(valid()), about(RecordType::ValidationFinished)).await;
+        store.challenge_finish(open, finished(Verdict::Valid), about(RecordType::ValidationFinished)).await;
     assert_eq!(settled.unwrap(), Settled::Now);
     order
 }
@@ -174,7 +174,7 @@ fn a_challenge_is_answered_once_and_its_first_end_counts() {
                 .unwrap()
         };
         assert_eq!(finish(Verdict::Invalid(failure())).await, Settled::Now);
-        assert_eq!(finish(valid()).await, Settled::Before);
+        assert_eq!(finish(Verdict::Valid).await, Settled::Before);
         assert!(store.challenges_open(10).unwrap().is_empty());
         let after = store.authorization_by_id(authorization.id).unwrap().unwrap();
         assert_eq!(after.status(start()), AuthorizationStatus::Invalid);

@@ -1,0 +1,27 @@
+//! The authority over a real store, a real signer and a scripted network, all in one process.
+//!
+//! What is proved, one file for each:
+//! - `states`: every state of RFC 8555, section 7.1.6, that an order, an authorization or a challenge can come into.
+//! - `issuance`: one order gives one certificate, whatever the signer does and however often it is asked for.
+//! - `lease`: what is left when a lease runs out, before and after the signer was asked.
+//! - `restart`: a process that died is followed by one that goes on.
+//! - `revocation`: who may revoke what, and what a compromised key may do afterwards.
+//! - `contact`: contacts lie nowhere in the clear.
+//!
+//! Time stands still but for what a test adds to it, chance is seeded, nothing sleeps and nothing listens. What is not
+//! a failure: a wait that gives up the processor until another thread has done its work, however long that takes.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test ends by panicking"
+)]
+
+mod contact;
+mod issuance;
+mod lease;
+mod restart;
+mod revocation;
+mod states;
+mod world;

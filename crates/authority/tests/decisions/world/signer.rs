@@ -1,0 +1,116 @@
+//! A signer that can be told to fail or to hang at a step, and that remembers what it signed.
+
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use async_trait::async_trait;
+use ingam_protocol::profile::{IssuerName, Profile};
+use ingam_protocol::{Serial, Timestamp};
+use ingam_signer::{
+    CertificateRequest, CrlContents, Error, Issuer, LocalSigner, OcspAnswer, Prepared, Signer,
+};
+use tokio::sync::Semaphore;
+
+/// Where the signer does not do what it should.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// Nowhere.
+    Never,
+    /// Preparing fails.
+    Prepare,
+    /// Signing fails, and the key was not used.
+    Issue,
+    /// Signing fails after the key was used: the answer is lost.
+    Answer,
+    /// Signing waits for [`TestSigner::release`], and then goes on.
+    Hold,
+}
+
+pub(crate) struct TestSigner {
+    inner: LocalSigner,
+    step: Mutex<Step>,
+    signed: Mutex<Vec<Signed>>,
+    held: Semaphore,
+}
+
+/// One use of the key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Signed {
+    pub(crate) serial: Serial,
+    pub(crate) tbs: Vec<u8>,
+}
+
+impl TestSigner {
+    pub(crate) fn new(inner: LocalSigner) -> Self {
+        Self { inner, step: Mutex::new(Step::Never), signed: Mutex::default(), held: Semaphore::new(0) }
+    }
+
+    /// From now on it breaks at this step.
+    pub(crate) fn break_at(&self, step: Step) {
+        *self.step.lock().unwrap() = step;
+    }
+
+    /// Lets one held signature go on.
+    pub(crate) fn release(&self) {
+        self.held.add_permits(1);
+    }
+
+    /// Every use of the key so far.
+    pub(crate) fn signed(&self) -> MutexGuard<'_, Vec<Signed>> {
+        self.signed.lock().unwrap()
+    }
+
+    fn step(&self) -> Step {
+        *self.step.lock().unwrap()
+    }
+
+    fn asleep() -> Error {
+        Error::Unavailable("the key is asleep".to_owned())
+    }
+}
+
+#[async_trait]
+impl Signer for TestSigner {
+    fn issuers(&self) -> &[Issuer] {
+        self.inner.issuers()
+    }
+
+    async fn prepare(&self, request: CertificateRequest) -> Result<Prepared, Error> {
+        if self.step() == Step::Prepare {
+            return Err(Self::asleep());
+        }
+        self.inner.prepare(request).await
+    }
+
+    async fn adopt(&self, profile: Arc<Profile>, tbs: Vec<u8>) -> Result<Prepared, Error> {
+        self.inner.adopt(profile, tbs).await
+    }
+
+    async fn issue(&self, prepared: Prepared) -> Result<Vec<u8>, Error> {
+        let step = self.step();
+        if step == Step::Issue {
+            return Err(Self::asleep());
+        }
+        if step == Step::Hold {
+            self.held.acquire().await.unwrap().forget();
+        }
+        let signed = Signed { serial: prepared.serial().clone(), tbs: prepared.tbs().to_vec() };
+        let der = self.inner.issue(prepared).await?;
+        self.signed().push(signed);
+        if step == Step::Answer {
+            return Err(Self::asleep());
+        }
+        Ok(der)
+    }
+
+    fn ocsp_signer_not_after(&self, issuer: &IssuerName) -> Result<Timestamp, Error> {
+        self.inner.ocsp_signer_not_after(issuer)
+    }
+
+    async fn sign_ocsp(&self, issuer: &IssuerName, answer: OcspAnswer) -> Result<Vec<u8>, Error> {
+        self.inner.sign_ocsp(issuer, answer).await
+    }
+
+    async fn sign_crl(&self, issuer: &IssuerName, contents: CrlContents) -> Result<Vec<u8>, Error> {
+        self.inner.sign_crl(issuer, contents).await
+    }
+}

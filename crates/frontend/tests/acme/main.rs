@@ -1,0 +1,23 @@
+//! The front end through its router, over a real authority, store and signer and a scripted network: no socket.
+//!
+//! What is proved, one file for each:
+//! - `router`: what RFC 8555 asks of transport: methods, media types, sizes, headers, nonces, who may sign.
+//! - `properties`: after any sequence of requests, restarts and power cuts the whole CA is still consistent.
+//!
+//! Time stands still but for what a test adds to it, and chance is seeded: a failing sequence prints its seed. What is
+//! not a failure: a request that is refused, as long as the refusal is a whole problem document.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a test ends by panicking, and its output says where"
+)]
+
+mod answer;
+mod client;
+mod pretend;
+mod properties;
+mod router;
+mod world;
