@@ -211,18 +211,25 @@ impl Authority {
             after = page.last().map(|order| order.id);
             let full = page.len() == OPEN_PER_PAGE;
             for order in page {
-                let over = order.claim.as_ref().is_some_and(|claim| claim.lease_until <= over_by);
-                match (over, order.asked) {
-                    (false, _) => {}
-                    (true, Some(_)) => {
-                        let why = "no signature came before the lease had run out";
-                        self.abandon(order.id, AbandonedBy::Finder { over_by }, why, true).await?;
-                        abandoned += 1;
-                    }
-                    (true, None) => {
-                        self.readopt(order, over_by).await?;
-                        resumed += 1;
-                    }
+                let id = order.id;
+                if order.claim.as_ref().is_none_or(|claim| claim.lease_until > over_by) {
+                    continue;
+                }
+                let outcome = if order.asked.is_some() {
+                    abandoned += 1;
+                    let why = "no signature came before the lease had run out";
+                    self.abandon(id, AbandonedBy::Finder { over_by }, why, true).await
+                } else {
+                    resumed += 1;
+                    self.readopt(order, over_by).await
+                };
+                if let Err(error) = outcome {
+                    // One order must not keep the others waiting; what is open still is looked at again.
+                    tracing::error!(
+                        order = %id,
+                        error = &error as &dyn std::error::Error,
+                        "an order could not be taken up"
+                    );
                 }
             }
             if !full {
@@ -240,7 +247,10 @@ impl Authority {
             return Ok(());
         };
         let Some(claim) = order.claim.as_ref() else { return Ok(()) };
-        let profile = self.profile_of(&order)?;
+        let Ok(profile) = self.profile_of(&order) else {
+            let why = "its profile is not offered any more";
+            return self.abandon(order.id, AbandonedBy::Holder(token), why, false).await;
+        };
         let prepared = match self.signer.adopt(profile, claim.tbs.to_vec()).await {
             Ok(prepared) if prepared.serial() == &claim.serial => prepared,
             Ok(_) | Err(_) => {

@@ -12,7 +12,7 @@ use ingam_protocol::time::random_array;
 use tracing::Instrument;
 
 use crate::Frontend;
-use crate::problem::Problem;
+use crate::problem::{PROBLEM_JSON, Problem};
 
 /// Who is at the other end of the connection; the listener puts it into each request's extensions.
 #[derive(Clone, Copy, Debug)]
@@ -46,6 +46,11 @@ pub(crate) async fn around(
     } else {
         next.run(request).instrument(span.clone()).await
     };
+    if response.status().is_client_error() && !is_problem(&response) {
+        // The router itself refused, in words of its own: a path or query that is no text.
+        let problem = Problem::malformed("the URL cannot be read: use it as it was given");
+        response = problem.with_status(response.status()).into_response(&id, None);
+    }
     let status = response.status();
     span.in_scope(|| tracing::debug!(status = status.as_u16(), "answered"));
     metrics::counter!(
@@ -57,6 +62,10 @@ pub(crate) async fn around(
     .increment(1);
     frontend.common_headers(response.headers_mut(), &method, is_directory, &id);
     response
+}
+
+fn is_problem(response: &Response<Body>) -> bool {
+    response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == PROBLEM_JSON)
 }
 
 /// A method's name, of a bounded set: what clients invent does not become a label.

@@ -11,6 +11,9 @@ use ingam_protocol::jws::{Algorithm, JwsError};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+/// The media type of problem documents (RFC 9457, section 3).
+pub(crate) const PROBLEM_JSON: &str = "application/problem+json";
+
 /// What goes back to a client whose request was not done.
 #[derive(Debug)]
 pub struct Problem {
@@ -143,7 +146,7 @@ impl Problem {
         let mut response = Response::new(Body::from(body));
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
         if let Some(wait) = self.retry_after {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
         }

@@ -160,6 +160,10 @@ fn user_agent(headers: &HeaderMap) -> Option<String> {
 
 /// Reads a payload as a JSON object of known shape.
 pub(crate) fn read_payload<T: DeserializeOwned>(payload: &Verified) -> Result<T, Problem> {
+    // The library would take an array with an object's members in their order.
+    if !payload.payload().trim_ascii_start().starts_with(b"{") {
+        return Err(Problem::malformed("this resource takes a JSON object as its payload"));
+    }
     serde_json::from_slice(payload.payload()).map_err(|error| {
         // The library repeats what it found, which can be as long as the body.
         let why: String = error.to_string().chars().filter(|c| !c.is_control()).take(200).collect();

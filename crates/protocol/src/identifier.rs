@@ -9,6 +9,23 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DnsName(String);
 
+/// Names of special use, with all names below them: nobody can show control of them on the Internet (RFC 6761, RFC 6762,
+/// RFC 7686, RFC 8375, RFC 9476; BR 4.2.2 for the reverse zones; `internal` is set aside by ICANN).
+pub const SPECIAL_USE_NAMES: [&str; 12] = [
+    "alt",
+    "example",
+    "home.arpa",
+    "in-addr.arpa",
+    "internal",
+    "invalid",
+    "ip6.arpa",
+    "local",
+    "localhost",
+    "onion",
+    "test",
+    "ipv4only.arpa",
+];
+
 /// Why a text is no name that a certificate could be for; the words go to the client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BadName(&'static str);

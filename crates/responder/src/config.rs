@@ -79,6 +79,14 @@ impl Config {
         Self { nonces: Nonces::Answer, crl_interval_s: 0, crl_max_age_s: 0, ..Self::default() }
     }
 
+    /// Looks whether every setting is within its bounds, before anything is built with them.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the first that is not.
+    pub fn verify(&self) -> Result<(), ConfigError> {
+        self.check().map(drop)
+    }
+
     /// The same, checked.
     pub(crate) fn check(&self) -> Result<Settings, ConfigError> {
         let rules = [

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ingam_authority::Catalog;
+use ingam_protocol::identifier::{DnsName, SPECIAL_USE_NAMES};
 use ingam_protocol::profile::{IssuerName, Profile, ProfileName};
 use ingam_signer::IssuerUrls;
 use serde::Deserialize;
@@ -358,6 +359,16 @@ impl Config {
         })
     }
 
+    /// Names that no certificate is issued for: the operator's, and outside development those of special use.
+    pub(crate) fn names_refused(&self) -> Vec<String> {
+        let special: &[&str] = match self.environment {
+            Environment::Development => &[],
+            Environment::Staging | Environment::Production => &SPECIAL_USE_NAMES,
+        };
+        let own = self.issuance.names_refused.iter().map(|name| name.to_ascii_lowercase());
+        own.chain(special.iter().map(|name| (*name).to_owned())).collect()
+    }
+
     /// What certificates of each issuer point to.
     pub(crate) fn issuer_urls(&self) -> Result<BTreeMap<IssuerName, IssuerUrls>, ConfigError> {
         let base = self.urls.publication.trim_end_matches('/');
@@ -379,6 +390,14 @@ impl Config {
         if !self.urls.acme.starts_with("https://") {
             return Err(ConfigError("urls.acme must begin with https://, as clients will see it".into()));
         }
+        for (key, url) in [("acme", &self.urls.acme), ("publication", &self.urls.publication)] {
+            let behind_scheme = url.split_once("://").map_or("", |(_, rest)| rest).trim_end_matches('/');
+            if behind_scheme.is_empty() || behind_scheme.contains(['/', '?', '#', '@']) {
+                return Err(ConfigError(format!(
+                    "urls.{key} is \"{url}\": give scheme, host and port alone, as in https://ca.example:14000"
+                )));
+            }
+        }
         if self.environment != Environment::Development {
             if !self.listen.dns.is_empty() || !self.listen.dns_management.is_empty() {
                 return Err(ConfigError(
@@ -394,23 +413,45 @@ impl Config {
                 ));
             }
         }
-        let limits = &self.limits;
-        let positive = [
-            ("connections_max", limits.connections_max > 0),
-            ("idle_timeout_s", limits.idle_timeout_s > 0),
-            ("header_timeout_s", limits.header_timeout_s > 0),
-            ("body_timeout_s", limits.body_timeout_s > 0),
-            ("body_bytes_max", limits.body_bytes_max >= 1024),
-        ];
-        if let Some((key, _)) = positive.iter().find(|(_, fits)| !fits) {
-            return Err(ConfigError(format!("limits.{key} is too small to serve anybody")));
+        self.check_bounds()?;
+        for name in &self.issuance.names_refused {
+            DnsName::parse(name).map_err(|bad| {
+                ConfigError(format!(
+                    "issuance.names_refused has \"{name}\": {bad} (names below it are included)"
+                ))
+            })?;
         }
-        if self.issuance.checks_max == 0 {
-            return Err(ConfigError("issuance.checks_max must be at least 1".into()));
-        }
+        self.responder.verify().map_err(|error| ConfigError(format!("responder: {error}")))?;
         self.validation.check().map_err(|error| ConfigError(format!("validation: {error}")))?;
         self.catalog()?;
         self.issuer_urls().map(drop)
+    }
+}
+
+impl Config {
+    /// Numbers with which nothing could be served, or that no machine has.
+    fn check_bounds(&self) -> Result<(), ConfigError> {
+        let (limits, issuance) = (&self.limits, &self.issuance);
+        let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
+        let bounds = [
+            ("limits.connections_max", count(limits.connections_max), 1, 1_000_000),
+            ("limits.idle_timeout_s", limits.idle_timeout_s, 1, 3600),
+            ("limits.header_timeout_s", limits.header_timeout_s, 1, 600),
+            ("limits.body_timeout_s", limits.body_timeout_s, 1, 600),
+            ("limits.body_bytes_max", count(limits.body_bytes_max), 1024, 16 << 20),
+            ("issuance.finalize_wait_ms", issuance.finalize_wait_ms, 0, 60_000),
+            ("issuance.lease_s", issuance.lease_s, 1, 3600),
+            ("issuance.checks_max", count(issuance.checks_max), 1, 65_536),
+            ("issuance.checks_waiting_max", count(issuance.checks_waiting_max), 0, 1_000_000),
+            ("issuance.contacts_max", count(issuance.contacts_max), 0, 100),
+            ("store.cache_mib", u64::from(self.store.cache_mib), 1, 1 << 20),
+        ];
+        match bounds.iter().find(|(_, value, least, most)| !(least..=most).contains(&value)) {
+            None => Ok(()),
+            Some((key, value, least, most)) => {
+                Err(ConfigError(format!("{key} is {value}: it must lie between {least} and {most}")))
+            }
+        }
     }
 }
 
@@ -505,5 +546,13 @@ mod tests {
         assert!(with("[urls]\npublication = \"https://x\"").unwrap_err().contains("http://"));
         assert!(with("[profiles.classic]\nvalidity_s = 99999999999").unwrap_err().contains("validity_s"));
         assert!(with("[issuance]\ndefault_profile = \"none\"").unwrap_err().contains("none"));
+        assert!(
+            with("[issuance]\nnames_refused = [\"*.example.org\"]").unwrap_err().contains("names_refused")
+        );
+        assert!(with("[urls]\nacme = \"https://a.example/x\"").unwrap_err().contains("urls.acme"));
+        assert!(with("[responder]\ncrl_validity_s = 0").unwrap_err().contains("crl_validity_s"));
+        for huge in ["limits.connections_max", "issuance.checks_max", "limits.idle_timeout_s"] {
+            assert!(with(&format!("{huge} = 9223372036854775807")).unwrap_err().contains(huge), "{huge}");
+        }
     }
 }

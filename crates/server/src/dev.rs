@@ -98,6 +98,7 @@ pub(crate) fn hierarchy(config: &Config, sources: &Sources) -> Result<(Hierarchy
             .map_err(|error| StartError::caused("the CA's hierarchy cannot be loaded", &error))?;
         return Ok((loaded, Vec::new()));
     }
+    refuse_second_life(&config.state)?;
     let issuers = config.hierarchy.issuers.iter().map(|(name, key)| {
         let key = match key {
             KeyKind::EcdsaP256 => SignerKey::EcdsaP256,
@@ -121,6 +122,19 @@ pub(crate) fn hierarchy(config: &Config, sources: &Sources) -> Result<(Hierarchy
     // Loaded again, as any later start does: what was saved is what is used.
     let loaded = Hierarchy::load(&config.state).map_err(failed)?;
     Ok((loaded, made))
+}
+
+/// A folder that was once a CA is never made a new one: its keys would be lost, and its certificates without a status.
+fn refuse_second_life(state: &Path) -> Result<(), StartError> {
+    let traces = ["store.redb", "store.redb.log", "store.sled", "journal"];
+    match traces.iter().find(|name| state.join(name).exists()) {
+        None => Ok(()),
+        Some(trace) => Err(StartError::new(format!(
+            "{0} has no hierarchy.json, but {trace} of a CA that has lived: restore hierarchy.json, keys/, issuers/ and \
+             roots/ from a backup, or choose another folder",
+            state.display()
+        ))),
+    }
 }
 
 /// TLS for the https listeners: a chain, leaf first, and its key as PKCS #8.

@@ -22,7 +22,7 @@ const EXIT_START: u8 = 2;
 
 /// An ACME certificate authority with OCSP responder.
 #[derive(Debug, Parser)]
-#[command(name = "ingam", version, about)]
+#[command(name = "ingam", version, about = "An ACME certificate authority with OCSP responder")]
 struct CommandLine {
     #[command(subcommand)]
     command: Command,

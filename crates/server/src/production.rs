@@ -42,6 +42,13 @@ pub(crate) fn init(options: &Init) -> Result<(), StartError> {
             state.display()
         )));
     }
+    if state.join("keys").exists() {
+        return Err(StartError::new(format!(
+            "{0} has keys, but no hierarchy.json: restore that from a backup; or, if an earlier `ingam init` was broken \
+             off, remove {0}/keys, {0}/issuers and {0}/roots, and try again",
+            state.display()
+        )));
+    }
     hierarchy(&config, &Sources::of_the_system())?;
     let told = writeln!(
         std::io::stdout(),
@@ -57,7 +64,7 @@ pub(crate) async fn serve(options: &Serve, metrics: PrometheusHandle) -> Result<
     let config = read(&options.config)?;
     if !Hierarchy::is_in(&config.state) {
         return Err(StartError::new(format!(
-            "{} has no hierarchy: make one with `ingam init --config {}`",
+            "{} has no hierarchy.json: if this is to be a new CA, make one with `ingam init --config {}`",
             config.state.display(),
             options.config.display()
         )));
@@ -67,10 +74,13 @@ pub(crate) async fn serve(options: &Serve, metrics: PrometheusHandle) -> Result<
     let (loaded, made) = hierarchy(&config, &sources)?;
     let tls = server_config(chain(&config)?, key(&config)?)?;
     let running = Running::start(&config, lock, loaded, made, tls, metrics, &sources).await?;
-    tracing::info!(directory = format!("{}/dir", config.urls.acme.trim_end_matches('/')), "ready");
-    crate::wait_for_the_end().await;
+    tracing::info!(directory = format!("{}/dir", config.urls.acme.trim_end_matches('/')), "listening");
+    let told = writeln!(std::io::stdout(), "ready");
+    if told.is_ok() {
+        crate::wait_for_the_end().await;
+    }
     running.stop().await;
-    Ok(())
+    told.map_err(|error| StartError::new(format!("standard output: {error}")))
 }
 
 fn read(path: &Path) -> Result<Config, StartError> {

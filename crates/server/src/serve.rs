@@ -114,7 +114,7 @@ impl Running {
         let built = match build(config, hierarchy, store, sources) {
             Ok(built) => built,
             Err(error) => {
-                process.close();
+                close(process).await;
                 return Err(error);
             }
         };
@@ -209,10 +209,14 @@ impl Running {
         // Nobody listens any more if this fails.
         let _ = self.shutdown.send(true);
         while self.tasks.join_next().await.is_some() {}
-        let store = self.store;
-        // Joins threads that wait for the disk.
-        let _ = tokio::task::spawn_blocking(move || store.close()).await;
+        close(self.store).await;
     }
+}
+
+/// Joins threads that wait for the disk, so not on one of the runtime's.
+async fn close(store: StoreProcess) {
+    // It fails only if closing panicked, and then there is nothing left to close.
+    let _ = tokio::task::spawn_blocking(move || store.close()).await;
 }
 
 /// Every socket of the process, bound and not yet served.
@@ -282,6 +286,16 @@ fn build(
     let Sources { clock, random } = sources;
     let signer = LocalSigner::new(hierarchy, config.issuer_urls()?, clock.clone(), random.clone())
         .map_err(|error| StartError::caused("the CA's keys cannot be used", &error))?;
+    for (profile, settings) in &config.profiles {
+        if !signer.issuers().iter().any(|issuer| issuer.name.as_str() == settings.issuer) {
+            return Err(StartError(format!(
+                "profiles.{profile}.issuer is \"{}\", which is not in {}/hierarchy.json: issuers are made once, by \
+                 `ingam init`",
+                settings.issuer,
+                config.state.display()
+            )));
+        }
+    }
     let signer = Arc::new(signer);
     let validation = LocalPerspective::new(config.validation.clone(), clock.clone())
         .map_err(|error| StartError(format!("validation: {error}")))?;
@@ -293,7 +307,7 @@ fn build(
         catalog: config.catalog()?,
         account_url_prefix: ingam_frontend::account_url_prefix(&config.urls.acme),
         terms_of_service: config.urls.terms_of_service.clone(),
-        names_refused: issuance.names_refused.iter().map(|name| name.to_ascii_lowercase()).collect(),
+        names_refused: config.names_refused(),
         finalize_wait: Duration::from_millis(issuance.finalize_wait_ms),
         lease: Duration::from_secs(issuance.lease_s.max(1)),
         checks_max: issuance.checks_max,

@@ -1,7 +1,9 @@
 //! Authorizations and their challenges.
 
 use ingam_protocol::Id;
-use ingam_protocol::acme::{Authorization, AuthorizationStatus, ChallengeStatus, ChallengeType, Finished};
+use ingam_protocol::acme::{
+    Authorization, AuthorizationStatus, ChallengeStatus, ChallengeType, Finished, Verdict,
+};
 use ingam_protocol::identifier::Identifier;
 use ingam_protocol::record::Record;
 use ingam_protocol::time::Timestamp;
@@ -137,6 +139,7 @@ impl Store {
             let Some(mut authorization) = find(transaction, open.authorization)? else {
                 return Ok(Settled::Before);
             };
+            let succeeded = finished.verdict == Verdict::Valid;
             // One failed check ended the authorization for good, whatever another that still ran has seen since.
             let ended = authorization.deactivated.is_some()
                 || authorization.challenges.iter().any(|one| one.status() == ChallengeStatus::Invalid);
@@ -147,7 +150,7 @@ impl Store {
                 _ => return Ok(Settled::Before),
             }
             put(transaction, &authorization)?;
-            if authorization.valid_challenge().is_some() {
+            if succeeded {
                 let key = identifier_key(authorization.account, &authorization.identifier());
                 transaction.put(AUTHORIZATIONS_BY_IDENTIFIER, key, *authorization.id.as_bytes());
             }

@@ -1,7 +1,7 @@
 //! Certificates on record, and their revocation.
 
 use ingam_protocol::profile::IssuerName;
-use ingam_protocol::record::Record;
+use ingam_protocol::record::{Record, RecordType};
 use ingam_protocol::{Bytes, Id, Reason, Serial, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -77,7 +77,9 @@ impl Store {
     }
 
     /// Revokes a certificate: the fact, the raised generation and the blocked key in one transaction. The first reason
-    /// stays, but for keyCompromise, which may come after any other (BR 4.9.1.1), keeping the earlier date.
+    /// stays, but for keyCompromise, which may come after any other (BR 4.9.1.1), keeping the earlier date. A key whose
+    /// holder proved that it is known to others is blocked even where the certificate was revoked before; of `records`
+    /// only [`RecordType::KeyBlocked`] is written then.
     ///
     /// # Errors
     /// [`Error`] if it could not be made durable.
@@ -100,7 +102,17 @@ impl Store {
                 {
                     before
                 }
-                StatusState::Revoked { .. } => return Ok(RevocationOutcome::Already),
+                StatusState::Revoked { at: before, .. } => {
+                    if let Some(thumbprint) = block_key
+                        && transaction.get(KEYS_BLOCKED, thumbprint)?.is_none()
+                    {
+                        let blocked = BlockedKey { at: before, reason: *reason, serial: serial.clone() };
+                        transaction.put_row(KEYS_BLOCKED, *thumbprint, &blocked)?;
+                        let blocking = records.iter().filter(|record| record.kind == RecordType::KeyBlocked);
+                        blocking.for_each(|record| transaction.record(record));
+                    }
+                    return Ok(RevocationOutcome::Already);
+                }
                 StatusState::Reserved | StatusState::Asked => return Ok(RevocationOutcome::Missing),
             };
             let revoked = StatusState::Revoked { at, reason: *reason };

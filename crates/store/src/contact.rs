@@ -70,23 +70,23 @@ impl SubjectKeys {
             move |error| Error::File(what.clone(), error)
         };
         let key_file = files.create("contact.key").map_err(failed("key file"))?;
-        let mut wrapping = Zeroizing::new([0; KEY_BYTES]);
-        match key_file.length().map_err(failed("key file"))? {
-            0 => {
-                random.fill(wrapping.as_mut_slice());
-                key_file.write_at(0, wrapping.as_slice()).map_err(failed("key file"))?;
-                key_file.sync().map_err(failed("key file"))?;
-            }
-            length if length == KEY_BYTES as u64 => {
-                key_file.read_at(0, wrapping.as_mut_slice()).map_err(failed("key file"))?;
-            }
-            _ => return Err(Error::Seal("opening the key file of contacts: it has not 32 bytes")),
-        }
         let file = files.create("subjects").map_err(failed("subjects' keys"))?;
-        files.sync_directory().map_err(failed("directory"))?;
         let entry_bytes = ENTRY_BYTES as u64;
         // An entry cut short by a crash was never used: its key was given out only after the sync.
         let end = file.length().map_err(failed("subjects' keys"))? / entry_bytes * entry_bytes;
+        let mut wrapping = Zeroizing::new([0; KEY_BYTES]);
+        if end == 0 {
+            // Nothing lies under the key yet: whatever a crash left of it is written anew.
+            random.fill(wrapping.as_mut_slice());
+            key_file.set_length(0).map_err(failed("key file"))?;
+            key_file.write_at(0, wrapping.as_slice()).map_err(failed("key file"))?;
+            key_file.sync().map_err(failed("key file"))?;
+        } else if key_file.length().map_err(failed("key file"))? == KEY_BYTES as u64 {
+            key_file.read_at(0, wrapping.as_mut_slice()).map_err(failed("key file"))?;
+        } else {
+            return Err(Error::Seal("opening the key file of contacts: it has not 32 bytes"));
+        }
+        files.sync_directory().map_err(failed("directory"))?;
         let mut keys = HashMap::new();
         let mut offset = 0;
         while offset < end {

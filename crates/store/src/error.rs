@@ -16,6 +16,8 @@ pub enum Error {
     Row(&'static str, Box<dyn std::error::Error + Send + Sync>),
     /// The file was written by a newer version of the program.
     Newer(u64),
+    /// The journal holds records of a CA that has lived, and the store is empty.
+    Lost,
     /// Personal data could not be sealed or opened.
     Seal(&'static str),
     /// A file beside the engine could not be used; what was being done.
@@ -34,6 +36,7 @@ impl Error {
             Self::Commit => "store_commit",
             Self::Row(..) => "store_row",
             Self::Newer(_) => "store_newer",
+            Self::Lost => "store_lost",
             Self::Seal(_) => "store_seal",
             Self::File(..) => "store_file",
             Self::Journal(..) => "store_journal",
@@ -53,6 +56,10 @@ impl fmt::Display for Error {
                 "the store has format version {version}, this program knows up to {}: use the newer program",
                 crate::table::FORMAT_VERSION
             ),
+            Self::Lost => f.write_str(
+                "the store is empty, but the journal beside it is not: restore the store from a backup (store.redb and \
+                 store.redb.log belong together)",
+            ),
             Self::Seal(doing) => write!(f, "{doing}"),
             Self::File(doing, _) => f.write_str(doing),
             Self::Unavailable(why) => f.write_str(why),
@@ -67,7 +74,7 @@ impl std::error::Error for Error {
             Self::Row(_, cause) => Some(cause.as_ref()),
             Self::File(_, cause) => Some(cause),
             Self::Journal(_, cause) => Some(cause),
-            Self::Commit | Self::Newer(_) | Self::Seal(_) | Self::Unavailable(_) => None,
+            Self::Commit | Self::Newer(_) | Self::Lost | Self::Seal(_) | Self::Unavailable(_) => None,
         }
     }
 }

@@ -152,12 +152,18 @@ impl Store {
     /// [`Error`], which names the part that does not open.
     pub fn assemble(parts: Parts) -> Result<(Self, StoreProcess), Error> {
         let Parts { engine, journal, keys, random } = parts;
-        check_format(engine.as_ref())?;
+        let is_new = check_format(engine.as_ref())?;
         let generation = Arc::new(AtomicU64::new(counter(engine.as_ref(), META_GENERATION)?));
         let outbox_next = outbox_next(engine.as_ref())?;
         let journal = Journal::open(journal, JournalConfig::default())
             .map_err(|cause| Error::Journal("opening the journal", cause))?;
         let journal = Arc::new(journal);
+        if is_new && !journal.segments().is_empty() {
+            return Err(Error::Lost);
+        }
+        if is_new {
+            write_format(engine.as_ref())?;
+        }
         let subject_keys = Arc::new(SubjectKeys::open(keys.as_ref(), random)?);
 
         let (committer, queue) = Committer::new(engine.clone(), generation.clone(), outbox_next);
@@ -195,18 +201,20 @@ fn counter(engine: &dyn Engine, name: &[u8]) -> Result<u64, Error> {
     decode_counter(engine.get(META, name).map_err(|cause| Error::Engine("reading a counter", cause))?)
 }
 
-/// A new store gets this version's number; a newer one's is refused.
-fn check_format(engine: &dyn Engine) -> Result<(), Error> {
+/// Whether the store is new; one that a newer program wrote is refused.
+fn check_format(engine: &dyn Engine) -> Result<bool, Error> {
     match counter(engine, META_FORMAT)? {
-        0 => {
-            let mut batch = Batch::new();
-            batch.put(META, META_FORMAT, FORMAT_VERSION.to_be_bytes());
-            let written = engine.commit(&batch, Durability::Durable);
-            written.map_err(|cause| Error::Engine("writing the format version", cause))
-        }
-        FORMAT_VERSION => Ok(()),
+        0 => Ok(true),
+        FORMAT_VERSION => Ok(false),
         newer => Err(Error::Newer(newer)),
     }
+}
+
+fn write_format(engine: &dyn Engine) -> Result<(), Error> {
+    let mut batch = Batch::new();
+    batch.put(META, META_FORMAT, FORMAT_VERSION.to_be_bytes());
+    let written = engine.commit(&batch, Durability::Durable);
+    written.map_err(|cause| Error::Engine("writing the format version", cause))
 }
 
 fn outbox_next(engine: &dyn Engine) -> Result<u64, Error> {

@@ -21,6 +21,7 @@
 mod contact;
 mod issuance;
 mod lease;
+mod regressions;
 mod restart;
 mod revocation;
 mod states;

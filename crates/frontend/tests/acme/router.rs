@@ -363,3 +363,15 @@ fn orders_are_listed_page_by_page() {
     assert_eq!(listed, made, "each once");
     process.stop();
 }
+/// What axum itself would refuse with a document of its own.
+#[test]
+fn a_path_or_query_that_cannot_be_read_is_a_problem_too() {
+    let (_world, process) = process();
+    for path in
+        ["/order/%ff", "/certificate/%ff/40", "/challenge/%ff/http-01", "/account/a/orders?after=1&after=2"]
+    {
+        let answer = post(&process, path, "{}");
+        assert!(answer.status.is_client_error(), "{path}");
+    }
+    process.stop();
+}

@@ -125,3 +125,18 @@ fn every_engine_refuses_a_newer_version() {
         assert!(matches!(open(), Err(Error::Newer(9))), "{engine:?}");
     }
 }
+/// A power cut during the very first opening of the keys leaves something that opens, as nothing was sealed yet.
+#[test]
+fn keys_open_after_a_power_cut_in_their_first_opening() {
+    use ingam_journal::simulated::SimulatedDisk;
+    use ingam_store::contact::SubjectKeys;
+    for seed in 0..200 {
+        let random = Arc::new(SeededRandom::new(seed));
+        let disk = SimulatedDisk::new();
+        disk.stop_after(seed % 8);
+        let _ = SubjectKeys::open(&disk, random.clone());
+        disk.power_cut(random.as_ref());
+        let opened = SubjectKeys::open(&disk, random.clone());
+        assert!(opened.is_ok(), "seed {seed}: {:?}", opened.err());
+    }
+}

@@ -65,11 +65,21 @@ impl Process {
     }
 
     pub(crate) fn order(&self, account: &Account, names: &[&str]) -> OrderView {
+        self.order_of_profile(account, names, None)
+    }
+
+    pub(crate) fn order_of_profile(
+        &self,
+        account: &Account,
+        names: &[&str],
+        profile: Option<&str>,
+    ) -> OrderView {
         let identifiers = names
             .iter()
             .map(|name| UnreadIdentifier { kind: "dns".to_owned(), value: (*name).to_owned() })
             .collect();
-        let request = NewOrder { identifiers, not_before: None, not_after: None, profile: None };
+        let request =
+            NewOrder { identifiers, not_before: None, not_after: None, profile: profile.map(str::to_owned) };
         self.run(self.authority.order_create(account, request, &caller())).unwrap()
     }
 

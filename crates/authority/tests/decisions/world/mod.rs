@@ -78,8 +78,9 @@ fn profile() -> Profile {
 fn policy() -> Policy {
     let profile = profile();
     let name = profile.name.clone();
+    let short = Profile { name: "short".to_owned().try_into().unwrap(), ..profile.clone() };
     Policy {
-        catalog: Catalog::new(vec![profile], &name).unwrap(),
+        catalog: Catalog::new(vec![profile, short], &name).unwrap(),
         account_url_prefix: "https://ca.test/account/".to_owned(),
         terms_of_service: None,
         names_refused: Vec::new(),
@@ -121,6 +122,13 @@ impl World {
         let mut world = Self::new();
         world.policy.finalize_wait = Duration::ZERO;
         world
+    }
+
+    /// An operator took the profile `short` out of the configuration.
+    pub(crate) fn withdraw_short_profile(&mut self) {
+        let classic = profile();
+        let name = classic.name.clone();
+        self.policy.catalog = Catalog::new(vec![classic], &name).unwrap();
     }
 
     /// A new process on the same disks. Takes nothing up by itself.
