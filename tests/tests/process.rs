@@ -183,6 +183,47 @@ async fn a_broken_config_stops_the_start() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn values_out_of_bounds_stop_the_start() {
+    let home = TempDir::new().expect("a temporary folder");
+    let wrong = [
+        ("[responder]\ncrl_validity_s = 0", "crl_validity_s"),
+        ("[responder]\nocsp_refresh_s = 999999", "ocsp_refresh_s"),
+        ("[limits]\nconnections_max = 9223372036854775807", "connections_max"),
+        ("[issuance]\nchecks_max = 0", "checks_max"),
+        ("[issuance]\nnames_refused = [\"*.example.org\"]", "names_refused"),
+        ("[profiles.classic]\nissuer = \"nobody\"", "nobody"),
+    ];
+    for (text, mention) in wrong {
+        let setup = Setup { further_config: text.to_owned(), ..Setup::new() };
+        is_refused(&setup.run(home.path()).await, &[mention]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_that_was_a_ca_is_never_made_a_new_one() {
+    let mut server = Server::start().await;
+    Client::registered(&server.site()).await.expect("an account, so that something is on record");
+    let setup = Setup::new();
+    let home = server.state().parent().expect("the state folder is in a folder").to_owned();
+    server.stop().await;
+    let keys = server.state().join("keys/root.pem");
+    let key = std::fs::read(&keys).expect("a key");
+
+    let hierarchy = server.state().join("hierarchy.json");
+    let kept = std::fs::read(&hierarchy).expect("a hierarchy");
+    std::fs::remove_file(&hierarchy).expect("a writable folder");
+    is_refused(&setup.run(&home).await, &["hierarchy.json", "backup"]);
+    assert_eq!(std::fs::read(&keys).expect("a key"), key, "no key is written over");
+    std::fs::write(&hierarchy, kept).expect("a writable folder");
+
+    for name in ["store.redb", "store.redb.log"] {
+        std::fs::remove_file(server.state().join(name)).expect("a writable folder");
+    }
+    is_refused(&setup.run(&home).await, &["store", "journal", "backup"]);
+    is_refused(&setup.run(&home).await, &["store", "journal", "backup"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn ctrl_c_in_the_middle_of_things() {
     let mut server = Server::start().await;
     let prover = Prover::Http(WebAnswers::listen(server.ports().http).await);

@@ -131,6 +131,10 @@ impl Authority {
             Verdict::Valid => None,
             Verdict::Invalid(failure) => Some(failure),
         };
+        if let Some(failure) = failure {
+            let (error, challenge) = (failure.error.name(), kind.name());
+            tracing::info!(authorization = %authorization.id, challenge, error, "a challenge failed");
+        }
         let evidence = ValidationEvidence {
             authorization: authorization.id,
             account: account.id,

@@ -192,6 +192,7 @@ impl Authority {
         let certificate = NewCertificate { der: der.into(), not_before, issued: self.clock.now() };
         let outcome = self.store.order_complete(id, token, certificate, record, late).await?;
         let label = if outcome.is_ok() { "issued" } else { "late" };
+        tracing::info!(order = %id, %issuer, %serial, outcome = label, "a certificate was signed");
         metrics::counter!("ingam_orders_total", "outcome" => label).increment(1);
         Ok(())
     }

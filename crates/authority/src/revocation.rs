@@ -54,10 +54,17 @@ impl Authority {
         if block_key.is_some() {
             records.push(self.record(RecordType::KeyBlocked, subject, None, &evidence)?);
         }
-        let revocation = RevocationRequest { issuer, serial, reason, at: self.clock.now(), block_key };
+        let revocation = RevocationRequest {
+            issuer: issuer.clone(),
+            serial: serial.clone(),
+            reason,
+            at: self.clock.now(),
+            block_key,
+        };
         match self.store.certificate_revoke(revocation, records).await? {
             RevocationOutcome::Revoked => {
                 metrics::counter!("ingam_revocations_total", "reason" => reason.to_string()).increment(1);
+                tracing::info!(%issuer, %serial, %reason, "a certificate was revoked");
                 Ok(())
             }
             RevocationOutcome::Already => {

@@ -294,15 +294,16 @@ impl Config {
     pub(crate) fn read_development(path: Option<&Path>) -> Result<Self, ConfigError> {
         let mut base: Table =
             toml::from_str(DEVELOPMENT).map_err(|error| ConfigError::new(error.to_string()))?;
-        let shown = path.unwrap_or(Path::new("the built-in configuration"));
-        if let Some(path) = path {
-            let text = read_file(path)?;
-            // Once by itself: only that knows line and column of a mistake.
-            parse(&text, path)?;
-            let over: Table = toml::from_str(&text).map_err(|error| in_file(path, &error))?;
-            lay_over(&mut base, over);
-        }
-        base.try_into().map_err(|error: toml::de::Error| in_file(shown, &error))
+        let Some(path) = path else {
+            return base.try_into().map_err(|error: toml::de::Error| ConfigError::new(error.to_string()));
+        };
+        let text = read_file(path)?;
+        let over: Table = toml::from_str(&text).map_err(|error| in_file(path, &error))?;
+        lay_over(&mut base, over);
+        base.try_into().map_err(|merged: toml::de::Error| {
+            // The file by itself, if it has the mistake too, knows its line and column.
+            parse(&text, path).err().unwrap_or_else(|| in_file(path, &merged))
+        })
     }
 
     /// The profiles as checked data.
