@@ -11,6 +11,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use rustls::ServerConfig;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
+use crate::End;
 use crate::config::{Config, KeyKind, issuer_name};
 use crate::serve::{Running, Sources, StartError, StateLock, call_own_doors};
 
@@ -60,13 +61,14 @@ pub(crate) async fn run(options: Dev, metrics: PrometheusHandle) -> Result<(), S
     let tls = DevTls::load_or_create(&config.state, sources.clock.as_ref(), sources.random.as_ref())
         .map_err(|error| StartError::caused("the certificate of the https endpoints", &error))?;
     let server = server_config(vec![tls.certificate.clone()], tls.key.pkcs8().to_vec())?;
+    let end = End::listen()?;
     let running = Running::start(&config, lock, hierarchy, made, server, metrics, &sources).await?;
     let greeted = match call_own_doors(&config, &tls.ca_certificate).await {
         Ok(()) => greet(&config).map_err(|error| StartError::new(format!("standard output: {error}"))),
         Err(error) => Err(error),
     };
     if greeted.is_ok() {
-        crate::wait_for_the_end().await;
+        end.come().await;
     }
     running.stop().await;
     greeted

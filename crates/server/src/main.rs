@@ -14,6 +14,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::serve::StartError;
 
@@ -71,17 +72,28 @@ fn failed(error: &StartError) -> ExitCode {
     ExitCode::from(EXIT_START)
 }
 
-/// Comes back on SIGINT or SIGTERM.
-async fn wait_for_the_end() {
-    use tokio::signal::unix::{SignalKind, signal};
-    match signal(SignalKind::terminate()) {
-        Ok(mut terminate) => tokio::select! {
-            _ = tokio::signal::ctrl_c() => {}
-            _ = terminate.recv() => {}
-        },
-        Err(_) => {
-            let _ = tokio::signal::ctrl_c().await;
-        }
+/// SIGINT and SIGTERM. Made before anybody is told that the process is ready, so that none is missed.
+struct End {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl End {
+    /// Listens for both from now on.
+    fn listen() -> Result<Self, StartError> {
+        let failed = |error| StartError::caused("signals cannot be listened for", &error);
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt()).map_err(failed)?,
+            terminate: signal(SignalKind::terminate()).map_err(failed)?,
+        })
     }
-    tracing::info!("ending");
+
+    /// Comes back once either has come.
+    async fn come(mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+        tracing::info!("ending");
+    }
 }

@@ -8,6 +8,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 
+use crate::End;
 use crate::config::{Config, Environment};
 use crate::dev::{hierarchy, server_config};
 use crate::serve::{Running, Sources, StartError, StateLock};
@@ -73,11 +74,12 @@ pub(crate) async fn serve(options: &Serve, metrics: PrometheusHandle) -> Result<
     let lock = StateLock::take(&config.state)?;
     let (loaded, made) = hierarchy(&config, &sources)?;
     let tls = server_config(chain(&config)?, key(&config)?)?;
+    let end = End::listen()?;
     let running = Running::start(&config, lock, loaded, made, tls, metrics, &sources).await?;
     tracing::info!(directory = format!("{}/dir", config.urls.acme.trim_end_matches('/')), "listening");
     let told = writeln!(std::io::stdout(), "ready");
     if told.is_ok() {
-        crate::wait_for_the_end().await;
+        end.come().await;
     }
     running.stop().await;
     told.map_err(|error| StartError::new(format!("standard output: {error}")))
