@@ -1,7 +1,13 @@
 //! What the signer makes, openssl judges: hierarchy, leaves of every kind of key, OCSP answers of both kinds of signer,
 //! CRLs. An openssl that is not there is a failure: these tests are the only ones in which another program reads our
 //! bytes.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "functions beside the tests of this file are tests too, which clippy cannot know"
+)]
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -182,7 +182,6 @@ impl Committer {
         stop
     }
 
-    #[allow(clippy::disallowed_methods, reason = "a duration is measured, no time of day is read")]
     fn commit(&self, batch: &Batch, durable: bool) -> bool {
         if batch.is_empty() {
             // Nothing changed: everybody only looked, and what they saw was durable.
