@@ -227,6 +227,11 @@ impl Journal {
         Records::new(self.files.clone(), segments)
     }
 
+    /// The records of one segment, as far as it was written when it was listed.
+    pub fn records_of(&self, segment: SegmentInfo) -> Records {
+        Records::new(self.files.clone(), vec![segment])
+    }
+
     /// All segments, by class and in order.
     pub fn segments(&self) -> Vec<SegmentInfo> {
         self.state().classes.values().flat_map(ClassState::segments).collect()

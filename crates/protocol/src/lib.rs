@@ -8,6 +8,7 @@
 //! - [`ocsp`], [`crl`], [`der`], [`pem`]: certificate status, read and written byte by byte.
 //! - [`record`]: what the CA remembers, in which class, and for how long.
 //! - [`revocation`], [`profile`]: why certificates end early, and what kinds of them there are.
+//! - [`operator`]: people who run the CA, and their roles.
 
 pub mod acme;
 pub mod bytes;
@@ -20,6 +21,7 @@ pub mod identifier;
 pub mod jws;
 pub mod key;
 pub mod ocsp;
+pub mod operator;
 pub mod pem;
 pub mod profile;
 pub mod record;

@@ -6,6 +6,7 @@ use ingam_protocol::{Bytes, Id, Reason, Serial, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
+use crate::key_block::KeyBlock;
 use crate::open::Store;
 use crate::status::{StatusState, status_of, status_put};
 use crate::table::{CERTIFICATES, KEYS_BLOCKED, certificate_key};
@@ -56,13 +57,6 @@ pub enum RevocationOutcome {
     Missing,
 }
 
-#[derive(Serialize)]
-struct BlockedKey {
-    at: Timestamp,
-    reason: Reason,
-    serial: Serial,
-}
-
 impl Store {
     /// The certificate with this serial number.
     ///
@@ -106,7 +100,7 @@ impl Store {
                     if let Some(thumbprint) = block_key
                         && transaction.get(KEYS_BLOCKED, thumbprint)?.is_none()
                     {
-                        let blocked = BlockedKey { at: before, reason: *reason, serial: serial.clone() };
+                        let blocked = KeyBlock::by_its_holder(thumbprint, before, *reason, serial);
                         transaction.put_row(KEYS_BLOCKED, *thumbprint, &blocked)?;
                         let blocking = records.iter().filter(|record| record.kind == RecordType::KeyBlocked);
                         blocking.for_each(|record| transaction.record(record));
@@ -118,7 +112,7 @@ impl Store {
             let revoked = StatusState::Revoked { at, reason: *reason };
             status_put(transaction, issuer, serial, revoked, row.not_after)?;
             if let Some(thumbprint) = block_key {
-                let blocked = BlockedKey { at, reason: *reason, serial: serial.clone() };
+                let blocked = KeyBlock::by_its_holder(thumbprint, at, *reason, serial);
                 transaction.put_row(KEYS_BLOCKED, *thumbprint, &blocked)?;
             }
             records.iter().for_each(|record| transaction.record(record));

@@ -1,0 +1,3 @@
+//! The operator's hand.
+
+pub mod api;
