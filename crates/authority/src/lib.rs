@@ -4,6 +4,7 @@
 //! [`Store`] in named transactions; control of names is shown by a [`Validation`]; bytes are made and signed by a
 //! [`Signer`].
 //!
+//! - [`operator`]: what operators may ask for.
 //! - `account`, `order`, `challenge`, `issuance`, `revocation`: one file for each thing that can be asked for.
 //! - [`error`]: a [`Refusal`] is the client's mistake, a [`Fault`] is ours.
 //! - [`policy`]: what the operator decided.
@@ -14,17 +15,18 @@ mod challenge;
 pub mod error;
 mod evidence;
 mod issuance;
+pub mod operator;
 mod order;
 pub mod policy;
 mod revocation;
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use ingam_protocol::time::{Clock, Random};
 use ingam_signer::Signer;
 use ingam_store::Store;
 use ingam_validation::Validation;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 
 pub use account::AccountFound;
 pub use error::{Error, Fault, Refusal, Subproblem};
@@ -41,8 +43,10 @@ pub struct Authority {
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
 
-    policy: Policy,
+    policy: RwLock<Arc<Policy>>,
 
+    /// Rung when a revocation job was begun, held, taken up or given up.
+    jobs_changed: Notify,
     /// How many checks of challenges may run at once.
     checks: Arc<Semaphore>,
     /// How many may run or wait; one more is refused.
@@ -70,12 +74,30 @@ impl Authority {
         let checks = Arc::new(Semaphore::new(policy.checks_max));
         let checks_queue =
             Arc::new(Semaphore::new(policy.checks_max.saturating_add(policy.checks_waiting_max)));
-        Arc::new(Self { store, validation, signer, clock, random, policy, checks, checks_queue })
+        let policy = RwLock::new(Arc::new(policy));
+        let jobs_changed = Notify::new();
+        Arc::new(Self {
+            store,
+            validation,
+            signer,
+            clock,
+            random,
+            policy,
+            jobs_changed,
+            checks,
+            checks_queue,
+        })
     }
 
-    /// What the operator decided.
-    pub fn policy(&self) -> &Policy {
-        &self.policy
+    /// What the operator decided, as of now. Whoever needs more than one thing of it asks once.
+    pub fn policy(&self) -> Arc<Policy> {
+        self.policy.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Puts another policy in place: it counts from the next request on. `checks_max` and `checks_waiting_max` stay what
+    /// they were when the process started.
+    pub fn policy_replace(&self, policy: Policy) {
+        *self.policy.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(policy);
     }
 
     /// The clock that everything here goes by.

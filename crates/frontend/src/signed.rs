@@ -85,6 +85,11 @@ impl Frontend {
                 if account.status() != AccountStatus::Valid {
                     return Err(Problem::unauthenticated("the account was deactivated: register a new one"));
                 }
+                if self.authority.key_is_blocked(&account.key)? {
+                    return Err(Problem::unauthenticated(
+                        "the account's key is known to be compromised: register a new account with another key",
+                    ));
+                }
                 Ok(FromEither::Account(Box::new(FromAccount { account, payload, caller })))
             }
         }
