@@ -26,6 +26,12 @@ use serde_json::Value;
 use crate::Authority;
 use crate::error::{Error, Fault};
 
+/// What the store keeps of it, as it is.
+pub use ingam_store::{
+    Approval, Grant, Incident, IncidentGrown, IssuedBetween, JobState, KeyBlock, NameRule, NameVerdict,
+    RecordQuery, RevocationJob,
+};
+
 pub use find::{AccountView, CertificateFilter, CertificateSummary, Found, IssuedStatus, OrderFilter};
 pub use jobs::{JobRunner, Plan, PlannedJob, Selection};
 pub use people::{Decided, NewApproval};

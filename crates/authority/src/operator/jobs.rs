@@ -367,10 +367,10 @@ impl JobRunner {
     /// # Errors
     /// [`ActError::Fault`]; what was revoked until then stays so, and the next call goes on.
     pub async fn tick(&mut self, elapsed: Duration) -> Result<(), ActError> {
-        if let Some(id) = self.given_up.first().copied() {
-            if !self.authority.store.revocation_items_clear(id, PAGE).await? {
-                self.given_up.remove(&id);
-            }
+        if let Some(id) = self.given_up.first().copied()
+            && !self.authority.store.revocation_items_clear(id, PAGE).await?
+        {
+            self.given_up.remove(&id);
         }
         for id in self.allowances.keys().copied().collect::<Vec<_>>() {
             let job = self.authority.revocation_job(id)?;
