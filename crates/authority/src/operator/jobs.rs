@@ -254,6 +254,14 @@ impl Authority {
         Ok(Found { items, next })
     }
 
+    /// The jobs that were begun last, the newest first, at most `limit`.
+    ///
+    /// # Errors
+    /// [`ActError::Fault`] if the store fails.
+    pub fn revocation_jobs_latest(&self, limit: usize) -> Result<Vec<RevocationJob>, ActError> {
+        Ok(self.store.revocation_jobs_latest(limit)?)
+    }
+
     /// Holds a job (`Paused`), takes it up again (`Running`) or gives it up (`Cancelled`).
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 //!
 //! What is proved, one file for each:
 //! - `operations`: every domain operation keeps its word, on redb and on sled alike.
+//! - `latest`: what came last is read newest first.
 //! - `power`: whatever was answered is there after a power cut at any point, and nothing is there by half.
 //! - `disk`: a full disk is an error and no loss; a store of a newer version is refused.
 //!
@@ -18,6 +19,7 @@
 
 mod disk;
 mod facts;
+mod latest;
 mod made;
 mod operations;
 mod power;

@@ -18,7 +18,7 @@ use crate::made::{
 };
 
 /// Runs the test on a store of each engine.
-fn on_both(test: impl AsyncFn(&Store, &SeededRandom)) {
+pub(crate) fn on_both(test: impl AsyncFn(&Store, &SeededRandom)) {
     for engine in [EngineChoice::Redb, EngineChoice::Sled] {
         println!("on {engine:?}");
         let folder = tempfile::tempdir().unwrap();
@@ -30,7 +30,7 @@ fn on_both(test: impl AsyncFn(&Store, &SeededRandom)) {
     }
 }
 
-async fn insert_account(store: &Store, random: &SeededRandom) -> ingam_protocol::acme::Account {
+pub(crate) async fn insert_account(store: &Store, random: &SeededRandom) -> ingam_protocol::acme::Account {
     let account = account(random);
     let record = record(RecordType::AccountCreated, account.id, random);
     let inserted = store.account_insert(account.clone(), &contacts(), record).await.unwrap();
@@ -39,7 +39,7 @@ async fn insert_account(store: &Store, random: &SeededRandom) -> ingam_protocol:
 }
 
 /// An order that can be claimed.
-async fn insert_ready_order(
+pub(crate) async fn insert_ready_order(
     store: &Store,
     account: Id,
     random: &SeededRandom,
