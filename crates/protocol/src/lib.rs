@@ -8,13 +8,16 @@
 //! - [`ocsp`], [`crl`], [`der`], [`pem`]: certificate status, read and written byte by byte.
 //! - [`record`]: what the CA remembers, in which class, and for how long.
 //! - [`revocation`], [`profile`]: why certificates end early, and what kinds of them there are.
+//! - [`baseline`], [`finding`]: limits that hold from a date on, and what is wrong or unwise with what an operator set.
 
 pub mod acme;
+pub mod baseline;
 pub mod bytes;
 pub mod certificate;
 pub mod crl;
 pub mod csr;
 pub mod der;
+pub mod finding;
 pub mod id;
 pub mod identifier;
 pub mod jws;
@@ -28,6 +31,7 @@ pub mod serial;
 pub mod time;
 
 pub use bytes::Bytes;
+pub use finding::{Finding, Findings};
 pub use id::Id;
 pub use identifier::Identifier;
 pub use revocation::Reason;

@@ -422,8 +422,14 @@ impl Config {
                 ))
             })?;
         }
-        self.responder.verify().map_err(|error| ConfigError(format!("responder: {error}")))?;
-        self.validation.check().map_err(|error| ConfigError(format!("validation: {error}")))?;
+        self.responder
+            .check()
+            .into_result()
+            .map_err(|finding| ConfigError(format!("responder.{finding}")))?;
+        self.validation
+            .check()
+            .into_result()
+            .map_err(|finding| ConfigError(format!("validation.{finding}")))?;
         self.catalog()?;
         self.issuer_urls().map(drop)
     }
