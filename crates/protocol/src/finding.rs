@@ -145,7 +145,16 @@ impl Findings {
         !self.is_silent(key) && !self.found.iter().any(is_wrong)
     }
 
-    fn is_silent(&self, key: &str) -> bool {
+    /// Whether nothing is known to be wrong with `key`, above it or below it: so a table may be taken to hold all that the
+    /// operator meant it to.
+    pub fn is_whole(&self, key: &str) -> bool {
+        let is_wrong = |finding: &Finding| finding.level == Level::Error && covers(key, &finding.key);
+        let below = self.silent.iter().any(|silent| covers(key, silent)) || self.found.iter().any(is_wrong);
+        !below && self.is_sound(key)
+    }
+
+    /// Whether everything about `key` was said: its value is a stand-in, and nothing follows from it.
+    pub fn is_silent(&self, key: &str) -> bool {
         self.silent.iter().any(|silent| covers(silent, key))
     }
 
@@ -182,8 +191,8 @@ impl IntoIterator for Findings {
     }
 }
 
-/// Whether `key` is `above` or lies below it.
-fn covers(above: &str, key: &str) -> bool {
+/// Whether `key` is `above` or lies below it; the empty key is above all.
+pub fn covers(above: &str, key: &str) -> bool {
     above.is_empty()
         || key.strip_prefix(above).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
 }
@@ -254,6 +263,7 @@ mod tests {
         found.warning("listener", "is long", "shorten it");
         found.error("listener", "has two mistakes", "mend both");
         assert_eq!(keys(&found), ["listener", "listener"]);
+        assert!(found.is_sound("") && !found.is_whole("") && found.is_whole("urls"));
         assert!(!found.is_sound("listen.acme") && !found.is_sound("listener") && found.is_sound("list"));
         found.silence("");
         found.error("urls", "is missing", "add it");

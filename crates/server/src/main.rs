@@ -68,7 +68,9 @@ fn main() -> ExitCode {
 
 fn failed(error: &StartError) -> ExitCode {
     // With standard error gone there is nobody left to tell.
-    let _ = writeln!(std::io::stderr(), "ingam: {error}");
+    for line in error.to_string().lines() {
+        let _ = writeln!(std::io::stderr(), "ingam: {line}");
+    }
     ExitCode::from(EXIT_START)
 }
 
