@@ -4,6 +4,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use ingam_protocol::Finding;
 use ingam_protocol::time::Clock;
 use ingam_signer::Hierarchy;
 use ingam_signer::tls::DevTls;
@@ -117,15 +118,21 @@ pub(crate) fn hierarchy(config: &Config, sources: &Sources) -> Result<(Hierarchy
 }
 
 /// A folder that was once a CA is never made a new one: its keys would be lost, and its certificates without a status.
-fn refuse_second_life(state: &Path) -> Result<(), StartError> {
+///
+/// # Errors
+/// [`Finding`] names what is left of the other life.
+pub(crate) fn refuse_second_life(state: &Path) -> Result<(), Finding> {
     let traces = ["store.redb", "store.redb.log", "store.sled", "journal"];
     match traces.iter().find(|name| state.join(name).exists()) {
         None => Ok(()),
-        Some(trace) => Err(StartError::new(format!(
-            "{0} has no hierarchy.json, but {trace} of a CA that has lived: restore hierarchy.json, keys/, issuers/ and \
-             roots/ from a backup, or choose another folder",
-            state.display()
-        ))),
+        Some(trace) => Err(Finding::error(
+            "state",
+            format!(
+                "is {}, which has no hierarchy.json, but {trace} of a CA that has lived",
+                state.display()
+            ),
+            "restore hierarchy.json, keys/, issuers/ and roots/ from a backup, or choose another folder",
+        )),
     }
 }
 
