@@ -4,16 +4,18 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use ingam_signer::hierarchy::{IssuerPlan, Plan};
+use ingam_protocol::Finding;
+use ingam_protocol::time::Clock;
+use ingam_signer::Hierarchy;
 use ingam_signer::tls::DevTls;
-use ingam_signer::{Hierarchy, KeyKind as SignerKey};
 use metrics_exporter_prometheus::PrometheusHandle;
 use rustls::ServerConfig;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
 use crate::End;
-use crate::config::{Config, KeyKind, issuer_name};
+use crate::config::{Config, Reading};
 use crate::serve::{Running, Sources, StartError, StateLock, call_own_doors};
+use crate::system::SystemClock;
 
 /// What the command line says.
 #[derive(Debug, clap::Args)]
@@ -31,7 +33,8 @@ pub(crate) struct Dev {
 
 /// Runs until it is told to end.
 pub(crate) async fn run(options: Dev, metrics: PrometheusHandle) -> Result<(), StartError> {
-    let mut config = Config::read_development(options.config.as_deref())?;
+    let mut reading = Reading::of_development(options.config.as_deref())?;
+    let config = &mut reading.config;
     let resolver = options.dns.as_deref().map(resolve).transpose()?;
     match resolver {
         Some(address) => {
@@ -42,7 +45,7 @@ pub(crate) async fn run(options: Dev, metrics: PrometheusHandle) -> Result<(), S
         None if !config.listen.dns.is_empty() => config.validation.resolvers = config.listen.dns.clone(),
         None => {}
     }
-    config.check()?;
+    let mut config = reading.checked(SystemClock.now())?;
     // Removed when this function ends.
     let throwaway = match options.dir {
         Some(_) => None,
@@ -101,19 +104,7 @@ pub(crate) fn hierarchy(config: &Config, sources: &Sources) -> Result<(Hierarchy
         return Ok((loaded, Vec::new()));
     }
     refuse_second_life(&config.state)?;
-    let issuers = config.hierarchy.issuers.iter().map(|(name, key)| {
-        let key = match key {
-            KeyKind::EcdsaP256 => SignerKey::EcdsaP256,
-            KeyKind::Rsa2048 => SignerKey::Rsa2048,
-        };
-        Ok(IssuerPlan { name: issuer_name(name)?, key })
-    });
-    let plan = Plan {
-        country: config.hierarchy.country.clone(),
-        organization: config.hierarchy.organization.clone(),
-        root: issuer_name(&config.hierarchy.root)?,
-        issuers: issuers.collect::<Result<_, crate::config::ConfigError>>()?,
-    };
+    let plan = config.plan()?;
     let failed = |error| StartError::caused("the CA's hierarchy cannot be made", &error);
     let hierarchy =
         Hierarchy::create(&plan, sources.clock.as_ref(), sources.random.as_ref()).map_err(failed)?;
@@ -127,15 +118,21 @@ pub(crate) fn hierarchy(config: &Config, sources: &Sources) -> Result<(Hierarchy
 }
 
 /// A folder that was once a CA is never made a new one: its keys would be lost, and its certificates without a status.
-fn refuse_second_life(state: &Path) -> Result<(), StartError> {
+///
+/// # Errors
+/// [`Finding`] names what is left of the other life.
+pub(crate) fn refuse_second_life(state: &Path) -> Result<(), Finding> {
     let traces = ["store.redb", "store.redb.log", "store.sled", "journal"];
     match traces.iter().find(|name| state.join(name).exists()) {
         None => Ok(()),
-        Some(trace) => Err(StartError::new(format!(
-            "{0} has no hierarchy.json, but {trace} of a CA that has lived: restore hierarchy.json, keys/, issuers/ and \
-             roots/ from a backup, or choose another folder",
-            state.display()
-        ))),
+        Some(trace) => Err(Finding::error(
+            "state",
+            format!(
+                "is {}, which has no hierarchy.json, but {trace} of a CA that has lived",
+                state.display()
+            ),
+            "restore hierarchy.json, keys/, issuers/ and roots/ from a backup, or choose another folder",
+        )),
     }
 }
 

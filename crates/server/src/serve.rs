@@ -32,7 +32,7 @@ use crate::{telemetry, test_dns};
 /// How often delegated OCSP certificates are looked at.
 const DELEGATES_PERIOD: Duration = Duration::from_secs(3600);
 
-/// Why the process does not start; one sentence for the operator.
+/// Why the process does not start; one sentence for the operator, or a line for each mistake.
 #[derive(Debug)]
 pub(crate) struct StartError(String);
 
@@ -62,6 +62,12 @@ impl std::fmt::Display for StartError {
 impl From<crate::config::ConfigError> for StartError {
     fn from(error: crate::config::ConfigError) -> Self {
         Self(error.to_string())
+    }
+}
+
+impl From<ingam_protocol::Finding> for StartError {
+    fn from(finding: ingam_protocol::Finding) -> Self {
+        Self(finding.to_string())
     }
 }
 
