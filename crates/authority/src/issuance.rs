@@ -153,7 +153,11 @@ impl Authority {
     /// Steps 2 to the end, in a task that goes on even if the client leaves; waits for it only so long.
     async fn finish_in_time(self: &Arc<Self>, id: Id, token: Id, prepared: Prepared) -> Result<(), Error> {
         let authority = self.clone();
-        let task = tokio::spawn(async move { authority.sign(id, token, prepared).await });
+        let held = self.in_hand.hold();
+        let task = tokio::spawn(async move {
+            let _held = held;
+            authority.sign(id, token, prepared).await
+        });
         match tokio::time::timeout(self.policy().finalize_wait, task).await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(cause)) => Err(Error::Fault(Fault {

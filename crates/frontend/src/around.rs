@@ -96,7 +96,7 @@ impl Frontend {
         if let Ok(id) = HeaderValue::from_str(id) {
             headers.insert(HeaderName::from_static("x-request-id"), id);
         }
-        if let Some(seconds) = self.config.hsts_max_age_s
+        if let Some(seconds) = self.config().hsts_max_age_s
             && let Ok(value) = HeaderValue::from_str(&format!("max-age={seconds}"))
         {
             headers.insert(header::STRICT_TRANSPORT_SECURITY, value);

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use ingam_protocol::operator::Role;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use Role::{Administrator, Auditor, Revoker, Support};
 
@@ -20,7 +20,7 @@ pub enum Kind {
 }
 
 /// Acts that can be set to need two people (`operator.two_people`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Danger {
     /// Starting a revocation job.

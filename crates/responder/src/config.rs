@@ -4,13 +4,13 @@ use std::fmt;
 use std::time::Duration;
 
 use ingam_protocol::{Finding, Findings};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 const HOUR_S: u64 = 60 * 60;
 const DAY_S: u64 = 24 * HOUR_S;
 
 /// What is done with a request's nonce (RFC 9654), and with requests about several certificates.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Nonces {
     /// Nonces are ignored, and questions about several certificates answered with `unauthorized`: every answer can be
@@ -22,7 +22,7 @@ pub enum Nonces {
 }
 
 /// Settings of the responder. Every key has a default.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// From an OCSP answer's thisUpdate to its nextUpdate, in seconds: 8 hours to 7 days. Both ends are inclusive, so a

@@ -11,14 +11,16 @@ mod file;
 mod rules;
 mod value;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use ingam_operator::acts::Danger;
 use ingam_protocol::Timestamp;
 use ingam_protocol::identifier::SPECIAL_USE_NAMES;
-use serde::Deserialize;
+use ingam_protocol::operator::Principal;
+use serde::{Deserialize, Serialize};
 
 pub(crate) use file::Reading;
 pub(crate) use rules::host;
@@ -29,7 +31,7 @@ pub(crate) const DEVELOPMENT: &str = include_str!("../../../config/development.t
 const DAY_S: u64 = 24 * 60 * 60;
 
 /// The whole file.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Config {
     /// `production`, `staging` or `development`: how much is refused.
@@ -43,6 +45,7 @@ pub(crate) struct Config {
     pub(crate) hierarchy: Hierarchy,
     pub(crate) issuance: Issuance,
     pub(crate) profiles: BTreeMap<String, ProfileConfig>,
+    pub(crate) operator: Operator,
     pub(crate) validation: ingam_validation::Config,
     pub(crate) store: ingam_store::Config,
     pub(crate) responder: ingam_responder::Config,
@@ -60,6 +63,7 @@ impl Default for Config {
             hierarchy: Hierarchy::default(),
             issuance: Issuance::default(),
             profiles: BTreeMap::new(),
+            operator: Operator::default(),
             validation: ingam_validation::Config::default(),
             store: ingam_store::Config::default(),
             responder: ingam_responder::Config::default(),
@@ -68,7 +72,7 @@ impl Default for Config {
 }
 
 /// What the CA is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Environment {
     Production,
@@ -77,7 +81,7 @@ pub(crate) enum Environment {
 }
 
 /// Where each listener listens; an empty list means that there is none.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Listen {
     /// ACME over https.
@@ -88,6 +92,9 @@ pub(crate) struct Listen {
     pub(crate) publication: Vec<SocketAddr>,
     /// Prometheus metrics over http.
     pub(crate) metrics: Vec<SocketAddr>,
+    /// The admin API over https, for holders of a certificate of `operator.client_ca`; it is always at
+    /// `operator.socket`.
+    pub(crate) admin: Vec<SocketAddr>,
     /// The DNS server for tests, over UDP and TCP: development only.
     pub(crate) dns: Vec<SocketAddr>,
     /// Its management API over http: development only.
@@ -102,6 +109,7 @@ impl Default for Listen {
             management: Vec::new(),
             publication: any(80),
             metrics: vec![SocketAddr::from(([127, 0, 0, 1], 14090))],
+            admin: Vec::new(),
             dns: Vec::new(),
             dns_management: Vec::new(),
         }
@@ -110,12 +118,13 @@ impl Default for Listen {
 
 impl Listen {
     /// Every list by its key.
-    pub(crate) fn all(&self) -> [(&'static str, &[SocketAddr]); 6] {
+    pub(crate) fn all(&self) -> [(&'static str, &[SocketAddr]); 7] {
         [
             ("listen.acme", &self.acme),
             ("listen.management", &self.management),
             ("listen.publication", &self.publication),
             ("listen.metrics", &self.metrics),
+            ("listen.admin", &self.admin),
             ("listen.dns", &self.dns),
             ("listen.dns_management", &self.dns_management),
         ]
@@ -123,7 +132,7 @@ impl Listen {
 }
 
 /// How the world sees the CA.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Urls {
     /// Scheme, host and port of the ACME server.
@@ -137,7 +146,7 @@ pub(crate) struct Urls {
 }
 
 /// The certificate of the https listeners.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Tls {
     /// PEM file of the server's certificate and its chain.
@@ -149,7 +158,7 @@ pub(crate) struct Tls {
 }
 
 /// What a client can take up.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Limits {
     /// Connections at once, for each kind of listener.
@@ -162,6 +171,8 @@ pub(crate) struct Limits {
     pub(crate) body_timeout_s: u64,
     /// How many bytes an ACME request's body may have.
     pub(crate) body_bytes_max: usize,
+    /// How long open connections and issuances in hand may take to end once the process is told to stop, in milliseconds.
+    pub(crate) stop_timeout_ms: u64,
 }
 
 impl Default for Limits {
@@ -172,12 +183,13 @@ impl Default for Limits {
             header_timeout_s: 10,
             body_timeout_s: 10,
             body_bytes_max: 128 * 1024,
+            stop_timeout_ms: 10_000,
         }
     }
 }
 
 /// What `ingam init` and `ingam dev` make.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Hierarchy {
     /// The country in all CA certificates' names: two upper-case letters.
@@ -205,7 +217,7 @@ impl Default for Hierarchy {
 }
 
 /// A kind of CA key by its name in the file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum KeyKind {
     EcdsaP256,
@@ -214,7 +226,7 @@ pub(crate) enum KeyKind {
 }
 
 /// How certificates are issued, whatever their profile.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Issuance {
     /// The profile of orders that name none.
@@ -248,7 +260,7 @@ impl Default for Issuance {
 }
 
 /// A profile. `description`, `issuer` and `validity_s` are needed.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct ProfileConfig {
     /// What the directory says about it.
@@ -281,6 +293,27 @@ impl Default for ProfileConfig {
             valid_authorization_lifetime_s: 7 * DAY_S,
             names_max: 100,
         }
+    }
+}
+
+/// Who runs the CA, and how they reach it.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Operator {
+    /// Who is an administrator from the first start on: `uid:1000`, or `cert:` and the SHA-256 of a client certificate.
+    pub(crate) administrators: Vec<String>,
+    /// The admin API's Unix socket; `admin.sock` in the state folder by default.
+    pub(crate) socket: Option<PathBuf>,
+    /// PEM file of the CAs whose client certificates may reach `listen.admin`.
+    pub(crate) client_ca: Option<PathBuf>,
+    /// Acts that need two people: `mass_revocation`, `role_change`, `key_unblock`.
+    pub(crate) two_people: BTreeSet<Danger>,
+}
+
+impl Operator {
+    /// Those administrators that are named as they should be; rules tell of the others.
+    pub(crate) fn principals(&self) -> Vec<Principal> {
+        self.administrators.iter().filter_map(|text| text.parse().ok()).collect()
     }
 }
 

@@ -1,12 +1,15 @@
 //! The binary `ingam`: command line, configuration, construction, process life. No business rules.
 
+mod admin;
 mod check;
 mod config;
 mod dev;
 mod listener;
 mod management;
 mod production;
+mod reload;
 mod serve;
+mod served_certificate;
 mod system;
 mod telemetry;
 mod test_dns;

@@ -12,8 +12,10 @@ use rustls_pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 
 use crate::End;
 use crate::config::Config;
-use crate::dev::{hierarchy, server_config};
-use crate::serve::{Running, Sources, StartError, StateLock};
+use crate::dev::hierarchy;
+use crate::reload::CertificateSource;
+use crate::serve::{Running, Sources, Start, StartError, StateLock};
+use crate::served_certificate::{ServedCertificate, ServerIdentity};
 use crate::system::SystemClock;
 
 /// What the command line of `init` says.
@@ -76,9 +78,21 @@ pub(crate) async fn serve(options: &Serve, metrics: PrometheusHandle) -> Result<
     let sources = Sources::of_the_system();
     let lock = StateLock::take(&config.state)?;
     let (loaded, made) = hierarchy(&config, &sources)?;
-    let tls = server_config(chain(&config)?, key(&config)?)?;
+    let certificate = ServedCertificate::new(&ServerIdentity::read(&config)?)?;
     let end = End::listen()?;
-    let running = Running::start(&config, lock, loaded, made, tls, metrics, &sources).await?;
+    let file = options.config.clone();
+    let start = Start {
+        config: config.clone(),
+        lock,
+        hierarchy: loaded,
+        made,
+        certificate,
+        certificate_source: CertificateSource::Files,
+        read: Box::new(move || Config::read(&file, SystemClock.now())),
+        metrics,
+        sources,
+    };
+    let running = Running::start(start).await?;
     tracing::info!(directory = format!("{}/dir", config.urls.acme.trim_end_matches('/')), "listening");
     let told = writeln!(std::io::stdout(), "ready");
     if told.is_ok() {

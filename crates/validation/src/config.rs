@@ -5,13 +5,13 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use ingam_protocol::Findings;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::address::AddressPolicy;
 use crate::caa;
 
 /// How this process looks at the network. The defaults are those of a public CA with a recursive resolver of its own.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// The name of this perspective in the records: 1 to 64 letters, digits, hyphens and dots. Default: `local`.

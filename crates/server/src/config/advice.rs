@@ -54,6 +54,13 @@ fn listeners(config: &Config, found: &mut Findings) {
             "listen on 127.0.0.1, and let the collector come over a tunnel or a proxy that knows it",
         );
     }
+    if config.operator.administrators.is_empty() {
+        found.warning(
+            "operator.administrators",
+            "is empty: nobody may use the admin API of a new CA",
+            "name an administrator, as in [\"uid:1000\"]",
+        );
+    }
     if listen.acme.is_empty() {
         found.warning(
             "listen.acme",

@@ -10,6 +10,7 @@ use ingam_authority::Catalog;
 use ingam_protocol::Findings;
 use ingam_protocol::finding::{Level, dotted};
 use ingam_protocol::identifier::DnsName;
+use ingam_protocol::operator::Principal;
 use ingam_protocol::profile::{IssuerName, Profile, ProfileName};
 use ingam_signer::hierarchy::{IssuerPlan, Plan};
 use ingam_signer::{IssuerUrls, KeyKind as SignerKey};
@@ -29,6 +30,7 @@ pub(crate) fn check(config: &Config, found: &mut Findings) {
             found.error("issuance.names_refused", format!("has {name:?}: {bad}"), fix);
         }
     }
+    operator(config, found);
     plan(config, found);
     found.below("responder", config.responder.check());
     found.below("validation", config.validation.check());
@@ -71,6 +73,7 @@ fn bounds(config: &Config, found: &mut Findings) {
     found.between("limits.idle_timeout_s", limits.idle_timeout_s, 1..=3600);
     found.between("limits.header_timeout_s", limits.header_timeout_s, 1..=600);
     found.between("limits.body_timeout_s", limits.body_timeout_s, 1..=600);
+    found.between("limits.stop_timeout_ms", limits.stop_timeout_ms, 100..=600_000);
     found.between("limits.body_bytes_max", limits.body_bytes_max, 1024..=16 << 20);
     found.between("issuance.finalize_wait_ms", issuance.finalize_wait_ms, 0..=60_000);
     found.between("issuance.lease_s", issuance.lease_s, 1..=3600);
@@ -78,6 +81,21 @@ fn bounds(config: &Config, found: &mut Findings) {
     found.between("issuance.checks_waiting_max", issuance.checks_waiting_max, 0..=1_000_000);
     found.between("issuance.contacts_max", issuance.contacts_max, 0..=100);
     found.between("store.cache_mib", config.store.cache_mib, 1..=1 << 20);
+}
+
+/// Who may run the CA.
+fn operator(config: &Config, found: &mut Findings) {
+    for text in &config.operator.administrators {
+        if let Err(bad) = text.parse::<Principal>() {
+            found.error("operator.administrators", format!("has {bad}"), "name people as told");
+        }
+    }
+    found.require(
+        config.listen.admin.is_empty() || config.operator.client_ca.is_some(),
+        "operator.client_ca",
+        "is missing, though listen.admin has an address: whoever came there could not be told from anybody else",
+        "name a PEM file with the CA of the operators' certificates, or leave listen.admin empty",
+    );
 }
 
 /// Scheme, host and port, and nothing else.
