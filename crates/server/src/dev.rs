@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use ingam_signer::hierarchy::{IssuerPlan, Plan};
+use ingam_signer::hierarchy::{IssuerPlan, Plan, Protection};
 use ingam_signer::tls::DevTls;
 use ingam_signer::{Hierarchy, KeyKind as SignerKey};
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -96,7 +96,7 @@ fn make_folder(dir: &Path) -> Result<PathBuf, StartError> {
 /// The hierarchy in the state folder; a new one where there is none, with the certificates that were made for it.
 pub(crate) fn hierarchy(config: &Config, sources: &Sources) -> Result<(Hierarchy, Vec<Vec<u8>>), StartError> {
     if Hierarchy::is_in(&config.state) {
-        let loaded = Hierarchy::load(&config.state)
+        let loaded = Hierarchy::load(&config.state, None)
             .map_err(|error| StartError::caused("the CA's hierarchy cannot be loaded", &error))?;
         return Ok((loaded, Vec::new()));
     }
@@ -117,12 +117,12 @@ pub(crate) fn hierarchy(config: &Config, sources: &Sources) -> Result<(Hierarchy
     let failed = |error| StartError::caused("the CA's hierarchy cannot be made", &error);
     let hierarchy =
         Hierarchy::create(&plan, sources.clock.as_ref(), sources.random.as_ref()).map_err(failed)?;
-    hierarchy.save(&config.state).map_err(failed)?;
+    hierarchy.save(&config.state, &Protection::default(), sources.random.as_ref()).map_err(failed)?;
     let root = hierarchy.root.certificate.clone();
     let made = hierarchy.intermediates.iter().map(|intermediate| intermediate.certificate.clone());
     let made = std::iter::once(root).chain(made).collect();
     // Loaded again, as any later start does: what was saved is what is used.
-    let loaded = Hierarchy::load(&config.state).map_err(failed)?;
+    let loaded = Hierarchy::load(&config.state, None).map_err(failed)?;
     Ok((loaded, made))
 }
 
