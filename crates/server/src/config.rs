@@ -251,6 +251,9 @@ pub(crate) struct ProfileConfig {
     /// How many names go into one certificate.
     #[serde(default = "default_names_max")]
     pub(crate) names_max: usize,
+    /// Whether its certificates claim to follow the Baseline Requirements of the public web; `false` for a private CA.
+    #[serde(default = "default_public")]
+    pub(crate) public: bool,
 }
 
 fn default_backdate() -> u64 {
@@ -263,6 +266,10 @@ fn default_order_lifetime() -> u64 {
 
 fn default_names_max() -> usize {
     100
+}
+
+fn default_public() -> bool {
+    true
 }
 
 /// What is wrong with a configuration, in one sentence.
@@ -357,6 +364,7 @@ impl Config {
             pending_authorization_lifetime: Duration::from_secs(config.pending_authorization_lifetime_s),
             valid_authorization_lifetime: Duration::from_secs(config.valid_authorization_lifetime_s),
             names_max: config.names_max,
+            is_public: config.public,
         })
     }
 

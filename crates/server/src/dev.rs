@@ -112,6 +112,7 @@ pub(crate) fn hierarchy(config: &Config, sources: &Sources) -> Result<(Hierarchy
         country: config.hierarchy.country.clone(),
         organization: config.hierarchy.organization.clone(),
         root: issuer_name(&config.hierarchy.root)?,
+        is_public: config.profiles.values().any(|profile| profile.public),
         issuers: issuers.collect::<Result<_, crate::config::ConfigError>>()?,
     };
     let failed = |error| StartError::caused("the CA's hierarchy cannot be made", &error);

@@ -63,6 +63,8 @@ pub struct Plan {
     pub organization: String,
     /// The root's name inside the CA. Its key is on P-384.
     pub root: IssuerName,
+    /// Whether it issues for the public web: its issuing CAs then carry the policy that its certificates claim.
+    pub is_public: bool,
     /// The issuing CAs, 1 to 16; names have at most 32 characters and differ from each other and from the root's.
     pub issuers: Vec<IssuerPlan>,
 }
@@ -153,7 +155,7 @@ impl Hierarchy {
             let mut params = plan.ca_params(&format!("{} {suffix}", wanted.name), &loaded)?;
             set_validity(&mut params, not_before, ISSUER_VALIDITY);
             params.serial_number = Some(serial_number(random));
-            restrict_to_leaves(&mut params);
+            restrict_to_leaves(&mut params, plan.is_public);
             let certificate = params.signed_by(&loaded, &issuer).map_err(not_built)?.der().to_vec();
             intermediates.push(Intermediate { name: wanted.name.clone(), certificate, key });
         }
@@ -391,12 +393,14 @@ fn serial_number(random: &dyn Random) -> SerialNumber {
 
 /// What an issuing CA may do: sign leaves, CRLs, and OCSP answers itself (RFC 6960, section 4.2.2.2), which is what
 /// digitalSignature is for.
-fn restrict_to_leaves(params: &mut CertificateParams) {
+fn restrict_to_leaves(params: &mut CertificateParams, is_public: bool) {
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages =
         vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-    params.custom_extensions = vec![encode::certificate_policies()];
+    if is_public {
+        params.custom_extensions = vec![encode::certificate_policies()];
+    }
 }
 
 #[cfg(test)]

@@ -71,6 +71,7 @@ impl World {
         let folder = tempfile::tempdir().unwrap();
         let clock = FixedClock::new(now());
         let plan = Plan {
+            is_public: true,
             country: "XX".to_owned(),
             organization: "Ingam Development".to_owned(),
             root: name("root"),
@@ -150,6 +151,7 @@ fn profile(issuer: &str) -> Profile {
         pending_authorization_lifetime: Duration::from_secs(86400),
         valid_authorization_lifetime: Duration::from_secs(86400),
         names_max: 100,
+        is_public: true,
     }
 }
 

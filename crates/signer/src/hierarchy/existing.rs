@@ -100,6 +100,7 @@ impl Hierarchy {
             pending_authorization_lifetime: lifetime,
             valid_authorization_lifetime: lifetime,
             names_max: 1,
+            is_public: true,
         };
         let request = CertificateRequest {
             profile: Arc::new(profile),

@@ -235,6 +235,18 @@ fn certificates_say_what_cas_may_do() {
 }
 
 #[test]
+fn private_cas_claim_no_policy() {
+    for is_public in [true, false] {
+        let plan = Plan { is_public, ..elliptic() };
+        let made = Hierarchy::create(&plan, &FixedClock::new(now()), &SeededRandom::new(1)).unwrap();
+        let (_, issuer) = X509Certificate::from_der(&made.intermediates[0].certificate).unwrap();
+        let has_policies =
+            issuer.iter_extensions().any(|extension| extension.oid.as_bytes() == b"\x55\x1d\x20");
+        assert_eq!(has_policies, is_public);
+    }
+}
+
+#[test]
 fn impossible_plans_are_refused() {
     let issuer = |text: &str| IssuerPlan { name: name(text), key: KeyKind::EcdsaP256 };
     for bad in [
