@@ -34,6 +34,7 @@ pub(crate) struct Config {
     pub(crate) tls: Tls,
     pub(crate) limits: Limits,
     pub(crate) hierarchy: Hierarchy,
+    pub(crate) operator: Operator,
     pub(crate) issuance: Issuance,
     pub(crate) profiles: BTreeMap<String, ProfileConfig>,
     pub(crate) validation: ingam_validation::Config,
@@ -51,6 +52,7 @@ impl Default for Config {
             tls: Tls::default(),
             limits: Limits::default(),
             hierarchy: Hierarchy::default(),
+            operator: Operator::default(),
             issuance: Issuance::default(),
             profiles: BTreeMap::new(),
             validation: ingam_validation::Config::default(),
@@ -105,8 +107,9 @@ impl Default for Listen {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Urls {
-    /// Scheme, host and port of the ACME server.
-    pub(crate) acme: String,
+    /// Scheme, host and port of the ACME server. Its name was `acme` once.
+    #[serde(alias = "acme")]
+    pub(crate) public_url: String,
     /// Scheme, host and port of OCSP, CRLs and issuers: what certificates point to. Plain http.
     pub(crate) publication: String,
     /// The terms of service; with it, accounts need consent to them.
@@ -165,6 +168,9 @@ pub(crate) struct Hierarchy {
     pub(crate) organization: String,
     /// The root's name inside the CA.
     pub(crate) root: String,
+    /// The file with the passphrase of the issuing CAs' keys. Without it, where systemd gives the service credentials,
+    /// the one with the name `issuer-passphrase`.
+    pub(crate) passphrase_file: Option<PathBuf>,
     /// The issuing CAs: name and kind of key, `ecdsa-p256` or `rsa-2048`.
     pub(crate) issuers: BTreeMap<String, KeyKind>,
 }
@@ -175,6 +181,7 @@ impl Default for Hierarchy {
             country: "XX".to_owned(),
             organization: "Ingam".to_owned(),
             root: "root".to_owned(),
+            passphrase_file: None,
             issuers: BTreeMap::from([
                 ("ecdsa".to_owned(), KeyKind::EcdsaP256),
                 ("rsa".to_owned(), KeyKind::Rsa2048),
@@ -190,6 +197,17 @@ pub(crate) enum KeyKind {
     EcdsaP256,
     #[serde(rename = "rsa-2048")]
     Rsa2048,
+}
+
+/// Who runs the CA, and where the CA listens to them.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[allow(dead_code, reason = "`init` writes it; the admin API reads it")]
+pub(crate) struct Operator {
+    /// Who is an administrator from the first start on: `uid:N`, or `cert:` and the SHA-256 of the client certificate.
+    pub(crate) administrators: Vec<String>,
+    /// The admin API's Unix socket.
+    pub(crate) socket: Option<PathBuf>,
 }
 
 /// How certificates are issued, whatever their profile.
@@ -305,7 +323,8 @@ impl Config {
             return base.try_into().map_err(|error: toml::de::Error| ConfigError::new(error.to_string()));
         };
         let text = read_file(path)?;
-        let over: Table = toml::from_str(&text).map_err(|error| in_file(path, &error))?;
+        let mut over: Table = toml::from_str(&text).map_err(|error| in_file(path, &error))?;
+        rename_old(&mut over);
         lay_over(&mut base, over);
         base.try_into().map_err(|merged: toml::de::Error| {
             // The file by itself, if it has the mistake too, knows its line and column.
@@ -396,10 +415,12 @@ impl Config {
 
     /// Everything else that can be wrong before anything is opened.
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
-        if !self.urls.acme.starts_with("https://") {
-            return Err(ConfigError("urls.acme must begin with https://, as clients will see it".into()));
+        if !self.urls.public_url.starts_with("https://") {
+            return Err(ConfigError(
+                "urls.public_url must begin with https://, as clients will see it".into(),
+            ));
         }
-        for (key, url) in [("acme", &self.urls.acme), ("publication", &self.urls.publication)] {
+        for (key, url) in [("public_url", &self.urls.public_url), ("publication", &self.urls.publication)] {
             let behind_scheme = url.split_once("://").map_or("", |(_, rest)| rest).trim_end_matches('/');
             if behind_scheme.is_empty() || behind_scheme.contains(['/', '?', '#', '@']) {
                 return Err(ConfigError(format!(
@@ -490,6 +511,16 @@ fn in_file(path: &Path, error: &toml::de::Error) -> ConfigError {
     ConfigError(format!("the configuration {}: {sentence}", path.display()))
 }
 
+/// Old names of keys become those that the file below has, so that they meet.
+fn rename_old(over: &mut Table) {
+    if let Some(toml::Value::Table(urls)) = over.get_mut("urls")
+        && !urls.contains_key("public_url")
+        && let Some(url) = urls.remove("acme")
+    {
+        urls.insert("public_url".to_owned(), url);
+    }
+}
+
 /// Values of `over` win; tables are merged.
 fn lay_over(base: &mut Table, over: Table) {
     for (key, value) in over {
@@ -528,6 +559,18 @@ mod tests {
     }
 
     #[test]
+    fn the_old_name_of_the_public_url_is_still_known() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.toml");
+        std::fs::write(&path, "[urls]\nacme = \"https://old.example\"\n").unwrap();
+        assert_eq!(Config::read_development(Some(&path)).unwrap().urls.public_url, "https://old.example");
+        assert_eq!(Config::read(&path).unwrap().urls.public_url, "https://old.example");
+        std::fs::write(&path, "[urls]\nacme = \"https://a\"\npublic_url = \"https://b\"\n").unwrap();
+        assert!(Config::read_development(Some(&path)).unwrap_err().to_string().contains("public_url"));
+        assert!(Config::read(&path).unwrap_err().to_string().contains("public_url"));
+    }
+
+    #[test]
     fn mistakes_are_one_sentence_with_the_key() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.toml");
@@ -558,7 +601,8 @@ mod tests {
         assert!(
             with("[issuance]\nnames_refused = [\"*.example.org\"]").unwrap_err().contains("names_refused")
         );
-        assert!(with("[urls]\nacme = \"https://a.example/x\"").unwrap_err().contains("urls.acme"));
+        let path = "[urls]\npublic_url = \"https://a.example/x\"";
+        assert!(with(path).unwrap_err().contains("urls.public_url"));
         assert!(with("[responder]\ncrl_validity_s = 0").unwrap_err().contains("crl_validity_s"));
         for huge in ["limits.connections_max", "issuance.checks_max", "limits.idle_timeout_s"] {
             assert!(with(&format!("{huge} = 9223372036854775807")).unwrap_err().contains(huge), "{huge}");

@@ -158,7 +158,7 @@ pub(crate) fn server_config(chain: Vec<Vec<u8>>, pkcs8: Vec<u8>) -> Result<Arc<S
 
 /// Tells a newcomer everything that is needed, then `ready`.
 fn greet(config: &Config) -> std::io::Result<()> {
-    let acme = config.urls.acme.trim_end_matches('/');
+    let acme = config.urls.public_url.trim_end_matches('/');
     let publication = config.urls.publication.trim_end_matches('/');
     let state = config.state.display();
     let ca = config.state.join("tls-ca.pem");

@@ -76,7 +76,7 @@ pub(crate) async fn serve(options: &Serve, metrics: PrometheusHandle) -> Result<
     let tls = server_config(chain(&config)?, key(&config)?)?;
     let end = End::listen()?;
     let running = Running::start(&config, lock, loaded, made, tls, metrics, &sources).await?;
-    tracing::info!(directory = format!("{}/dir", config.urls.acme.trim_end_matches('/')), "listening");
+    tracing::info!(directory = format!("{}/dir", config.urls.public_url.trim_end_matches('/')), "listening");
     let told = writeln!(std::io::stdout(), "ready");
     if told.is_ok() {
         end.come().await;

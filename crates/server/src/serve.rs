@@ -305,7 +305,7 @@ fn build(
     let issuance = &config.issuance;
     let policy = Policy {
         catalog: config.catalog()?,
-        account_url_prefix: ingam_frontend::account_url_prefix(&config.urls.acme),
+        account_url_prefix: ingam_frontend::account_url_prefix(&config.urls.public_url),
         terms_of_service: config.urls.terms_of_service.clone(),
         names_refused: config.names_refused(),
         finalize_wait: Duration::from_millis(issuance.finalize_wait_ms),
@@ -326,7 +326,7 @@ fn build(
 
 fn frontend(config: &Config, authority: Arc<Authority>, sources: &Sources) -> Arc<Frontend> {
     let frontend = ingam_frontend::Config {
-        public_url: config.urls.acme.trim_end_matches('/').to_owned(),
+        public_url: config.urls.public_url.trim_end_matches('/').to_owned(),
         publication_url: config.urls.publication.trim_end_matches('/').to_owned(),
         website: config.urls.website.clone(),
         caa_identities: config.validation.caa_issuer_domains.clone(),
@@ -436,7 +436,7 @@ pub(crate) async fn call_own_doors(config: &Config, tls_ca: &[u8]) -> Result<(),
         .build()
         .map_err(failed)?;
     let doors = [
-        format!("{}/dir", config.urls.acme.trim_end_matches('/')),
+        format!("{}/dir", config.urls.public_url.trim_end_matches('/')),
         format!("{}/roots.pem", config.urls.publication.trim_end_matches('/')),
     ];
     for door in doors {
