@@ -4,15 +4,14 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use ingam_signer::hierarchy::{IssuerPlan, Plan, Protection};
 use ingam_signer::tls::DevTls;
-use ingam_signer::{Hierarchy, KeyKind as SignerKey};
 use metrics_exporter_prometheus::PrometheusHandle;
 use rustls::ServerConfig;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
 use crate::End;
-use crate::config::{Config, KeyKind, issuer_name};
+use crate::config::Config;
+use crate::hierarchy::load_or_make;
 use crate::serve::{Running, Sources, StartError, StateLock, call_own_doors};
 
 /// What the command line says.
@@ -57,7 +56,7 @@ pub(crate) async fn run(options: Dev, metrics: PrometheusHandle) -> Result<(), S
     };
     let sources = Sources::of_the_system();
     let lock = StateLock::take(&config.state)?;
-    let (hierarchy, made) = hierarchy(&config, &sources)?;
+    let (hierarchy, made) = load_or_make(&config, &sources)?;
     let tls = DevTls::load_or_create(&config.state, sources.clock.as_ref(), sources.random.as_ref())
         .map_err(|error| StartError::caused("the certificate of the https endpoints", &error))?;
     let server = server_config(vec![tls.certificate.clone()], tls.key.pkcs8().to_vec())?;
@@ -91,53 +90,6 @@ fn make_folder(dir: &Path) -> Result<PathBuf, StartError> {
     };
     std::fs::create_dir_all(dir).map_err(unwritable)?;
     dir.canonicalize().map_err(unwritable)
-}
-
-/// The hierarchy in the state folder; a new one where there is none, with the certificates that were made for it.
-pub(crate) fn hierarchy(config: &Config, sources: &Sources) -> Result<(Hierarchy, Vec<Vec<u8>>), StartError> {
-    if Hierarchy::is_in(&config.state) {
-        let loaded = Hierarchy::load(&config.state, None)
-            .map_err(|error| StartError::caused("the CA's hierarchy cannot be loaded", &error))?;
-        return Ok((loaded, Vec::new()));
-    }
-    refuse_second_life(&config.state)?;
-    let issuers = config.hierarchy.issuers.iter().map(|(name, key)| {
-        let key = match key {
-            KeyKind::EcdsaP256 => SignerKey::EcdsaP256,
-            KeyKind::Rsa2048 => SignerKey::Rsa2048,
-        };
-        Ok(IssuerPlan { name: issuer_name(name)?, key })
-    });
-    let plan = Plan {
-        country: config.hierarchy.country.clone(),
-        organization: config.hierarchy.organization.clone(),
-        root: issuer_name(&config.hierarchy.root)?,
-        is_public: config.profiles.values().any(|profile| profile.public),
-        issuers: issuers.collect::<Result<_, crate::config::ConfigError>>()?,
-    };
-    let failed = |error| StartError::caused("the CA's hierarchy cannot be made", &error);
-    let hierarchy =
-        Hierarchy::create(&plan, sources.clock.as_ref(), sources.random.as_ref()).map_err(failed)?;
-    hierarchy.save(&config.state, &Protection::default(), sources.random.as_ref()).map_err(failed)?;
-    let root = hierarchy.root.certificate.clone();
-    let made = hierarchy.intermediates.iter().map(|intermediate| intermediate.certificate.clone());
-    let made = std::iter::once(root).chain(made).collect();
-    // Loaded again, as any later start does: what was saved is what is used.
-    let loaded = Hierarchy::load(&config.state, None).map_err(failed)?;
-    Ok((loaded, made))
-}
-
-/// A folder that was once a CA is never made a new one: its keys would be lost, and its certificates without a status.
-fn refuse_second_life(state: &Path) -> Result<(), StartError> {
-    let traces = ["store.redb", "store.redb.log", "store.sled", "journal"];
-    match traces.iter().find(|name| state.join(name).exists()) {
-        None => Ok(()),
-        Some(trace) => Err(StartError::new(format!(
-            "{0} has no hierarchy.json, but {trace} of a CA that has lived: restore hierarchy.json, keys/, issuers/ and \
-             roots/ from a backup, or choose another folder",
-            state.display()
-        ))),
-    }
 }
 
 /// TLS for the https listeners: a chain, leaf first, and its key as PKCS #8.

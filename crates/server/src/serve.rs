@@ -214,7 +214,7 @@ impl Running {
 }
 
 /// Joins threads that wait for the disk, so not on one of the runtime's.
-async fn close(store: StoreProcess) {
+pub(crate) async fn close(store: StoreProcess) {
     // It fails only if closing panicked, and then there is nothing left to close.
     let _ = tokio::task::spawn_blocking(move || store.close()).await;
 }

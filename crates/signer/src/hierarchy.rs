@@ -31,7 +31,7 @@ pub use existing::{Existing, ExistingIssuer};
 pub use key_files::{KeyFile, KeyOwner};
 
 use crate::ca::LoadedCertificate;
-use crate::key::{Key, key_identifier};
+use crate::key::{Algorithm, Key, key_identifier};
 use crate::sealing::Cost;
 use crate::storage::{self, Secrecy, Unlocking, broken};
 use crate::{Error, KeyKind, Passphrase, PrivateKey, encode};
@@ -107,6 +107,22 @@ pub struct Intermediate {
     pub certificate: Vec<u8>,
     /// Its key.
     pub key: PrivateKey,
+}
+
+impl Intermediate {
+    /// The kind of its key; RSA keys of every length count as [`KeyKind::Rsa2048`].
+    ///
+    /// # Errors
+    /// [`Error::Load`] if it is no key that an issuing CA can have.
+    pub fn key_kind(&self) -> Result<KeyKind, Error> {
+        match Key::load(&self.key)?.algorithm() {
+            Algorithm::EcdsaP256Sha256 => Ok(KeyKind::EcdsaP256),
+            Algorithm::RsaSha256 => Ok(KeyKind::Rsa2048),
+            Algorithm::EcdsaP384Sha384 => {
+                Err(Error::Load("issuing CAs have keys on P-256 or RSA keys".to_owned(), None))
+            }
+        }
+    }
 }
 
 /// A root and the issuing CAs below it. Each chain holds, and each key belongs to its certificate.
