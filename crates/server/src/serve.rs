@@ -301,7 +301,7 @@ async fn take_up(config: &Config, authority: &Arc<Authority>) -> Result<(), Star
 }
 
 /// Joins threads that wait for the disk, so not on one of the runtime's.
-async fn close(store: StoreProcess) {
+pub(crate) async fn close(store: StoreProcess) {
     // It fails only if closing panicked, and then there is nothing left to close.
     let _ = tokio::task::spawn_blocking(move || store.close()).await;
 }
@@ -411,7 +411,7 @@ pub(crate) fn policy(config: &Config) -> Result<Policy, StartError> {
     let issuance = &config.issuance;
     Ok(Policy {
         catalog: config.catalog()?,
-        account_url_prefix: ingam_frontend::account_url_prefix(&config.urls.acme),
+        account_url_prefix: ingam_frontend::account_url_prefix(&config.urls.public_url),
         terms_of_service: config.urls.terms_of_service.clone(),
         names_refused: config.names_refused(),
         finalize_wait: Duration::from_millis(issuance.finalize_wait_ms),
@@ -425,7 +425,7 @@ pub(crate) fn policy(config: &Config) -> Result<Policy, StartError> {
 /// How the front end presents itself.
 pub(crate) fn frontend_config(config: &Config) -> ingam_frontend::Config {
     ingam_frontend::Config {
-        public_url: config.urls.acme.trim_end_matches('/').to_owned(),
+        public_url: config.urls.public_url.trim_end_matches('/').to_owned(),
         publication_url: config.urls.publication.trim_end_matches('/').to_owned(),
         website: config.urls.website.clone(),
         caa_identities: config.validation.caa_issuer_domains.clone(),
@@ -593,7 +593,7 @@ pub(crate) async fn call_own_doors(config: &Config, tls_ca: &[u8]) -> Result<(),
         .build()
         .map_err(failed)?;
     let doors = [
-        format!("{}/dir", config.urls.acme.trim_end_matches('/')),
+        format!("{}/dir", config.urls.public_url.trim_end_matches('/')),
         format!("{}/roots.pem", config.urls.publication.trim_end_matches('/')),
     ];
     for door in doors {

@@ -68,9 +68,9 @@ impl LocalSigner {
         Ok(Self { clock, random, issuers, cas, delegates: RwLock::new(BTreeMap::new()) })
     }
 
-    /// Makes an OCSP delegate for each issuer that needs one (those with RSA keys) and has none, or one with less than a
-    /// third of its validity left. Gives the certificates that were made: the CA signed them, so they belong on record.
-    /// May be called as often as one likes; once an hour is plenty.
+    /// Makes an OCSP delegate for each issuer that needs one (those with RSA keys, or without digitalSignature) and has
+    /// none, or one with less than a third of its validity left. Gives the certificates that were made: the CA signed
+    /// them, so they belong on record. May be called as often as one likes; once an hour is plenty.
     ///
     /// # Errors
     /// [`Error::Refused`] if an issuer has ended, [`Error::Unavailable`] if a key could not be used. The delegates
@@ -137,9 +137,10 @@ impl LocalSigner {
     }
 }
 
-/// Issuers on P-256 sign their OCSP answers themselves: the answers are smaller, and there is one key less.
+/// Issuers on P-256 sign their OCSP answers themselves where their certificate lets them: the answers are smaller, and
+/// there is one key less.
 fn answers_itself(ca: &SigningCa) -> bool {
-    ca.key.algorithm() == Algorithm::EcdsaP256Sha256
+    ca.key.algorithm() == Algorithm::EcdsaP256Sha256 && ca.may_answer
 }
 
 /// Whose key an OCSP answer is signed with.
