@@ -20,6 +20,7 @@ mod revocation;
 
 use std::sync::Arc;
 
+use ingam_protocol::health::QueueReport;
 use ingam_protocol::time::{Clock, Random};
 use ingam_signer::Signer;
 use ingam_store::Store;
@@ -76,6 +77,12 @@ impl Authority {
     /// What the operator decided.
     pub fn policy(&self) -> &Policy {
         &self.policy
+    }
+
+    /// How many challenges are being checked or wait for it, and how many can.
+    pub fn checks(&self) -> QueueReport {
+        let max = self.policy.checks_max.saturating_add(self.policy.checks_waiting_max);
+        QueueReport::new("checks", max.saturating_sub(self.checks_queue.available_permits()), max)
     }
 
     /// The clock that everything here goes by.

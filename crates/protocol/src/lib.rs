@@ -8,6 +8,7 @@
 //! - [`ocsp`], [`crl`], [`der`], [`pem`]: certificate status, read and written byte by byte.
 //! - [`record`]: what the CA remembers, in which class, and for how long.
 //! - [`revocation`], [`profile`]: why certificates end early, and what kinds of them there are.
+//! - [`health`]: how the CA fares, in its own words.
 
 pub mod acme;
 pub mod bytes;
@@ -15,6 +16,7 @@ pub mod certificate;
 pub mod crl;
 pub mod csr;
 pub mod der;
+pub mod health;
 pub mod id;
 pub mod identifier;
 pub mod jws;
