@@ -39,6 +39,7 @@ pub(crate) struct Config {
     pub(crate) validation: ingam_validation::Config,
     pub(crate) store: ingam_store::Config,
     pub(crate) responder: ingam_responder::Config,
+    pub(crate) health: crate::health::Config,
 }
 
 impl Default for Config {
@@ -56,6 +57,7 @@ impl Default for Config {
             validation: ingam_validation::Config::default(),
             store: ingam_store::Config::default(),
             responder: ingam_responder::Config::default(),
+            health: crate::health::Config::default(),
         }
     }
 }
@@ -67,6 +69,17 @@ pub(crate) enum Environment {
     Production,
     Staging,
     Development,
+}
+
+impl Environment {
+    /// Its name in the file.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Production => "production",
+            Self::Staging => "staging",
+            Self::Development => "development",
+        }
+    }
 }
 
 /// Where each listener listens; an empty list means that there is none.
@@ -424,6 +437,7 @@ impl Config {
         }
         self.responder.verify().map_err(|error| ConfigError(format!("responder: {error}")))?;
         self.validation.check().map_err(|error| ConfigError(format!("validation: {error}")))?;
+        self.health.check().map_err(|error| ConfigError(format!("health.{error}")))?;
         self.catalog()?;
         self.issuer_urls().map(drop)
     }
@@ -551,6 +565,7 @@ mod tests {
             with("[issuance]\nnames_refused = [\"*.example.org\"]").unwrap_err().contains("names_refused")
         );
         assert!(with("[urls]\nacme = \"https://a.example/x\"").unwrap_err().contains("urls.acme"));
+        assert!(with("[health]\nstop_notice_s = 301").unwrap_err().contains("health.stop_notice_s"));
         assert!(with("[responder]\ncrl_validity_s = 0").unwrap_err().contains("crl_validity_s"));
         for huge in ["limits.connections_max", "issuance.checks_max", "limits.idle_timeout_s"] {
             assert!(with(&format!("{huge} = 9223372036854775807")).unwrap_err().contains(huge), "{huge}");

@@ -63,6 +63,7 @@ pub(crate) async fn run(options: Dev, metrics: PrometheusHandle) -> Result<(), S
     let server = server_config(vec![tls.certificate.clone()], tls.key.pkcs8().to_vec())?;
     let end = End::listen()?;
     let running = Running::start(&config, lock, hierarchy, made, server, metrics, &sources).await?;
+    running.health().watch_certificate("https", "acme", &tls.certificate);
     let greeted = match call_own_doors(&config, &tls.ca_certificate).await {
         Ok(()) => greet(&config).map_err(|error| StartError::new(format!("standard output: {error}"))),
         Err(error) => Err(error),

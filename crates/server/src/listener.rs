@@ -93,6 +93,8 @@ impl Listener {
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let places = Arc::new(Semaphore::new(self.limits.connections_max));
+        let max = u32::try_from(self.limits.connections_max).unwrap_or(u32::MAX);
+        metrics::gauge!("ingam_connections_max", "listener" => self.name).set(f64::from(max));
         let shared = Arc::new(Connections { name: self.name, tls: self.tls, limits: self.limits });
         let mut accepting = JoinSet::new();
         for socket in self.sockets {
@@ -102,8 +104,7 @@ impl Listener {
         stopped(shutdown).await;
         accepting.shutdown().await;
         // Every connection holds a place: with all places back, all connections have ended.
-        let all = u32::try_from(self.limits.connections_max).unwrap_or(u32::MAX);
-        let _ = tokio::time::timeout(GRACE, places.acquire_many(all)).await;
+        let _ = tokio::time::timeout(GRACE, places.acquire_many(max)).await;
     }
 }
 
@@ -131,8 +132,13 @@ async fn accept<H, F, B>(
     B::Data: Send,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
+    let waits = metrics::counter!("ingam_accept_waits_total", "listener" => connections.name);
+    let failures = metrics::counter!("ingam_accept_failures_total", "listener" => connections.name);
     loop {
         // Above the limit, connections wait in the kernel's queue.
+        if places.available_permits() == 0 {
+            waits.increment(1);
+        }
         let Ok(place) = places.clone().acquire_owned().await else { return };
         match socket.accept().await {
             Ok((stream, peer)) => {
@@ -145,6 +151,7 @@ async fn accept<H, F, B>(
                 ));
             }
             Err(error) => {
+                failures.increment(1);
                 tracing::debug!(listener = connections.name, %error, "a connection could not be accepted");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }

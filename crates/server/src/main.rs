@@ -2,8 +2,10 @@
 
 mod config;
 mod dev;
+mod health;
 mod listener;
 mod management;
+mod observation;
 mod production;
 mod serve;
 mod system;

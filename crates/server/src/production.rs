@@ -73,9 +73,12 @@ pub(crate) async fn serve(options: &Serve, metrics: PrometheusHandle) -> Result<
     let sources = Sources::of_the_system();
     let lock = StateLock::take(&config.state)?;
     let (loaded, made) = hierarchy(&config, &sources)?;
-    let tls = server_config(chain(&config)?, key(&config)?)?;
+    let chain = chain(&config)?;
+    let leaf = chain.first().cloned().unwrap_or_default();
+    let tls = server_config(chain, key(&config)?)?;
     let end = End::listen()?;
     let running = Running::start(&config, lock, loaded, made, tls, metrics, &sources).await?;
+    running.health().watch_certificate("https", "acme", &leaf);
     tracing::info!(directory = format!("{}/dir", config.urls.acme.trim_end_matches('/')), "listening");
     let told = writeln!(std::io::stdout(), "ready");
     if told.is_ok() {

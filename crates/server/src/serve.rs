@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use ingam_authority::{Authority, Policy};
 use ingam_frontend::{ClientAddress, Frontend};
+use ingam_journal::Journal;
 use ingam_protocol::record::{Record, RecordType};
 use ingam_protocol::time::{Clock, Random};
 use ingam_responder::{Responder, StoredStatuses};
@@ -24,8 +25,10 @@ use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 
 use crate::config::Config;
+use crate::health::{self, Health};
 use crate::listener::{ConnectionLimits, Listener, bind, bind_failure, stopped};
 use crate::management::Management;
+use crate::observation::{Observation, Observed};
 use crate::system::{SystemClock, SystemRandomness};
 use crate::{telemetry, test_dns};
 
@@ -83,6 +86,8 @@ pub(crate) struct Running {
     shutdown: watch::Sender<bool>,
     tasks: JoinSet<()>,
     store: StoreProcess,
+    health: Health,
+    observed: Option<Observed>,
     /// Held for as long as the state is in use.
     _lock: StateLock,
 }
@@ -93,6 +98,7 @@ struct Built {
     responder: Arc<Responder>,
     signer: Arc<LocalSigner>,
     store: Store,
+    health: Health,
 }
 
 impl Running {
@@ -111,7 +117,7 @@ impl Running {
         let sockets = Sockets::bind(config).await?;
         let (store, process) = Store::open(&config.state, &config.store, sources.random.clone())
             .map_err(|error| StartError::caused("the store cannot be opened", &error))?;
-        let built = match build(config, hierarchy, store, sources) {
+        let built = match build(config, hierarchy, store, process.journal(), sources) {
             Ok(built) => built,
             Err(error) => {
                 close(process).await;
@@ -119,7 +125,8 @@ impl Running {
             }
         };
         let (shutdown, stopping) = watch::channel(false);
-        let mut running = Self { shutdown, tasks: JoinSet::new(), store: process, _lock: lock };
+        let (tasks, health) = (JoinSet::new(), built.health.clone());
+        let mut running = Self { shutdown, tasks, store: process, health, observed: None, _lock: lock };
         if let Err(error) =
             running.set_going(config, built, made, sockets, tls, metrics, sources, stopping).await
         {
@@ -141,7 +148,7 @@ impl Running {
         sources: &Sources,
         stopping: watch::Receiver<bool>,
     ) -> Result<(), StartError> {
-        let Built { authority, responder, signer, store } = built;
+        let Built { authority, responder, signer, store, health } = built;
         record_start(config, &signer, &store, made, sources).await?;
         // The DNS server of tests first: what is taken up again may need it.
         self.tasks.spawn(test_dns::run(
@@ -184,16 +191,16 @@ impl Running {
         };
         let metrics = Arc::new(metrics);
         let upkeep = metrics.clone();
-        let counted = move |request: http::Request<hyper::body::Incoming>, _| {
-            std::future::ready(telemetry::answer(&metrics, request.method(), request.uri().path()))
-        };
+        self.observed = Some(Observed::serve(
+            listener("metrics", sockets.metrics, None),
+            Observation::new(health, metrics),
+        ));
         let tasks = &mut self.tasks;
         tasks.spawn(listener("acme", sockets.acme, Some(acceptor.clone())).serve(acme, stopping.clone()));
         tasks.spawn(
             listener("management", sockets.management, Some(acceptor)).serve(managed, stopping.clone()),
         );
         tasks.spawn(listener("publication", sockets.publication, None).serve(publication, stopping.clone()));
-        tasks.spawn(listener("metrics", sockets.metrics, None).serve(counted, stopping.clone()));
         let (recorder, crls) = (responder.clone(), responder);
         let (record_stop, crl_stop) = (stopped(stopping.clone()), stopped(stopping.clone()));
         tasks.spawn(async move { recorder.run_recorder(record_stop).await });
@@ -204,12 +211,25 @@ impl Running {
         Ok(())
     }
 
-    /// Stops listening, lets open requests end for a moment, and closes the store.
+    /// How the CA fares.
+    pub(crate) fn health(&self) -> &Health {
+        &self.health
+    }
+
+    /// Stops listening, lets open requests end for a moment, and closes the store. Those who watch are told first, and
+    /// served to the last.
     pub(crate) async fn stop(mut self) {
+        self.health.stop();
+        if self.observed.is_some() {
+            tokio::time::sleep(self.health.stop_notice()).await;
+        }
         // Nobody listens any more if this fails.
         let _ = self.shutdown.send(true);
         while self.tasks.join_next().await.is_some() {}
         close(self.store).await;
+        if let Some(observed) = self.observed {
+            observed.stop().await;
+        }
     }
 }
 
@@ -281,6 +301,7 @@ fn build(
     config: &Config,
     hierarchy: Hierarchy,
     store: Store,
+    journal: &Arc<Journal>,
     sources: &Sources,
 ) -> Result<Built, StartError> {
     let Sources { clock, random } = sources;
@@ -299,6 +320,7 @@ fn build(
     let signer = Arc::new(signer);
     let validation = LocalPerspective::new(config.validation.clone(), clock.clone())
         .map_err(|error| StartError(format!("validation: {error}")))?;
+    let validation = Arc::new(validation);
     let statuses = StoredStatuses::new(store.statuses(), clock.clone(), random.clone());
     let responder = Responder::new(&config.responder, Arc::new(statuses), signer.clone(), clock.clone())
         .map_err(|error| StartError(format!("responder: {error}")))?;
@@ -316,12 +338,28 @@ fn build(
     };
     let parts = ingam_authority::Parts {
         store: store.clone(),
-        validation: Arc::new(validation),
+        validation: validation.clone(),
         signer: signer.clone(),
         clock: clock.clone(),
         random: random.clone(),
     };
-    Ok(Built { authority: Authority::new(parts, policy), responder: Arc::new(responder), signer, store })
+    let (authority, responder) = (Authority::new(parts, policy), Arc::new(responder));
+    telemetry::know_issuers(signer.issuers());
+    let health = Health::new(health::Parts {
+        clock: clock.clone(),
+        authority: authority.clone(),
+        validation,
+        signer: signer.clone(),
+        responder: responder.clone(),
+        store: store.clone(),
+        journal: journal.clone(),
+        config: config.health.clone(),
+        environment: config.environment.name().to_owned(),
+        state: config.state.clone(),
+        answer_age_max: Duration::from_secs(config.responder.ocsp_validity_s) / 2,
+    });
+    let health = health.map_err(|error| StartError::caused("the store cannot be read", &error))?;
+    Ok(Built { authority, responder, signer, store, health })
 }
 
 fn frontend(config: &Config, authority: Arc<Authority>, sources: &Sources) -> Arc<Frontend> {
@@ -353,7 +391,7 @@ async fn record_start(
     let mut records: Vec<Record> = certificates.map(|der| certificate_record(&der, sources)).collect();
     let started = serde_json::json!({
         "version": env!("CARGO_PKG_VERSION"),
-        "environment": format!("{:?}", config.environment).to_lowercase(),
+        "environment": config.environment.name(),
         "issuers": signer.issuers().iter().map(|issuer| &issuer.name).collect::<Vec<_>>(),
         "profiles": config.profiles.keys().collect::<Vec<_>>(),
     });
