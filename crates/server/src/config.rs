@@ -50,6 +50,7 @@ pub(crate) struct Config {
     pub(crate) validation: ingam_validation::Config,
     pub(crate) store: ingam_store::Config,
     pub(crate) responder: ingam_responder::Config,
+    pub(crate) health: crate::health::Config,
 }
 
 impl Default for Config {
@@ -68,6 +69,7 @@ impl Default for Config {
             validation: ingam_validation::Config::default(),
             store: ingam_store::Config::default(),
             responder: ingam_responder::Config::default(),
+            health: crate::health::Config::default(),
         }
     }
 }
@@ -79,6 +81,17 @@ pub(crate) enum Environment {
     Production,
     Staging,
     Development,
+}
+
+impl Environment {
+    /// Its name in the file.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Production => "production",
+            Self::Staging => "staging",
+            Self::Development => "development",
+        }
+    }
 }
 
 /// Where each listener listens; an empty list means that there is none.

@@ -173,6 +173,8 @@ impl Listener {
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let places = Arc::new(Semaphore::new(self.connections_max));
+        let all = u32::try_from(self.connections_max).unwrap_or(u32::MAX);
+        metrics::gauge!("ingam_connections_max", "listener" => self.name).set(f64::from(all));
         let limits = self.limits.clone();
         let shared = Arc::new(Connections { name: self.name, tls: self.tls, limits: self.limits });
         let mut accepting = JoinSet::new();
@@ -183,7 +185,6 @@ impl Listener {
         stopped(shutdown).await;
         accepting.shutdown().await;
         // Every connection holds a place: with all places back, all connections have ended.
-        let all = u32::try_from(self.connections_max).unwrap_or(u32::MAX);
         let _ = tokio::time::timeout(limits.now().grace, places.acquire_many(all)).await;
     }
 }
@@ -243,8 +244,13 @@ async fn accept<H, F, B>(
     B::Data: Send,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
+    let waits = metrics::counter!("ingam_accept_waits_total", "listener" => connections.name);
+    let failures = metrics::counter!("ingam_accept_failures_total", "listener" => connections.name);
     loop {
         // Above the limit, connections wait in the kernel's queue.
+        if places.available_permits() == 0 {
+            waits.increment(1);
+        }
         let Ok(place) = places.clone().acquire_owned().await else { return };
         match socket.accept().await {
             Ok(arrived) => {
@@ -252,6 +258,7 @@ async fn accept<H, F, B>(
                 tokio::spawn(connections.connection(arrived, place, answer.clone(), shutdown.clone()));
             }
             Err(error) => {
+                failures.increment(1);
                 tracing::debug!(listener = connections.name, %error, "a connection could not be accepted");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }

@@ -34,6 +34,7 @@ pub(crate) fn check(config: &Config, found: &mut Findings) {
     plan(config, found);
     found.below("responder", config.responder.check());
     found.below("validation", config.validation.check());
+    found.below("health", config.health.check());
     catalog(config, found);
 }
 
