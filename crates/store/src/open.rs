@@ -10,6 +10,7 @@ use ingam_journal::files::{Disk, Files};
 use ingam_journal::{Journal, JournalConfig};
 use ingam_protocol::time::Random;
 use serde::{Deserialize, Serialize};
+use tracing::Instrument;
 
 use crate::archive::Archiver;
 use crate::committer::{Committer, Queue};
@@ -82,7 +83,8 @@ impl Store {
         F: FnOnce(&mut Transaction<'_>) -> Result<T, Error> + Send + 'static,
         T: Send + 'static,
     {
-        self.queue.run(body).await
+        // What is waited for: the committer runs it on its own thread, with whatever has queued beside it.
+        self.queue.run(body).instrument(tracing::debug_span!("store")).await
     }
 
     /// The responder's handle on the same store.
