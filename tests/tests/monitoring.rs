@@ -272,7 +272,7 @@ fn alerts_ask_for_what_there_is_and_say_what_to_do() {
     let names: BTreeSet<&str> = alerts.iter().map(|alert| alert.name.as_str()).collect();
     assert_eq!(headings, names, "every chapter is about an alert");
     for section in runbook.split("\n### ").skip(1) {
-        for part in ["Look at: ", "Do: "] {
+        for part in ["- Look at: ", "- Do: "] {
             assert!(section.contains(&format!("\n{part}")), "{part:?} in {section}");
         }
     }
