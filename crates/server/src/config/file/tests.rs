@@ -100,8 +100,8 @@ fn one_mistake_is_one_finding() {
     for (old, new, expected) in [
         ("[profiles.classic]", "[profile.classic]", "profile"),
         ("[urls]", "[url]", "url"),
-        ("acme = \"https://acme.ca.example\"", "", "urls.public_url"),
-        ("acme = \"https://acme.ca.example\"", "acmee = \"https://acme.ca.example\"", "urls.acmee"),
+        ("public_url = \"https://acme.ca.example\"", "", "urls.public_url"),
+        ("public_url = \"https://acme.ca.example\"", "public_uri = \"https://acme.ca.example\"", "urls.public_uri"),
         ("environment = \"staging\"", "environment = \"live\"", "environment"),
         ("issuer = \"rsa\"", "issuer = \"rsa4096\"", "profiles.classic-rsa.issuer"),
         ("default_profile = \"classic\"", "default_profile = 1", "issuance.default_profile"),
@@ -126,7 +126,6 @@ fn one_mistake_is_one_finding() {
         errors(issuers),
         [
             "hierarchy.issuers.a",
-            "environment",
             "urls.public_url",
             "urls.publication",
             "issuance.default_profile"
