@@ -18,7 +18,9 @@ use ingam_protocol::time::{Random, SeededRandom, random_array};
 use ingam_protocol::{Id, Serial, Timestamp};
 use ingam_store::engine::redb::{FileStorage, RedbConfig, RedbEngine};
 use ingam_store::engine::{Engine, Table};
-use ingam_store::{Error, NewCertificate, OpenChallenge, Parts, Store, StoreProcess};
+use ingam_store::{
+    AccountInserted, Config, EngineChoice, Error, NewCertificate, OpenChallenge, Parts, Store, StoreProcess,
+};
 use serde_json::value::RawValue;
 
 pub(crate) const MINUTE: Duration = Duration::from_secs(60);
@@ -192,4 +194,26 @@ impl Open {
 /// Runs what is to be run on this thread; the store's threads are its own.
 pub(crate) fn run<T>(work: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(work)
+}
+
+/// Runs the test on a store of each engine.
+pub(crate) fn on_both(test: impl AsyncFn(&Store, &SeededRandom)) {
+    for engine in [EngineChoice::Redb, EngineChoice::Sled] {
+        println!("on {engine:?}");
+        let folder = tempfile::tempdir().unwrap();
+        let random = Arc::new(SeededRandom::new(7));
+        let config = Config { engine, ..Config::default() };
+        let (store, threads) = Store::open(folder.path(), &config, random.clone()).unwrap();
+        run(test(&store, &random));
+        threads.close();
+    }
+}
+
+/// An account with contacts, on record.
+pub(crate) async fn insert_account(store: &Store, random: &SeededRandom) -> Account {
+    let account = account(random);
+    let record = record(RecordType::AccountCreated, account.id, random);
+    let inserted = store.account_insert(account.clone(), &contacts(), record).await.unwrap();
+    assert_eq!(inserted, AccountInserted::New);
+    account
 }
