@@ -201,15 +201,10 @@ impl Authority {
         }
         let Some(incident) = &selection.incident else {
             let mut after: Option<Vec<u8>> = None;
-            // Below a name, a certificate comes once for each of its names.
-            let mut seen = BTreeSet::new();
-            let is_below = selection.filter.below.is_some();
             loop {
                 let page = self.certificates_find(&selection.filter, after.as_deref(), PAGE)?;
                 for found in page.items {
-                    if !is_below || seen.insert((found.issuer.clone(), found.serial.clone())) {
-                        visit(found)?;
-                    }
+                    visit(found)?;
                 }
                 match page.next {
                     Some(next) => after = Some(next),

@@ -19,7 +19,8 @@ use ingam_protocol::{Id, Serial, Timestamp};
 use ingam_store::engine::redb::{FileStorage, RedbConfig, RedbEngine};
 use ingam_store::engine::{Engine, Table};
 use ingam_store::{
-    AccountInserted, Config, EngineChoice, Error, NewCertificate, OpenChallenge, Parts, Store, StoreProcess,
+    AccountInserted, Claimed, Config, EngineChoice, Error, NewCertificate, OpenChallenge, Parts, Store,
+    StoreProcess,
 };
 use serde_json::value::RawValue;
 
@@ -113,6 +114,43 @@ pub(crate) fn claim(random: &dyn Random) -> Claim {
 
 pub(crate) fn certificate() -> NewCertificate {
     NewCertificate { der: vec![0x30; 400].into(), not_before: start(), issued: start() }
+}
+
+/// What a certificate is to be made of.
+#[derive(Clone, Debug)]
+pub(crate) struct Wanted {
+    pub(crate) account: Id,
+    pub(crate) issuer: IssuerName,
+    pub(crate) thumbprint: [u8; 32],
+    pub(crate) names: Vec<Identifier>,
+    pub(crate) issued: Timestamp,
+}
+
+/// Certificates of this account for `a.example.org`, each with a key of its own.
+pub(crate) fn wanted(account: Id, random: &dyn Random) -> Wanted {
+    let names = vec![Identifier::parse_dns("a.example.org").unwrap()];
+    Wanted { account, issuer: issuer(), thumbprint: random_array(random), names, issued: start() }
+}
+
+/// A certificate on record, and the order that it came from.
+pub(crate) async fn issue(store: &Store, wanted: Wanted, random: &SeededRandom) -> (Id, Serial) {
+    let (mut order, mut authorization) = order(wanted.account, random);
+    order.identifiers = wanted.names;
+    authorization.challenges[0].answered = Some(start());
+    authorization.challenges[0].finished = Some(finished(Verdict::Valid));
+    let told = |kind| record(kind, order.id, random);
+    let inserted = store.order_insert(order.clone(), vec![authorization], told(RecordType::OrderCreated));
+    assert!(inserted.await.unwrap());
+    let thumbprint = wanted.thumbprint.as_slice().into();
+    let claim = Claim { issuer: wanted.issuer, key_thumbprint: thumbprint, ..claim(random) };
+    let (token, serial) = (claim.token, claim.serial.clone());
+    let claimed = store.order_claim(order.id, claim, start(), told(RecordType::CertificatePrepared)).await;
+    assert!(matches!(claimed.unwrap(), Claimed::Yes));
+    store.order_ask(order.id, token, start(), told(RecordType::SignatureAsked)).await.unwrap().unwrap();
+    let signed = NewCertificate { issued: wanted.issued, ..certificate() };
+    let (issued, late) = (told(RecordType::CertificateIssued), told(RecordType::IssuanceAbandoned));
+    store.order_complete(order.id, token, signed, issued, late).await.unwrap().unwrap();
+    (order.id, serial)
 }
 
 /// A record that says which operation wrote it, about what.
