@@ -54,6 +54,8 @@ pub(crate) const ROLES: Table = Table::new("roles");
 pub(crate) const APPROVALS: Table = Table::new("approvals");
 /// A domain name with its labels in reverse to [`crate::NameRule`].
 pub(crate) const NAME_RULES: Table = Table::new("name_rules");
+/// A blocked name's parent with its labels in reverse, a zero byte and the name's own label, to nothing.
+pub(crate) const NAMES_BLOCKED_BELOW: Table = Table::new("names_blocked_below");
 /// An incident's name to [`crate::Incident`].
 pub(crate) const INCIDENTS: Table = Table::new("incidents");
 /// An incident's name, a zero byte, issuer and serial to nothing.
@@ -66,7 +68,7 @@ pub(crate) const REVOCATION_ITEMS: Table = Table::new("revocation_items");
 pub(crate) const OUTBOX: Table = Table::new("outbox");
 
 /// Every table with the retention class of what it holds; a table without a class is a promise nobody keeps.
-pub(crate) const CLASSES: [(Table, Class); 26] = [
+pub(crate) const CLASSES: [(Table, Class); 27] = [
     (META, Class::Working),
     (ACCOUNTS, Class::Issuance),
     (ACCOUNTS_BY_KEY, Class::Issuance),
@@ -88,6 +90,7 @@ pub(crate) const CLASSES: [(Table, Class); 26] = [
     (ROLES, Class::PermissionChange),
     (APPROVALS, Class::AccessLog),
     (NAME_RULES, Class::CaLifecycle),
+    (NAMES_BLOCKED_BELOW, Class::CaLifecycle),
     (INCIDENTS, Class::Issuance),
     (INCIDENT_CERTIFICATES, Class::Issuance),
     (REVOCATION_JOBS, Class::Issuance),

@@ -12,6 +12,7 @@ use ingam_protocol::acme::{
 };
 use ingam_protocol::identifier::{DnsName, Identifier};
 use ingam_protocol::key::PublicKey;
+use ingam_protocol::operator::Principal;
 use ingam_protocol::profile::IssuerName;
 use ingam_protocol::record::{Class, Record, RecordType};
 use ingam_protocol::time::{Random, SeededRandom, random_array};
@@ -151,6 +152,11 @@ pub(crate) async fn issue(store: &Store, wanted: Wanted, random: &SeededRandom) 
     let (issued, late) = (told(RecordType::CertificateIssued), told(RecordType::IssuanceAbandoned));
     store.order_complete(order.id, token, signed, issued, late).await.unwrap().unwrap();
     (order.id, serial)
+}
+
+/// Somebody who runs the CA.
+pub(crate) fn operator(uid: u32) -> Principal {
+    Principal::User(uid)
 }
 
 /// A record that says which operation wrote it, about what.

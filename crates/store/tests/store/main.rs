@@ -3,6 +3,7 @@
 //! What is proved, one file for each:
 //! - `operations`: every domain operation keeps its word, on redb and on sled alike.
 //! - `search`: each index of certificates finds what a look at all of them would, in pages of any length.
+//! - `rules`: which rule decides about a name or a wildcard, and which keys are blocked.
 //! - `power`: whatever was answered is there after a power cut at any point, and nothing is there by half.
 //! - `disk`: a full disk is an error and no loss; a store of a newer version is refused.
 //!
@@ -22,4 +23,5 @@ mod facts;
 mod made;
 mod operations;
 mod power;
+mod rules;
 mod search;
