@@ -5,14 +5,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures_util::future::join_all;
-use ingam_protocol::Reason;
 use ingam_protocol::identifier::{DnsName, Identifier};
 use ingam_protocol::record::RecordType;
 use ingam_protocol::time::{SeededRandom, random_array};
-use ingam_store::{KeyBlock, NameRule, NameVerdict, Store};
+use ingam_protocol::{Reason, Serial};
+use ingam_store::{KeyBlock, NameRule, NameVerdict, RevocationOutcome, RevocationRequest, Store};
 use proptest::prelude::*;
 
-use crate::made::{Disks, id, on_both, operator, record, run, start};
+use crate::made::{
+    DAY, Disks, id, insert_account, issue, issuer, on_both, operator, record, run, start, wanted,
+};
 
 fn dns(name: &str) -> DnsName {
     DnsName::parse(name).unwrap()
@@ -249,5 +251,31 @@ fn a_key_is_blocked_once_until_it_is_let_go() {
         assert!(!store.key_block_delete(thumbprints[0], Vec::new()).await.unwrap());
         assert!(!store.key_blocked(&thumbprints[0]).unwrap());
         assert_eq!(store.key_block(&thumbprints[0]).unwrap(), None);
+    });
+}
+
+/// Who blocked a key first, when and why, is not written over by a later revocation that blocks it too.
+#[test]
+fn a_revocation_leaves_an_earlier_block_of_the_key_as_it_is() {
+    on_both(async |store, random| {
+        let account = insert_account(store, random).await.id;
+        let wish = wanted(account, random);
+        let (_, serial) = issue(store, wish.clone(), random).await;
+        store.key_block_insert(block(wish.thumbprint, "found in a paste"), Vec::new()).await.unwrap();
+        let revoke = async |serial: &Serial, reason| {
+            let request = RevocationRequest {
+                issuer: issuer(),
+                serial: serial.clone(),
+                reason,
+                at: start().plus(DAY),
+                block_key: Some(wish.thumbprint),
+                operator: Some((operator(2), "later".to_owned())),
+            };
+            store.certificate_revoke(request, Vec::new()).await.unwrap()
+        };
+        assert_eq!(revoke(&serial, Reason::Superseded).await, RevocationOutcome::Revoked);
+        assert_eq!(revoke(&serial, Reason::KeyCompromise).await, RevocationOutcome::Revoked);
+        let kept = store.key_block(&wish.thumbprint).unwrap().unwrap();
+        assert_eq!(kept, block(wish.thumbprint, "found in a paste"));
     });
 }
