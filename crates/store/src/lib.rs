@@ -50,7 +50,7 @@ pub use log::{RecordQuery, RecordsFound};
 pub use name_rule::{NameRule, NameVerdict};
 pub use open::{Config, EngineChoice, Parts, Store, StoreProcess, table_classes};
 pub use order::{AbandonedBy, Claimed, NewCertificate, Stale};
-pub use revocation_job::{JobItem, JobState, RevocationJob};
+pub use revocation_job::{JOBS_OPEN_MAX, JobItem, JobState, RevocationJob};
 pub use role::{GRANTS_MAX, Grant, RoleTaken};
 pub use search::{CertificateIndex, CertificatePage, IssuedBetween};
 pub use status::{StatusRow, StatusState, StatusStore};

@@ -62,13 +62,15 @@ pub(crate) const INCIDENTS: Table = Table::new("incidents");
 pub(crate) const INCIDENT_CERTIFICATES: Table = Table::new("incident_certificates");
 /// Job id to [`crate::RevocationJob`].
 pub(crate) const REVOCATION_JOBS: Table = Table::new("revocation_jobs");
+/// Job id of jobs that are not over, or have still certificates put down, to nothing.
+pub(crate) const REVOCATION_JOBS_OPEN: Table = Table::new("revocation_jobs_open");
 /// Job id, issuer and serial of what a job has still to revoke, to nothing.
 pub(crate) const REVOCATION_ITEMS: Table = Table::new("revocation_items");
 /// Sequence number to an encoded record.
 pub(crate) const OUTBOX: Table = Table::new("outbox");
 
 /// Every table with the retention class of what it holds; a table without a class is a promise nobody keeps.
-pub(crate) const CLASSES: [(Table, Class); 27] = [
+pub(crate) const CLASSES: [(Table, Class); 28] = [
     (META, Class::Working),
     (ACCOUNTS, Class::Issuance),
     (ACCOUNTS_BY_KEY, Class::Issuance),
@@ -94,6 +96,7 @@ pub(crate) const CLASSES: [(Table, Class); 27] = [
     (INCIDENTS, Class::Issuance),
     (INCIDENT_CERTIFICATES, Class::Issuance),
     (REVOCATION_JOBS, Class::Issuance),
+    (REVOCATION_JOBS_OPEN, Class::Issuance),
     (REVOCATION_ITEMS, Class::Issuance),
     (OUTBOX, Class::Working),
 ];
