@@ -46,7 +46,7 @@ pub use certificate::{CertificateRow, RevocationOutcome, RevocationRequest};
 pub use error::Error;
 pub use incident::{Incident, IncidentGrown};
 pub use key_block::KeyBlock;
-pub use log::{RecordQuery, RecordsFound};
+pub use log::{RecordQuery, RecordsFound, RecordsPlace};
 pub use name_rule::{NameRule, NameVerdict};
 pub use open::{Config, EngineChoice, Parts, Store, StoreProcess, table_classes};
 pub use order::{AbandonedBy, Claimed, NewCertificate, Stale};

@@ -4,6 +4,7 @@
 //! - `operations`: every domain operation keeps its word, on redb and on sled alike.
 //! - `search`: each index of certificates finds what a look at all of them would, in pages of any length.
 //! - `jobs`: a revocation job revokes and takes off in one, through holds and power cuts.
+//! - `log`: records are found, and followed, wherever they are.
 //! - `people`: roles, acts that wait for a second person, incidents.
 //! - `rules`: which rule decides about a name or a wildcard, and which keys are blocked.
 //! - `power`: whatever was answered is there after a power cut at any point, and nothing is there by half.
@@ -23,6 +24,7 @@
 mod disk;
 mod facts;
 mod jobs;
+mod log;
 mod made;
 mod operations;
 mod people;
