@@ -1,3 +1,5 @@
 //! The operator's hand.
 
 pub mod api;
+pub mod client;
+pub mod command;

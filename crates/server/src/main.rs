@@ -1,5 +1,6 @@
 //! The binary `ingam`: command line, configuration, construction, process life. No business rules.
 
+mod client;
 mod config;
 mod dev;
 mod listener;
@@ -37,6 +38,8 @@ enum Command {
     Init(production::Init),
     /// Runs the CA of a configuration
     Serve(production::Serve),
+    #[command(flatten)]
+    Client(client::Client),
 }
 
 fn main() -> ExitCode {
@@ -56,12 +59,14 @@ fn main() -> ExitCode {
             Command::Dev(options) => dev::run(options, metrics).await,
             Command::Init(options) => production::init(&options),
             Command::Serve(options) => production::serve(&options, metrics).await,
+            Command::Client(command) => return client::run(command).await,
         }
+        .map(|()| ExitCode::SUCCESS)
     });
     // What still runs has had its time.
     runtime.shutdown_background();
     match outcome {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => failed(&error),
     }
 }

@@ -1,0 +1,267 @@
+//! `log`: the record of what the CA did.
+
+use std::collections::HashSet;
+
+use serde_json::Value;
+
+use super::call::{Call, Why};
+use super::failure::Failure;
+use super::table::{Paper, Style};
+use super::text::{chop, clean, columns, wrap};
+use super::when::When;
+use crate::api::LogEntry;
+use crate::client::{Answer, Listed, Target};
+
+/// Commands on records.
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Log {
+    /// Shows the newest records, and with -f what comes after them
+    #[command(after_help = "\
+With --json, -f prints one record on a line; without -f, it is one document.
+
+Example:
+  ingam admin log tail -f --class access_log")]
+    Tail {
+        /// Shows this many records first
+        #[arg(short = 'n', long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(0..=1000))]
+        lines: u32,
+        /// Goes on with every new record, until Ctrl-C
+        #[arg(short, long)]
+        follow: bool,
+        #[command(flatten)]
+        filter: Filter,
+        #[command(flatten)]
+        why: Why,
+    },
+    /// Finds records: the newest that fit, oldest first
+    #[command(after_help = "\
+Example:
+  ingam admin log search --type certificate_revoked --from 7d --text keyCompromise")]
+    Search {
+        #[command(flatten)]
+        filter: Filter,
+        /// Of this time or later: 2026-11-21T10:00:00Z, 2026-11-21, or an age as 2h or 7d
+        #[arg(long, value_name = "TIME")]
+        from: Option<When>,
+        /// Before this time
+        #[arg(long, value_name = "TIME")]
+        until: Option<When>,
+        /// Shows this many at most
+        #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1000))]
+        limit: u32,
+        #[command(flatten)]
+        why: Why,
+    },
+}
+
+/// Which records.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Filter {
+    /// Of this retention class, as in issuance or access_log; can be given many times
+    #[arg(long, value_name = "CLASS")]
+    class: Vec<String>,
+    /// Of this type, as in certificate_issued; can be given many times
+    #[arg(long = "type", value_name = "TYPE")]
+    kind: Vec<String>,
+    /// About this account
+    #[arg(long, value_name = "ID", allow_hyphen_values = true)]
+    subject: Option<String>,
+    /// With this text in them
+    #[arg(long, value_name = "TEXT")]
+    text: Option<String>,
+}
+
+impl Filter {
+    fn query(&self, target: Target) -> Target {
+        let joined = |names: &[String]| (!names.is_empty()).then(|| names.join(","));
+        target
+            .with("class", joined(&self.class).as_deref())
+            .with("type", joined(&self.kind).as_deref())
+            .with("subject", self.subject.as_deref())
+            .with("text", self.text.as_deref())
+    }
+}
+
+impl Log {
+    pub(crate) async fn run(self, call: &mut Call) -> Result<(), Failure> {
+        match self {
+            Self::Search { filter, from, until, limit, why } => {
+                let now = call.clock.now();
+                let target = filter
+                    .query(Target::new("/v1/log"))
+                    .with("from", from.map(|when| when.text(now)).as_deref())
+                    .with("until", until.map(|when| when.text(now)).as_deref())
+                    .with("limit", Some(&limit.to_string()));
+                let answer = call.fetch_with_reason(&target, &why).await?;
+                show(call, &answer)?;
+                if usize::try_from(limit).ok() == Some(entries(&answer)?.items.len()) {
+                    call.terminal
+                        .note("There may be older ones: --limit N shows more, --until TIME goes back.");
+                }
+                Ok(())
+            }
+            Self::Tail { lines, follow: false, filter, why } => {
+                let target = filter.query(Target::new("/v1/log"));
+                match lines {
+                    0 => Ok(()),
+                    _ => {
+                        let target = target.with("limit", Some(&lines.to_string()));
+                        let answer = call.fetch_with_reason(&target, &why).await?;
+                        show(call, &answer)
+                    }
+                }
+            }
+            Self::Tail { lines, follow: true, filter, why } => follow(call, lines, &filter, why).await,
+        }
+    }
+}
+
+fn entries(answer: &Answer) -> Result<Listed, Failure> {
+    let page: crate::api::Page<Box<serde_json::value::RawValue>> = answer.read()?;
+    Ok(Listed { items: page.items, next: None })
+}
+
+fn show(call: &mut Call, answer: &Answer) -> Result<(), Failure> {
+    let listed = entries(answer)?;
+    call.show_list(&listed, "No record is so.", |entries: &[LogEntry], paper| {
+        entries.iter().map(|entry| entry_text(entry, paper)).collect()
+    })
+}
+
+/// The newest records, then every new one. The stream is opened first, so that nothing falls between the two.
+async fn follow(call: &mut Call, lines: u32, filter: &Filter, mut why: Why) -> Result<(), Failure> {
+    let stream = filter.query(Target::new("/v1/log/follow"));
+    let opened = call.client.open(&stream.clone().with("reason", why.reason.as_deref())).await;
+    let mut stream = match opened.map_err(Failure::from) {
+        Err(failure) if why.reason.is_none() && failure.wants_reason() => {
+            why.reason = Some(why.ask(call)?);
+            call.client.open(&stream.with("reason", why.reason.as_deref())).await?
+        }
+        opened => opened?,
+    };
+    let mut shown = HashSet::new();
+    if lines > 0 {
+        let target = filter.query(Target::new("/v1/log")).with("limit", Some(&lines.to_string()));
+        let answer = call.fetch_with_reason(&target, &why).await?;
+        for item in entries(&answer)?.items {
+            shown.insert(print_entry(call, item.get())?);
+        }
+    }
+    while let Some(line) = stream.next().await? {
+        let text = String::from_utf8_lossy(&line);
+        let entry: LogEntry = read(&text)?;
+        // Only what came before the newest were asked for can come twice.
+        if !shown.remove(&entry.id) {
+            print_entry(call, &text)?;
+        }
+    }
+    Err(Failure::Unreachable("the CA ended the stream: it stops, or was told to start again".to_owned()))
+}
+
+fn read(json: &str) -> Result<LogEntry, Failure> {
+    serde_json::from_str(json).map_err(|error| Failure::Unread(format!("a record cannot be read: {error}")))
+}
+
+/// Prints one record; gives its id.
+fn print_entry(call: &mut Call, json: &str) -> Result<String, Failure> {
+    let entry = read(json)?;
+    if call.terminal.json {
+        call.terminal.print_json(json)?;
+    } else {
+        let text = entry_text(&entry, &call.terminal.paper);
+        call.terminal.print(&text)?;
+    }
+    Ok(entry.id)
+}
+
+/// A record: time and type, whom it is about, and its payload behind that where it fits, or else below.
+fn entry_text(entry: &LogEntry, paper: &Paper) -> String {
+    let kind = format!("{}/{}", clean(&entry.class), clean(&entry.kind));
+    let time = clean(&entry.time);
+    let mut head = format!("{}  {}", paper.paint(&time, Style::Faint), paper.paint(&kind, Style::Strong));
+    let mut taken = columns(&time) + 2 + columns(&kind);
+    if let Some(subject) = &entry.subject {
+        let subject = clean(subject);
+        taken += 2 + columns(&subject);
+        head = format!("{head}  {subject}");
+    }
+    let mut facts = payload_text(&entry.payload);
+    if entry.sealed_parts > 0 {
+        facts.push(format!("({} sealed)", entry.sealed_parts));
+    }
+    let facts = clean(&facts.join("  ")).into_owned();
+    match paper.width {
+        Some(width) if taken + 2 + columns(&facts) > width => {
+            let room = width.saturating_sub(4).max(20);
+            let lines = wrap(&facts, room).into_iter().flat_map(|line| chop(&line, room));
+            let lines: String = lines.map(|line| format!("    {}\n", line.trim_start())).collect();
+            format!("{head}\n{lines}")
+        }
+        _ => format!("{head}  {facts}").trim_end().to_owned() + "\n",
+    }
+}
+
+/// The members of a payload, as `name=value`; what is deeper stays JSON.
+fn payload_text(payload: &Value) -> Vec<String> {
+    match payload {
+        Value::Null => Vec::new(),
+        Value::Object(members) => members
+            .iter()
+            .map(|(name, value)| match value {
+                Value::String(text) if !text.is_empty() && !text.contains([' ', '"']) => {
+                    format!("{name}={text}")
+                }
+                other => format!("{name}={other}"),
+            })
+            .collect(),
+        other => vec![other.to_string()],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(payload: Value) -> LogEntry {
+        LogEntry {
+            id: "AZq".into(),
+            time: "2026-11-21T10:00:00Z".into(),
+            class: "issuance".into(),
+            kind: "certificate_issued".into(),
+            subject: Some("AZqkAbCdEfGhIjKlMnOpQr".into()),
+            end_of_life: None,
+            payload,
+            sealed_parts: 1,
+        }
+    }
+
+    #[test]
+    fn a_record_is_a_line_where_there_is_room() {
+        let short =
+            entry(serde_json::json!({ "serial": "4f0a", "names": ["a.example"], "note": "two words" }));
+        let line = "2026-11-21T10:00:00Z  issuance/certificate_issued  AZqkAbCdEfGhIjKlMnOpQr  names=[\"a.example\"]  \
+                    note=\"two words\"  serial=4f0a  (1 sealed)\n";
+        for width in [None, Some(200)] {
+            assert_eq!(entry_text(&short, &Paper { width, ..Paper::default() }), line);
+        }
+        assert_eq!(
+            entry_text(&short, &Paper { width: Some(80), ..Paper::default() }),
+            "2026-11-21T10:00:00Z  issuance/certificate_issued  AZqkAbCdEfGhIjKlMnOpQr\n\
+             \x20   names=[\"a.example\"]  note=\"two words\"  serial=4f0a  (1 sealed)\n"
+        );
+    }
+
+    #[test]
+    fn a_payload_steers_no_terminal() {
+        let hostile = entry(serde_json::json!({ "agent": "x\u{1b}[2J\u{9b}y", "b\u{1b}": "\r\n" }));
+        let text = entry_text(&hostile, &Paper::default());
+        assert!(!text.trim_end().chars().any(super::super::text::steers), "{text:?}");
+    }
+
+    #[test]
+    fn long_payloads_stay_within_the_width() {
+        let long = entry(serde_json::json!({ "jws": "a".repeat(500), "text": "word ".repeat(50) }));
+        let text = entry_text(&long, &Paper { width: Some(80), ..Paper::default() });
+        assert!(text.lines().all(|line| columns(line) <= 80), "{text}");
+    }
+}
