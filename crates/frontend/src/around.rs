@@ -96,7 +96,7 @@ impl Frontend {
         if let Ok(id) = HeaderValue::from_str(id) {
             headers.insert(HeaderName::from_static("x-request-id"), id);
         }
-        if let Some(seconds) = self.config.hsts_max_age_s
+        if let Some(seconds) = self.config().hsts_max_age_s
             && let Ok(value) = HeaderValue::from_str(&format!("max-age={seconds}"))
         {
             headers.insert(header::STRICT_TRANSPORT_SECURITY, value);
@@ -116,8 +116,8 @@ impl Frontend {
             Err(problem) => {
                 tracing::info!(problem = problem.code(), "refused");
                 let conflict = problem.conflict;
-                let terms = self.authority.policy().terms_of_service.as_deref();
-                let mut response = problem.into_response(&request_id.0, terms);
+                let policy = self.authority.policy();
+                let mut response = problem.into_response(&request_id.0, policy.terms_of_service.as_deref());
                 if let Some(account) = conflict {
                     set_location(response.headers_mut(), &self.urls.account(account));
                 }

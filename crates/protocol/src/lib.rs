@@ -9,13 +9,16 @@
 //! - [`record`]: what the CA remembers, in which class, and for how long.
 //! - [`revocation`], [`profile`]: why certificates end early, and what kinds of them there are.
 //! - [`operator`]: people who run the CA, and their roles.
+//! - [`baseline`], [`finding`]: limits that hold from a date on, and what is wrong or unwise with what an operator set.
 
 pub mod acme;
+pub mod baseline;
 pub mod bytes;
 pub mod certificate;
 pub mod crl;
 pub mod csr;
 pub mod der;
+pub mod finding;
 pub mod id;
 pub mod identifier;
 pub mod jws;
@@ -30,6 +33,7 @@ pub mod serial;
 pub mod time;
 
 pub use bytes::Bytes;
+pub use finding::{Finding, Findings};
 pub use id::Id;
 pub use identifier::Identifier;
 pub use revocation::Reason;

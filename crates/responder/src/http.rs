@@ -69,7 +69,7 @@ impl Responder {
         signer: Arc<dyn Signer>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, ConfigError> {
-        let settings = config.check()?;
+        let settings = config.settings()?;
         let counters = Arc::new(Counters::new());
         let audit = Arc::new(Audit::new());
         let documents = Documents::new(signer.issuers());

@@ -1,17 +1,22 @@
 //! `ingam init` and `ingam serve`: a CA from a configuration file.
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
+use ingam_protocol::Finding;
+use ingam_protocol::time::Clock;
 use ingam_signer::Hierarchy;
 use metrics_exporter_prometheus::PrometheusHandle;
-use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::pem::{self, PemObject};
 use rustls_pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 
 use crate::End;
-use crate::config::{Config, Environment};
-use crate::dev::{hierarchy, server_config};
-use crate::serve::{Running, Sources, StartError, StateLock};
+use crate::config::Config;
+use crate::dev::hierarchy;
+use crate::reload::CertificateSource;
+use crate::serve::{Running, Sources, Start, StartError, StateLock};
+use crate::served_certificate::{ServedCertificate, ServerIdentity};
+use crate::system::SystemClock;
 
 /// What the command line of `init` says.
 #[derive(Debug, clap::Args)]
@@ -31,7 +36,7 @@ pub(crate) struct Serve {
 
 /// Makes the hierarchy of the configuration in its state folder, once.
 pub(crate) fn init(options: &Init) -> Result<(), StartError> {
-    let config = read(&options.config)?;
+    let config = Config::read(&options.config, SystemClock.now())?;
     let state = &config.state;
     std::fs::create_dir_all(state).map_err(|error| {
         StartError::new(format!("the state folder {} cannot be made: {error}", state.display()))
@@ -62,7 +67,7 @@ pub(crate) fn init(options: &Init) -> Result<(), StartError> {
 
 /// Runs the CA until it is told to end.
 pub(crate) async fn serve(options: &Serve, metrics: PrometheusHandle) -> Result<(), StartError> {
-    let config = read(&options.config)?;
+    let config = Config::read(&options.config, SystemClock.now())?;
     if !Hierarchy::is_in(&config.state) {
         return Err(StartError::new(format!(
             "{} has no hierarchy.json: if this is to be a new CA, make one with `ingam init --config {}`",
@@ -73,9 +78,21 @@ pub(crate) async fn serve(options: &Serve, metrics: PrometheusHandle) -> Result<
     let sources = Sources::of_the_system();
     let lock = StateLock::take(&config.state)?;
     let (loaded, made) = hierarchy(&config, &sources)?;
-    let tls = server_config(chain(&config)?, key(&config)?)?;
+    let certificate = ServedCertificate::new(&ServerIdentity::read(&config)?)?;
     let end = End::listen()?;
-    let running = Running::start(&config, lock, loaded, made, tls, metrics, &sources).await?;
+    let file = options.config.clone();
+    let start = Start {
+        config: config.clone(),
+        lock,
+        hierarchy: loaded,
+        made,
+        certificate,
+        certificate_source: CertificateSource::Files,
+        read: Box::new(move || Config::read(&file, SystemClock.now())),
+        metrics,
+        sources,
+    };
+    let running = Running::start(start).await?;
     tracing::info!(directory = format!("{}/dir", config.urls.acme.trim_end_matches('/')), "listening");
     let told = writeln!(std::io::stdout(), "ready");
     if told.is_ok() {
@@ -85,43 +102,46 @@ pub(crate) async fn serve(options: &Serve, metrics: PrometheusHandle) -> Result<
     told.map_err(|error| StartError::new(format!("standard output: {error}")))
 }
 
-fn read(path: &Path) -> Result<Config, StartError> {
-    let config = Config::read(path)?;
-    config.check()?;
-    if config.environment == Environment::Production {
-        return Err(StartError::new(
-            "environment = \"production\" needs encrypted keys, several perspectives and CT, which this version does \
-             not have: use \"staging\"",
-        ));
-    }
-    Ok(config)
+fn missing(key: &str) -> Finding {
+    Finding::error(key, "is missing: ACME is served over https alone", "name a PEM file")
 }
 
-fn named<'a>(file: Option<&'a PathBuf>, key: &str) -> Result<&'a PathBuf, StartError> {
-    file.ok_or_else(|| StartError::new(format!("tls.{key} is missing: ACME is served over https alone")))
-}
-
-fn chain(config: &Config) -> Result<Vec<Vec<u8>>, StartError> {
-    let path = named(config.tls.certificate.as_ref(), "certificate")?;
-    let failed = |error| StartError::new(format!("tls.certificate {}: {error}", path.display()));
+/// The chain of the https listeners, leaf first.
+///
+/// # Errors
+/// [`Finding`] about `tls.certificate`.
+pub(crate) fn chain(config: &Config) -> Result<Vec<Vec<u8>>, Finding> {
+    let key = "tls.certificate";
+    let path = config.tls.certificate.as_ref().ok_or_else(|| missing(key))?;
+    let unusable = |why: String| {
+        let fix = "give a PEM file with the certificate and its chain, the certificate first";
+        Finding::error(key, format!("is {}, {why}", path.display()), fix)
+    };
+    let failed = |error: pem::Error| unusable(format!("which cannot be read: {}", pem_words(&error)));
     let chain = CertificateDer::pem_file_iter(path)
         .map_err(failed)?
         .map(|certificate| certificate.map(|der| der.as_ref().to_vec()))
         .collect::<Result<Vec<_>, _>>()
         .map_err(failed)?;
-    if chain.is_empty() {
-        return Err(StartError::new(format!("tls.certificate {} holds no certificate", path.display())));
-    }
-    Ok(chain)
+    if chain.is_empty() { Err(unusable("which holds no certificate".to_owned())) } else { Ok(chain) }
 }
 
-fn key(config: &Config) -> Result<Vec<u8>, StartError> {
-    let path = named(config.tls.key.as_ref(), "key")?;
+/// The key of the https listeners, PKCS #8.
+///
+/// # Errors
+/// [`Finding`] about `tls.key`.
+pub(crate) fn key(config: &Config) -> Result<Vec<u8>, Finding> {
+    let path = config.tls.key.as_ref().ok_or_else(|| missing("tls.key"))?;
     let key = PrivatePkcs8KeyDer::from_pem_file(path).map_err(|error| {
-        StartError::new(format!(
-            "tls.key {} holds no PKCS #8 key (BEGIN PRIVATE KEY): {error}",
-            path.display()
-        ))
+        let reason = format!("is {}, which cannot be read: {}", path.display(), pem_words(&error));
+        Finding::error("tls.key", reason, "give a PEM file with a PKCS #8 key (BEGIN PRIVATE KEY)")
     })?;
     Ok(key.secret_pkcs8_der().to_vec())
+}
+
+fn pem_words(error: &pem::Error) -> String {
+    match error {
+        pem::Error::Io(error) => error.to_string(),
+        other => other.to_string(),
+    }
 }

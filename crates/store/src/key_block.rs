@@ -31,19 +31,6 @@ pub struct KeyBlock {
     pub comment: Option<String>,
 }
 
-impl KeyBlock {
-    /// A key whose holder proved, by revoking this certificate, that it is known to others.
-    pub(crate) fn by_its_holder(
-        thumbprint: &[u8; 32],
-        at: Timestamp,
-        reason: Reason,
-        serial: &Serial,
-    ) -> Self {
-        let thumbprint = thumbprint.as_slice().into();
-        Self { thumbprint, at, reason, serial: Some(serial.clone()), by: None, comment: None }
-    }
-}
-
 impl Store {
     /// Whether the key of this thumbprint may never be used again.
     ///

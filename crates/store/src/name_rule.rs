@@ -8,8 +8,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 use crate::open::Store;
-use crate::table::NAME_RULES;
+use crate::search::reversed;
+use crate::table::{NAME_RULES, end_of};
 use crate::transaction::{decode, read_range, read_row};
+
+/// At most this many rules below a wildcard's base are looked at.
+const RULES_BELOW_MAX: usize = 10_000;
 
 /// At most this many labels are climbed from a name to its rule: a name has no more (RFC 1035, section 2.3.4).
 const LABELS_MAX: usize = 128;
@@ -47,26 +51,44 @@ impl Store {
     /// # Errors
     /// [`Error`] if the engine fails.
     pub fn name_rule_for(&self, name: &DnsName) -> Result<Option<NameRule>, Error> {
-        let mut at = name.as_str();
+        let own = reversed(name);
+        let mut at = own.as_str();
         for _ in 0..LABELS_MAX {
             let rule: Option<NameRule> = read_row(self.engine(), NAME_RULES, at.as_bytes())?;
-            if let Some(rule) = rule.filter(|rule| !rule.exact || at == name.as_str()) {
+            if let Some(rule) = rule.filter(|rule| !rule.exact || at == own) {
                 return Ok(Some(rule));
             }
-            match at.split_once('.') {
-                Some((_, above)) => at = above,
+            match at.rsplit_once('.') {
+                Some((above, _)) => at = above,
                 None => break,
             }
         }
         Ok(None)
     }
 
-    /// Rules by name, after the name `after`, at most `limit`.
+    /// A rule that blocks a name which a wildcard below `base` would cover: one label below it.
     ///
     /// # Errors
     /// [`Error`] if the engine fails.
-    pub fn name_rules(&self, after: Option<&str>, limit: usize) -> Result<Vec<NameRule>, Error> {
-        let from = after.map_or(Vec::new(), |name| [name.as_bytes(), &[0]].concat());
+    pub fn name_rule_under_wildcard(&self, base: &DnsName) -> Result<Option<NameRule>, Error> {
+        let from = format!("{}.", reversed(base)).into_bytes();
+        let rows = read_range(self.engine(), NAME_RULES, &from, end_of(&from).as_deref(), RULES_BELOW_MAX)?;
+        for (key, row) in rows {
+            let covered = key.get(from.len()..).is_some_and(|label| !label.contains(&b'.'));
+            let rule = if covered { decode::<NameRule>(NAME_RULES, Some(row))? } else { None };
+            if let Some(rule) = rule.filter(|rule| rule.verdict == NameVerdict::Block) {
+                return Ok(Some(rule));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Rules in the order of their labels from the right, after the name `after`, at most `limit`.
+    ///
+    /// # Errors
+    /// [`Error`] if the engine fails.
+    pub fn name_rules(&self, after: Option<&DnsName>, limit: usize) -> Result<Vec<NameRule>, Error> {
+        let from = after.map_or(Vec::new(), |name| [reversed(name).as_bytes(), &[0]].concat());
         let mut rules = Vec::new();
         for (_, row) in read_range(self.engine(), NAME_RULES, &from, None, limit)? {
             rules.extend(decode::<NameRule>(NAME_RULES, Some(row))?);
@@ -80,7 +102,7 @@ impl Store {
     /// [`Error`] if it could not be made durable.
     pub async fn name_rule_put(&self, rule: NameRule, records: Vec<Record>) -> Result<(), Error> {
         self.run(move |transaction| {
-            transaction.put_row(NAME_RULES, rule.name.as_str().as_bytes(), &rule)?;
+            transaction.put_row(NAME_RULES, reversed(&rule.name), &rule)?;
             records.iter().for_each(|record| transaction.record(record));
             Ok(())
         })
@@ -93,7 +115,7 @@ impl Store {
     /// [`Error`] if it could not be made durable.
     pub async fn name_rule_delete(&self, name: DnsName, records: Vec<Record>) -> Result<bool, Error> {
         self.run(move |transaction| {
-            let key = name.as_str().as_bytes().to_vec();
+            let key = reversed(&name).into_bytes();
             if transaction.get(NAME_RULES, &key)?.is_none() {
                 return Ok(false);
             }

@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 use ingam_journal::files::{Disk, Files};
 use ingam_journal::{Journal, JournalConfig};
 use ingam_protocol::time::Random;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::archive::Archiver;
 use crate::committer::{Committer, Queue};
@@ -24,7 +24,7 @@ use crate::table::{CLASSES, FORMAT_VERSION, META, META_FORMAT, META_GENERATION, 
 use crate::transaction::{Transaction, decode_counter};
 
 /// How the store is kept.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// Which engine holds the tables.
@@ -40,7 +40,7 @@ impl Default for Config {
 }
 
 /// An engine by its name in the configuration.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum EngineChoice {
     /// One file, copy on write; the default.

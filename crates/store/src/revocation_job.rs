@@ -61,6 +61,17 @@ pub enum JobState {
 }
 
 impl JobState {
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Gathering => "gathering",
+            Self::Running => "running",
+            Self::Paused => "paused",
+            Self::Done => "done",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
     /// Whether it is over.
     pub fn is_over(self) -> bool {
         matches!(self, Self::Done | Self::Cancelled)

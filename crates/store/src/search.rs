@@ -61,7 +61,7 @@ pub struct IssuedBetween {
 }
 
 /// `org.example.www` of `www.example.org`.
-fn reversed(name: &DnsName) -> String {
+pub(crate) fn reversed(name: &DnsName) -> String {
     let mut labels: Vec<&str> = name.as_str().split('.').collect();
     labels.reverse();
     labels.join(".")

@@ -52,7 +52,7 @@ pub(crate) const CERTIFICATES_BY_NAME: Table = Table::new("certificates_by_name"
 pub(crate) const ROLES: Table = Table::new("roles");
 /// Approval id to [`crate::Approval`].
 pub(crate) const APPROVALS: Table = Table::new("approvals");
-/// A domain name to [`crate::NameRule`].
+/// A domain name with its labels in reverse to [`crate::NameRule`].
 pub(crate) const NAME_RULES: Table = Table::new("name_rules");
 /// An incident's name to [`crate::Incident`].
 pub(crate) const INCIDENTS: Table = Table::new("incidents");

@@ -37,7 +37,7 @@ impl LocalPerspective {
     /// # Errors
     /// [`ConfigError`] names the key that cannot be worked with.
     pub fn new(config: Config, clock: Arc<dyn Clock>) -> Result<Self, ConfigError> {
-        config.check()?;
+        config.check().into_result().map_err(|finding| ConfigError::new(finding.to_string()))?;
         let places = Semaphore::new(config.concurrent_max);
         Ok(Self {
             clock,
