@@ -61,6 +61,16 @@ impl Answer {
     pub fn read<T: DeserializeOwned>(&self) -> Result<T, Error> {
         serde_json::from_slice(&self.body).map_err(|error| unread(&error))
     }
+
+    /// Reads it as a list, or as a page of one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unread`] if it is something else.
+    pub fn list(&self) -> Result<Listed, Error> {
+        let page: Page<Box<RawValue>> = self.read()?;
+        Ok(Listed { items: page.items, next: page.next })
+    }
 }
 
 fn unread(error: &serde_json::Error) -> Error {
@@ -158,7 +168,7 @@ impl Client {
             let page_items = left.min(PAGE_ITEMS_MAX).to_string();
             let page_target =
                 target.clone().with("after", listed.next.as_deref()).with("limit", Some(&page_items));
-            let page: Page<Box<RawValue>> = self.fetch(&page_target).await?.read()?;
+            let page = self.fetch(&page_target).await?.list()?;
             if page.next.is_some() && page.next == listed.next {
                 return Err(Error::Unread("the list does not go on: its next page is the same again".into()));
             }

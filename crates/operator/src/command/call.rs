@@ -117,6 +117,17 @@ impl Call {
         Ok(())
     }
 
+    /// Fetches a list that comes as a whole and shows it; says what `nothing` there is if it is empty.
+    pub(crate) async fn whole_list_and_show<T: DeserializeOwned>(
+        &mut self,
+        target: &Target,
+        nothing: &str,
+        render: impl FnOnce(&[T], &Paper) -> String,
+    ) -> Result<(), Failure> {
+        let listed = self.client.fetch(target).await?.list()?;
+        self.show_list(&listed, nothing, render)
+    }
+
     /// Shows a list that was fetched.
     pub(crate) fn show_list<T: DeserializeOwned>(
         &mut self,
@@ -132,12 +143,7 @@ impl Call {
             };
             return self.terminal.print_json(&format!("{{\"items\":[{}]{next}}}", items.join(",\n")));
         }
-        let items: Vec<T> = listed
-            .items
-            .iter()
-            .map(|item| serde_json::from_str(item.get()))
-            .collect::<Result<_, _>>()
-            .map_err(|error| Failure::Unread(format!("an item of the list cannot be read: {error}")))?;
+        let items: Vec<T> = listed.read()?;
         if items.is_empty() {
             self.terminal.note(nothing);
         }
@@ -175,18 +181,6 @@ impl Call {
                 Err(Failure::Waits(waiting))
             }
             outcome => Ok(outcome?),
-        }
-    }
-
-    /// Fetches what is read with a reason: if the CA wants one that was not given, somebody is asked for it.
-    pub(crate) async fn fetch_with_reason(&mut self, target: &Target, why: &Why) -> Result<Answer, Failure> {
-        let given = target.clone().with("reason", why.reason.as_deref());
-        match self.client.fetch(&given).await.map_err(Failure::from) {
-            Err(failure) if why.reason.is_none() && failure.wants_reason() => {
-                let reason = why.ask(self)?;
-                Ok(self.client.fetch(&target.clone().with("reason", Some(&reason))).await?)
-            }
-            outcome => outcome,
         }
     }
 }

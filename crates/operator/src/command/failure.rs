@@ -87,11 +87,6 @@ impl Failure {
         ExitCode::from(self.code())
     }
 
-    /// Whether the CA asks for a reason that was not given.
-    pub(crate) fn wants_reason(&self) -> bool {
-        matches!(self, Self::Problem(problem) if problem.kind.ends_with(":reason-needed"))
-    }
-
     /// Whether it may be better in a moment: nobody there, or too much to do.
     pub(crate) fn may_pass(&self) -> bool {
         match self {

@@ -1,4 +1,4 @@
-//! `log`: the record of what the CA did.
+//! `log`: the record of what the CA did. It holds personal data, so reading it goes on record, with a reason.
 
 use std::collections::HashSet;
 
@@ -10,7 +10,7 @@ use super::table::{Paper, Style};
 use super::text::{chop, clean, columns, wrap};
 use super::when::When;
 use crate::api::LogEntry;
-use crate::client::{Answer, Listed, Target};
+use crate::client::{Listed, Target};
 
 /// Commands on records.
 #[derive(Debug, clap::Subcommand)]
@@ -20,10 +20,10 @@ pub(crate) enum Log {
 With --json, -f prints one record on a line; without -f, it is one document.
 
 Example:
-  ingam admin log tail -f --class access_log")]
+  ingam admin log tail -f --class access_log --reason \"watching the migration\"")]
     Tail {
         /// Shows this many records first
-        #[arg(short = 'n', long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(0..=1000))]
+        #[arg(short = 'n', long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
         lines: u32,
         /// Goes on with every new record, until Ctrl-C
         #[arg(short, long)]
@@ -36,7 +36,8 @@ Example:
     /// Finds records: the newest that fit, oldest first
     #[command(after_help = "\
 Example:
-  ingam admin log search --type certificate_revoked --from 7d --text keyCompromise")]
+  ingam admin log search --type certificate_revoked --from 7d --text keyCompromise \\
+    --reason \"yearly audit\"")]
     Search {
         #[command(flatten)]
         filter: Filter,
@@ -86,66 +87,52 @@ impl Log {
     pub(crate) async fn run(self, call: &mut Call) -> Result<(), Failure> {
         match self {
             Self::Search { filter, from, until, limit, why } => {
+                let reason = why.ask(call)?;
                 let now = call.clock.now();
                 let target = filter
                     .query(Target::new("/v1/log"))
                     .with("from", from.map(|when| when.text(now)).as_deref())
-                    .with("until", until.map(|when| when.text(now)).as_deref())
-                    .with("limit", Some(&limit.to_string()));
-                let answer = call.fetch_with_reason(&target, &why).await?;
-                show(call, &answer)?;
-                if usize::try_from(limit).ok() == Some(entries(&answer)?.items.len()) {
+                    .with("until", until.map(|when| when.text(now)).as_deref());
+                let listed = newest(call, target, limit, &reason).await?;
+                show(call, &listed)?;
+                if usize::try_from(limit).ok() == Some(listed.items.len()) {
                     call.terminal
                         .note("There may be older ones: --limit N shows more, --until TIME goes back.");
                 }
                 Ok(())
             }
-            Self::Tail { lines, follow: false, filter, why } => {
-                let target = filter.query(Target::new("/v1/log"));
-                match lines {
-                    0 => Ok(()),
-                    _ => {
-                        let target = target.with("limit", Some(&lines.to_string()));
-                        let answer = call.fetch_with_reason(&target, &why).await?;
-                        show(call, &answer)
-                    }
+            Self::Tail { lines, follow, filter, why } => {
+                let reason = why.ask(call)?;
+                if follow {
+                    return self::follow(call, lines, &filter, &reason).await;
                 }
+                let listed = newest(call, filter.query(Target::new("/v1/log")), lines, &reason).await?;
+                show(call, &listed)
             }
-            Self::Tail { lines, follow: true, filter, why } => follow(call, lines, &filter, why).await,
         }
     }
 }
 
-fn entries(answer: &Answer) -> Result<Listed, Failure> {
-    let page: crate::api::Page<Box<serde_json::value::RawValue>> = answer.read()?;
-    Ok(Listed { items: page.items, next: None })
+/// The newest records of a search.
+async fn newest(call: &mut Call, target: Target, limit: u32, reason: &str) -> Result<Listed, Failure> {
+    let target = target.with("limit", Some(&limit.to_string())).with("reason", Some(reason));
+    Ok(call.client.fetch(&target).await?.list()?)
 }
 
-fn show(call: &mut Call, answer: &Answer) -> Result<(), Failure> {
-    let listed = entries(answer)?;
-    call.show_list(&listed, "No record is so.", |entries: &[LogEntry], paper| {
+fn show(call: &mut Call, listed: &Listed) -> Result<(), Failure> {
+    call.show_list(listed, "No record is so.", |entries: &[LogEntry], paper| {
         entries.iter().map(|entry| entry_text(entry, paper)).collect()
     })
 }
 
 /// The newest records, then every new one. The stream is opened first, so that nothing falls between the two.
-async fn follow(call: &mut Call, lines: u32, filter: &Filter, mut why: Why) -> Result<(), Failure> {
-    let stream = filter.query(Target::new("/v1/log/follow"));
-    let opened = call.client.open(&stream.clone().with("reason", why.reason.as_deref())).await;
-    let mut stream = match opened.map_err(Failure::from) {
-        Err(failure) if why.reason.is_none() && failure.wants_reason() => {
-            why.reason = Some(why.ask(call)?);
-            call.client.open(&stream.with("reason", why.reason.as_deref())).await?
-        }
-        opened => opened?,
-    };
+async fn follow(call: &mut Call, lines: u32, filter: &Filter, reason: &str) -> Result<(), Failure> {
+    let stream = filter.query(Target::new("/v1/log/follow")).with("reason", Some(reason));
+    let mut stream = call.client.open(&stream).await?;
     let mut shown = HashSet::new();
-    if lines > 0 {
-        let target = filter.query(Target::new("/v1/log")).with("limit", Some(&lines.to_string()));
-        let answer = call.fetch_with_reason(&target, &why).await?;
-        for item in entries(&answer)?.items {
-            shown.insert(print_entry(call, item.get())?);
-        }
+    let listed = newest(call, filter.query(Target::new("/v1/log")), lines, reason).await?;
+    for item in &listed.items {
+        shown.insert(print_entry(call, item.get())?);
     }
     while let Some(line) = stream.next().await? {
         let text = String::from_utf8_lossy(&line);

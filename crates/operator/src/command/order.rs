@@ -51,8 +51,6 @@ pub(crate) enum Authz {
         /// The order's id
         #[arg(long, value_name = "ID", allow_hyphen_values = true)]
         order: String,
-        #[command(flatten)]
-        how_many: HowMany,
     },
     /// Shows one authorization with its challenges
     Show {
@@ -85,9 +83,9 @@ impl Authz {
     pub(crate) async fn run(self, call: &mut Call) -> Result<(), Failure> {
         let authorizations = Target::new("/v1/authorizations");
         match self {
-            Self::List { order, how_many } => {
+            Self::List { order } => {
                 let target = authorizations.with("order", Some(&order));
-                call.list_and_show(&target, how_many, "The order has no authorization.", authorization_table)
+                call.whole_list_and_show(&target, "The order has no authorization.", authorization_table)
                     .await
             }
             Self::Show { id } => call.fetch_and_show(&authorizations.then(&id), authorization_facts).await,

@@ -2,7 +2,7 @@
 
 use ingam_protocol::operator::{Principal, Role as RoleName};
 
-use super::call::{Call, HowMany, Why};
+use super::call::{Call, Why};
 use super::failure::Failure;
 use super::principal::parse_principal;
 use super::table::{Facts, Paper, Shape, Table};
@@ -13,7 +13,7 @@ use crate::client::Target;
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Role {
     /// Lists who has which role
-    List(HowMany),
+    List,
     /// Gives somebody a role
     #[command(after_help = "\
 Examples:
@@ -51,7 +51,7 @@ impl Role {
     pub(crate) async fn run(self, call: &mut Call) -> Result<(), Failure> {
         let roles = Target::new("/v1/roles");
         match self {
-            Self::List(how_many) => call.list_and_show(&roles, how_many, "Nobody has a role.", table).await,
+            Self::List => call.whole_list_and_show(&roles, "Nobody has a role.", table).await,
             Self::Grant { change, label } => {
                 let change = change.body(call, label)?;
                 let answer = call.post(&roles.then("grant"), &change).await?;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::ca::{Asked, Ca, Reply, problem};
+use super::ca::{Asked, Ca, Reply};
 use super::command;
 
 fn record(number: u32) -> Value {
@@ -27,20 +27,23 @@ fn growing(asked: &Asked) -> Reply {
 #[tokio::test]
 async fn the_newest_then_every_new_record_each_once() {
     let ca = Ca::new(growing);
-    let outcome = command("log tail -n 2 -f --class issuance --class access_log").run(&ca).await;
+    let outcome = command("log tail -n 2 -f --class issuance --class access_log --reason x").run(&ca).await;
     assert_eq!(outcome.output, (1..=4).map(line).collect::<String>());
     assert!(outcome.ended(6).contains("ended the stream"));
     let query = "class=issuance%2Caccess_log";
-    assert_eq!(ca.lines(), [format!("GET /v1/log/follow?{query}"), format!("GET /v1/log?{query}&limit=2")]);
+    assert_eq!(
+        ca.lines(),
+        [format!("GET /v1/log/follow?{query}&reason=x"), format!("GET /v1/log?{query}&limit=2&reason=x")]
+    );
 }
 
 #[tokio::test]
 async fn programs_get_a_record_on_a_line() {
     let ca = Ca::new(growing);
-    let outcome = command("--json log tail -f").run(&ca).await;
+    let outcome = command("--json log tail -f --reason x").run(&ca).await;
     let read: Vec<Value> = outcome.output.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(read, (1..=4).map(record).collect::<Vec<_>>());
-    let printed = command("--json log tail -n 2").run(&ca).await.done();
+    let printed = command("--json log tail -n 2 --reason x").run(&ca).await.done();
     assert_eq!(serde_json::from_str::<Value>(&printed).unwrap(), json!({ "items": [record(1), record(2)] }));
 }
 
@@ -59,13 +62,11 @@ async fn a_search_says_when_and_what() {
 }
 
 #[tokio::test]
-async fn a_reason_is_asked_for_where_the_ca_wants_one() {
-    let wanting = |asked: &Asked| {
-        if asked.line.contains("reason=") { growing(asked) } else { problem(400, "reason-needed", "say why") }
-    };
-    let ca = Ca::new(wanting);
-    assert_eq!(command("log search").typed("audit\n").run(&ca).await.done(), line(1) + &line(2));
-    let outcome = command("log tail -f").typed("audit\n").run(&ca).await;
-    assert_eq!(outcome.output, (1..=4).map(line).collect::<String>());
+async fn nobody_reads_without_a_reason() {
+    let ca = Ca::new(growing);
     assert!(command("log search").run(&ca).await.ended(2).contains("--reason TEXT"));
+    assert!(command("log tail -f").run(&ca).await.ended(2).contains("--reason TEXT"));
+    assert_eq!(ca.lines(), [""; 0]);
+    assert_eq!(command("log search").typed("audit\n").run(&ca).await.done(), line(1) + &line(2));
+    assert_eq!(ca.lines(), ["GET /v1/log?limit=100&reason=audit"]);
 }
