@@ -2,7 +2,7 @@
 //!
 //! The work is the CA's: it goes on whether or not somebody looks. A CA that is restarted meanwhile is waited for.
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::call::Call;
@@ -16,13 +16,14 @@ const MISSES_MAX: u32 = 60;
 
 /// A bar for so many steps on standard error; one that is never seen if `shown` is false.
 pub(crate) fn bar(shown: bool, length: usize) -> ProgressBar {
-    if !shown {
-        return ProgressBar::hidden();
-    }
-    let bar = ProgressBar::new(u64::try_from(length).unwrap_or(u64::MAX));
+    let bar = ProgressBar::hidden();
+    bar.set_length(u64::try_from(length).unwrap_or(u64::MAX));
     // The template is fixed; a wrong one would only look plain.
     if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos} of {len} {msg}  {eta}") {
         bar.set_style(style);
+    }
+    if shown {
+        bar.set_draw_target(ProgressDrawTarget::stderr());
     }
     bar
 }
@@ -103,7 +104,7 @@ struct Progress {
 
 impl Progress {
     fn new(seen: bool) -> Self {
-        Self { bar: bar(seen, 0), seen, state: String::new(), tenth: 0 }
+        Self { bar: bar(false, 0), seen, state: String::new(), tenth: 0 }
     }
 
     fn show(&mut self, terminal: &mut Terminal, job: &api::RevocationJob) {
@@ -112,6 +113,11 @@ impl Progress {
             self.bar.set_length(job.total);
             self.bar.set_position(through.min(job.total));
             self.bar.set_message(super::text::clean(&job.state).into_owned());
+            // Nothing is drawn before there is something to draw.
+            if self.state.is_empty() {
+                self.bar.set_draw_target(ProgressDrawTarget::stderr());
+            }
+            self.state.clone_from(&job.state);
             return;
         }
         let tenth = through.saturating_mul(10).checked_div(job.total).unwrap_or(0);

@@ -17,7 +17,8 @@ use crate::client::{Listed, Target};
 pub(crate) enum Log {
     /// Shows the newest records, and with -f what comes after them
     #[command(after_help = "\
-With --json, -f prints one record on a line; without -f, it is one document.
+Long values are cut; --json shows records whole. With it, -f prints one record on a line; without -f, all are one
+document.
 
 Example:
   ingam admin log tail -f --class access_log --reason \"watching the migration\"")]
@@ -35,6 +36,8 @@ Example:
     },
     /// Finds records: the newest that fit, oldest first
     #[command(after_help = "\
+Long values are cut; --json shows records whole.
+
 Example:
   ingam admin log search --type certificate_revoked --from 7d --text keyCompromise \\
     --reason \"yearly audit\"")]
@@ -181,14 +184,14 @@ fn entry_text(entry: &LogEntry, paper: &Paper) -> String {
         Some(width) if taken + 2 + columns(&facts) > width => {
             let room = width.saturating_sub(4).max(20);
             let lines = wrap(&facts, room).into_iter().flat_map(|line| chop(&line, room));
-            let lines: String = lines.map(|line| format!("    {}\n", line.trim_start())).collect();
+            let lines: String = lines.map(|line| format!("    {}\n", line.trim())).collect();
             format!("{head}\n{lines}")
         }
         _ => format!("{head}  {facts}").trim_end().to_owned() + "\n",
     }
 }
 
-/// The members of a payload, as `name=value`; what is deeper stays JSON.
+/// The members of a payload, as `name=value`; what is deeper stays JSON, and what is long is cut.
 fn payload_text(payload: &Value) -> Vec<String> {
     match payload {
         Value::Null => Vec::new(),
@@ -196,12 +199,22 @@ fn payload_text(payload: &Value) -> Vec<String> {
             .iter()
             .map(|(name, value)| match value {
                 Value::String(text) if !text.is_empty() && !text.contains([' ', '"']) => {
-                    format!("{name}={text}")
+                    format!("{name}={}", cut(text.clone()))
                 }
-                other => format!("{name}={other}"),
+                other => format!("{name}={}", cut(other.to_string())),
             })
             .collect(),
-        other => vec![other.to_string()],
+        other => vec![cut(other.to_string())],
+    }
+}
+
+/// How much of a value people are shown: certificates and signed requests are for programs.
+const VALUE_CHARS_MAX: usize = 160;
+
+fn cut(text: String) -> String {
+    match text.char_indices().nth(VALUE_CHARS_MAX) {
+        Some((end, _)) => format!("{}\u{2026}", text.get(..end).unwrap_or_default()),
+        None => text,
     }
 }
 
@@ -250,5 +263,7 @@ mod tests {
         let long = entry(serde_json::json!({ "jws": "a".repeat(500), "text": "word ".repeat(50) }));
         let text = entry_text(&long, &Paper { width: Some(80), ..Paper::default() });
         assert!(text.lines().all(|line| columns(line) <= 80), "{text}");
+        let text = entry_text(&long, &Paper::default());
+        assert!(text.contains(&format!("jws={}\u{2026}  text=", "a".repeat(160))), "{text}");
     }
 }

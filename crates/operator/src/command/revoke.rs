@@ -158,7 +158,7 @@ impl Revoke {
                 "{count} certificates would be revoked, and --expected says {expected}: nothing was done"
             ))),
             None if call.terminal.can_ask => {
-                let typed = call.terminal.ask(&format!("\nType {count} to revoke so many certificates: "))?;
+                let typed = call.terminal.ask(&format!("Type {count} to revoke so many certificates: "))?;
                 if typed == count.to_string() {
                     Ok(count)
                 } else {
