@@ -236,6 +236,7 @@ impl Authority {
                 let outcome = if order.asked.is_some() {
                     abandoned += 1;
                     let why = "no signature came before the lease had run out";
+                    metrics::counter!("ingam_orders_total", "outcome" => "abandoned").increment(1);
                     self.abandon(id, AbandonedBy::Finder { over_by }, why, true).await
                 } else {
                     resumed += 1;

@@ -24,6 +24,7 @@ mod revocation;
 
 use std::sync::{Arc, PoisonError, RwLock};
 
+use ingam_protocol::health::QueueReport;
 use ingam_protocol::time::{Clock, Random};
 use ingam_signer::Signer;
 use ingam_store::Store;
@@ -111,6 +112,13 @@ impl Authority {
     /// meanwhile unless nobody asks any more.
     pub async fn issuances_in_hand_ended(&self) {
         self.in_hand.ended().await;
+    }
+
+    /// How many challenges are being checked or wait for it, and how many can.
+    pub fn checks(&self) -> QueueReport {
+        let policy = self.policy();
+        let max = policy.checks_max.saturating_add(policy.checks_waiting_max);
+        QueueReport::new("checks", max.saturating_sub(self.checks_queue.available_permits()), max)
     }
 
     /// The clock that everything here goes by.

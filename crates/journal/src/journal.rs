@@ -237,6 +237,24 @@ impl Journal {
         self.state().classes.values().flat_map(ClassState::segments).collect()
     }
 
+    /// How many bytes all segments have together. Waits for an append that is under way.
+    pub fn bytes(&self) -> u64 {
+        let state = self.state();
+        let open = |class: &ClassState| class.open.as_ref().map_or(0, |open| open.tally.bytes);
+        let closed = |class: &ClassState| class.closed.iter().map(|segment| segment.bytes).sum::<u64>();
+        state.classes.values().map(|class| closed(class) + open(class)).sum()
+    }
+
+    /// The time of the newest record, over all classes. Waits for an append that is under way.
+    pub fn newest(&self) -> Option<Timestamp> {
+        let state = self.state();
+        let of = |class: &ClassState| {
+            let open = class.open.as_ref().and_then(|open| open.tally.latest);
+            class.closed.iter().map(|segment| segment.latest).chain([open]).max().flatten()
+        };
+        state.classes.values().filter_map(of).max()
+    }
+
     /// Reads everything and checks it: headers, checksums, commitments, the chain through all segments of each class,
     /// and that the files are what this journal wrote and found when it was opened. Appends go on meanwhile; what they
     /// add is not looked at.

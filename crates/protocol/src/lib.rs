@@ -10,6 +10,7 @@
 //! - [`revocation`], [`profile`]: why certificates end early, and what kinds of them there are.
 //! - [`operator`]: people who run the CA, and their roles.
 //! - [`baseline`], [`finding`]: limits that hold from a date on, and what is wrong or unwise with what an operator set.
+//! - [`health`]: how the CA fares, in its own words.
 
 pub mod acme;
 pub mod baseline;
@@ -19,6 +20,7 @@ pub mod crl;
 pub mod csr;
 pub mod der;
 pub mod finding;
+pub mod health;
 pub mod id;
 pub mod identifier;
 pub mod jws;

@@ -110,6 +110,14 @@ impl Responder {
         &self.parts.ocsp
     }
 
+    pub(crate) fn crl_service(&self) -> &CrlService {
+        &self.parts.crls
+    }
+
+    pub(crate) fn audit(&self) -> &Audit {
+        &self.parts.audit
+    }
+
     /// Records what was signed, in batches, until `shutdown` is done and the rest is recorded too. Without it running,
     /// signing stops after some ten thousand signatures; after it, nothing is signed any more.
     pub async fn run_recorder(&self, shutdown: impl Future<Output = ()>) {

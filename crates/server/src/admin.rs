@@ -16,6 +16,7 @@ use tokio::sync::watch;
 use tower::ServiceExt;
 
 use crate::config::Config;
+use crate::health::Health;
 use crate::listener::{Peer, PeerAddress, Socket, bind, bind_unix, stopped};
 use crate::reload::Reloader;
 use crate::serve::StartError;
@@ -92,6 +93,7 @@ pub(crate) type Answer = std::pin::Pin<Box<dyn Future<Output = http::Response<ax
 
 /// What the admin API asks of the process.
 pub(crate) struct Process {
+    pub(crate) health: Health,
     pub(crate) reloader: Arc<Reloader>,
     pub(crate) stopping: watch::Receiver<bool>,
 }
@@ -99,11 +101,11 @@ pub(crate) struct Process {
 #[async_trait]
 impl Host for Process {
     async fn status(&self) -> serde_json::Value {
-        serde_json::Value::Null
+        serde_json::to_value(self.health.report().await).unwrap_or_default()
     }
 
     async fn is_ready(&self) -> bool {
-        !*self.stopping.borrow()
+        self.health.report().await.ready()
     }
 
     async fn reload(&self, act: &Act) -> Result<Reload, Vec<String>> {

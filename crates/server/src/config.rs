@@ -20,6 +20,7 @@ use ingam_operator::acts::Danger;
 use ingam_protocol::Timestamp;
 use ingam_protocol::identifier::SPECIAL_USE_NAMES;
 use ingam_protocol::operator::Principal;
+use ingam_protocol::profile::IssuerName;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use file::Reading;
@@ -49,6 +50,7 @@ pub(crate) struct Config {
     pub(crate) validation: ingam_validation::Config,
     pub(crate) store: ingam_store::Config,
     pub(crate) responder: ingam_responder::Config,
+    pub(crate) health: crate::health::Config,
 }
 
 impl Default for Config {
@@ -67,6 +69,7 @@ impl Default for Config {
             validation: ingam_validation::Config::default(),
             store: ingam_store::Config::default(),
             responder: ingam_responder::Config::default(),
+            health: crate::health::Config::default(),
         }
     }
 }
@@ -78,6 +81,17 @@ pub(crate) enum Environment {
     Production,
     Staging,
     Development,
+}
+
+impl Environment {
+    /// Its name in the file.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Production => "production",
+            Self::Staging => "staging",
+            Self::Development => "development",
+        }
+    }
 }
 
 /// Where each listener listens; an empty list means that there is none.
@@ -135,8 +149,8 @@ impl Listen {
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Urls {
-    /// Scheme, host and port of the ACME server.
-    pub(crate) acme: String,
+    /// Scheme, host and port of the ACME server. A file may have its old name, `acme`.
+    pub(crate) public_url: String,
     /// Scheme, host and port of OCSP, CRLs and issuers: what certificates point to. Plain http.
     pub(crate) publication: String,
     /// The terms of service; with it, accounts need consent to them.
@@ -198,6 +212,9 @@ pub(crate) struct Hierarchy {
     pub(crate) organization: String,
     /// The root's name inside the CA.
     pub(crate) root: String,
+    /// The file with the passphrase of the issuing CAs' keys. Without it, where systemd gives the service credentials,
+    /// the one with the name `issuer-passphrase`.
+    pub(crate) passphrase_file: Option<PathBuf>,
     /// The issuing CAs: name and kind of key, `ecdsa-p256` or `rsa-2048`.
     pub(crate) issuers: BTreeMap<String, KeyKind>,
 }
@@ -208,6 +225,7 @@ impl Default for Hierarchy {
             country: "XX".to_owned(),
             organization: "Ingam".to_owned(),
             root: "root".to_owned(),
+            passphrase_file: None,
             issuers: BTreeMap::from([
                 ("ecdsa".to_owned(), KeyKind::EcdsaP256),
                 ("rsa".to_owned(), KeyKind::Rsa2048),
@@ -279,6 +297,8 @@ pub(crate) struct ProfileConfig {
     pub(crate) valid_authorization_lifetime_s: u64,
     /// How many names go into one certificate.
     pub(crate) names_max: usize,
+    /// Whether its certificates claim to follow the Baseline Requirements of the public web; `false` for a private CA.
+    pub(crate) public: bool,
 }
 
 impl Default for ProfileConfig {
@@ -292,6 +312,7 @@ impl Default for ProfileConfig {
             pending_authorization_lifetime_s: 7 * DAY_S,
             valid_authorization_lifetime_s: 7 * DAY_S,
             names_max: 100,
+            public: true,
         }
     }
 }
@@ -334,6 +355,12 @@ impl fmt::Display for ConfigError {
 }
 
 impl std::error::Error for ConfigError {}
+
+/// The name of an issuer, or of the root, as a checked value.
+pub(crate) fn issuer_name(name: &str) -> Result<IssuerName, ConfigError> {
+    IssuerName::try_from(name.to_owned())
+        .map_err(|why| ConfigError(format!("hierarchy.issuers has the name {name:?}: {why}")))
+}
 
 impl Config {
     /// Reads and checks the file for `ingam init` and `ingam serve`. Warnings go to the log.

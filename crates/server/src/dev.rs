@@ -4,16 +4,15 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use ingam_protocol::Finding;
 use ingam_protocol::operator::Principal;
 use ingam_protocol::time::Clock;
-use ingam_signer::Hierarchy;
 use ingam_signer::tls::DevTls;
 use metrics_exporter_prometheus::PrometheusHandle;
 
 use crate::End;
 use crate::admin::socket_path;
 use crate::config::{Config, ConfigError, Reading};
+use crate::hierarchy::load_or_make;
 use crate::reload::CertificateSource;
 use crate::serve::{Running, Sources, Start, StartError, StateLock, call_own_doors};
 use crate::served_certificate::{ServedCertificate, ServerIdentity};
@@ -53,7 +52,7 @@ pub(crate) async fn run(options: Dev, metrics: PrometheusHandle) -> Result<(), S
     config.state = state.clone();
     let sources = Sources::of_the_system();
     let lock = StateLock::take(&config.state)?;
-    let (hierarchy, made) = hierarchy(&config, &sources)?;
+    let (hierarchy, made) = load_or_make(&config, &sources)?;
     let tls = DevTls::load_or_create(&config.state, sources.clock.as_ref(), sources.random.as_ref())
         .map_err(|error| StartError::caused("the certificate of the https endpoints", &error))?;
     let pkcs8 = tls.key.pkcs8().to_vec().into();
@@ -121,49 +120,9 @@ fn make_folder(dir: &Path) -> Result<PathBuf, StartError> {
     dir.canonicalize().map_err(unwritable)
 }
 
-/// The hierarchy in the state folder; a new one where there is none, with the certificates that were made for it.
-pub(crate) fn hierarchy(config: &Config, sources: &Sources) -> Result<(Hierarchy, Vec<Vec<u8>>), StartError> {
-    if Hierarchy::is_in(&config.state) {
-        let loaded = Hierarchy::load(&config.state)
-            .map_err(|error| StartError::caused("the CA's hierarchy cannot be loaded", &error))?;
-        return Ok((loaded, Vec::new()));
-    }
-    refuse_second_life(&config.state)?;
-    let plan = config.plan()?;
-    let failed = |error| StartError::caused("the CA's hierarchy cannot be made", &error);
-    let hierarchy =
-        Hierarchy::create(&plan, sources.clock.as_ref(), sources.random.as_ref()).map_err(failed)?;
-    hierarchy.save(&config.state).map_err(failed)?;
-    let root = hierarchy.root.certificate.clone();
-    let made = hierarchy.intermediates.iter().map(|intermediate| intermediate.certificate.clone());
-    let made = std::iter::once(root).chain(made).collect();
-    // Loaded again, as any later start does: what was saved is what is used.
-    let loaded = Hierarchy::load(&config.state).map_err(failed)?;
-    Ok((loaded, made))
-}
-
-/// A folder that was once a CA is never made a new one: its keys would be lost, and its certificates without a status.
-///
-/// # Errors
-/// [`Finding`] names what is left of the other life.
-pub(crate) fn refuse_second_life(state: &Path) -> Result<(), Finding> {
-    let traces = ["store.redb", "store.redb.log", "store.sled", "journal"];
-    match traces.iter().find(|name| state.join(name).exists()) {
-        None => Ok(()),
-        Some(trace) => Err(Finding::error(
-            "state",
-            format!(
-                "is {}, which has no hierarchy.json, but {trace} of a CA that has lived",
-                state.display()
-            ),
-            "restore hierarchy.json, keys/, issuers/ and roots/ from a backup, or choose another folder",
-        )),
-    }
-}
-
 /// Tells a newcomer everything that is needed, then `ready`.
 fn greet(config: &Config) -> std::io::Result<()> {
-    let acme = config.urls.acme.trim_end_matches('/');
+    let acme = config.urls.public_url.trim_end_matches('/');
     let publication = config.urls.publication.trim_end_matches('/');
     let state = config.state.display();
     let ca = config.state.join("tls-ca.pem");

@@ -16,7 +16,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
@@ -24,6 +24,9 @@ use tokio_rustls::TlsAcceptor;
 use idle::IdleTimeout;
 
 pub(crate) use unix::bind_unix;
+
+/// How many connections may wait in the kernel to be accepted.
+const BACKLOG: u32 = 1024;
 
 /// How long to wait when the system has no room for another connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -105,9 +108,9 @@ pub(crate) struct Listener {
 pub(crate) async fn bind(key: &str, addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, String> {
     let mut sockets = Vec::with_capacity(addresses.len());
     for address in addresses {
-        match TcpListener::bind(address).await {
+        match listen_on(*address) {
             Ok(socket) => sockets.push(socket),
-            Err(error) if address.is_ipv6() && error.kind() == io::ErrorKind::AddrNotAvailable => {
+            Err(error) if address.is_ipv6() && is_without_ipv6(&error) => {
                 tracing::warn!(%address, "this machine has no such IPv6 address: not listening there");
             }
             Err(error) => return Err(bind_failure(key, *address, &error)),
@@ -119,6 +122,29 @@ pub(crate) async fn bind(key: &str, addresses: &[SocketAddr]) -> Result<Vec<TcpL
         ));
     }
     Ok(sockets)
+}
+
+/// An IPv6 listener takes no IPv4 connections: `0.0.0.0` and `[::]` can both be listed, and no peer has two kinds of
+/// address.
+fn listen_on(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => {
+            let socket = TcpSocket::new_v6()?;
+            rustix::net::sockopt::set_ipv6_v6only(&socket, true)?;
+            socket
+        }
+    };
+    // A restart must not wait for the connections of the process before.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+/// Whether this is how a machine without IPv6, or without this address, answers.
+fn is_without_ipv6(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::AddrNotAvailable
+        || error.raw_os_error() == Some(rustix::io::Errno::AFNOSUPPORT.raw_os_error())
 }
 
 /// What to tell an operator whose address cannot be bound.
@@ -147,6 +173,8 @@ impl Listener {
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let places = Arc::new(Semaphore::new(self.connections_max));
+        let all = u32::try_from(self.connections_max).unwrap_or(u32::MAX);
+        metrics::gauge!("ingam_connections_max", "listener" => self.name).set(f64::from(all));
         let limits = self.limits.clone();
         let shared = Arc::new(Connections { name: self.name, tls: self.tls, limits: self.limits });
         let mut accepting = JoinSet::new();
@@ -157,7 +185,6 @@ impl Listener {
         stopped(shutdown).await;
         accepting.shutdown().await;
         // Every connection holds a place: with all places back, all connections have ended.
-        let all = u32::try_from(self.connections_max).unwrap_or(u32::MAX);
         let _ = tokio::time::timeout(limits.now().grace, places.acquire_many(all)).await;
     }
 }
@@ -217,8 +244,13 @@ async fn accept<H, F, B>(
     B::Data: Send,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
+    let waits = metrics::counter!("ingam_accept_waits_total", "listener" => connections.name);
+    let failures = metrics::counter!("ingam_accept_failures_total", "listener" => connections.name);
     loop {
         // Above the limit, connections wait in the kernel's queue.
+        if places.available_permits() == 0 {
+            waits.increment(1);
+        }
         let Ok(place) = places.clone().acquire_owned().await else { return };
         match socket.accept().await {
             Ok(arrived) => {
@@ -226,6 +258,7 @@ async fn accept<H, F, B>(
                 tokio::spawn(connections.connection(arrived, place, answer.clone(), shutdown.clone()));
             }
             Err(error) => {
+                failures.increment(1);
                 tracing::debug!(listener = connections.name, %error, "a connection could not be accepted");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
@@ -311,5 +344,24 @@ impl Connections {
                 let _ = tokio::time::timeout(self.limits.now().grace, connection).await;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn all_addresses_of_both_kinds_can_be_listed() {
+        let any = |port| [SocketAddr::from(([0, 0, 0, 0], port)), SocketAddr::from(([0_u16; 8], port))];
+        // Whether a port is free for both shows when it is tried.
+        for _ in 0..20 {
+            let port = TcpListener::bind("0.0.0.0:0").await.unwrap().local_addr().unwrap().port();
+            if let Ok(sockets) = bind("acme", &any(port)).await {
+                assert!((1..=2).contains(&sockets.len()), "one, where there is no IPv6");
+                return;
+            }
+        }
+        panic!("0.0.0.0 and [::] cannot be listened on together");
     }
 }

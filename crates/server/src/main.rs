@@ -5,8 +5,13 @@ mod check;
 mod client;
 mod config;
 mod dev;
+mod health;
+mod hierarchy;
+mod init;
 mod listener;
 mod management;
+mod notify;
+mod observation;
 mod production;
 mod reload;
 mod serve;
@@ -38,8 +43,8 @@ struct CommandLine {
 enum Command {
     /// Runs a throwaway CA on this machine, with a DNS server for tests
     Dev(dev::Dev),
-    /// Makes the keys and CA certificates of a configuration
-    Init(production::Init),
+    /// Makes a CA: configuration, keys, CA certificates, systemd unit
+    Init(Box<init::Init>),
     /// Runs the CA of a configuration
     Serve(production::Serve),
     /// Tells everything that would stop or endanger a start, and touches nothing
@@ -66,7 +71,7 @@ fn main() -> ExitCode {
             .map_err(|error| StartError::new(format!("metrics cannot be counted: {error}")))?;
         match command {
             Command::Dev(options) => dev::run(options, metrics).await,
-            Command::Init(options) => production::init(&options),
+            Command::Init(options) => init::init(&options).await,
             Command::Serve(options) => production::serve(&options, metrics).await,
             // It came back above.
             Command::Check(_) => Ok(()),

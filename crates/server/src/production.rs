@@ -1,4 +1,4 @@
-//! `ingam init` and `ingam serve`: a CA from a configuration file.
+//! `ingam serve`: a CA from a configuration file; and what production asks of one.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -6,25 +6,18 @@ use std::path::PathBuf;
 use ingam_protocol::Finding;
 use ingam_protocol::time::Clock;
 use ingam_signer::Hierarchy;
+use ingam_signer::hierarchy::{KeyFile, KeyOwner};
 use metrics_exporter_prometheus::PrometheusHandle;
 use rustls_pki_types::pem::{self, PemObject};
 use rustls_pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 
-use crate::End;
-use crate::config::Config;
-use crate::dev::hierarchy;
+use crate::config::{Config, Environment};
+use crate::notify::{self, State};
 use crate::reload::CertificateSource;
 use crate::serve::{Running, Sources, Start, StartError, StateLock};
 use crate::served_certificate::{ServedCertificate, ServerIdentity};
 use crate::system::SystemClock;
-
-/// What the command line of `init` says.
-#[derive(Debug, clap::Args)]
-pub(crate) struct Init {
-    /// The configuration
-    #[arg(long, value_name = "FILE")]
-    config: PathBuf,
-}
+use crate::{End, hierarchy};
 
 /// What the command line of `serve` says.
 #[derive(Debug, clap::Args)]
@@ -32,37 +25,6 @@ pub(crate) struct Serve {
     /// The configuration
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
-}
-
-/// Makes the hierarchy of the configuration in its state folder, once.
-pub(crate) fn init(options: &Init) -> Result<(), StartError> {
-    let config = Config::read(&options.config, SystemClock.now())?;
-    let state = &config.state;
-    std::fs::create_dir_all(state).map_err(|error| {
-        StartError::new(format!("the state folder {} cannot be made: {error}", state.display()))
-    })?;
-    let _lock = StateLock::take(state)?;
-    if Hierarchy::is_in(state) {
-        return Err(StartError::new(format!(
-            "{} already has a hierarchy: a CA's keys are made once; start it with `ingam serve`",
-            state.display()
-        )));
-    }
-    if state.join("keys").exists() {
-        return Err(StartError::new(format!(
-            "{0} has keys, but no hierarchy.json: restore that from a backup; or, if an earlier `ingam init` was broken \
-             off, remove {0}/keys, {0}/issuers and {0}/roots, and try again",
-            state.display()
-        )));
-    }
-    hierarchy(&config, &Sources::of_the_system())?;
-    let told = writeln!(
-        std::io::stdout(),
-        "The hierarchy is in {0}: {0}/roots/{1}.pem is what clients trust, {0}/keys holds the keys.",
-        state.display(),
-        config.hierarchy.root
-    );
-    told.map_err(|error| StartError::new(format!("standard output: {error}")))
 }
 
 /// Runs the CA until it is told to end.
@@ -77,7 +39,8 @@ pub(crate) async fn serve(options: &Serve, metrics: PrometheusHandle) -> Result<
     }
     let sources = Sources::of_the_system();
     let lock = StateLock::take(&config.state)?;
-    let (loaded, made) = hierarchy(&config, &sources)?;
+    check_keys(&config)?;
+    let loaded = hierarchy::load(&config)?;
     let certificate = ServedCertificate::new(&ServerIdentity::read(&config)?)?;
     let end = End::listen()?;
     let file = options.config.clone();
@@ -85,7 +48,7 @@ pub(crate) async fn serve(options: &Serve, metrics: PrometheusHandle) -> Result<
         config: config.clone(),
         lock,
         hierarchy: loaded,
-        made,
+        made: Vec::new(),
         certificate,
         certificate_source: CertificateSource::Files,
         read: Box::new(move || Config::read(&file, SystemClock.now())),
@@ -93,13 +56,61 @@ pub(crate) async fn serve(options: &Serve, metrics: PrometheusHandle) -> Result<
         sources,
     };
     let running = Running::start(start).await?;
-    tracing::info!(directory = format!("{}/dir", config.urls.acme.trim_end_matches('/')), "listening");
+    tracing::info!(directory = format!("{}/dir", config.urls.public_url.trim_end_matches('/')), "listening");
     let told = writeln!(std::io::stdout(), "ready");
     if told.is_ok() {
+        notify::tell(State::Ready);
         end.come().await;
     }
+    notify::tell(State::Stopping);
     running.stop().await;
     told.map_err(|error| StartError::new(format!("standard output: {error}")))
+}
+
+/// In production, refuses keys that lie open, and warns of a root's key that is still here.
+fn check_keys(config: &Config) -> Result<(), StartError> {
+    if config.environment != Environment::Production {
+        return Ok(());
+    }
+    let files = Hierarchy::key_files(&config.state)
+        .map_err(|error| StartError::caused("the CA's keys cannot be looked at", &error))?;
+    let refusals = key_refusals(&files);
+    if !refusals.is_empty() {
+        let lines: Vec<String> = refusals.iter().map(ToString::to_string).collect();
+        return Err(StartError::new(lines.join("\n")));
+    }
+    if let Some(root) = files.iter().find(|file| file.owner == KeyOwner::Root) {
+        tracing::warn!(
+            file = %root.path.display(),
+            "the root's key is on this machine: it belongs offline. Copy the file to two media, try the copies, and \
+             delete it here (docs/operations/keys-and-backups.md)"
+        );
+    }
+    Ok(())
+}
+
+/// Every key of the state folder that production does not allow.
+pub(crate) fn key_refusals(files: &[KeyFile]) -> Vec<Finding> {
+    let open = files.iter().filter(|file| !file.is_encrypted);
+    let refusal = |file: &KeyFile| {
+        let path = file.path.display();
+        let (what, fix) = match &file.owner {
+            KeyOwner::Issuer(name) => (
+                format!("has {path}, the key of the issuer {name}, unencrypted"),
+                "encrypt it as docs/operations/keys-and-backups.md says",
+            ),
+            KeyOwner::Root => (
+                format!("has {path}, the root's key, unencrypted"),
+                "encrypt it, take it offline, and delete it here (docs/operations/keys-and-backups.md)",
+            ),
+            KeyOwner::Nobody => (
+                format!("has {path}, an unencrypted key that belongs to no issuer"),
+                "take it away from here",
+            ),
+        };
+        Finding::error("state", format!("{what}: environment = \"production\" does not allow that"), fix)
+    };
+    open.map(refusal).collect()
 }
 
 fn missing(key: &str) -> Finding {

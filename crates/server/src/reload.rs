@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
 use crate::config::{Config, ConfigError};
+use crate::health::Health;
 use crate::listener::SharedLimits;
 use crate::serve;
 use crate::served_certificate::{ServedCertificate, ServerIdentity};
@@ -53,6 +54,7 @@ pub(crate) struct Reloader {
     pub(crate) frontend: Arc<Frontend>,
     pub(crate) limits: Arc<SharedLimits>,
     pub(crate) certificate: Arc<ServedCertificate>,
+    pub(crate) health: Health,
     /// The issuers whose keys are loaded.
     pub(crate) issuers: Vec<IssuerName>,
     /// What is in force. Held for the whole of a reload, so that there is one at a time.
@@ -60,6 +62,11 @@ pub(crate) struct Reloader {
 }
 
 impl Reloader {
+    /// Tells those who watch when the certificate of the https listeners ends.
+    pub(crate) fn watch_certificate(&self) {
+        self.health.watch_certificate("https", "acme", &self.certificate.leaf());
+    }
+
     /// Reads the configuration and puts in force what can be; `act` is the operator's who asked, if one did.
     ///
     /// # Errors
@@ -90,6 +97,7 @@ impl Reloader {
         self.authority.configuration_changed(act, &told).await.map_err(|error| unrecorded(&error))?;
         if let Some(identity) = identity {
             let replaced = self.certificate.replace(&identity).map_err(|error| vec![error.to_string()])?;
+            self.watch_certificate();
             if replaced && !reload.changed.iter().any(|key| key == "tls.certificate") {
                 reload.changed.push("tls.certificate".to_owned());
             }

@@ -10,6 +10,7 @@ use std::time::Duration;
 use ingam_authority::operator::JobRunner;
 use ingam_authority::{Authority, Policy};
 use ingam_frontend::{ClientAddress, Frontend};
+use ingam_journal::Journal;
 use ingam_operator::Operator;
 use ingam_protocol::record::{Record, RecordType};
 use ingam_protocol::time::{Clock, Random};
@@ -27,10 +28,12 @@ use tower::ServiceExt;
 
 use crate::admin::{self, AdminSockets};
 use crate::config::Config;
+use crate::health::{self, Health};
 use crate::listener::{
     ConnectionLimits, Listener, Peer, PeerAddress, SharedLimits, bind, bind_failure, stopped,
 };
 use crate::management::Management;
+use crate::observation::{Observation, Observed};
 use crate::reload::{CertificateSource, Read, Reloader};
 use crate::served_certificate::ServedCertificate;
 use crate::system::{SystemClock, SystemRandomness};
@@ -100,6 +103,8 @@ pub(crate) struct Running {
     tasks: JoinSet<()>,
     authority: Arc<Authority>,
     limits: Arc<SharedLimits>,
+    health: Health,
+    observed: Option<Observed>,
     store: StoreProcess,
     /// Held for as long as the state is in use.
     _lock: StateLock,
@@ -128,6 +133,7 @@ struct Built {
     responder: Arc<Responder>,
     signer: Arc<LocalSigner>,
     store: Store,
+    health: Health,
 }
 
 impl Running {
@@ -139,7 +145,7 @@ impl Running {
         let sockets = Sockets::bind(&config).await?;
         let (store, process) = Store::open(&config.state, &config.store, sources.random.clone())
             .map_err(|error| StartError::caused("the store cannot be opened", &error))?;
-        let built = match build(&config, hierarchy, store, &sources) {
+        let built = match build(&config, hierarchy, store, process.journal(), &sources) {
             Ok(built) => built,
             Err(error) => {
                 close(process).await;
@@ -158,10 +164,20 @@ impl Running {
             limits: limits.clone(),
             certificate,
             issuers: built.signer.issuers().iter().map(|issuer| issuer.name.clone()).collect(),
+            health: built.health.clone(),
             current: tokio::sync::Mutex::new(config.clone()),
         });
-        let mut running =
-            Self { shutdown, tasks: JoinSet::new(), authority, limits, store: process, _lock: lock };
+        reloader.watch_certificate();
+        let mut running = Self {
+            shutdown,
+            tasks: JoinSet::new(),
+            authority,
+            limits,
+            health: built.health.clone(),
+            observed: None,
+            store: process,
+            _lock: lock,
+        };
         let going = Going { config: &config, sources: &sources, stopping, reloader };
         if let Err(error) = running.set_going(going, built, made, sockets, metrics).await {
             running.stop().await;
@@ -179,7 +195,7 @@ impl Running {
         metrics: PrometheusHandle,
     ) -> Result<(), StartError> {
         let Going { config, sources, ref stopping, ref reloader } = going;
-        let Built { authority, responder, signer, store } = built;
+        let Built { authority, responder, signer, store, health } = built;
         record_start(config, &signer, &store, made, sources).await?;
         // The DNS server of tests first: what is taken up again may need it.
         self.tasks.spawn(test_dns::run(
@@ -216,16 +232,14 @@ impl Running {
         };
         let metrics = Arc::new(metrics);
         let upkeep = metrics.clone();
-        let counted = move |request: http::Request<hyper::body::Incoming>, _| {
-            std::future::ready(telemetry::answer(&metrics, request.method(), request.uri().path()))
-        };
+        let observation = Observation::new(health, metrics);
+        self.observed = Some(Observed::serve(listener("metrics", sockets.metrics.into(), None), observation));
         let admin = self.admin(config, sources, reloader, stopping);
         let tasks = &mut self.tasks;
         let stop = || stopping.clone();
         tasks.spawn(listener("acme", sockets.acme.into(), Some(acceptor.clone())).serve(acme, stop()));
         tasks.spawn(listener("management", sockets.management.into(), Some(acceptor)).serve(managed, stop()));
         tasks.spawn(listener("publication", sockets.publication.into(), None).serve(publication, stop()));
-        tasks.spawn(listener("metrics", sockets.metrics.into(), None).serve(counted, stop()));
         if let Some(client_ca) = config.operator.client_ca.as_ref().filter(|_| !sockets.admin.tcp.is_empty())
         {
             let tls = Some(TlsAcceptor::from(reloader.certificate.for_operators(client_ca)?));
@@ -258,15 +272,23 @@ impl Running {
         stopping: &watch::Receiver<bool>,
     ) -> impl Fn(http::Request<hyper::body::Incoming>, Peer) -> admin::Answer + Clone + Send + Sync + 'static
     {
-        let process = Arc::new(admin::Process { reloader: reloader.clone(), stopping: stopping.clone() });
+        let process = Arc::new(admin::Process {
+            health: self.health.clone(),
+            reloader: reloader.clone(),
+            stopping: stopping.clone(),
+        });
         let two_people = config.operator.two_people.clone();
         let operator = Operator::new(self.authority.clone(), process, sources.random.clone(), two_people);
         admin::service(operator)
     }
 
     /// Stops listening, lets open requests and issuances in hand end for a while, and closes the store. What had no time
-    /// is taken up by the next start.
+    /// is taken up by the next start. Those who watch are told first, and served to the last.
     pub(crate) async fn stop(mut self) {
+        self.health.stop();
+        if self.observed.is_some() {
+            tokio::time::sleep(self.health.stop_notice()).await;
+        }
         // Nobody listens any more if this fails.
         let _ = self.shutdown.send(true);
         while self.tasks.join_next().await.is_some() {}
@@ -275,6 +297,9 @@ impl Running {
             tracing::warn!("issuances in hand had no time to end: the next start takes them up");
         }
         close(self.store).await;
+        if let Some(observed) = self.observed {
+            observed.stop().await;
+        }
     }
 }
 
@@ -301,7 +326,7 @@ async fn take_up(config: &Config, authority: &Arc<Authority>) -> Result<(), Star
 }
 
 /// Joins threads that wait for the disk, so not on one of the runtime's.
-async fn close(store: StoreProcess) {
+pub(crate) async fn close(store: StoreProcess) {
     // It fails only if closing panicked, and then there is nothing left to close.
     let _ = tokio::task::spawn_blocking(move || store.close()).await;
 }
@@ -370,6 +395,7 @@ fn build(
     config: &Config,
     hierarchy: Hierarchy,
     store: Store,
+    journal: &Arc<Journal>,
     sources: &Sources,
 ) -> Result<Built, StartError> {
     let Sources { clock, random } = sources;
@@ -388,22 +414,34 @@ fn build(
     let signer = Arc::new(signer);
     let validation = LocalPerspective::new(config.validation.clone(), clock.clone())
         .map_err(|error| StartError(format!("validation: {error}")))?;
+    let validation = Arc::new(validation);
     let statuses = StoredStatuses::new(store.statuses(), clock.clone(), random.clone());
     let responder = Responder::new(&config.responder, Arc::new(statuses), signer.clone(), clock.clone())
         .map_err(|error| StartError(format!("responder: {error}")))?;
     let parts = ingam_authority::Parts {
         store: store.clone(),
-        validation: Arc::new(validation),
+        validation: validation.clone(),
         signer: signer.clone(),
         clock: clock.clone(),
         random: random.clone(),
     };
-    Ok(Built {
-        authority: Authority::new(parts, policy(config)?),
-        responder: Arc::new(responder),
-        signer,
-        store,
-    })
+    let (authority, responder) = (Authority::new(parts, policy(config)?), Arc::new(responder));
+    telemetry::know_issuers(signer.issuers());
+    let health = Health::new(health::Parts {
+        clock: clock.clone(),
+        authority: authority.clone(),
+        validation,
+        signer: signer.clone(),
+        responder: responder.clone(),
+        store: store.clone(),
+        journal: journal.clone(),
+        config: config.health.clone(),
+        environment: config.environment.name().to_owned(),
+        state: config.state.clone(),
+        answer_age_max: Duration::from_secs(config.responder.ocsp_validity_s) / 2,
+    });
+    let health = health.map_err(|error| StartError::caused("the store cannot be read", &error))?;
+    Ok(Built { authority, responder, signer, store, health })
 }
 
 /// What the authority goes by.
@@ -411,7 +449,7 @@ pub(crate) fn policy(config: &Config) -> Result<Policy, StartError> {
     let issuance = &config.issuance;
     Ok(Policy {
         catalog: config.catalog()?,
-        account_url_prefix: ingam_frontend::account_url_prefix(&config.urls.acme),
+        account_url_prefix: ingam_frontend::account_url_prefix(&config.urls.public_url),
         terms_of_service: config.urls.terms_of_service.clone(),
         names_refused: config.names_refused(),
         finalize_wait: Duration::from_millis(issuance.finalize_wait_ms),
@@ -425,7 +463,7 @@ pub(crate) fn policy(config: &Config) -> Result<Policy, StartError> {
 /// How the front end presents itself.
 pub(crate) fn frontend_config(config: &Config) -> ingam_frontend::Config {
     ingam_frontend::Config {
-        public_url: config.urls.acme.trim_end_matches('/').to_owned(),
+        public_url: config.urls.public_url.trim_end_matches('/').to_owned(),
         publication_url: config.urls.publication.trim_end_matches('/').to_owned(),
         website: config.urls.website.clone(),
         caa_identities: config.validation.caa_issuer_domains.clone(),
@@ -460,7 +498,7 @@ async fn record_start(
     let mut records: Vec<Record> = certificates.map(|der| certificate_record(&der, sources)).collect();
     let started = serde_json::json!({
         "version": env!("CARGO_PKG_VERSION"),
-        "environment": format!("{:?}", config.environment).to_lowercase(),
+        "environment": config.environment.name(),
         "issuers": signer.issuers().iter().map(|issuer| &issuer.name).collect::<Vec<_>>(),
         "profiles": config.profiles.keys().collect::<Vec<_>>(),
     });
@@ -593,7 +631,7 @@ pub(crate) async fn call_own_doors(config: &Config, tls_ca: &[u8]) -> Result<(),
         .build()
         .map_err(failed)?;
     let doors = [
-        format!("{}/dir", config.urls.acme.trim_end_matches('/')),
+        format!("{}/dir", config.urls.public_url.trim_end_matches('/')),
         format!("{}/roots.pem", config.urls.publication.trim_end_matches('/')),
     ];
     for door in doors {

@@ -68,6 +68,12 @@ impl ServedCertificate {
         Ok(is_another)
     }
 
+    /// DER of the certificate itself, as of now.
+    pub(crate) fn leaf(&self) -> Vec<u8> {
+        let current = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        current.cert.first().map(|certificate| certificate.as_ref().to_vec()).unwrap_or_default()
+    }
+
     /// TLS for whoever connects.
     pub(crate) fn for_everybody(self: &Arc<Self>) -> Result<Arc<ServerConfig>, StartError> {
         let failed = |error: rustls::Error| StartError::caused(OF_HTTPS, &error);

@@ -68,6 +68,10 @@ impl Store {
         self.engine.as_ref()
     }
 
+    pub(crate) fn queue(&self) -> &Queue {
+        &self.queue
+    }
+
     pub(crate) fn subject_keys(&self) -> &Arc<SubjectKeys> {
         &self.subject_keys
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use ingam_protocol::Clock;
 use ingam_protocol::acme::{ChallengeType, ErrorType};
+use ingam_protocol::health::QueueReport;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
@@ -44,6 +45,12 @@ impl LocalPerspective {
             network: Network { resolver: Resolver::new(&config)?, tls: Tls::new()?, config },
             places,
         })
+    }
+
+    /// How many validations and CAA checks are under way, and how many may be.
+    pub fn queue(&self) -> QueueReport {
+        let max = self.network.config.concurrent_max;
+        QueueReport::new("validations", max.saturating_sub(self.places.available_permits()), max)
     }
 
     async fn look(&self, attempt: &Attempt, evidence: &mut Evidence) -> Result<(), Failure> {

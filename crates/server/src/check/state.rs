@@ -8,12 +8,14 @@ use std::time::Duration;
 use ingam_protocol::finding::dotted;
 use ingam_protocol::{Findings, Timestamp};
 use ingam_signer::Hierarchy;
+use ingam_signer::hierarchy::KeyOwner;
 use ingam_store::EngineChoice;
 use rustix::fs::{Access, AtFlags, CWD, accessat, statvfs};
 
 use super::{Dates, in_full};
 use crate::config::{self, Config, Environment};
-use crate::dev::refuse_second_life;
+use crate::hierarchy::{self, refuse_second_life};
+use crate::production::key_refusals;
 
 /// A disk with less left will soon be full.
 const SPACE_LOW_BYTES: u64 = 5 << 30;
@@ -176,7 +178,15 @@ fn lost_store(config: &Config, found: &mut Findings) {
 
 /// The hierarchy that is there, and whether the configuration fits it.
 fn hierarchy(config: &Config, now: Timestamp, found: &mut Findings) {
-    let loaded = match Hierarchy::load(&config.state) {
+    key_files(config, found);
+    let passphrase = match hierarchy::passphrase(config) {
+        Ok(passphrase) => passphrase,
+        Err(error) => {
+            let fix = "name a file with the passphrase, which the user of the CA alone can read";
+            return found.error("hierarchy.passphrase_file", error.to_string(), fix);
+        }
+    };
+    let loaded = match Hierarchy::load(&config.state, passphrase.as_ref()) {
         Ok(loaded) => loaded,
         Err(error) => {
             let reason = format!("has a hierarchy that cannot be loaded: {}", in_full(&error));
@@ -217,6 +227,20 @@ fn hierarchy(config: &Config, now: Timestamp, found: &mut Findings) {
             }
             None => {}
         }
+    }
+}
+
+/// Keys that lie open, or that should lie elsewhere.
+fn key_files(config: &Config, found: &mut Findings) {
+    if config.environment != Environment::Production {
+        return;
+    }
+    // What cannot be looked at cannot be loaded either, which is told then.
+    let Ok(files) = Hierarchy::key_files(&config.state) else { return };
+    key_refusals(&files).into_iter().for_each(|finding| found.push(finding));
+    if let Some(root) = files.iter().find(|file| file.owner == KeyOwner::Root && file.is_encrypted) {
+        let reason = format!("has the root's key in {}: it belongs offline", root.path.display());
+        found.warning("state", reason, "copy it to two media, try the copies, and delete it here");
     }
 }
 

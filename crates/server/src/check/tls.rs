@@ -50,14 +50,14 @@ fn certificate(config: &Config, leaf: &[u8], now: Timestamp, found: &mut Finding
     } else if not_after < now.plus(NOTICE) {
         found.warning(key, format!("ends at {not_after}"), "renew it");
     }
-    if let Some(host) = host(&config.urls.acme).filter(|_| found.is_sound("urls.acme")) {
+    if let Some(host) = host(&config.urls.public_url).filter(|_| found.is_sound("urls.public_url")) {
         let covers =
             ServerName::try_from(host.as_str()).is_ok_and(|name| verify_server_name(&parsed, &name).is_ok());
         let fix = format!("get one with {host} among its subjectAltNames");
         found.require(
             covers,
             key,
-            format!("is not for {host}, the host of urls.acme: no client goes on"),
+            format!("is not for {host}, the host of urls.public_url: no client goes on"),
             fix,
         );
     }
@@ -119,7 +119,7 @@ mod tests {
         fs::write(&key_file, key.serialize_pem()).unwrap();
         fs::set_permissions(&key_file, fs::Permissions::from_mode(0o640)).unwrap();
         let mut config = Config::default();
-        config.urls.acme = "https://acme.ca.example:14000".to_owned();
+        config.urls.public_url = "https://acme.ca.example:14000".to_owned();
         config.tls.certificate = Some(certificate);
         config.tls.key = Some(key_file);
         config
@@ -156,11 +156,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut config = made(folder.path());
         for other in ["https://other.example", "https://[::1]:14000", "https://192.0.2.1"] {
-            config.urls.acme = other.to_owned();
+            config.urls.public_url = other.to_owned();
             is_told(&found(&config, 0), &["E tls.certificate: is not for "]);
         }
         // Nothing follows from what is wrong by itself.
-        config.urls.acme = "acme.ca.example".to_owned();
+        config.urls.public_url = "acme.ca.example".to_owned();
         is_told(&found(&config, 0), &[]);
     }
 

@@ -78,7 +78,9 @@ fn listeners(config: &Config, found: &mut Findings) {
 }
 
 fn urls(config: &Config, found: &mut Findings) {
-    for (key, url) in [("urls.acme", &config.urls.acme), ("urls.publication", &config.urls.publication)] {
+    for (key, url) in
+        [("urls.public_url", &config.urls.public_url), ("urls.publication", &config.urls.publication)]
+    {
         let Some(host) = host(url) else { continue };
         let is_here = host == "localhost" || host.parse().is_ok_and(|address: IpAddr| address.is_loopback());
         if is_here {

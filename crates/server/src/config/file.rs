@@ -63,7 +63,8 @@ impl Reading {
     pub(crate) fn of_text(mut base: Table, text: &str) -> Self {
         let mut found = Findings::new();
         let (config, lines) = match (toml::from_str::<Table>(text), DeTable::parse(text)) {
-            (Ok(over), Ok(marked)) => {
+            (Ok(mut over), Ok(marked)) => {
+                rename_old(&mut over);
                 lay_over(&mut base, over);
                 (read_all(base, &mut found), Lines::of(text, marked.get_ref()))
             }
@@ -137,6 +138,16 @@ fn read_file(path: &Path) -> Result<String, ConfigError> {
         return Err(unreadable("it has more than a mebibyte, as no configuration has".to_owned()));
     }
     Ok(text)
+}
+
+/// Old names of keys become those that the file below has, so that they meet.
+fn rename_old(over: &mut Table) {
+    if let Some(Value::Table(urls)) = over.get_mut("urls")
+        && !urls.contains_key("public_url")
+        && let Some(url) = urls.remove("acme")
+    {
+        urls.insert("public_url".to_owned(), url);
+    }
 }
 
 /// Values of `over` win; tables are merged.

@@ -20,7 +20,7 @@ use super::{Config, ConfigError, DAY_S, Environment, KeyKind, ProfileConfig};
 /// All of them.
 pub(crate) fn check(config: &Config, found: &mut Findings) {
     environment(config, found);
-    url(found, "urls.acme", &config.urls.acme, "https://");
+    url(found, "urls.public_url", &config.urls.public_url, "https://");
     url(found, "urls.publication", &config.urls.publication, "http://");
     addresses(config, found);
     bounds(config, found);
@@ -34,17 +34,23 @@ pub(crate) fn check(config: &Config, found: &mut Findings) {
     plan(config, found);
     found.below("responder", config.responder.check());
     found.below("validation", config.validation.check());
+    found.below("health", config.health.check());
     catalog(config, found);
 }
 
 /// What an environment refuses.
 fn environment(config: &Config, found: &mut Findings) {
-    found.require(
-        config.environment != Environment::Production,
-        "environment",
-        "is \"production\" (the default), which needs encrypted keys, several perspectives and CT, which this version does not have",
-        "use \"staging\"",
-    );
+    if config.environment == Environment::Production {
+        for (name, profile) in &config.profiles {
+            found.require(
+                !profile.public,
+                format!("{}.public", dotted("profiles", name)),
+                "is true, the default: the Baseline Requirements want several network perspectives and Certificate \
+                 Transparency, which this version does not have, so environment = \"production\" refuses it",
+                "set public = false for a private CA; for a public one, use environment = \"staging\"",
+            );
+        }
+    }
     if config.environment == Environment::Development || found.is_silent("environment") {
         return;
     }
@@ -178,10 +184,11 @@ fn plan(config: &Config, found: &mut Findings) -> Option<Plan> {
         return None;
     }
     let all = issuers.len() == hierarchy.issuers.len();
+    let is_public = config.profiles.values().any(|profile| profile.public);
     let (country, organization) = (hierarchy.country.clone(), hierarchy.organization.clone());
     // The rest is looked at with a bad root's name too, under one that nobody gives.
     let stand_in = || IssuerName::try_from("-".to_owned()).ok();
-    let plan = Plan { country, organization, root: root.clone().or_else(stand_in)?, issuers };
+    let plan = Plan { country, organization, root: root.clone().or_else(stand_in)?, is_public, issuers };
     found.below("hierarchy", plan.check());
     (all && root.is_some()).then_some(plan)
 }
@@ -255,6 +262,7 @@ fn profile(config: &Config, name: &str, settings: &ProfileConfig, found: &mut Fi
         pending_authorization_lifetime: Duration::from_secs(settings.pending_authorization_lifetime_s),
         valid_authorization_lifetime: Duration::from_secs(settings.valid_authorization_lifetime_s),
         names_max: settings.names_max,
+        is_public: settings.public,
     })
 }
 

@@ -5,7 +5,7 @@ use std::fs;
 use ingam_protocol::profile::IssuerName;
 use ingam_protocol::time::{FixedClock, SeededRandom};
 use ingam_signer::KeyKind;
-use ingam_signer::hierarchy::{IssuerPlan, Plan};
+use ingam_signer::hierarchy::{IssuerPlan, Plan, Protection};
 use tempfile::TempDir;
 
 use super::*;
@@ -23,10 +23,15 @@ fn made() -> (TempDir, Config) {
     let name = |name: &str| IssuerName::try_from(name.to_owned()).unwrap();
     let issuer = |issuer: &str| IssuerPlan { name: name(issuer), key: KeyKind::EcdsaP256 };
     let (country, organization) = ("KR".to_owned(), "Example".to_owned());
-    let plan =
-        Plan { country, organization, root: name("root"), issuers: vec![issuer("one"), issuer("two")] };
+    let plan = Plan {
+        country,
+        organization,
+        root: name("root"),
+        is_public: true,
+        issuers: vec![issuer("one"), issuer("two")],
+    };
     let hierarchy = Hierarchy::create(&plan, &FixedClock::new(now()), &SeededRandom::new(1)).unwrap();
-    hierarchy.save(&config.state).unwrap();
+    hierarchy.save(&config.state, &Protection::default(), &SeededRandom::new(1)).unwrap();
     let kinds = ["one", "two"].map(|name| (name.to_owned(), config::KeyKind::EcdsaP256));
     config.hierarchy.issuers = kinds.into();
     let profile = ProfileConfig {

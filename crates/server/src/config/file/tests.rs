@@ -100,7 +100,7 @@ fn one_mistake_is_one_finding() {
     for (old, new, expected) in [
         ("[profiles.classic]", "[profile.classic]", "profile"),
         ("[urls]", "[url]", "url"),
-        ("acme = \"https://acme.ca.example\"", "", "urls.acme"),
+        ("acme = \"https://acme.ca.example\"", "", "urls.public_url"),
         ("acme = \"https://acme.ca.example\"", "acmee = \"https://acme.ca.example\"", "urls.acmee"),
         ("environment = \"staging\"", "environment = \"live\"", "environment"),
         ("issuer = \"rsa\"", "issuer = \"rsa4096\"", "profiles.classic-rsa.issuer"),
@@ -124,7 +124,13 @@ fn one_mistake_is_one_finding() {
     let issuers = "[hierarchy.issuers]\na = 'rsa-1024'\n";
     assert_eq!(
         errors(issuers),
-        ["hierarchy.issuers.a", "environment", "urls.acme", "urls.publication", "issuance.default_profile"]
+        [
+            "hierarchy.issuers.a",
+            "environment",
+            "urls.public_url",
+            "urls.publication",
+            "issuance.default_profile"
+        ]
     );
 }
 
