@@ -2,6 +2,7 @@
 
 mod admin;
 mod check;
+mod client;
 mod config;
 mod dev;
 mod health;
@@ -48,6 +49,8 @@ enum Command {
     Serve(production::Serve),
     /// Tells everything that would stop or endanger a start, and touches nothing
     Check(check::Check),
+    #[command(flatten)]
+    Client(client::Client),
 }
 
 fn main() -> ExitCode {
@@ -72,12 +75,14 @@ fn main() -> ExitCode {
             Command::Serve(options) => production::serve(&options, metrics).await,
             // It came back above.
             Command::Check(_) => Ok(()),
+            Command::Client(command) => return client::run(command).await,
         }
+        .map(|()| ExitCode::SUCCESS)
     });
     // What still runs has had its time.
     runtime.shutdown_background();
     match outcome {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => failed(&error),
     }
 }
