@@ -59,7 +59,16 @@ fn main() -> ExitCode {
         Command::Check(options) => return check::run(&options).unwrap_or_else(|error| failed(&error)),
         command => command,
     };
-    telemetry::start_logs("info,hickory_net=off,hickory_proto=off,hickory_resolver=off");
+    let quiet = "info,hickory_net=off,hickory_proto=off,hickory_resolver=off";
+    #[cfg(feature = "otel")]
+    let traces = match telemetry::Traces::start() {
+        Ok(traces) => traces,
+        Err(error) => return failed(&StartError::caused("traces cannot be sent", error.as_ref())),
+    };
+    #[cfg(feature = "otel")]
+    telemetry::start_logs(quiet, &traces);
+    #[cfg(not(feature = "otel"))]
+    telemetry::start_logs(quiet);
     // For reqwest, which asks for the process's default; all else names its provider. It fails if one is set already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
@@ -81,6 +90,8 @@ fn main() -> ExitCode {
     });
     // What still runs has had its time.
     runtime.shutdown_background();
+    #[cfg(feature = "otel")]
+    traces.end();
     match outcome {
         Ok(code) => code,
         Err(error) => failed(&error),
