@@ -121,10 +121,17 @@ fn one_mistake_is_one_finding() {
     }
     let all = "environment = 'development'\nhierarchy = 1\nprofiles = 1\nurls = 1\nlisten = []\n";
     assert_eq!(errors(all), ["hierarchy", "profiles", "urls", "listen"]);
-    let issuers = "[hierarchy.issuers]\na = 'rsa-1024'\n";
+    let issuers = "[hierarchy]\ncountry = 'kr'\n[hierarchy.issuers]\na = 'rsa-1024'\n";
     assert_eq!(
         errors(issuers),
-        ["hierarchy.issuers.a", "environment", "urls.acme", "urls.publication", "issuance.default_profile"]
+        [
+            "hierarchy.country",
+            "hierarchy.issuers.a",
+            "environment",
+            "urls.acme",
+            "urls.publication",
+            "issuance.default_profile"
+        ]
     );
 }
 
