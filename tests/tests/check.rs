@@ -98,7 +98,7 @@ ocsp_validity_s = 604799
         fs::write(self.path("ingam.toml"), config).expect("a writable folder");
     }
 
-    /// The shipped file with each of these texts in place of another.
+    /// Puts each of these texts, which the configuration has once, in place of another.
     fn change(&self, changes: &[(&str, &str)]) {
         let text = fs::read_to_string(self.path("ingam.toml")).expect("the configuration");
         let changed = changes.iter().fold(text, |text, (old, new)| {

@@ -174,11 +174,6 @@ impl Findings {
         self.found.iter()
     }
 
-    /// The same, to be added to.
-    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Finding> {
-        self.found.iter_mut()
-    }
-
     /// How many there are of a level.
     pub fn count(&self, level: Level) -> usize {
         self.found.iter().filter(|finding| finding.level == level).count()
