@@ -59,7 +59,8 @@ async fn a_request_can_be_followed_through_validation_signer_and_store() {
             .find(|span| span.name == "request" && span.attributes.contains(route))
             .unwrap_or_else(|| panic!("no span of {route}: {spans:#?}"));
         let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-        for span in spans.iter().filter(|span| span.trace == request.trace && leads_to(&spans, span, request)) {
+        for span in spans.iter().filter(|span| span.trace == request.trace && leads_to(&spans, span, request))
+        {
             *counts.entry(span.name.as_str()).or_default() += 1;
         }
         counts
@@ -107,7 +108,8 @@ async fn collect(spans: Spans) -> String {
                     Ok::<_, Infallible>(Response::new(Full::new(Bytes::from_static(b"{}"))))
                 }
             });
-            let serving = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), take);
+            let serving =
+                hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), take);
             tokio::spawn(serving);
         }
     });
