@@ -20,6 +20,7 @@ use ingam_protocol::{Id, Serial, Timestamp};
 use ingam_signer::{CertificateRequest, Prepared};
 use ingam_store::{AbandonedBy, Claimed, NewCertificate, Stale};
 use ingam_validation::Evidence;
+use tracing::{Instrument, debug_span};
 
 use crate::Authority;
 use crate::error::{Error, Fault, Refusal, Subproblem};
@@ -93,7 +94,8 @@ impl Authority {
             public_key_info: request.public_key_info().to_vec(),
             now: self.clock.now(),
         };
-        let prepared = self.signer.prepare(certificate).await;
+        let prepared =
+            self.signer.prepare(certificate).instrument(debug_span!("signer", doing = "prepare")).await;
         prepared.map_err(|cause| Error::signer("preparing a certificate", cause))
     }
 
@@ -153,7 +155,12 @@ impl Authority {
     /// Steps 2 to the end, in a task that goes on even if the client leaves; waits for it only so long.
     async fn finish_in_time(self: &Arc<Self>, id: Id, token: Id, prepared: Prepared) -> Result<(), Error> {
         let authority = self.clone();
-        let task = tokio::spawn(async move { authority.sign(id, token, prepared).await });
+        let held = self.in_hand.hold();
+        let work = async move {
+            let _held = held;
+            authority.sign(id, token, prepared).await
+        };
+        let task = tokio::spawn(work.in_current_span());
         match tokio::time::timeout(self.policy().finalize_wait, task).await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(cause)) => Err(Error::Fault(Fault {
@@ -177,7 +184,8 @@ impl Authority {
             // Somebody else has the order; the key was not used.
             return Ok(());
         }
-        let der = match self.signer.issue(prepared).await {
+        let signing = self.signer.issue(prepared).instrument(debug_span!("signer", doing = "issue"));
+        let der = match signing.await {
             Ok(der) => der,
             Err(cause) => {
                 let error = Error::signer("signing a certificate", cause);
@@ -232,6 +240,7 @@ impl Authority {
                 let outcome = if order.asked.is_some() {
                     abandoned += 1;
                     let why = "no signature came before the lease had run out";
+                    metrics::counter!("ingam_orders_total", "outcome" => "abandoned").increment(1);
                     self.abandon(id, AbandonedBy::Finder { over_by }, why, true).await
                 } else {
                     resumed += 1;
@@ -317,7 +326,8 @@ impl Authority {
         let checks = authorizations.iter().filter_map(|authorization| {
             let challenge = authorization.valid_challenge()?.kind;
             let query = self.caa_query(authorization, challenge);
-            Some(async move { (authorization.identifier(), self.validation.check_caa(query).await) })
+            let check = self.validation.check_caa(query).instrument(debug_span!("validation", doing = "caa"));
+            Some(async move { (authorization.identifier(), check.await) })
         });
         let outcomes = futures_util::future::join_all(checks).await;
         let mut evidence = Vec::with_capacity(outcomes.len());

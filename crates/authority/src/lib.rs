@@ -6,6 +6,7 @@
 //!
 //! - [`operator`]: what operators may ask for.
 //! - `account`, `order`, `challenge`, `issuance`, `revocation`: one file for each thing that can be asked for.
+//! - `in_hand`: what a clean end waits for.
 //! - [`error`]: a [`Refusal`] is the client's mistake, a [`Fault`] is ours.
 //! - [`policy`]: what the operator decided.
 //! - `evidence`: what each record says.
@@ -14,6 +15,7 @@ mod account;
 mod challenge;
 pub mod error;
 mod evidence;
+mod in_hand;
 mod issuance;
 pub mod operator;
 mod order;
@@ -22,11 +24,14 @@ mod revocation;
 
 use std::sync::{Arc, PoisonError, RwLock};
 
+use ingam_protocol::health::QueueReport;
 use ingam_protocol::time::{Clock, Random};
 use ingam_signer::Signer;
 use ingam_store::Store;
 use ingam_validation::Validation;
 use tokio::sync::{Notify, Semaphore};
+
+use in_hand::InHand;
 
 pub use account::AccountFound;
 pub use error::{Error, Fault, Refusal, Subproblem};
@@ -47,6 +52,8 @@ pub struct Authority {
 
     /// Rung when a revocation job was begun, held, taken up or given up.
     jobs_changed: Notify,
+    /// Issuances between their claim and their end.
+    in_hand: Arc<InHand>,
     /// How many checks of challenges may run at once.
     checks: Arc<Semaphore>,
     /// How many may run or wait; one more is refused.
@@ -75,7 +82,7 @@ impl Authority {
         let checks_queue =
             Arc::new(Semaphore::new(policy.checks_max.saturating_add(policy.checks_waiting_max)));
         let policy = RwLock::new(Arc::new(policy));
-        let jobs_changed = Notify::new();
+        let (jobs_changed, in_hand) = (Notify::new(), InHand::new());
         Arc::new(Self {
             store,
             validation,
@@ -84,6 +91,7 @@ impl Authority {
             random,
             policy,
             jobs_changed,
+            in_hand,
             checks,
             checks_queue,
         })
@@ -98,6 +106,19 @@ impl Authority {
     /// they were when the process started.
     pub fn policy_replace(&self, policy: Policy) {
         *self.policy.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(policy);
+    }
+
+    /// Comes back once no issuance is in hand: between the claim of an order and its certificate. Others may begin
+    /// meanwhile unless nobody asks any more.
+    pub async fn issuances_in_hand_ended(&self) {
+        self.in_hand.ended().await;
+    }
+
+    /// How many challenges are being checked or wait for it, and how many can.
+    pub fn checks(&self) -> QueueReport {
+        let policy = self.policy();
+        let max = policy.checks_max.saturating_add(policy.checks_waiting_max);
+        QueueReport::new("checks", max.saturating_sub(self.checks_queue.available_permits()), max)
     }
 
     /// The clock that everything here goes by.

@@ -29,7 +29,7 @@ use crate::error::{Error, Fault};
 /// What the store keeps of it, as it is.
 pub use ingam_store::{
     Approval, Grant, Incident, IncidentGrown, IssuedBetween, JobState, KeyBlock, NameRule, NameVerdict,
-    RecordQuery, RevocationJob,
+    RecordQuery, RecordsPlace, RevocationJob,
 };
 
 pub use find::{AccountView, CertificateFilter, CertificateSummary, Found, IssuedStatus, OrderFilter};

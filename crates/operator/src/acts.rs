@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use ingam_protocol::operator::Role;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use Role::{Administrator, Auditor, Revoker, Support};
 
@@ -20,7 +20,7 @@ pub enum Kind {
 }
 
 /// Acts that can be set to need two people (`operator.two_people`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Danger {
     /// Starting a revocation job.
@@ -158,6 +158,34 @@ mod tests {
     fn administrators_may_do_everything_and_nobody_without_a_role_anything() {
         assert_eq!(allowed(Administrator).len(), all().count());
         assert!(all().all(|rule| !rule.allows(&BTreeSet::new())));
+    }
+
+    /// The table as operators read it; the page has it word for word.
+    #[test]
+    fn the_page_tells_what_the_code_does() {
+        let mark = |holds| if holds { "yes" } else { "" };
+        let rows = all().map(|rule| {
+            let may = Role::ALL.map(|role| mark(rule.allows(&BTreeSet::from([role]))));
+            let recorded = match rule.kind {
+                Kind::Read => "when refused",
+                Kind::PersonalRead => "always, as personal data",
+                Kind::Change => "always",
+            };
+            let people = if rule.danger.is_some() { "can be set" } else { "" };
+            format!(
+                "| `{}` | {} | {} | {recorded} | {people} |",
+                rule.name,
+                may.join(" | "),
+                mark(rule.needs_reason)
+            )
+        });
+        let table: Vec<String> = rows.collect();
+        let page = include_str!("../../../docs/operations/roles.md");
+        assert!(
+            page.contains(&table.join("\n")),
+            "docs/operations/roles.md has to hold\n{}",
+            table.join("\n")
+        );
     }
 
     #[test]

@@ -16,6 +16,8 @@ pub mod acts;
 mod admission;
 pub mod api;
 mod around;
+pub mod client;
+pub mod command;
 mod deeds;
 mod extract;
 mod page;

@@ -93,6 +93,9 @@ pub struct Profile {
     pub valid_authorization_lifetime: Duration,
     /// At most this many identifiers in one order.
     pub names_max: usize,
+    /// Whether its certificates claim to follow the Baseline Requirements of the public web, by the policy 2.23.140.1.2.1
+    /// (BR 7.1.6.1). Those of a private CA make no claim.
+    pub is_public: bool,
 }
 
 #[cfg(test)]

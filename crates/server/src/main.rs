@@ -1,11 +1,21 @@
 //! The binary `ingam`: command line, configuration, construction, process life. No business rules.
 
+mod admin;
+mod check;
+mod client;
 mod config;
 mod dev;
+mod health;
+mod hierarchy;
+mod init;
 mod listener;
 mod management;
+mod notify;
+mod observation;
 mod production;
+mod reload;
 mod serve;
+mod served_certificate;
 mod system;
 mod telemetry;
 mod test_dns;
@@ -33,16 +43,32 @@ struct CommandLine {
 enum Command {
     /// Runs a throwaway CA on this machine, with a DNS server for tests
     Dev(dev::Dev),
-    /// Makes the keys and CA certificates of a configuration
-    Init(production::Init),
+    /// Makes a CA: configuration, keys, CA certificates, systemd unit
+    Init(Box<init::Init>),
     /// Runs the CA of a configuration
     Serve(production::Serve),
+    /// Tells everything that would stop or endanger a start, and touches nothing
+    Check(check::Check),
+    #[command(flatten)]
+    Client(client::Client),
 }
 
 fn main() -> ExitCode {
     // clap itself ends with 2 on a wrong command line.
-    let command = CommandLine::parse().command;
-    telemetry::start_logs("info,hickory_net=off,hickory_proto=off,hickory_resolver=off");
+    let command = match CommandLine::parse().command {
+        Command::Check(options) => return check::run(&options).unwrap_or_else(|error| failed(&error)),
+        command => command,
+    };
+    let quiet = "info,hickory_net=off,hickory_proto=off,hickory_resolver=off";
+    #[cfg(feature = "otel")]
+    let traces = match telemetry::Traces::start() {
+        Ok(traces) => traces,
+        Err(error) => return failed(&StartError::caused("traces cannot be sent", error.as_ref())),
+    };
+    #[cfg(feature = "otel")]
+    telemetry::start_logs(quiet, &traces);
+    #[cfg(not(feature = "otel"))]
+    telemetry::start_logs(quiet);
     // For reqwest, which asks for the process's default; all else names its provider. It fails if one is set already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
@@ -54,21 +80,29 @@ fn main() -> ExitCode {
             .map_err(|error| StartError::new(format!("metrics cannot be counted: {error}")))?;
         match command {
             Command::Dev(options) => dev::run(options, metrics).await,
-            Command::Init(options) => production::init(&options),
+            Command::Init(options) => init::init(&options).await,
             Command::Serve(options) => production::serve(&options, metrics).await,
+            // It came back above.
+            Command::Check(_) => Ok(()),
+            Command::Client(command) => return client::run(command).await,
         }
+        .map(|()| ExitCode::SUCCESS)
     });
     // What still runs has had its time.
     runtime.shutdown_background();
+    #[cfg(feature = "otel")]
+    traces.end();
     match outcome {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => failed(&error),
     }
 }
 
 fn failed(error: &StartError) -> ExitCode {
     // With standard error gone there is nobody left to tell.
-    let _ = writeln!(std::io::stderr(), "ingam: {error}");
+    for line in error.to_string().lines() {
+        let _ = writeln!(std::io::stderr(), "ingam: {line}");
+    }
     ExitCode::from(EXIT_START)
 }
 

@@ -1,25 +1,23 @@
-//! `ingam init` and `ingam serve`: a CA from a configuration file.
+//! `ingam serve`: a CA from a configuration file; and what production asks of one.
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
+use ingam_protocol::Finding;
+use ingam_protocol::time::Clock;
 use ingam_signer::Hierarchy;
+use ingam_signer::hierarchy::{KeyFile, KeyOwner};
 use metrics_exporter_prometheus::PrometheusHandle;
-use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::pem::{self, PemObject};
 use rustls_pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 
-use crate::End;
 use crate::config::{Config, Environment};
-use crate::dev::{hierarchy, server_config};
-use crate::serve::{Running, Sources, StartError, StateLock};
-
-/// What the command line of `init` says.
-#[derive(Debug, clap::Args)]
-pub(crate) struct Init {
-    /// The configuration
-    #[arg(long, value_name = "FILE")]
-    config: PathBuf,
-}
+use crate::notify::{self, State};
+use crate::reload::CertificateSource;
+use crate::serve::{Running, Sources, Start, StartError, StateLock};
+use crate::served_certificate::{ServedCertificate, ServerIdentity};
+use crate::system::SystemClock;
+use crate::{End, hierarchy};
 
 /// What the command line of `serve` says.
 #[derive(Debug, clap::Args)]
@@ -29,40 +27,9 @@ pub(crate) struct Serve {
     config: PathBuf,
 }
 
-/// Makes the hierarchy of the configuration in its state folder, once.
-pub(crate) fn init(options: &Init) -> Result<(), StartError> {
-    let config = read(&options.config)?;
-    let state = &config.state;
-    std::fs::create_dir_all(state).map_err(|error| {
-        StartError::new(format!("the state folder {} cannot be made: {error}", state.display()))
-    })?;
-    let _lock = StateLock::take(state)?;
-    if Hierarchy::is_in(state) {
-        return Err(StartError::new(format!(
-            "{} already has a hierarchy: a CA's keys are made once; start it with `ingam serve`",
-            state.display()
-        )));
-    }
-    if state.join("keys").exists() {
-        return Err(StartError::new(format!(
-            "{0} has keys, but no hierarchy.json: restore that from a backup; or, if an earlier `ingam init` was broken \
-             off, remove {0}/keys, {0}/issuers and {0}/roots, and try again",
-            state.display()
-        )));
-    }
-    hierarchy(&config, &Sources::of_the_system())?;
-    let told = writeln!(
-        std::io::stdout(),
-        "The hierarchy is in {0}: {0}/roots/{1}.pem is what clients trust, {0}/keys holds the keys.",
-        state.display(),
-        config.hierarchy.root
-    );
-    told.map_err(|error| StartError::new(format!("standard output: {error}")))
-}
-
 /// Runs the CA until it is told to end.
 pub(crate) async fn serve(options: &Serve, metrics: PrometheusHandle) -> Result<(), StartError> {
-    let config = read(&options.config)?;
+    let config = Config::read(&options.config, SystemClock.now())?;
     if !Hierarchy::is_in(&config.state) {
         return Err(StartError::new(format!(
             "{} has no hierarchy.json: if this is to be a new CA, make one with `ingam init --config {}`",
@@ -72,56 +39,120 @@ pub(crate) async fn serve(options: &Serve, metrics: PrometheusHandle) -> Result<
     }
     let sources = Sources::of_the_system();
     let lock = StateLock::take(&config.state)?;
-    let (loaded, made) = hierarchy(&config, &sources)?;
-    let tls = server_config(chain(&config)?, key(&config)?)?;
+    check_keys(&config)?;
+    let loaded = hierarchy::load(&config)?;
+    let certificate = ServedCertificate::new(&ServerIdentity::read(&config)?)?;
     let end = End::listen()?;
-    let running = Running::start(&config, lock, loaded, made, tls, metrics, &sources).await?;
-    tracing::info!(directory = format!("{}/dir", config.urls.acme.trim_end_matches('/')), "listening");
+    let file = options.config.clone();
+    let start = Start {
+        config: config.clone(),
+        lock,
+        hierarchy: loaded,
+        made: Vec::new(),
+        certificate,
+        certificate_source: CertificateSource::Files,
+        read: Box::new(move || Config::read(&file, SystemClock.now())),
+        metrics,
+        sources,
+    };
+    let running = Running::start(start).await?;
+    tracing::info!(directory = format!("{}/dir", config.urls.public_url.trim_end_matches('/')), "listening");
     let told = writeln!(std::io::stdout(), "ready");
     if told.is_ok() {
+        notify::tell(State::Ready);
         end.come().await;
     }
+    notify::tell(State::Stopping);
     running.stop().await;
     told.map_err(|error| StartError::new(format!("standard output: {error}")))
 }
 
-fn read(path: &Path) -> Result<Config, StartError> {
-    let config = Config::read(path)?;
-    config.check()?;
-    if config.environment == Environment::Production {
-        return Err(StartError::new(
-            "environment = \"production\" needs encrypted keys, several perspectives and CT, which this version does \
-             not have: use \"staging\"",
-        ));
+/// In production, refuses keys that lie open, and warns of a root's key that is still here.
+fn check_keys(config: &Config) -> Result<(), StartError> {
+    if config.environment != Environment::Production {
+        return Ok(());
     }
-    Ok(config)
+    let files = Hierarchy::key_files(&config.state)
+        .map_err(|error| StartError::caused("the CA's keys cannot be looked at", &error))?;
+    let refusals = key_refusals(&files);
+    if !refusals.is_empty() {
+        let lines: Vec<String> = refusals.iter().map(ToString::to_string).collect();
+        return Err(StartError::new(lines.join("\n")));
+    }
+    if let Some(root) = files.iter().find(|file| file.owner == KeyOwner::Root) {
+        tracing::warn!(
+            file = %root.path.display(),
+            "the root's key is on this machine: it belongs offline. Copy the file to two media, try the copies, and \
+             delete it here (docs/operations/keys-and-backups.md)"
+        );
+    }
+    Ok(())
 }
 
-fn named<'a>(file: Option<&'a PathBuf>, key: &str) -> Result<&'a PathBuf, StartError> {
-    file.ok_or_else(|| StartError::new(format!("tls.{key} is missing: ACME is served over https alone")))
+/// Every key of the state folder that production does not allow.
+pub(crate) fn key_refusals(files: &[KeyFile]) -> Vec<Finding> {
+    let open = files.iter().filter(|file| !file.is_encrypted);
+    let refusal = |file: &KeyFile| {
+        let path = file.path.display();
+        let (what, fix) = match &file.owner {
+            KeyOwner::Issuer(name) => (
+                format!("has {path}, the key of the issuer {name}, unencrypted"),
+                "encrypt it as docs/operations/keys-and-backups.md says",
+            ),
+            KeyOwner::Root => (
+                format!("has {path}, the root's key, unencrypted"),
+                "encrypt it, take it offline, and delete it here (docs/operations/keys-and-backups.md)",
+            ),
+            KeyOwner::Nobody => (
+                format!("has {path}, an unencrypted key that belongs to no issuer"),
+                "take it away from here",
+            ),
+        };
+        Finding::error("state", format!("{what}: environment = \"production\" does not allow that"), fix)
+    };
+    open.map(refusal).collect()
 }
 
-fn chain(config: &Config) -> Result<Vec<Vec<u8>>, StartError> {
-    let path = named(config.tls.certificate.as_ref(), "certificate")?;
-    let failed = |error| StartError::new(format!("tls.certificate {}: {error}", path.display()));
+fn missing(key: &str) -> Finding {
+    Finding::error(key, "is missing: ACME is served over https alone", "name a PEM file")
+}
+
+/// The chain of the https listeners, leaf first.
+///
+/// # Errors
+/// [`Finding`] about `tls.certificate`.
+pub(crate) fn chain(config: &Config) -> Result<Vec<Vec<u8>>, Finding> {
+    let key = "tls.certificate";
+    let path = config.tls.certificate.as_ref().ok_or_else(|| missing(key))?;
+    let unusable = |why: String| {
+        let fix = "give a PEM file with the certificate and its chain, the certificate first";
+        Finding::error(key, format!("is {}, {why}", path.display()), fix)
+    };
+    let failed = |error: pem::Error| unusable(format!("which cannot be read: {}", pem_words(&error)));
     let chain = CertificateDer::pem_file_iter(path)
         .map_err(failed)?
         .map(|certificate| certificate.map(|der| der.as_ref().to_vec()))
         .collect::<Result<Vec<_>, _>>()
         .map_err(failed)?;
-    if chain.is_empty() {
-        return Err(StartError::new(format!("tls.certificate {} holds no certificate", path.display())));
-    }
-    Ok(chain)
+    if chain.is_empty() { Err(unusable("which holds no certificate".to_owned())) } else { Ok(chain) }
 }
 
-fn key(config: &Config) -> Result<Vec<u8>, StartError> {
-    let path = named(config.tls.key.as_ref(), "key")?;
+/// The key of the https listeners, PKCS #8.
+///
+/// # Errors
+/// [`Finding`] about `tls.key`.
+pub(crate) fn key(config: &Config) -> Result<Vec<u8>, Finding> {
+    let path = config.tls.key.as_ref().ok_or_else(|| missing("tls.key"))?;
     let key = PrivatePkcs8KeyDer::from_pem_file(path).map_err(|error| {
-        StartError::new(format!(
-            "tls.key {} holds no PKCS #8 key (BEGIN PRIVATE KEY): {error}",
-            path.display()
-        ))
+        let reason = format!("is {}, which cannot be read: {}", path.display(), pem_words(&error));
+        Finding::error("tls.key", reason, "give a PEM file with a PKCS #8 key (BEGIN PRIVATE KEY)")
     })?;
     Ok(key.secret_pkcs8_der().to_vec())
+}
+
+fn pem_words(error: &pem::Error) -> String {
+    match error {
+        pem::Error::Io(error) => error.to_string(),
+        other => other.to_string(),
+    }
 }

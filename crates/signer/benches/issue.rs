@@ -40,6 +40,7 @@ fn name(text: &str) -> IssuerName {
 fn signer() -> LocalSigner {
     let clock = Arc::new(FixedClock::new(now()));
     let plan = Plan {
+        is_public: true,
         country: "XX".to_owned(),
         organization: "Ingam Development".to_owned(),
         root: name("root"),
@@ -74,6 +75,7 @@ fn request(issuer: &str, names: u32) -> CertificateRequest {
         pending_authorization_lifetime: Duration::from_secs(86400),
         valid_authorization_lifetime: Duration::from_secs(86400),
         names_max: 100,
+        is_public: true,
     };
     // The generator of P-256, which is as good a public key as any.
     let point = "0459301306072a8648ce3d020106082a8648ce3d030107034200046b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0\

@@ -22,6 +22,8 @@ pub(crate) struct LoadedCertificate {
     pub(crate) key_identifier: Vec<u8>,
     /// Its last valid second.
     pub(crate) not_after: Timestamp,
+    /// Whether its key may sign more than certificates and CRLs (keyUsage digitalSignature).
+    pub(crate) may_sign_data: bool,
 }
 
 impl LoadedCertificate {
@@ -51,7 +53,10 @@ impl LoadedCertificate {
             .ok_or_else(|| "has no subjectKeyIdentifier".to_owned())?;
         let not_after = u64::try_from(certificate.validity().not_after.timestamp())
             .map_err(|_| "ended before 1970".to_owned())?;
+        let may_sign_data =
+            matches!(certificate.key_usage(), Ok(Some(usage)) if usage.value.digital_signature());
         Ok(Self {
+            may_sign_data,
             der: der.to_vec(),
             subject: certificate.subject().as_raw().to_vec(),
             public_key: certificate.public_key().subject_public_key.data.to_vec(),
@@ -92,6 +97,8 @@ pub(crate) struct SigningCa {
     pub(crate) key: Key,
     /// Its subjectKeyIdentifier: the authorityKeyIdentifier of all it signs.
     pub(crate) key_identifier: Vec<u8>,
+    /// Whether it may sign OCSP answers itself: its certificate has digitalSignature (RFC 5280, section 4.2.1.3).
+    pub(crate) may_answer: bool,
     /// SHA-1 of its public key, by which it calls itself in OCSP answers.
     pub(crate) responder_key_hash: [u8; 20],
 }
@@ -129,6 +136,7 @@ impl SigningCa {
             issuer,
             urls,
             key,
+            may_answer: facts.may_sign_data,
             key_identifier: facts.key_identifier,
         })
     }

@@ -1,30 +1,40 @@
-//! A throwaway hierarchy: a root and the issuing CAs below it, made at once, kept in plain files.
+//! A hierarchy: a root and the issuing CAs below it, made at once or taken over from files that the operator has, kept
+//! in files.
 //!
-//! For development and staging. The root's key is written beside the others, but never loaded again: it may be moved
-//! elsewhere, and the CA works on without it.
+//! The root's key, where it was made here, is written beside the others, but never loaded again: it belongs offline, and
+//! the CA works on without it.
 //!
 //! In a folder:
 //! - `hierarchy.json`: which files belong to it; written last, so that without it there is no hierarchy;
 //! - `roots/NAME.pem`, `issuers/NAME.pem`: certificates;
-//! - `keys/NAME.pem`: private keys (PKCS #8, mode 0600).
+//! - `keys/NAME.pem`: private keys (PKCS #8, mode 0600), each encrypted if [`Protection`] says so.
+//!
+//! [`Hierarchy::key_files`] looks at the keys without a passphrase; `existing` takes a CA over.
 
-use std::path::Path;
+mod existing;
+mod key_files;
+
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ingam_protocol::bytes::hex;
 use ingam_protocol::profile::IssuerName;
 use ingam_protocol::time::random_array;
-use ingam_protocol::{Clock, Random, Serial, Timestamp};
+use ingam_protocol::{Clock, Findings, Random, Serial, Timestamp};
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, DnValue, ExtendedKeyUsagePurpose, IsCa,
     KeyIdMethod, KeyUsagePurpose, SerialNumber,
 };
 use serde::{Deserialize, Serialize};
 
+pub use existing::{Existing, ExistingIssuer};
+pub use key_files::{KeyFile, KeyOwner};
+
 use crate::ca::LoadedCertificate;
-use crate::key::{Key, key_identifier};
-use crate::storage::{self, Secrecy, broken};
-use crate::{Error, KeyKind, PrivateKey, encode};
+use crate::key::{Algorithm, Key, key_identifier};
+use crate::sealing::Cost;
+use crate::storage::{self, Secrecy, Unlocking, broken};
+use crate::{Error, KeyKind, Passphrase, PrivateKey, encode};
 
 /// How long a root is valid.
 const ROOT_VALIDITY: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
@@ -32,6 +42,9 @@ const ROOT_VALIDITY: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 const ISSUER_VALIDITY: Duration = Duration::from_secs(5 * 365 * 24 * 60 * 60);
 /// How far the CAs' notBefore lies back: as far as a leaf's may, so that a CA is never younger than what it signed.
 const BACKDATE: Duration = Duration::from_secs(48 * 60 * 60);
+/// How a passphrase that is missing or wrong can be given, for the words of an error.
+const PASSPHRASE_GIVEN_BY: &str =
+    "[hierarchy] passphrase_file, or the service's credential issuer-passphrase,";
 /// As many issuing CAs as one hierarchy may have.
 const ISSUERS_MAX: usize = 16;
 
@@ -50,6 +63,8 @@ pub struct Plan {
     pub organization: String,
     /// The root's name inside the CA. Its key is on P-384.
     pub root: IssuerName,
+    /// Whether it issues for the public web: its issuing CAs then carry the policy that its certificates claim.
+    pub is_public: bool,
     /// The issuing CAs, 1 to 16; names have at most 32 characters and differ from each other and from the root's.
     pub issuers: Vec<IssuerPlan>,
 }
@@ -61,6 +76,15 @@ pub struct IssuerPlan {
     pub name: IssuerName,
     /// What kind of key it gets.
     pub key: KeyKind,
+}
+
+/// Under what the keys of a hierarchy are encrypted when they are written; `None`: they lie open, for their owner alone.
+#[derive(Clone, Debug, Default)]
+pub struct Protection {
+    /// For the root's key. It should be another than the issuers': their machine has that one at hand.
+    pub root: Option<Passphrase>,
+    /// For the keys of all issuing CAs.
+    pub issuers: Option<Passphrase>,
 }
 
 /// A root.
@@ -83,6 +107,22 @@ pub struct Intermediate {
     pub certificate: Vec<u8>,
     /// Its key.
     pub key: PrivateKey,
+}
+
+impl Intermediate {
+    /// The kind of its key; RSA keys of every length count as [`KeyKind::Rsa2048`].
+    ///
+    /// # Errors
+    /// [`Error::Load`] if it is no key that an issuing CA can have.
+    pub fn key_kind(&self) -> Result<KeyKind, Error> {
+        match Key::load(&self.key)?.algorithm() {
+            Algorithm::EcdsaP256Sha256 => Ok(KeyKind::EcdsaP256),
+            Algorithm::RsaSha256 => Ok(KeyKind::Rsa2048),
+            Algorithm::EcdsaP384Sha384 => {
+                Err(Error::Load("issuing CAs have keys on P-256 or RSA keys".to_owned(), None))
+            }
+        }
+    }
 }
 
 /// A root and the issuing CAs below it. Each chain holds, and each key belongs to its certificate.
@@ -112,7 +152,9 @@ impl Hierarchy {
     /// [`Error::Refused`] for a plan without issuers, with too many, or with a name twice; [`Error::Unavailable`] if a
     /// key could not be made.
     pub fn create(plan: &Plan, clock: &dyn Clock, random: &dyn Random) -> Result<Self, Error> {
-        plan.check()?;
+        plan.check()
+            .into_result()
+            .map_err(|finding| Error::Refused(format!("this hierarchy cannot be made: {finding}")))?;
         let not_before = clock.now().minus(BACKDATE).whole_second();
         let suffix = hex(&random_array::<4>(random));
         let key = PrivateKey::generate_p384()?;
@@ -131,13 +173,13 @@ impl Hierarchy {
             let mut params = plan.ca_params(&format!("{} {suffix}", wanted.name), &loaded)?;
             set_validity(&mut params, not_before, ISSUER_VALIDITY);
             params.serial_number = Some(serial_number(random));
-            restrict_to_leaves(&mut params);
+            restrict_to_leaves(&mut params, plan.is_public);
             let certificate = params.signed_by(&loaded, &issuer).map_err(not_built)?.der().to_vec();
             intermediates.push(Intermediate { name: wanted.name.clone(), certificate, key });
         }
         let root = Root { name: plan.root.clone(), certificate, key: Some(key) };
         let made = Self { root, intermediates };
-        made.check(Path::new("the new hierarchy"))?;
+        made.check_in(Path::new("the new hierarchy"))?;
         Ok(made)
     }
 
@@ -146,13 +188,24 @@ impl Hierarchy {
         folder.join(MANIFEST).exists()
     }
 
-    /// Writes the hierarchy into a folder, which is made if it is missing. If the process ends in between, the folder
-    /// has no hierarchy, and another may be written over what is left.
+    /// Writes the hierarchy into a folder, which is made if it is missing; keys are encrypted as `protection` says, which
+    /// takes half a second for each. If the process ends in between, the folder has no hierarchy, and another may be
+    /// written over what is left.
     ///
     /// # Errors
     /// [`Error::Refused`] if the folder already has a hierarchy, as keys are never written over; [`Error::Load`] names
     /// a file that could not be written.
-    pub fn save(&self, folder: &Path) -> Result<(), Error> {
+    pub fn save(&self, folder: &Path, protection: &Protection, random: &dyn Random) -> Result<(), Error> {
+        self.save_at(Cost::FULL, folder, protection, random)
+    }
+
+    fn save_at(
+        &self,
+        cost: Cost,
+        folder: &Path,
+        protection: &Protection,
+        random: &dyn Random,
+    ) -> Result<(), Error> {
         if Self::is_in(folder) {
             return Err(Error::Refused(format!(
                 "{} already holds a hierarchy: choose another folder, or move it away",
@@ -167,16 +220,19 @@ impl Hierarchy {
             let pem = storage::certificate_to_pem(certificate)?;
             storage::write(folder, &file_name(name), pem.as_bytes(), Secrecy::Public)
         };
-        let write_key = |name: &IssuerName, key: &PrivateKey| {
-            let pem = storage::key_to_pem(key)?;
+        let write_key = |name: &IssuerName, key: &PrivateKey, passphrase: &Option<Passphrase>| {
+            let pem = match passphrase {
+                Some(passphrase) => storage::sealed_key_to_pem(key, passphrase, cost, random)?.into(),
+                None => storage::key_to_pem(key)?,
+            };
             storage::write(&keys, &file_name(name), pem.as_bytes(), Secrecy::Secret)
         };
         if let Some(key) = &self.root.key {
-            write_key(&self.root.name, key)?;
+            write_key(&self.root.name, key, &protection.root)?;
         }
         write_certificate(&roots, &self.root.name, &self.root.certificate)?;
         for intermediate in &self.intermediates {
-            write_key(&intermediate.name, &intermediate.key)?;
+            write_key(&intermediate.name, &intermediate.key, &protection.issuers)?;
             write_certificate(&issuers, &intermediate.name, &intermediate.certificate)?;
         }
         storage::sync_folder(folder)?;
@@ -195,11 +251,14 @@ impl Hierarchy {
         }
     }
 
-    /// Reads the hierarchy that a folder holds. The root's key is left alone.
+    /// Reads the hierarchy that a folder holds, with the passphrase of the issuing CAs' keys if there is one. It is used
+    /// for those keys alone that are encrypted. The root's key is left alone.
     ///
     /// # Errors
-    /// [`Error::Load`] names the file that is missing, damaged, of a newer version, or does not belong to the rest.
-    pub fn load(folder: &Path) -> Result<Self, Error> {
+    /// [`Error::Load`] names the file that is missing, damaged, of a newer version, encrypted under another passphrase
+    /// or without one being given, or does not belong to the rest.
+    pub fn load(folder: &Path, passphrase: Option<&Passphrase>) -> Result<Self, Error> {
+        let unlocking = Unlocking { passphrase, given_by: PASSPHRASE_GIVEN_BY };
         let manifest = read_manifest(&folder.join(MANIFEST))?;
         let read_certificate = |below: &str, name: &IssuerName| {
             let path = folder.join(below).join(file_name(name));
@@ -209,68 +268,100 @@ impl Hierarchy {
         let root = Root { name: manifest.root, certificate, key: None };
         let mut intermediates = Vec::with_capacity(manifest.issuers.len());
         for name in manifest.issuers {
-            let path = folder.join("keys").join(file_name(&name));
-            let key = storage::key_from_pem(&path, &storage::read(&path)?)?;
+            let path = key_path(folder, &name);
+            let key = storage::unlock_key(&path, &storage::read(&path)?, unlocking)?;
             let certificate = read_certificate("issuers", &name)?;
             intermediates.push(Intermediate { name, certificate, key });
         }
         let hierarchy = Self { root, intermediates };
-        hierarchy.check(folder)?;
+        hierarchy.check_in(folder)?;
         Ok(hierarchy)
     }
 
-    /// Checks that the root signed itself and the issuing CAs, and that keys and certificates belong together.
-    fn check(&self, folder: &Path) -> Result<(), Error> {
-        let root_path = folder.join("roots").join(file_name(&self.root.name));
+    /// [`Hierarchy::check`], with the names that the files have in a folder.
+    fn check_in(&self, folder: &Path) -> Result<(), Error> {
+        let root = folder.join("roots").join(file_name(&self.root.name));
+        self.check(&root, &|name| FilePair {
+            certificate: folder.join("issuers").join(file_name(name)),
+            key: key_path(folder, name),
+        })
+    }
+
+    /// Checks that the root signed itself and the issuing CAs, that keys and certificates belong together.
+    /// `root_path` and `files_of` are for the words of an error.
+    fn check(&self, root_path: &Path, files_of: &dyn Fn(&IssuerName) -> FilePair) -> Result<(), Error> {
         let root =
-            LoadedCertificate::read_ca(&self.root.certificate).map_err(|why| broken(&root_path, why))?;
-        root.check_issued_by(&root).map_err(|why| broken(&root_path, format!("this is no root: {why}")))?;
+            LoadedCertificate::read_ca(&self.root.certificate).map_err(|why| broken(root_path, why))?;
+        root.check_issued_by(&root).map_err(|why| broken(root_path, format!("this is no root: {why}")))?;
         for intermediate in &self.intermediates {
-            let path = folder.join("issuers").join(file_name(&intermediate.name));
+            let files = files_of(&intermediate.name);
+            let path = &files.certificate;
             let certificate =
-                LoadedCertificate::read_ca(&intermediate.certificate).map_err(|why| broken(&path, why))?;
+                LoadedCertificate::read_ca(&intermediate.certificate).map_err(|why| broken(path, why))?;
             certificate.check_issued_by(&root).map_err(|why| {
                 broken(
-                    &path,
-                    format!("{why}; the root is {}: restore both from one backup", root_path.display()),
+                    path,
+                    format!("{why}; the root is {}: take both from one backup or CA", root_path.display()),
                 )
             })?;
-            let key_path = folder.join("keys").join(file_name(&intermediate.name));
-            let key = Key::load(&intermediate.key).map_err(|error| broken(&key_path, error))?;
+            let key = Key::load(&intermediate.key).map_err(|error| broken(&files.key, error))?;
             if key.public_key() != certificate.public_key {
                 let what =
-                    format!("the key does not belong to {}: restore both from one backup", path.display());
-                return Err(broken(&key_path, what));
+                    format!("the key does not belong to {}: take both from one backup or CA", path.display());
+                return Err(broken(&files.key, what));
             }
         }
         Ok(())
     }
 }
 
+/// Where an issuing CA's files are.
+struct FilePair {
+    certificate: PathBuf,
+    key: PathBuf,
+}
+
 impl Plan {
-    fn check(&self) -> Result<(), Error> {
-        let refuse = |why: &str| Err(Error::Refused(format!("this hierarchy cannot be made: {why}")));
-        if self.issuers.is_empty() || self.issuers.len() > ISSUERS_MAX {
-            return refuse("it needs 1 to 16 issuers");
-        }
-        if self.organization.is_empty() || self.organization.chars().count() > 64 {
-            return refuse("the organization's name needs 1 to 64 characters");
-        }
-        if self.country.len() != 2 || !self.country.bytes().all(|byte| byte.is_ascii_uppercase()) {
-            return refuse("the country is not two upper-case letters");
-        }
-        if self.issuers.iter().any(|issuer| issuer.name.as_str().len() > ISSUER_NAME_MAX) {
-            return refuse(
-                "an issuer's name has more than 32 characters, which leaves no room in its subject",
+    /// Looks at every part of the plan, by the names of its fields, before anything is made.
+    pub fn check(&self) -> Findings {
+        let mut found = Findings::new();
+        found.require(
+            self.country.len() == 2 && self.country.bytes().all(|byte| byte.is_ascii_uppercase()),
+            "country",
+            format!("is {:?}", self.country),
+            "give two upper-case letters, as in \"KR\"",
+        );
+        let length = self.organization.chars().count();
+        found.require(
+            (1..=64).contains(&length),
+            "organization",
+            format!("has {length} characters"),
+            "give 1 to 64 characters",
+        );
+        let count = self.issuers.len();
+        found.require(
+            (1..=ISSUERS_MAX).contains(&count),
+            "issuers",
+            format!("has {count} issuing CAs"),
+            "give 1 to 16",
+        );
+        for issuer in &self.issuers {
+            let name = issuer.name.as_str();
+            let same = self.issuers.iter().filter(|other| other.name == issuer.name).count();
+            found.require(
+                name.len() <= ISSUER_NAME_MAX,
+                format!("issuers.{name}"),
+                "has a name of more than 32 characters, which leaves no room in its subject",
+                "choose a shorter one",
+            );
+            found.require(
+                same == 1 && issuer.name != self.root,
+                format!("issuers.{name}"),
+                "has a name that is there twice",
+                "give the root and each issuing CA a name of its own",
             );
         }
-        let mut names: Vec<_> = self.issuers.iter().map(|issuer| &issuer.name).collect();
-        names.push(&self.root);
-        names.sort();
-        if names.windows(2).any(|pair| pair.first() == pair.last()) {
-            return refuse("a name is there twice");
-        }
-        Ok(())
+        found
     }
 
     /// What roots and issuing CAs have in common: how subjects begin, and key identifiers.
@@ -306,6 +397,10 @@ fn read_manifest(path: &Path) -> Result<Manifest, Error> {
     Ok(manifest)
 }
 
+fn key_path(folder: &Path, name: &IssuerName) -> PathBuf {
+    folder.join("keys").join(file_name(name))
+}
+
 fn file_name(name: &IssuerName) -> String {
     format!("{name}.pem")
 }
@@ -333,12 +428,14 @@ fn serial_number(random: &dyn Random) -> SerialNumber {
 
 /// What an issuing CA may do: sign leaves, CRLs, and OCSP answers itself (RFC 6960, section 4.2.2.2), which is what
 /// digitalSignature is for.
-fn restrict_to_leaves(params: &mut CertificateParams) {
+fn restrict_to_leaves(params: &mut CertificateParams, is_public: bool) {
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages =
         vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-    params.custom_extensions = vec![encode::certificate_policies()];
+    if is_public {
+        params.custom_extensions = vec![encode::certificate_policies()];
+    }
 }
 
 #[cfg(test)]

@@ -83,8 +83,10 @@ pub(crate) fn params(request: &CertificateRequest, ca: &SigningCa) -> Result<Cer
     params.is_ca = IsCa::ExplicitNoCa;
     params.use_authority_key_identifier_extension = true;
     params.key_identifier_method = KeyIdMethod::PreSpecified(key_identifier(&public_key).to_vec());
-    params.custom_extensions =
-        vec![encode::authority_information_access(&ca.urls), encode::certificate_policies()];
+    params.custom_extensions = vec![encode::authority_information_access(&ca.urls)];
+    if request.profile.is_public {
+        params.custom_extensions.push(encode::certificate_policies());
+    }
     Ok(params)
 }
 

@@ -4,7 +4,8 @@
 //! builds and checks the bytes itself, and signs those. Its trait is the wall: the implementation in this crate works
 //! in place, a process of its own can stand behind the same trait.
 //!
-//! - [`hierarchy`]: makes, saves and loads a root and the issuing CAs below it.
+//! - [`hierarchy`]: makes, takes over, saves and loads a root and the issuing CAs below it. Its keys' files are encrypted
+//!   under a [`Passphrase`] where one is given (`sealing`).
 //! - [`LocalSigner`]: the implementation with keys in this process. It builds the bytes (`leaf`), holds them against
 //!   every rule before a key is touched (`lint`), signs, and verifies what it signed.
 //! - [`tls`]: the certificate of the management and ACME endpoints of a development server; no part of the hierarchy.
@@ -17,6 +18,8 @@ mod key;
 mod leaf;
 mod lint;
 mod local;
+mod passphrase;
+mod sealing;
 mod storage;
 #[cfg(test)]
 mod testing;
@@ -26,6 +29,7 @@ pub use delegate::DelegateCertificate;
 pub use hierarchy::Hierarchy;
 pub use key::{KeyKind, PrivateKey};
 pub use local::LocalSigner;
+pub use passphrase::Passphrase;
 
 use std::sync::Arc;
 use std::time::Duration;

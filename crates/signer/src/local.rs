@@ -17,8 +17,8 @@ use crate::ca::SigningCa;
 use crate::delegate::{Delegate, DelegateCertificate};
 use crate::key::Algorithm;
 use crate::{
-    CertificateRequest, CrlContents, Error, Hierarchy, Issuer, IssuerUrls, OcspAnswer, Prepared, Signer,
-    encode, leaf, lint,
+    CertificateRequest, CrlContents, Error, Hierarchy, Issuer, IssuerUrls, KeyKind, OcspAnswer, Prepared,
+    Signer, encode, leaf, lint,
 };
 
 /// notBefore lies within this of the signing (BR 7.1.2.7).
@@ -68,9 +68,9 @@ impl LocalSigner {
         Ok(Self { clock, random, issuers, cas, delegates: RwLock::new(BTreeMap::new()) })
     }
 
-    /// Makes an OCSP delegate for each issuer that needs one (those with RSA keys) and has none, or one with less than a
-    /// third of its validity left. Gives the certificates that were made: the CA signed them, so they belong on record.
-    /// May be called as often as one likes; once an hour is plenty.
+    /// Makes an OCSP delegate for each issuer that needs one (those with RSA keys, or without digitalSignature) and has
+    /// none, or one with less than a third of its validity left. Gives the certificates that were made: the CA signed
+    /// them, so they belong on record. May be called as often as one likes; once an hour is plenty.
     ///
     /// # Errors
     /// [`Error::Refused`] if an issuer has ended, [`Error::Unavailable`] if a key could not be used. The delegates
@@ -89,6 +89,20 @@ impl LocalSigner {
         let described = made.iter().map(|(name, delegate)| delegate.describe(name)).collect();
         self.delegates.write().unwrap_or_else(PoisonError::into_inner).extend(made);
         Ok(described)
+    }
+
+    /// What kind of key an issuer has; `None` if it is not loaded.
+    pub fn key_kind(&self, issuer: &IssuerName) -> Option<KeyKind> {
+        self.cas.get(issuer).map(|ca| if answers_itself(ca) { KeyKind::EcdsaP256 } else { KeyKind::Rsa2048 })
+    }
+
+    /// The last second of the OCSP delegate of each issuer that does not sign its answers itself; `None` where there is
+    /// no delegate yet.
+    pub fn delegates_not_after(&self) -> Vec<(IssuerName, Option<Timestamp>)> {
+        let delegated = self.cas.iter().filter(|(_, ca)| !answers_itself(ca));
+        delegated
+            .map(|(name, _)| (name.clone(), self.delegate(name).map(|delegate| delegate.not_after)))
+            .collect()
     }
 
     fn ca(&self, name: &IssuerName) -> Result<&Arc<SigningCa>, Error> {
@@ -137,9 +151,10 @@ impl LocalSigner {
     }
 }
 
-/// Issuers on P-256 sign their OCSP answers themselves: the answers are smaller, and there is one key less.
+/// Issuers on P-256 sign their OCSP answers themselves where their certificate lets them: the answers are smaller, and
+/// there is one key less.
 fn answers_itself(ca: &SigningCa) -> bool {
-    ca.key.algorithm() == Algorithm::EcdsaP256Sha256
+    ca.key.algorithm() == Algorithm::EcdsaP256Sha256 && ca.may_answer
 }
 
 /// Whose key an OCSP answer is signed with.

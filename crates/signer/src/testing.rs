@@ -25,6 +25,7 @@ pub(crate) fn name(text: &str) -> IssuerName {
 
 pub(crate) fn plan() -> Plan {
     Plan {
+        is_public: true,
         country: "XX".to_owned(),
         organization: "Ingam Development".to_owned(),
         root: name("root"),
@@ -72,6 +73,7 @@ pub(crate) fn profile(issuer: &str) -> Profile {
         pending_authorization_lifetime: Duration::from_secs(86400),
         valid_authorization_lifetime: Duration::from_secs(86400),
         names_max: 100,
+        is_public: true,
     }
 }
 

@@ -21,10 +21,11 @@ use ingam_protocol::ocsp::{CertStatus, SingleResponse, parse_request};
 use ingam_protocol::profile::{IssuerName, Profile, ProfileName};
 use ingam_protocol::time::FixedClock;
 use ingam_protocol::{Identifier, Random, Reason, Serial, Timestamp};
-use ingam_signer::hierarchy::{IssuerPlan, Plan};
+use ingam_signer::hierarchy::{Existing, ExistingIssuer, IssuerPlan, Plan, Protection};
 use ingam_signer::tls::DevTls;
 use ingam_signer::{
-    CertificateRequest, CrlContents, Hierarchy, IssuerUrls, KeyKind, LocalSigner, OcspAnswer, Signer,
+    CertificateRequest, CrlContents, Hierarchy, IssuerUrls, KeyKind, LocalSigner, OcspAnswer, Passphrase,
+    Signer,
 };
 
 /// openssl looks at the real time, so these tests do too.
@@ -55,6 +56,10 @@ fn openssl(arguments: &[&str]) -> String {
     text
 }
 
+fn passphrase(text: &str) -> Passphrase {
+    Passphrase::new(text.as_bytes().to_vec()).unwrap()
+}
+
 struct World {
     folder: tempfile::TempDir,
     signer: LocalSigner,
@@ -64,8 +69,9 @@ struct World {
 impl World {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let clock = Arc::new(FixedClock::new(now()));
+        let clock = FixedClock::new(now());
         let plan = Plan {
+            is_public: true,
             country: "XX".to_owned(),
             organization: "Ingam Development".to_owned(),
             root: name("root"),
@@ -74,8 +80,15 @@ impl World {
                 IssuerPlan { name: name("rsa"), key: KeyKind::Rsa2048 },
             ],
         };
-        Hierarchy::create(&plan, clock.as_ref(), &SystemRandomness).unwrap().save(folder.path()).unwrap();
-        let hierarchy = Hierarchy::load(folder.path()).unwrap();
+        let made = Hierarchy::create(&plan, &clock, &SystemRandomness).unwrap();
+        made.save(folder.path(), &Protection::default(), &SystemRandomness).unwrap();
+        Self::of(folder)
+    }
+
+    /// A signer with what is in a folder. Issuers are called `ecdsa` and `rsa`.
+    fn of(folder: tempfile::TempDir) -> Self {
+        let clock = Arc::new(FixedClock::new(now()));
+        let hierarchy = Hierarchy::load(folder.path(), None).unwrap();
         let urls = ["ecdsa", "rsa"].map(|issuer| {
             let urls = IssuerUrls {
                 ocsp: "http://localhost:14080/ocsp".to_owned(),
@@ -87,7 +100,8 @@ impl World {
         let signer =
             LocalSigner::new(hierarchy.clone(), BTreeMap::from(urls), clock, Arc::new(SystemRandomness))
                 .unwrap();
-        assert_eq!(signer.renew_delegates(now()).unwrap().len(), 1);
+        let delegates = signer.renew_delegates(now()).unwrap();
+        assert!(delegates.iter().any(|delegate| delegate.issuer == name("rsa")));
         Self { folder, signer, hierarchy }
     }
 
@@ -109,9 +123,13 @@ impl World {
     }
 
     async fn leaf(&self, issuer: &str, public_key_info: Vec<u8>, names: &[&str]) -> (Serial, Vec<u8>) {
+        self.leaf_of(profile(issuer), public_key_info, names).await
+    }
+
+    async fn leaf_of(&self, profile: Profile, public_key_info: Vec<u8>, names: &[&str]) -> (Serial, Vec<u8>) {
         let serial = Serial::new(&SystemRandomness);
         let request = CertificateRequest {
-            profile: profile(issuer),
+            profile: Arc::new(profile),
             serial: serial.clone(),
             identifiers: names.iter().map(|name| Identifier::parse_dns(name).unwrap()).collect(),
             public_key_info,
@@ -122,8 +140,8 @@ impl World {
     }
 }
 
-fn profile(issuer: &str) -> Arc<Profile> {
-    Arc::new(Profile {
+fn profile(issuer: &str) -> Profile {
+    Profile {
         name: ProfileName::try_from("classic".to_owned()).unwrap(),
         description: "ninety days".to_owned(),
         issuer: name(issuer),
@@ -133,7 +151,8 @@ fn profile(issuer: &str) -> Arc<Profile> {
         pending_authorization_lifetime: Duration::from_secs(86400),
         valid_authorization_lifetime: Duration::from_secs(86400),
         names_max: 100,
-    })
+        is_public: true,
+    }
 }
 
 const P256: &[&str] = &["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"];
@@ -220,14 +239,18 @@ async fn a_leaf_reads_as_it_should() {
     assert!(text.contains("Signature Algorithm: sha256WithRSAEncryption"));
 }
 
-/// Asks as openssl does, answers as told, and lets openssl judge the answer.
 async fn ocsp_verdict(world: &World, issuer: &str, status: CertStatus) -> String {
     let key = world.subject_key(P256);
     let (_, leaf) = world.leaf(issuer, key, &["example.org"]).await;
     let leaf = to_pem(world, "leaf", &leaf);
+    ocsp_verdict_of(world, issuer, &leaf, status).await
+}
+
+/// Asks as openssl does, answers as told, and lets openssl judge the answer.
+async fn ocsp_verdict_of(world: &World, issuer: &str, leaf: &str, status: CertStatus) -> String {
     let (root, intermediate) = (world.path("roots/root.pem"), world.path(&format!("issuers/{issuer}.pem")));
     let (request, response) = (world.path("request.der"), world.path("response.der"));
-    openssl(&["ocsp", "-issuer", &intermediate, "-cert", &leaf, "-reqout", &request]);
+    openssl(&["ocsp", "-issuer", &intermediate, "-cert", leaf, "-reqout", &request]);
     let asked = parse_request(&fs::read(&request).unwrap()).unwrap();
     let answer = OcspAnswer {
         responses: vec![SingleResponse {
@@ -245,7 +268,7 @@ async fn ocsp_verdict(world: &World, issuer: &str, status: CertStatus) -> String
         "-issuer",
         &intermediate,
         "-cert",
-        &leaf,
+        leaf,
         "-reqin",
         &request,
         "-respin",
@@ -344,4 +367,107 @@ fn the_keys_files_are_what_openssl_takes_for_keys() {
         assert_eq!(key, openssl(&["x509", "-in", &certificate, "-noout", "-pubkey"]));
     }
     assert!(world.hierarchy.root.key.is_none(), "the root's key is never loaded");
+}
+
+#[test]
+fn keys_under_a_passphrase_are_what_openssl_takes_for_them() {
+    let world = World::new();
+    let folder = tempfile::tempdir().unwrap();
+    let plain = |key: &str| world.path(&format!("keys/{key}.pem"));
+    let clock = FixedClock::new(now());
+    let issuers = ["ecdsa", "rsa"].map(|issuer| ExistingIssuer {
+        name: name(issuer),
+        certificate: world.path(&format!("issuers/{issuer}.pem")).into(),
+        key: plain(issuer).into(),
+    });
+    let existing = Existing {
+        root: name("root"),
+        root_certificate: world.path("roots/root.pem").into(),
+        issuers: issuers.into(),
+        passphrase: None,
+    };
+    let taken = Hierarchy::take_over(&existing, &clock, &SystemRandomness).unwrap();
+    let protection = Protection { root: None, issuers: Some(passphrase("a secret")) };
+    taken.save(folder.path(), &protection, &SystemRandomness).unwrap();
+    for issuer in ["ecdsa", "rsa"] {
+        let path = folder.path().join(format!("keys/{issuer}.pem"));
+        let path = path.to_str().unwrap();
+        assert!(fs::read_to_string(path).unwrap().starts_with("-----BEGIN ENCRYPTED PRIVATE KEY-----\n"));
+        let opened = openssl(&["pkey", "-in", path, "-passin", "pass:a secret", "-pubout"]);
+        assert_eq!(opened, openssl(&["pkey", "-in", &plain(issuer), "-pubout"]));
+        let wrong = ["pkey", "-in", path, "-passin", "pass:another", "-noout"];
+        assert!(!Command::new("openssl").args(wrong).output().unwrap().status.success());
+        let parsed = openssl(&["asn1parse", "-in", path]);
+        for part in ["PBES2", ":scrypt", ":4000", "aes-256-cbc"] {
+            assert!(parsed.contains(part), "{part} is not in:\n{parsed}");
+        }
+    }
+    Hierarchy::load(folder.path(), Some(&passphrase("a secret"))).unwrap();
+}
+
+/// A CA that openssl made, with encrypted keys, in files; `subject` is that of the issuing CA on P-256.
+fn foreign_ca(subject: &str) -> (tempfile::TempDir, Existing) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |file: &str| folder.path().join(file).to_str().unwrap().to_owned();
+    let ca = ["-x509", "-nodes", "-addext", "keyUsage=critical,keyCertSign,cRLSign"];
+    let (root, root_key) = (path("root.pem"), path("root.key"));
+    let new_root =
+        ["req", "-newkey", "rsa:2048", "-keyout", &root_key, "-out", &root, "-subj", "/CN=Elsewhere"];
+    openssl(&[&new_root[..], &ca, &["-days", "31"]].concat());
+    let keys: [(&str, &[&str]); 2] =
+        [("ecdsa", P256), ("rsa", &["-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:3072"])];
+    let issuers = keys.map(|(issuer, algorithm)| {
+        let (certificate, key) = (path(&format!("{issuer}.pem")), path(&format!("{issuer}.key")));
+        let new_key = ["genpkey", "-aes256", "-pass", "pass:old", "-out", &key];
+        openssl(&[&new_key[..], algorithm].concat());
+        let subject = if issuer == "ecdsa" { subject } else { "/C=KR/O=Elsewhere/CN=RSA" };
+        let signed = ["req", "-key", &key, "-passin", "pass:old", "-out", &certificate, "-subj", subject];
+        let by =
+            ["-CA", &root, "-CAkey", &root_key, "-addext", "basicConstraints=critical,CA:TRUE,pathlen:0"];
+        openssl(&[&signed[..], &ca, &by, &["-days", "30"]].concat());
+        ExistingIssuer { name: name(issuer), certificate: certificate.into(), key: key.into() }
+    });
+    let existing = Existing {
+        root: name("root"),
+        root_certificate: root.into(),
+        issuers: issuers.into(),
+        passphrase: Some(passphrase("old")),
+    };
+    (folder, existing)
+}
+
+#[tokio::test]
+async fn a_ca_that_openssl_made_goes_on_here() {
+    let (_files, existing) = foreign_ca("/C=KR/O=Elsewhere/CN=ECDSA");
+    let clock = FixedClock::new(now().plus(Duration::from_secs(5)));
+    let missing = Existing { passphrase: None, ..existing.clone() };
+    let error = Hierarchy::take_over(&missing, &clock, &SystemRandomness).unwrap_err().to_string();
+    assert!(error.contains("ecdsa.key") && error.contains("--existing-passphrase-file"), "{error}");
+    let folder = tempfile::tempdir().unwrap();
+    let taken = Hierarchy::take_over(&existing, &clock, &SystemRandomness).unwrap();
+    taken.save(folder.path(), &Protection::default(), &SystemRandomness).unwrap();
+
+    let world = World::of(folder);
+    let root = world.path("roots/root.pem");
+    for issuer in ["ecdsa", "rsa"] {
+        let intermediate = world.path(&format!("issuers/{issuer}.pem"));
+        // Its issuer ends before a certificate of ninety days would.
+        let day = Profile { validity: Duration::from_secs(86400), ..profile(issuer) };
+        let (_, leaf) = world.leaf_of(day, world.subject_key(P256), &["example.org"]).await;
+        let leaf = to_pem(&world, "leaf", &leaf);
+        openssl(&["verify", "-x509_strict", "-CAfile", &root, "-untrusted", &intermediate, &leaf]);
+        // Neither certificate has digitalSignature: a delegate answers for both.
+        let good = ocsp_verdict_of(&world, issuer, &leaf, CertStatus::Good).await;
+        assert!(good.contains("Response verify OK") && good.contains(": good"), "{good}");
+        let text = openssl(&["ocsp", "-respin", &world.path("response.der"), "-noverify", "-text"]);
+        assert!(text.contains("OCSP No Check"), "{text}");
+    }
+}
+
+#[test]
+fn a_subject_that_would_not_be_repeated_is_found_before_anything_is_signed() {
+    let (_files, existing) = foreign_ca("/O=Elsewhere/OU=One/OU=Two/CN=ECDSA");
+    let clock = FixedClock::new(now().plus(Duration::from_secs(5)));
+    let error = Hierarchy::take_over(&existing, &clock, &SystemRandomness).unwrap_err().to_string();
+    assert!(error.contains("ecdsa.pem") && error.contains("issuer_name"), "{error}");
 }

@@ -9,7 +9,8 @@ use std::thread::JoinHandle;
 use ingam_journal::files::{Disk, Files};
 use ingam_journal::{Journal, JournalConfig};
 use ingam_protocol::time::Random;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use tracing::Instrument;
 
 use crate::archive::Archiver;
 use crate::committer::{Committer, Queue};
@@ -24,7 +25,7 @@ use crate::table::{CLASSES, FORMAT_VERSION, META, META_FORMAT, META_GENERATION, 
 use crate::transaction::{Transaction, decode_counter};
 
 /// How the store is kept.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// Which engine holds the tables.
@@ -40,7 +41,7 @@ impl Default for Config {
 }
 
 /// An engine by its name in the configuration.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum EngineChoice {
     /// One file, copy on write; the default.
@@ -68,6 +69,10 @@ impl Store {
         self.engine.as_ref()
     }
 
+    pub(crate) fn queue(&self) -> &Queue {
+        &self.queue
+    }
+
     pub(crate) fn subject_keys(&self) -> &Arc<SubjectKeys> {
         &self.subject_keys
     }
@@ -78,7 +83,8 @@ impl Store {
         F: FnOnce(&mut Transaction<'_>) -> Result<T, Error> + Send + 'static,
         T: Send + 'static,
     {
-        self.queue.run(body).await
+        // What is waited for: the committer runs it on its own thread, with whatever has queued beside it.
+        self.queue.run(body).instrument(tracing::debug_span!("store")).await
     }
 
     /// The responder's handle on the same store.

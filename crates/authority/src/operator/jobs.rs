@@ -16,7 +16,7 @@ use ingam_protocol::operator::Principal;
 use ingam_protocol::profile::IssuerName;
 use ingam_protocol::record::RecordType;
 use ingam_protocol::{Id, Reason, Serial};
-use ingam_store::{JobItem, JobState, RevocationJob};
+use ingam_store::{JOBS_OPEN_MAX, JobItem, JobState, RevocationJob};
 use serde_json::json;
 use serde_json::value::RawValue;
 
@@ -31,8 +31,6 @@ const ITEMS_PER_STEP_MAX: usize = 256;
 const PAGE: usize = 1000;
 /// At most this many certificates are shown of a plan.
 const SAMPLE_MAX: usize = 20;
-/// At most this many jobs are looked at.
-const JOBS_MAX: usize = 10_000;
 
 /// Which certificates: those that fit, of an incident where one is named.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -147,7 +145,11 @@ impl Authority {
             ended: None,
         };
         let record = self.record(RecordType::RevocationJobChanged, None, None, &job)?;
-        self.store.revocation_job_insert(job.clone(), vec![record]).await?;
+        if !self.store.revocation_job_insert(job.clone(), vec![record]).await? {
+            return Err(ActError::conflict(format!(
+                "{JOBS_OPEN_MAX} revocation jobs are open already: wait for one to end, or give one up"
+            )));
+        }
         let gathered = self.clone().gather(job.id, planned.selection).await;
         let total = self.revocation_job(job.id)?.total;
         if let Err(error) = gathered {
@@ -201,15 +203,10 @@ impl Authority {
         }
         let Some(incident) = &selection.incident else {
             let mut after: Option<Vec<u8>> = None;
-            // Below a name, a certificate comes once for each of its names.
-            let mut seen = BTreeSet::new();
-            let is_below = selection.filter.below.is_some();
             loop {
                 let page = self.certificates_find(&selection.filter, after.as_deref(), PAGE)?;
                 for found in page.items {
-                    if !is_below || seen.insert((found.issuer.clone(), found.serial.clone())) {
-                        visit(found)?;
-                    }
+                    visit(found)?;
                 }
                 match page.next {
                     Some(next) => after = Some(next),
@@ -318,9 +315,9 @@ impl Authority {
     /// # Errors
     /// [`ActError::Fault`] if the store fails.
     pub async fn revocation_jobs_settle(&self) -> Result<(), ActError> {
-        for job in self.store.revocation_jobs(None, JOBS_MAX)? {
-            if job.state == JobState::Gathering {
-                self.give_up(job.id, "the process ended while it gathered").await?;
+        for (id, state) in self.store.revocation_jobs_open()? {
+            if state == JobState::Gathering {
+                self.give_up(id, "the process ended while it gathered").await?;
             }
         }
         Ok(())
@@ -352,11 +349,10 @@ impl JobRunner {
     /// # Errors
     /// [`ActError::Fault`] if the store fails.
     pub fn look(&mut self) -> Result<(), ActError> {
-        let jobs = self.authority.store.revocation_jobs(None, JOBS_MAX)?;
-        let running: BTreeSet<Id> =
-            jobs.iter().filter(|job| job.state == JobState::Running).map(|job| job.id).collect();
-        self.given_up =
-            jobs.iter().filter(|job| job.state == JobState::Cancelled).map(|job| job.id).collect();
+        let jobs = self.authority.store.revocation_jobs_open()?;
+        let in_state = |wanted| jobs.iter().filter(move |(_, state)| *state == wanted).map(|(id, _)| *id);
+        let running: BTreeSet<Id> = in_state(JobState::Running).collect();
+        self.given_up = in_state(JobState::Cancelled).collect();
         self.allowances.retain(|id, _| running.contains(id));
         for id in running {
             // The first certificate need not wait.

@@ -53,6 +53,7 @@ pub(crate) fn issuer() -> IssuerName {
 /// One hierarchy for all worlds: it is only read.
 pub(crate) fn hierarchy() -> Hierarchy {
     let plan = Plan {
+        is_public: true,
         country: "XX".to_owned(),
         organization: "Ingam Tests".to_owned(),
         root: "root".to_owned().try_into().unwrap(),
@@ -76,6 +77,7 @@ fn policy() -> Policy {
         pending_authorization_lifetime: 2 * DAY,
         valid_authorization_lifetime: 30 * DAY,
         names_max: 3,
+        is_public: true,
     };
     let name = profile.name.clone();
     Policy {

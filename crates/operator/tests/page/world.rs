@@ -242,6 +242,7 @@ fn hierarchy(clock: &FixedClock, random: &SeededRandom) -> Hierarchy {
         country: "XX".to_owned(),
         organization: "Ingam Tests".to_owned(),
         root: "root".to_owned().try_into().unwrap(),
+        is_public: true,
         issuers: vec![IssuerPlan { name: issuer(), key: KeyKind::EcdsaP256 }],
     };
     Hierarchy::create(&plan, clock, random).unwrap()
@@ -258,6 +259,7 @@ fn policy() -> Policy {
         pending_authorization_lifetime: 2 * DAY,
         valid_authorization_lifetime: 30 * DAY,
         names_max: 100,
+        is_public: true,
     };
     let name = profile.name.clone();
     Policy {

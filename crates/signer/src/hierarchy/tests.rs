@@ -19,17 +19,21 @@ fn create(seed: u64) -> Hierarchy {
     Hierarchy::create(&elliptic(), &FixedClock::new(now()), &SeededRandom::new(seed)).unwrap()
 }
 
+fn save(hierarchy: &Hierarchy, folder: &Path) {
+    hierarchy.save(folder, &Protection::default(), &SeededRandom::new(3)).unwrap();
+}
+
 fn refusal(folder: &Path) -> String {
-    Hierarchy::load(folder).unwrap_err().to_string()
+    Hierarchy::load(folder, None).unwrap_err().to_string()
 }
 
 #[test]
 fn it_comes_back_as_it_was_saved() {
     let (folder, made) = (tempfile::tempdir().unwrap(), hierarchy());
     assert!(!Hierarchy::is_in(folder.path()));
-    made.save(folder.path()).unwrap();
+    save(&made, folder.path());
     assert!(Hierarchy::is_in(folder.path()));
-    let loaded = Hierarchy::load(folder.path()).unwrap();
+    let loaded = Hierarchy::load(folder.path(), None).unwrap();
     assert_eq!((&loaded.root.name, &loaded.root.certificate), (&made.root.name, &made.root.certificate));
     assert!(loaded.root.key.is_none());
     for (loaded, made) in loaded.intermediates.iter().zip(&made.intermediates) {
@@ -44,38 +48,101 @@ fn it_comes_back_as_it_was_saved() {
     assert_eq!(fs::metadata(folder.path().join("keys")).unwrap().permissions().mode() & 0o777, 0o700);
 }
 
+fn passphrase(text: &str) -> Passphrase {
+    Passphrase::new(text.as_bytes().to_vec()).unwrap()
+}
+
+#[test]
+fn keys_lie_under_the_passphrases_that_are_asked_for() {
+    let (folder, made) = (tempfile::tempdir().unwrap(), create(1));
+    let protection = Protection { root: Some(passphrase("offline")), issuers: Some(passphrase("at hand")) };
+    made.save_at(Cost::NONE, folder.path(), &protection, &SeededRandom::new(4)).unwrap();
+    let at_hand = passphrase("at hand");
+    let loaded = Hierarchy::load(folder.path(), Some(&at_hand)).unwrap();
+    assert!(loaded.intermediates[0].key == made.intermediates[0].key);
+    for (given, complaint) in
+        [(None, "there is no passphrase"), (Some(passphrase("offline")), "does not open")]
+    {
+        let error = Hierarchy::load(folder.path(), given.as_ref()).unwrap_err().to_string();
+        for part in ["keys/ecdsa.pem", complaint, "[hierarchy] passphrase_file", "issuer-passphrase"] {
+            assert!(error.contains(part), "{error}");
+        }
+    }
+    let root = fs::read(folder.path().join("keys/root.pem")).unwrap();
+    let unlocking = Unlocking { passphrase: Some(&passphrase("offline")), given_by: "" };
+    let root = storage::unlock_key(Path::new("root.pem"), &root, unlocking).unwrap();
+    assert!(Some(root) == made.root.key);
+    assert_eq!(
+        fs::metadata(folder.path().join("keys/ecdsa.pem")).unwrap().permissions().mode() & 0o777,
+        0o600
+    );
+}
+
+#[test]
+fn a_passphrase_for_keys_that_lie_open_does_no_harm() {
+    let folder = tempfile::tempdir().unwrap();
+    save(&create(1), folder.path());
+    Hierarchy::load(folder.path(), Some(&passphrase("needless"))).unwrap();
+}
+
+#[test]
+fn key_files_are_told_apart_without_a_passphrase() {
+    let folder = tempfile::tempdir().unwrap();
+    let protection = Protection { root: None, issuers: Some(passphrase("at hand")) };
+    create(1).save_at(Cost::NONE, folder.path(), &protection, &SeededRandom::new(4)).unwrap();
+    let keys = folder.path().join("keys");
+    let file = |name: &str, owner, is_encrypted| KeyFile { path: keys.join(name), owner, is_encrypted };
+    let issuer = file("ecdsa.pem", KeyOwner::Issuer(name("ecdsa")), true);
+    let root = file("root.pem", KeyOwner::Root, false);
+    assert_eq!(Hierarchy::key_files(folder.path()).unwrap(), [issuer.clone(), root.clone()]);
+    // What holds a key counts whatever its name, and what holds none does not.
+    fs::copy(keys.join("root.pem"), keys.join("a copy")).unwrap();
+    fs::write(keys.join("README"), "nothing").unwrap();
+    let copy = file("a copy", KeyOwner::Nobody, false);
+    assert_eq!(Hierarchy::key_files(folder.path()).unwrap(), [issuer.clone(), root, copy]);
+    for name in ["root.pem", "a copy"] {
+        fs::remove_file(keys.join(name)).unwrap();
+    }
+    assert_eq!(Hierarchy::key_files(folder.path()).unwrap(), [issuer]);
+    fs::write(keys.join("ecdsa.pem"), "nothing").unwrap();
+    assert!(Hierarchy::key_files(folder.path()).unwrap_err().to_string().contains("keys/ecdsa.pem"));
+}
+
 #[test]
 fn it_loads_without_the_roots_key() {
     let folder = tempfile::tempdir().unwrap();
-    create(1).save(folder.path()).unwrap();
+    save(&create(1), folder.path());
     fs::remove_file(folder.path().join("keys/root.pem")).unwrap();
-    Hierarchy::load(folder.path()).unwrap();
+    Hierarchy::load(folder.path(), None).unwrap();
 }
 
 #[test]
 fn it_is_never_written_over() {
     let folder = tempfile::tempdir().unwrap();
-    create(1).save(folder.path()).unwrap();
-    assert!(matches!(create(2).save(folder.path()), Err(Error::Refused(_))));
-    Hierarchy::load(folder.path()).unwrap();
+    save(&create(1), folder.path());
+    assert!(matches!(
+        create(2).save(folder.path(), &Protection::default(), &SeededRandom::new(3)),
+        Err(Error::Refused(_))
+    ));
+    Hierarchy::load(folder.path(), None).unwrap();
 }
 
 #[test]
 fn what_a_broken_off_attempt_left_is_written_over() {
     let (folder, made) = (tempfile::tempdir().unwrap(), create(2));
-    create(1).save(folder.path()).unwrap();
+    save(&create(1), folder.path());
     // The manifest comes last: without it, the attempt broke off before.
     fs::remove_file(folder.path().join(MANIFEST)).unwrap();
     assert!(refusal(folder.path()).contains("ingam init"));
-    made.save(folder.path()).unwrap();
-    assert_eq!(Hierarchy::load(folder.path()).unwrap().root.certificate, made.root.certificate);
+    save(&made, folder.path());
+    assert_eq!(Hierarchy::load(folder.path(), None).unwrap().root.certificate, made.root.certificate);
 }
 
 #[test]
 fn damaged_and_missing_files_are_named() {
     for file in ["roots/root.pem", "issuers/ecdsa.pem", "keys/ecdsa.pem", MANIFEST] {
         let folder = tempfile::tempdir().unwrap();
-        create(1).save(folder.path()).unwrap();
+        save(&create(1), folder.path());
         let path = folder.path().join(file);
         let good = fs::read(&path).unwrap();
         let mut flipped = good.clone();
@@ -99,16 +166,16 @@ fn what_belongs_to_another_hierarchy_is_refused() {
         ("keys/ecdsa.pem", "the key does not belong to"),
     ] {
         let (folder, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        create(1).save(folder.path()).unwrap();
-        create(2).save(other.path()).unwrap();
+        save(&create(1), folder.path());
+        save(&create(2), other.path());
         fs::copy(other.path().join(file), folder.path().join(file)).unwrap();
         let text = refusal(folder.path());
         assert!(text.contains(complaint) && text.contains(".pem"), "{text}");
     }
     // The same names, and so the same subjects, but another root's key.
     let (folder, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    create(1).save(folder.path()).unwrap();
-    create(1).save(other.path()).unwrap();
+    save(&create(1), folder.path());
+    save(&create(1), other.path());
     fs::copy(other.path().join("roots/root.pem"), folder.path().join("roots/root.pem")).unwrap();
     assert!(refusal(folder.path()).contains("was not signed by the issuer that it names"));
     // A leaf or the root in the place of an issuing CA.
@@ -119,7 +186,7 @@ fn what_belongs_to_another_hierarchy_is_refused() {
 #[test]
 fn newer_and_unknown_manifests_are_refused() {
     let folder = tempfile::tempdir().unwrap();
-    create(1).save(folder.path()).unwrap();
+    save(&create(1), folder.path());
     for (manifest, complaint) in [
         (r#"{"version":2,"root":"root","issuers":["ecdsa"]}"#, "version 2"),
         (r#"{"version":1,"root":"root","issuers":[]}"#, "1 to 16"),
@@ -164,6 +231,18 @@ fn certificates_say_what_cas_may_do() {
         assert!(parsed.validity().not_after < root.validity().not_after);
         let subject = parsed.subject().to_string();
         assert!(subject.starts_with("C=XX, O=Ingam Development, CN=Ingam Development "), "{subject}");
+    }
+}
+
+#[test]
+fn private_cas_claim_no_policy() {
+    for is_public in [true, false] {
+        let plan = Plan { is_public, ..elliptic() };
+        let made = Hierarchy::create(&plan, &FixedClock::new(now()), &SeededRandom::new(1)).unwrap();
+        let (_, issuer) = X509Certificate::from_der(&made.intermediates[0].certificate).unwrap();
+        let has_policies =
+            issuer.iter_extensions().any(|extension| extension.oid.as_bytes() == b"\x55\x1d\x20");
+        assert_eq!(has_policies, is_public);
     }
 }
 

@@ -1,4 +1,5 @@
-//! The extensions of a subscriber's certificate: these nine, each once, and no other (BR 7.1.2.7.6).
+//! The extensions of a subscriber's certificate: these nine, each once, and no other (BR 7.1.2.7.6); eight where the
+//! profile makes no claim, as then there are no certificatePolicies.
 //!
 //! Each value is read and its meaning compared, which gives the finding its name; then its bytes are compared with the
 //! one encoding that this meaning has.
@@ -32,7 +33,7 @@ const KEY_IDENTIFIER: u8 = tag::context_primitive(0);
 const DNS_NAME: u8 = tag::context_primitive(2);
 const URI: u8 = tag::context_primitive(6);
 
-/// How many kinds of extension there must be.
+/// How many kinds of extension there must be; one less without certificatePolicies.
 const KINDS: usize = 9;
 
 /// Checks all extensions. `public_key` is the contents of the subject's BIT STRING.
@@ -51,7 +52,8 @@ pub(super) fn check(
         check_one(extension, expected, key, public_key)?;
     }
     // Each was allowed and none was there twice, so that the count says whether all are there.
-    require("extension_missing", seen.len() == KINDS, "an extension is missing")
+    let wanted = if expected.profile.is_public { KINDS } else { KINDS - 1 };
+    require("extension_missing", seen.len() == wanted, "an extension is missing")
 }
 
 fn check_one(
@@ -89,6 +91,8 @@ fn check_one(
             true
         }
         ParsedExtension::CertificatePolicies(_) => {
+            let claimed = "there is a policy, and the profile makes no claim";
+            require("certificate_policies", expected.profile.is_public, claimed)?;
             require("certificate_policies", value == DOMAIN_VALIDATED, "not 2.23.140.1.2.1 alone")?;
             false
         }

@@ -46,6 +46,17 @@ fn what_we_build_passes_for_every_issuer_and_key() {
 }
 
 #[test]
+fn what_makes_no_claim_carries_none() {
+    let (ca, public) = (signing_ca("ecdsa"), request("ecdsa", &["a.example"]));
+    let mut private = public.clone();
+    Arc::make_mut(&mut private.profile).is_public = false;
+    let [claims, makes_none] = [&public, &private].map(|request| leaf::build(request, &ca).unwrap());
+    assert_eq!(refusal(&makes_none, &private, &ca), None);
+    assert_eq!(refusal(&claims, &private, &ca).as_deref(), Some("certificate_policies"));
+    assert_eq!(refusal(&makes_none, &public, &ca).as_deref(), Some("extension_missing"));
+}
+
+#[test]
 fn another_request_is_another_certificate() {
     let (ca, built) = (signing_ca("ecdsa"), request("ecdsa", &["a.example", "b.example"]));
     let tbs = leaf::build(&built, &ca).unwrap();

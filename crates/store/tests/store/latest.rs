@@ -6,8 +6,8 @@ use ingam_protocol::{Id, Reason, Serial, Timestamp};
 use ingam_store::{Approval, JobState, NewCertificate, RevocationJob, Store};
 use serde_json::value::RawValue;
 
-use crate::made::{MINUTE, certificate, claim, issuer, record, start};
-use crate::operations::{insert_account, insert_ready_order, on_both};
+use crate::made::{MINUTE, certificate, claim, insert_account, issuer, on_both, record, start};
+use crate::operations::insert_ready_order;
 
 fn minute(number: u32) -> Timestamp {
     start().plus(MINUTE * number)

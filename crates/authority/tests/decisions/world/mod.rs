@@ -72,6 +72,7 @@ fn profile() -> Profile {
         pending_authorization_lifetime: 2 * DAY,
         valid_authorization_lifetime: 30 * DAY,
         names_max: 10,
+        is_public: true,
     }
 }
 
@@ -99,6 +100,7 @@ impl World {
         let random = Arc::new(SeededRandom::new(1));
         let name = |text: &str| IssuerName::try_from(text.to_owned()).unwrap();
         let plan = Plan {
+            is_public: true,
             country: "XX".to_owned(),
             organization: "Ingam Tests".to_owned(),
             root: name("root"),

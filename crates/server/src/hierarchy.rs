@@ -1,0 +1,94 @@
+//! The CA's keys as the configuration says: where their passphrase is, what is made of it, when nothing is made.
+
+use std::path::Path;
+
+use ingam_protocol::Finding;
+use ingam_signer::hierarchy::Protection;
+use ingam_signer::{Hierarchy, Passphrase};
+
+use crate::config::Config;
+use crate::serve::{Sources, StartError};
+
+/// The name of the passphrase among the credentials that systemd gives a service.
+const CREDENTIAL: &str = "issuer-passphrase";
+
+/// The passphrase of the issuing CAs' keys: from `hierarchy.passphrase_file`, or else from the service's credentials.
+/// It is never taken from the command line or the environment, which other users can read.
+pub(crate) fn passphrase(config: &Config) -> Result<Option<Passphrase>, StartError> {
+    let failed = |key: &str, error| StartError::caused(key, &error);
+    if let Some(path) = &config.hierarchy.passphrase_file {
+        let read = Passphrase::from_file(path);
+        return read.map(Some).map_err(|error| failed("hierarchy.passphrase_file", error));
+    }
+    let Some(credentials) = std::env::var_os("CREDENTIALS_DIRECTORY") else { return Ok(None) };
+    let path = Path::new(&credentials).join(CREDENTIAL);
+    if !path.exists() {
+        return Ok(None);
+    }
+    let read = Passphrase::from_credential(&path);
+    read.map(Some).map_err(|error| failed("the credential issuer-passphrase", error))
+}
+
+/// The hierarchy in the state folder.
+pub(crate) fn load(config: &Config) -> Result<Hierarchy, StartError> {
+    Hierarchy::load(&config.state, passphrase(config)?.as_ref())
+        .map_err(|error| StartError::caused("the CA's hierarchy cannot be loaded", &error))
+}
+
+/// The hierarchy in the state folder; a new one where there is none, its keys not encrypted, with the certificates that
+/// were made for it.
+pub(crate) fn load_or_make(
+    config: &Config,
+    sources: &Sources,
+) -> Result<(Hierarchy, Vec<Vec<u8>>), StartError> {
+    if Hierarchy::is_in(&config.state) {
+        return Ok((load(config)?, Vec::new()));
+    }
+    refuse_second_life(&config.state)?;
+    let made = make(config, sources)?;
+    // Loaded again, as any later start does: what was saved is what is used.
+    let loaded = save(&made, config, &Protection::default(), sources)?;
+    let certificates = certificates(&made);
+    Ok((loaded, certificates))
+}
+
+/// Makes a hierarchy as the configuration says, in memory.
+pub(crate) fn make(config: &Config, sources: &Sources) -> Result<Hierarchy, StartError> {
+    let plan = config.plan()?;
+    Hierarchy::create(&plan, sources.clock.as_ref(), sources.random.as_ref())
+        .map_err(|error| StartError::caused("the CA's hierarchy cannot be made", &error))
+}
+
+/// Writes a hierarchy into the state folder, and reads it again as any later start does.
+pub(crate) fn save(
+    hierarchy: &Hierarchy,
+    config: &Config,
+    protection: &Protection,
+    sources: &Sources,
+) -> Result<Hierarchy, StartError> {
+    let failed = |error| StartError::caused("the CA's hierarchy cannot be made", &error);
+    hierarchy.save(&config.state, protection, sources.random.as_ref()).map_err(failed)?;
+    Hierarchy::load(&config.state, protection.issuers.as_ref()).map_err(failed)
+}
+
+/// All certificates of a hierarchy, the root's first.
+pub(crate) fn certificates(hierarchy: &Hierarchy) -> Vec<Vec<u8>> {
+    let issuers = hierarchy.intermediates.iter().map(|intermediate| intermediate.certificate.clone());
+    std::iter::once(hierarchy.root.certificate.clone()).chain(issuers).collect()
+}
+
+/// A folder that was once a CA is never made a new one: its keys would be lost, and its certificates without a status.
+pub(crate) fn refuse_second_life(state: &Path) -> Result<(), Finding> {
+    let traces = ["store.redb", "store.redb.log", "store.sled", "journal"];
+    match traces.iter().find(|name| state.join(name).exists()) {
+        None => Ok(()),
+        Some(trace) => Err(Finding::error(
+            "state",
+            format!(
+                "is {}, which has no hierarchy.json, but {trace} of a CA that has lived",
+                state.display()
+            ),
+            "restore hierarchy.json, keys/, issuers/ and roots/ from a backup, or choose another folder",
+        )),
+    }
+}
