@@ -192,7 +192,8 @@ impl Disks {
         [&self.tables, &self.journal, &self.keys]
     }
 
-    pub(crate) fn open(&self, random: &Arc<SeededRandom>) -> Result<Open, Error> {
+    /// The tables without a store over them.
+    pub(crate) fn tables(&self) -> Result<Arc<dyn Engine>, Error> {
         let failed = |error| Error::File("opening the tables".to_owned(), error);
         let file = self.tables.create("store.redb").map_err(failed)?;
         let log = self.tables.create("store.redb.log").map_err(failed)?;
@@ -200,7 +201,11 @@ impl Disks {
         // A short log, so that redb's own file has to follow now and then.
         let config = RedbConfig { log_bytes_max: 30_000, ..RedbConfig::default() };
         let engine = RedbEngine::with_backend(FileStorage::new(file), log, config);
-        let engine: Arc<dyn Engine> = Arc::new(engine.map_err(|cause| Error::Engine("opening", cause))?);
+        Ok(Arc::new(engine.map_err(|cause| Error::Engine("opening", cause))?))
+    }
+
+    pub(crate) fn open(&self, random: &Arc<SeededRandom>) -> Result<Open, Error> {
+        let engine = self.tables()?;
         let (store, threads) = Store::assemble(Parts {
             engine: engine.clone(),
             journal: Arc::new(self.journal.clone()),
