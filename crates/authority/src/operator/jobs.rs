@@ -360,34 +360,40 @@ impl JobRunner {
     /// Revokes what `elapsed` since the last call allows, for each job.
     ///
     /// # Errors
-    /// [`ActError::Fault`]; what was revoked until then stays so, and the next call goes on.
+    /// [`ActError::Fault`]; what was revoked until then stays so, the other jobs were not held up by it, and the next call
+    /// goes on.
     pub async fn tick(&mut self, elapsed: Duration) -> Result<(), ActError> {
+        let mut result = self.clear_some().await;
+        for id in self.allowances.keys().copied().collect::<Vec<_>>() {
+            result = result.and(self.advance(id, elapsed).await);
+        }
+        result
+    }
+
+    /// Takes some certificates off a job that was given up.
+    async fn clear_some(&mut self) -> Result<(), ActError> {
         if let Some(id) = self.given_up.first().copied()
             && !self.authority.store.revocation_items_clear(id, PAGE).await?
         {
             self.given_up.remove(&id);
         }
-        for id in self.allowances.keys().copied().collect::<Vec<_>>() {
-            let job = Arc::new(self.authority.revocation_job(id)?);
-            let rate = f64::from(job.per_second);
-            let Some(allowance) = self.allowances.get_mut(&id) else { continue };
-            *allowance = (*allowance + rate * elapsed.as_secs_f64()).min(rate.max(1.0));
-            while self.allowances.get(&id).is_some_and(|allowance| *allowance >= 1.0) {
-                let allowed = self.allowances.get(&id).copied().unwrap_or_default();
-                let room =
-                    (1..=ITEMS_PER_STEP_MAX).rev().find(|count| as_f64(*count) <= allowed).unwrap_or(1);
-                let done = self.authority.job_step(&job, room).await?;
-                match done {
-                    Some(spent) => {
-                        if let Some(allowance) = self.allowances.get_mut(&id) {
-                            *allowance -= as_f64(spent.max(1));
-                        }
-                    }
-                    None => {
-                        self.allowances.remove(&id);
-                    }
-                }
-            }
+        Ok(())
+    }
+
+    /// Revokes what one job may by now.
+    async fn advance(&mut self, id: Id, elapsed: Duration) -> Result<(), ActError> {
+        let job = Arc::new(self.authority.revocation_job(id)?);
+        let rate = f64::from(job.per_second);
+        let Some(allowance) = self.allowances.get_mut(&id) else { return Ok(()) };
+        *allowance = (*allowance + rate * elapsed.as_secs_f64()).min(rate.max(1.0));
+        while *allowance >= 1.0 {
+            let allowed = *allowance;
+            let room = (1..=ITEMS_PER_STEP_MAX).rev().find(|count| as_f64(*count) <= allowed).unwrap_or(1);
+            let Some(spent) = self.authority.job_step(&job, room).await? else {
+                self.allowances.remove(&id);
+                return Ok(());
+            };
+            *allowance -= as_f64(spent.max(1));
         }
         Ok(())
     }
