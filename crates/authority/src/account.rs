@@ -53,9 +53,8 @@ impl Authority {
                 "this CA does not bind accounts to outside ones: leave \"externalAccountBinding\" out",
             ));
         }
-        if let Some(terms) =
-            self.policy.terms_of_service.as_ref().filter(|_| !request.terms_of_service_agreed)
-        {
+        let policy = self.policy();
+        if let Some(terms) = policy.terms_of_service.as_ref().filter(|_| !request.terms_of_service_agreed) {
             return Err(Error::refusal(
                 ErrorType::UserActionRequired,
                 format!("agree to the terms of service at {terms} by \"termsOfServiceAgreed\": true"),
@@ -88,6 +87,14 @@ impl Authority {
     /// [`Error::Fault`] if the store fails.
     pub fn account(&self, id: Id) -> Result<Option<Account>, Error> {
         Ok(self.store.account_by_id(id)?)
+    }
+
+    /// Whether a key may not be used, neither by an account nor in a certificate.
+    ///
+    /// # Errors
+    /// [`Error::Fault`] if the store fails.
+    pub fn key_is_blocked(&self, key: &PublicKey) -> Result<bool, Error> {
+        Ok(self.store.key_blocked(&key.thumbprint())?)
     }
 
     /// The contacts of an account, for its holder.
@@ -183,10 +190,11 @@ impl Authority {
     }
 
     fn read_contacts(&self, urls: &[String]) -> Result<Vec<Contact>, Error> {
-        if urls.len() > self.policy.contacts_max {
+        let contacts_max = self.policy().contacts_max;
+        if urls.len() > contacts_max {
             return Err(Error::refusal(
                 ErrorType::Malformed,
-                format!("an account has at most {} contacts", self.policy.contacts_max),
+                format!("an account has at most {contacts_max} contacts"),
             ));
         }
         let contacts = urls.iter().map(|url| Contact::parse(url)).collect::<Result<Vec<_>, _>>();

@@ -159,7 +159,7 @@ impl Authority {
             name: authorization.name.clone(),
             wildcard: authorization.wildcard,
             challenge,
-            account_uri: format!("{}{}", self.policy.account_url_prefix, authorization.account),
+            account_uri: format!("{}{}", self.policy().account_url_prefix, authorization.account),
         }
     }
 }

@@ -6,6 +6,7 @@ use ingam_protocol::acme::{Account, Authorization, ChallengeType, Claim, Failure
 use ingam_protocol::bytes::hex;
 use ingam_protocol::jws::JwsText;
 use ingam_protocol::key::PublicKey;
+use ingam_protocol::operator::Principal;
 use ingam_protocol::profile::IssuerName;
 use ingam_protocol::record::{Part, Record, RecordType, Seal};
 use ingam_protocol::time::random_array;
@@ -126,8 +127,14 @@ pub(crate) struct RevocationEvidence<'a> {
     pub(crate) issuer: &'a IssuerName,
     pub(crate) serial: &'a Serial,
     pub(crate) reason: Reason,
-    /// `account`, `authorizations` or `certificate_key`: what the right to revoke was.
+    /// `account`, `authorizations`, `certificate_key` or `operator`: what the right to revoke was.
     pub(crate) right: &'static str,
+    /// The operator who did it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) operator: Option<Principal>,
+    /// Why, in the operator's words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) comment: Option<&'a str>,
 }
 
 /// What happened, beside the request that made it happen.

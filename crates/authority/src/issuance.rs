@@ -56,6 +56,7 @@ impl Authority {
                 return Err(Error::refusal(ErrorType::OrderNotReady, format!("the order is invalid{why}")));
             }
         }
+        self.refuse_blocked_names(&view.order)?;
         let request = read_request(csr, account, &view.order)?;
         let caa = self.caa_again(&view.order).await?;
         let profile = self.profile_of(&view.order)?;
@@ -65,6 +66,18 @@ impl Authority {
             Ok(token) => self.finish_in_time(id, token, prepared).await?,
         }
         self.order(account, id)
+    }
+
+    /// Names may have been blocked since the order was made.
+    fn refuse_blocked_names(&self, order: &Order) -> Result<(), Error> {
+        for identifier in &order.identifiers {
+            if let Some(why) = self.name_refused(identifier)? {
+                let subproblem = Subproblem::of(identifier, ErrorType::RejectedIdentifier, why.clone());
+                let refusal = Refusal::new(ErrorType::RejectedIdentifier, format!("{identifier}: {why}"));
+                return Err(Refusal { subproblems: vec![subproblem], ..refusal }.into());
+            }
+        }
+        Ok(())
     }
 
     async fn prepare(
@@ -97,7 +110,7 @@ impl Authority {
         let now = self.clock.now();
         let claim = Claim {
             token: Id::new(now, self.random.as_ref()),
-            lease_until: now.plus(self.policy.lease),
+            lease_until: now.plus(self.policy().lease),
             serial: prepared.serial().clone(),
             issuer: prepared.issuer().clone(),
             not_after: prepared.not_after(),
@@ -140,8 +153,12 @@ impl Authority {
     /// Steps 2 to the end, in a task that goes on even if the client leaves; waits for it only so long.
     async fn finish_in_time(self: &Arc<Self>, id: Id, token: Id, prepared: Prepared) -> Result<(), Error> {
         let authority = self.clone();
-        let task = tokio::spawn(async move { authority.sign(id, token, prepared).await });
-        match tokio::time::timeout(self.policy.finalize_wait, task).await {
+        let held = self.in_hand.hold();
+        let task = tokio::spawn(async move {
+            let _held = held;
+            authority.sign(id, token, prepared).await
+        });
+        match tokio::time::timeout(self.policy().finalize_wait, task).await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(cause)) => Err(Error::Fault(Fault {
                 code: "issuance_task",
@@ -219,6 +236,7 @@ impl Authority {
                 let outcome = if order.asked.is_some() {
                     abandoned += 1;
                     let why = "no signature came before the lease had run out";
+                    metrics::counter!("ingam_orders_total", "outcome" => "abandoned").increment(1);
                     self.abandon(id, AbandonedBy::Finder { over_by }, why, true).await
                 } else {
                     resumed += 1;
@@ -243,7 +261,7 @@ impl Authority {
     async fn readopt(self: &Arc<Self>, order: Order, over_by: Timestamp) -> Result<(), Error> {
         let now = self.clock.now();
         let token = Id::new(now, self.random.as_ref());
-        let lease_until = now.plus(self.policy.lease);
+        let lease_until = now.plus(self.policy().lease);
         let Ok(order) = self.store.order_readopt(order.id, token, lease_until, over_by).await? else {
             return Ok(());
         };
@@ -287,7 +305,7 @@ impl Authority {
     }
 
     fn profile_of(&self, order: &Order) -> Result<Arc<Profile>, Error> {
-        self.policy.catalog.by_name(order.profile.as_str()).cloned().ok_or_else(|| {
+        self.policy().catalog.by_name(order.profile.as_str()).cloned().ok_or_else(|| {
             Error::refusal(
                 ErrorType::InvalidProfile,
                 "the order's profile is not offered any more: make a new order",
@@ -330,7 +348,7 @@ impl Authority {
 
     /// How often [`Authority::issuances_resume`] is worth running.
     pub fn lease(&self) -> Duration {
-        self.policy.lease
+        self.policy().lease
     }
 }
 

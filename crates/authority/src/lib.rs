@@ -4,7 +4,9 @@
 //! [`Store`] in named transactions; control of names is shown by a [`Validation`]; bytes are made and signed by a
 //! [`Signer`].
 //!
+//! - [`operator`]: what operators may ask for.
 //! - `account`, `order`, `challenge`, `issuance`, `revocation`: one file for each thing that can be asked for.
+//! - `in_hand`: what a clean end waits for.
 //! - [`error`]: a [`Refusal`] is the client's mistake, a [`Fault`] is ours.
 //! - [`policy`]: what the operator decided.
 //! - `evidence`: what each record says.
@@ -13,18 +15,23 @@ mod account;
 mod challenge;
 pub mod error;
 mod evidence;
+mod in_hand;
 mod issuance;
+pub mod operator;
 mod order;
 pub mod policy;
 mod revocation;
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
+use ingam_protocol::health::QueueReport;
 use ingam_protocol::time::{Clock, Random};
 use ingam_signer::Signer;
 use ingam_store::Store;
 use ingam_validation::Validation;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
+
+use in_hand::InHand;
 
 pub use account::AccountFound;
 pub use error::{Error, Fault, Refusal, Subproblem};
@@ -41,8 +48,12 @@ pub struct Authority {
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
 
-    policy: Policy,
+    policy: RwLock<Arc<Policy>>,
 
+    /// Rung when a revocation job was begun, held, taken up or given up.
+    jobs_changed: Notify,
+    /// Issuances between their claim and their end.
+    in_hand: Arc<InHand>,
     /// How many checks of challenges may run at once.
     checks: Arc<Semaphore>,
     /// How many may run or wait; one more is refused.
@@ -70,12 +81,44 @@ impl Authority {
         let checks = Arc::new(Semaphore::new(policy.checks_max));
         let checks_queue =
             Arc::new(Semaphore::new(policy.checks_max.saturating_add(policy.checks_waiting_max)));
-        Arc::new(Self { store, validation, signer, clock, random, policy, checks, checks_queue })
+        let policy = RwLock::new(Arc::new(policy));
+        let (jobs_changed, in_hand) = (Notify::new(), InHand::new());
+        Arc::new(Self {
+            store,
+            validation,
+            signer,
+            clock,
+            random,
+            policy,
+            jobs_changed,
+            in_hand,
+            checks,
+            checks_queue,
+        })
     }
 
-    /// What the operator decided.
-    pub fn policy(&self) -> &Policy {
-        &self.policy
+    /// What the operator decided, as of now. Whoever needs more than one thing of it asks once.
+    pub fn policy(&self) -> Arc<Policy> {
+        self.policy.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Puts another policy in place: it counts from the next request on. `checks_max` and `checks_waiting_max` stay what
+    /// they were when the process started.
+    pub fn policy_replace(&self, policy: Policy) {
+        *self.policy.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(policy);
+    }
+
+    /// Comes back once no issuance is in hand: between the claim of an order and its certificate. Others may begin
+    /// meanwhile unless nobody asks any more.
+    pub async fn issuances_in_hand_ended(&self) {
+        self.in_hand.ended().await;
+    }
+
+    /// How many challenges are being checked or wait for it, and how many can.
+    pub fn checks(&self) -> QueueReport {
+        let policy = self.policy();
+        let max = policy.checks_max.saturating_add(policy.checks_waiting_max);
+        QueueReport::new("checks", max.saturating_sub(self.checks_queue.available_permits()), max)
     }
 
     /// The clock that everything here goes by.

@@ -9,7 +9,7 @@ use ingam_protocol::acme::{
     Order, OrderStatus, UnreadIdentifier, Verdict,
 };
 use ingam_protocol::bytes::base64url;
-use ingam_protocol::identifier::{DnsName, Identifier};
+use ingam_protocol::identifier::Identifier;
 use ingam_protocol::profile::{IssuerName, Profile};
 use ingam_protocol::record::RecordType;
 use ingam_protocol::time::random_array;
@@ -201,7 +201,7 @@ impl Authority {
     }
 
     fn profile(&self, wished: Option<&str>) -> Result<Arc<Profile>, Error> {
-        let catalog = &self.policy.catalog;
+        let catalog = &self.policy().catalog;
         match wished {
             None => Ok(catalog.default_profile().clone()),
             Some(name) => catalog.by_name(name).cloned().ok_or_else(|| {
@@ -233,9 +233,14 @@ impl Authority {
         let mut bad = Vec::new();
         for one in unread {
             match self.identifier(one) {
-                Ok(identifier) => {
-                    identifiers.insert(identifier.to_string(), identifier);
-                }
+                Ok(identifier) => match self.name_refused(&identifier)? {
+                    None => {
+                        identifiers.insert(identifier.to_string(), identifier);
+                    }
+                    Some(why) => {
+                        bad.push(Subproblem::of(&identifier, ErrorType::RejectedIdentifier, why));
+                    }
+                },
                 Err(subproblem) => bad.push(subproblem),
             }
         }
@@ -269,17 +274,7 @@ impl Authority {
         }
         let identifier = Identifier::parse_dns(&unread.value)
             .map_err(|bad| refused(ErrorType::RejectedIdentifier, bad.to_string()))?;
-        if let Some(why) = self.name_refused(identifier.name()) {
-            return Err(refused(ErrorType::RejectedIdentifier, why));
-        }
         Ok(identifier)
-    }
-
-    fn name_refused(&self, name: &DnsName) -> Option<String> {
-        let below = |suffix: &str| name.as_str().strip_suffix(suffix).is_some_and(|rest| rest.ends_with('.'));
-        let refused =
-            self.policy.names_refused.iter().find(|own| name.as_str() == own.as_str() || below(own));
-        refused.map(|own| format!("this CA issues no certificates for {own} and names below it"))
     }
 
     fn authorization(

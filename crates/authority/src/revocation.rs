@@ -45,7 +45,14 @@ impl Authority {
             (RevokedBy::Key(key), Reason::KeyCompromise) => Some(key.thumbprint()),
             _ => None,
         };
-        let evidence = RevocationEvidence { issuer: &issuer, serial: &serial, reason, right };
+        let evidence = RevocationEvidence {
+            issuer: &issuer,
+            serial: &serial,
+            reason,
+            right,
+            operator: None,
+            comment: None,
+        };
         let subject = Some(row.account);
         let mut records = vec![
             self.record(RecordType::CertificateRevoked, subject, Some(caller), &evidence)?
@@ -60,6 +67,7 @@ impl Authority {
             reason,
             at: self.clock.now(),
             block_key,
+            operator: None,
         };
         match self.store.certificate_revoke(revocation, records).await? {
             RevocationOutcome::Revoked => {

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
@@ -39,6 +40,7 @@ pub(crate) async fn around(
         None => "unknown".to_owned(),
     };
     let is_directory = route == "/dir";
+    let begun = Instant::now();
     request.extensions_mut().insert(RequestId(id.clone()));
     let span = tracing::info_span!("request", id = %id, %method, route = %route);
     let mut response = if method == Method::OPTIONS {
@@ -53,6 +55,8 @@ pub(crate) async fn around(
     }
     let status = response.status();
     span.in_scope(|| tracing::debug!(status = status.as_u16(), "answered"));
+    metrics::histogram!("ingam_http_request_seconds", "route" => route.clone())
+        .record(begun.elapsed().as_secs_f64());
     metrics::counter!(
         "ingam_http_requests_total",
         "route" => route,
@@ -96,7 +100,7 @@ impl Frontend {
         if let Ok(id) = HeaderValue::from_str(id) {
             headers.insert(HeaderName::from_static("x-request-id"), id);
         }
-        if let Some(seconds) = self.config.hsts_max_age_s
+        if let Some(seconds) = self.config().hsts_max_age_s
             && let Ok(value) = HeaderValue::from_str(&format!("max-age={seconds}"))
         {
             headers.insert(header::STRICT_TRANSPORT_SECURITY, value);
@@ -116,8 +120,8 @@ impl Frontend {
             Err(problem) => {
                 tracing::info!(problem = problem.code(), "refused");
                 let conflict = problem.conflict;
-                let terms = self.authority.policy().terms_of_service.as_deref();
-                let mut response = problem.into_response(&request_id.0, terms);
+                let policy = self.authority.policy();
+                let mut response = problem.into_response(&request_id.0, policy.terms_of_service.as_deref());
                 if let Some(account) = conflict {
                     set_location(response.headers_mut(), &self.urls.account(account));
                 }

@@ -48,7 +48,7 @@ impl Frontend {
         let mut response = Response::new(Body::from(chain));
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(PEM_CHAIN));
-        let up = format!("{}/issuer/{}.crt", self.config.publication_url, view.issuer.name);
+        let up = format!("{}/issuer/{}.crt", self.config().publication_url, view.issuer.name);
         append_link(headers, &up, "up");
         Ok(response)
     }

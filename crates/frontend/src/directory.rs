@@ -14,7 +14,7 @@ use crate::resource::json_response;
 
 pub(crate) async fn directory(State(frontend): State<Arc<Frontend>>) -> Response<Body> {
     let url = |path: &str| frontend.urls.of_request(path);
-    let policy = frontend.authority.policy();
+    let (policy, config) = (frontend.authority.policy(), frontend.config());
     let profiles: Map<String, Value> = policy
         .catalog
         .iter()
@@ -25,11 +25,11 @@ pub(crate) async fn directory(State(frontend): State<Arc<Frontend>>) -> Response
         if let Some(terms) = &policy.terms_of_service {
             meta.insert("termsOfService".to_owned(), terms.as_str().into());
         }
-        if let Some(website) = &frontend.config.website {
+        if let Some(website) = &config.website {
             meta.insert("website".to_owned(), website.as_str().into());
         }
-        if !frontend.config.caa_identities.is_empty() {
-            meta.insert("caaIdentities".to_owned(), frontend.config.caa_identities.clone().into());
+        if !config.caa_identities.is_empty() {
+            meta.insert("caaIdentities".to_owned(), config.caa_identities.clone().into());
         }
     }
     let mut directory = json!({

@@ -18,7 +18,7 @@ mod resource;
 mod signed;
 mod urls;
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use axum::Router;
@@ -55,7 +55,7 @@ pub struct Frontend {
     authority: Arc<Authority>,
     random: Arc<dyn Random>,
 
-    config: Config,
+    config: RwLock<Arc<Config>>,
     urls: Urls,
 
     nonces: Nonces,
@@ -71,7 +71,16 @@ impl Frontend {
     pub fn new(authority: Arc<Authority>, random: Arc<dyn Random>, config: Config) -> Arc<Self> {
         let nonces = Nonces::new(random.as_ref());
         let urls = Urls::new(&config.public_url);
-        Arc::new(Self { authority, random, config, urls, nonces })
+        Arc::new(Self { authority, random, config: RwLock::new(Arc::new(config)), urls, nonces })
+    }
+
+    /// Presents itself otherwise from the next request on; its `public_url` stays what it was at first.
+    pub fn config_replace(&self, config: Config) {
+        *self.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
+    }
+
+    fn config(&self) -> Arc<Config> {
+        self.config.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The routes, as a service for connections. Each request should carry a [`ClientAddress`].

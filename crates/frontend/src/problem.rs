@@ -126,6 +126,7 @@ impl Problem {
 
     /// The answer.
     pub(crate) fn into_response(self, request_id: &str, terms: Option<&str>) -> Response<Body> {
+        metrics::counter!("ingam_problems_total", "problem" => self.code()).increment(1);
         let subproblems = self.subproblems.iter().map(|one| {
             json!({
                 "type": one.error.urn(),

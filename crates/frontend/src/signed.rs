@@ -85,6 +85,11 @@ impl Frontend {
                 if account.status() != AccountStatus::Valid {
                     return Err(Problem::unauthenticated("the account was deactivated: register a new one"));
                 }
+                if self.authority.key_is_blocked(&account.key)? {
+                    return Err(Problem::unauthenticated(
+                        "the account's key is known to be compromised: register a new account with another key",
+                    ));
+                }
                 Ok(FromEither::Account(Box::new(FromAccount { account, payload, caller })))
             }
         }
@@ -121,17 +126,18 @@ impl Frontend {
     }
 
     async fn body(&self, request: Request) -> Result<Vec<u8>, Problem> {
+        let config = self.config();
         let too_large = || {
-            let detail = format!("the body has more than {} bytes", self.config.body_bytes_max);
+            let detail = format!("the body has more than {} bytes", config.body_bytes_max);
             Problem::malformed(detail).with_status(StatusCode::PAYLOAD_TOO_LARGE)
         };
         let said =
             request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-        if said.is_some_and(|length: u64| length > self.config.body_bytes_max as u64) {
+        if said.is_some_and(|length: u64| length > config.body_bytes_max as u64) {
             return Err(too_large());
         }
-        let body = Limited::new(request.into_body(), self.config.body_bytes_max).collect();
-        match tokio::time::timeout(self.config.body_timeout, body).await {
+        let body = Limited::new(request.into_body(), config.body_bytes_max).collect();
+        match tokio::time::timeout(config.body_timeout, body).await {
             Ok(Ok(collected)) => Ok(collected.to_bytes().to_vec()),
             Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
             Ok(Err(_)) => Err(Problem::malformed("the body ended before it was whole")),

@@ -227,9 +227,32 @@ impl Journal {
         Records::new(self.files.clone(), segments)
     }
 
+    /// The records of one segment, as far as it was written when it was listed.
+    pub fn records_of(&self, segment: SegmentInfo) -> Records {
+        Records::new(self.files.clone(), vec![segment])
+    }
+
     /// All segments, by class and in order.
     pub fn segments(&self) -> Vec<SegmentInfo> {
         self.state().classes.values().flat_map(ClassState::segments).collect()
+    }
+
+    /// How many bytes all segments have together. Waits for an append that is under way.
+    pub fn bytes(&self) -> u64 {
+        let state = self.state();
+        let open = |class: &ClassState| class.open.as_ref().map_or(0, |open| open.tally.bytes);
+        let closed = |class: &ClassState| class.closed.iter().map(|segment| segment.bytes).sum::<u64>();
+        state.classes.values().map(|class| closed(class) + open(class)).sum()
+    }
+
+    /// The time of the newest record, over all classes. Waits for an append that is under way.
+    pub fn newest(&self) -> Option<Timestamp> {
+        let state = self.state();
+        let of = |class: &ClassState| {
+            let open = class.open.as_ref().and_then(|open| open.tally.latest);
+            class.closed.iter().map(|segment| segment.latest).chain([open]).max().flatten()
+        };
+        state.classes.values().filter_map(of).max()
     }
 
     /// Reads everything and checks it: headers, checksums, commitments, the chain through all segments of each class,

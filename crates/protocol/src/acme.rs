@@ -53,6 +53,34 @@ pub enum ErrorType {
 }
 
 impl ErrorType {
+    /// All of them.
+    pub const ALL: [Self; 24] = [
+        Self::AccountDoesNotExist,
+        Self::AlreadyRevoked,
+        Self::BadCsr,
+        Self::BadNonce,
+        Self::BadPublicKey,
+        Self::BadRevocationReason,
+        Self::BadSignatureAlgorithm,
+        Self::Caa,
+        Self::Compound,
+        Self::Connection,
+        Self::Dns,
+        Self::IncorrectResponse,
+        Self::InvalidContact,
+        Self::InvalidProfile,
+        Self::Malformed,
+        Self::OrderNotReady,
+        Self::RateLimited,
+        Self::RejectedIdentifier,
+        Self::ServerInternal,
+        Self::Tls,
+        Self::Unauthorized,
+        Self::UnsupportedContact,
+        Self::UnsupportedIdentifier,
+        Self::UserActionRequired,
+    ];
+
     /// The last part of its URN.
     pub fn name(self) -> &'static str {
         match self {

@@ -79,6 +79,16 @@ pub fn hex(bytes: &[u8]) -> String {
     })
 }
 
+/// Reads pairs of hexadecimal digits, lower or upper case; `None` for anything else, nothing at all included.
+pub fn from_hex(text: &str) -> Option<Vec<u8>> {
+    if text.is_empty() || !text.len().is_multiple_of(2) || !text.bytes().all(|byte| byte.is_ascii_hexdigit())
+    {
+        return None;
+    }
+    let pairs = (0..text.len()).step_by(2).map(|start| text.get(start..start + 2));
+    pairs.map(|pair| u8::from_str_radix(pair?, 16).ok()).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -94,5 +104,9 @@ mod tests {
     #[test]
     fn hexadecimal_has_two_digits_a_byte() {
         assert_eq!(hex(&[0, 10, 255]), "000aff");
+        assert_eq!(from_hex("000aFF"), Some(vec![0, 10, 255]));
+        for bad in ["", "0", "0g", "+1", "0x", "é0"] {
+            assert_eq!(from_hex(bad), None, "{bad:?}");
+        }
     }
 }

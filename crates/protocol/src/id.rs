@@ -18,12 +18,26 @@ pub struct Id([u8; 16]);
 impl Id {
     /// A new name, made at `now`.
     pub fn new(now: Timestamp, random: &dyn Random) -> Self {
+        let mut name = Self::first_of(now);
+        if let Some(unpredictable) = name.0.get_mut(6..) {
+            random.fill(unpredictable);
+        }
+        name
+    }
+
+    /// The smallest name that anything made at `time` can have: where a search by time begins.
+    pub fn first_of(time: Timestamp) -> Self {
         let mut bytes = [0; 16];
-        random.fill(&mut bytes);
-        for (target, source) in bytes.iter_mut().zip(now.unix_ms().to_be_bytes().into_iter().skip(2)) {
+        for (target, source) in bytes.iter_mut().zip(time.unix_ms().to_be_bytes().into_iter().skip(2)) {
             *target = source;
         }
         Self(bytes)
+    }
+
+    /// When it was made.
+    pub fn time(&self) -> Timestamp {
+        let [a, b, c, d, e, f, ..] = self.0;
+        Timestamp::from_unix_ms(u64::from_be_bytes([0, 0, a, b, c, d, e, f]))
     }
 
     /// From its sixteen bytes, as a key of the store holds them.
@@ -85,6 +99,11 @@ mod tests {
         let early = Id::new(Timestamp::from_unix_s(1), &random);
         let late = Id::new(Timestamp::from_unix_s(2), &random);
         assert!(early < late);
+        assert!(
+            Id::first_of(Timestamp::from_unix_s(2)) <= late
+                && Id::first_of(Timestamp::from_unix_s(2)) > early
+        );
+        assert_eq!(late.time(), Timestamp::from_unix_s(2));
         assert_eq!(early.to_string().len(), 22);
         assert_eq!(early.to_string().parse(), Ok(early));
         assert_eq!("short".parse::<Id>(), Err(NotAnId));

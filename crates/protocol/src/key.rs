@@ -241,6 +241,15 @@ impl PublicKey {
         }
     }
 
+    /// What kind of key it is, for people: `EC P-256`.
+    pub fn kind_name(&self) -> String {
+        match &self.0 {
+            Kind::Rsa { modulus, .. } => format!("RSA {}", modulus.len() * 8),
+            Kind::Ec { curve, .. } => format!("EC {}", curve.name()),
+            Kind::Ed25519 { .. } => "Ed25519".to_owned(),
+        }
+    }
+
     /// The JWK thumbprint (RFC 7638) under SHA-256: the key's one name, wherever it came from.
     pub fn thumbprint(&self) -> [u8; 32] {
         let mut out = [0; 32];

@@ -8,18 +8,25 @@
 //! - [`ocsp`], [`crl`], [`der`], [`pem`]: certificate status, read and written byte by byte.
 //! - [`record`]: what the CA remembers, in which class, and for how long.
 //! - [`revocation`], [`profile`]: why certificates end early, and what kinds of them there are.
+//! - [`operator`]: people who run the CA, and their roles.
+//! - [`baseline`], [`finding`]: limits that hold from a date on, and what is wrong or unwise with what an operator set.
+//! - [`health`]: how the CA fares, in its own words.
 
 pub mod acme;
+pub mod baseline;
 pub mod bytes;
 pub mod certificate;
 pub mod crl;
 pub mod csr;
 pub mod der;
+pub mod finding;
+pub mod health;
 pub mod id;
 pub mod identifier;
 pub mod jws;
 pub mod key;
 pub mod ocsp;
+pub mod operator;
 pub mod pem;
 pub mod profile;
 pub mod record;
@@ -28,6 +35,7 @@ pub mod serial;
 pub mod time;
 
 pub use bytes::Bytes;
+pub use finding::{Finding, Findings};
 pub use id::Id;
 pub use identifier::Identifier;
 pub use revocation::Reason;

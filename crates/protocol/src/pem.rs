@@ -1,7 +1,11 @@
-//! PEM (RFC 7468): certificates as text.
+//! PEM (RFC 7468): certificates as text, and public keys out of it.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use x509_parser::certificate::X509Certificate;
+use x509_parser::certification_request::X509CertificationRequest;
+use x509_parser::pem::parse_x509_pem;
+use x509_parser::prelude::FromDer;
 
 /// The textual encoding of a certificate (RFC 7468, section 5), with a line end behind it.
 pub fn certificate(der: &[u8]) -> String {
@@ -20,9 +24,42 @@ pub fn certificate(der: &[u8]) -> String {
     text
 }
 
+/// The SubjectPublicKeyInfo (DER) in the first PEM block of the text: of a certificate, a certificate request, or a public
+/// key by itself. `None` for anything else, a private key above all.
+pub fn public_key_info(text: &[u8]) -> Option<Vec<u8>> {
+    let (_, block) = parse_x509_pem(text).ok()?;
+    match block.label.as_str() {
+        "PUBLIC KEY" => Some(block.contents),
+        "CERTIFICATE" => {
+            let (_, certificate) = X509Certificate::from_der(&block.contents).ok()?;
+            Some(certificate.public_key().raw.to_vec())
+        }
+        "CERTIFICATE REQUEST" | "NEW CERTIFICATE REQUEST" => {
+            let (_, request) = X509CertificationRequest::from_der(&block.contents).ok()?;
+            Some(request.certification_request_info.subject_pki.raw.to_vec())
+        }
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use rcgen::PublicKeyData;
+
     use super::*;
+
+    #[test]
+    fn public_keys_are_found_in_whatever_carries_them() {
+        let made = rcgen::generate_simple_self_signed(["a.example".to_owned()]).unwrap();
+        let spki = made.signing_key.subject_public_key_info();
+        let request = rcgen::CertificateParams::new(["a.example".to_owned()]).unwrap();
+        let request = request.serialize_request(&made.signing_key).unwrap().pem().unwrap();
+        for text in [made.cert.pem(), request, made.signing_key.public_key_pem()] {
+            assert_eq!(public_key_info(text.as_bytes()), Some(spki.clone()), "{text}");
+        }
+        assert_eq!(public_key_info(made.signing_key.serialize_pem().as_bytes()), None);
+        assert_eq!(public_key_info(b"nothing"), None);
+    }
 
     #[test]
     fn lines_have_64_characters() {
@@ -37,7 +74,7 @@ mod tests {
     #[test]
     fn another_reader_reads_it() {
         let der = rcgen::generate_simple_self_signed(["a.example".to_owned()]).unwrap().cert.der().to_vec();
-        let (_, read) = x509_parser::pem::parse_x509_pem(certificate(&der).as_bytes()).unwrap();
+        let (_, read) = parse_x509_pem(certificate(&der).as_bytes()).unwrap();
         assert_eq!(read.contents, der);
     }
 }

@@ -83,6 +83,11 @@ impl Class {
         Self::ALL.into_iter().find(|class| class.number() == number)
     }
 
+    /// The class of this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|class| class.name() == name)
+    }
+
     /// Its number on disk.
     pub fn number(self) -> u8 {
         self as u8
@@ -159,6 +164,12 @@ pub enum RecordType {
     CertificateRevoked = 40,
     /// A public key may never be used again.
     KeyBlocked = 41,
+    /// A public key that was blocked may be used again.
+    KeyUnblocked = 42,
+    /// A set of certificates was opened for an incident, or certificates were put into it.
+    IncidentChanged = 43,
+    /// Many certificates are to be revoked, or that work was held, taken up or given up.
+    RevocationJobChanged = 44,
     /// OCSP answers were signed, as a batch.
     OcspSigned = 50,
     /// A CRL was signed.
@@ -167,11 +178,25 @@ pub enum RecordType {
     AuthorityCertificateCreated = 60,
     /// The process started with these keys, profiles and settings.
     Started = 61,
+    /// The configuration of the running process was changed.
+    ConfigurationChanged = 62,
+    /// An operator's rule on a name was made, changed or taken back.
+    NameRuleChanged = 63,
+    /// An operator did something, or wanted to: who, as what, from where, why, and what came of it.
+    OperatorActed = 70,
+    /// Personal data was read: by whom, whose, why.
+    PersonalDataRead = 71,
+    /// A dangerous act waits for a second person, or that person decided.
+    ApprovalChanged = 72,
+    /// Somebody was given a role.
+    RoleGranted = 80,
+    /// A role was taken from somebody.
+    RoleTaken = 81,
 }
 
 impl RecordType {
     /// All types.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 29] = [
         Self::AccountCreated,
         Self::AccountUpdated,
         Self::AccountDeactivated,
@@ -187,10 +212,20 @@ impl RecordType {
         Self::IssuanceAbandoned,
         Self::CertificateRevoked,
         Self::KeyBlocked,
+        Self::KeyUnblocked,
+        Self::IncidentChanged,
+        Self::RevocationJobChanged,
         Self::OcspSigned,
         Self::CrlSigned,
         Self::AuthorityCertificateCreated,
         Self::Started,
+        Self::ConfigurationChanged,
+        Self::NameRuleChanged,
+        Self::OperatorActed,
+        Self::PersonalDataRead,
+        Self::ApprovalChanged,
+        Self::RoleGranted,
+        Self::RoleTaken,
     ];
 
     /// The type with this number.
@@ -203,10 +238,32 @@ impl RecordType {
         self as u16
     }
 
+    /// Its name in reports and on the command line, as JSON has it: `certificate_issued`.
+    pub fn name(self) -> String {
+        let mut name = String::new();
+        for (at, letter) in format!("{self:?}").char_indices() {
+            if letter.is_ascii_uppercase() && at > 0 {
+                name.push('_');
+            }
+            name.push(letter.to_ascii_lowercase());
+        }
+        name
+    }
+
+    /// The type of this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+
     /// The class that its records are kept in.
     pub fn class(self) -> Class {
         match self {
-            Self::AuthorityCertificateCreated | Self::Started => Class::CaLifecycle,
+            Self::AuthorityCertificateCreated
+            | Self::Started
+            | Self::ConfigurationChanged
+            | Self::NameRuleChanged => Class::CaLifecycle,
+            Self::OperatorActed | Self::PersonalDataRead | Self::ApprovalChanged => Class::AccessLog,
+            Self::RoleGranted | Self::RoleTaken => Class::PermissionChange,
             _ => Class::Issuance,
         }
     }
@@ -420,6 +477,18 @@ mod tests {
     fn a_record_is_read_as_it_was_written() {
         let record = sample();
         assert_eq!(Record::decode(&record.encode()), Ok(record));
+    }
+
+    #[test]
+    fn names_are_those_that_json_has() {
+        for kind in RecordType::ALL {
+            assert_eq!(serde_json::to_value(kind).unwrap(), kind.name());
+            assert_eq!(RecordType::from_name(&kind.name()), Some(kind));
+        }
+        for class in Class::ALL {
+            assert_eq!(serde_json::to_value(class).unwrap(), class.name());
+            assert_eq!(Class::from_name(class.name()), Some(class));
+        }
     }
 
     #[test]

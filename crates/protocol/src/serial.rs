@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::bytes::hex;
+use crate::bytes::{from_hex, hex};
 use crate::time::{Random, random_array};
 
 /// How many unpredictable bytes a serial number of this CA has.
@@ -54,18 +54,10 @@ impl Serial {
 
     /// Reads lower- or upper-case hexadecimal digits; `None` for anything else.
     pub fn from_hex(text: &str) -> Option<Self> {
-        if text.is_empty()
-            || text.len() > 40
-            || !text.len().is_multiple_of(2)
-            || !text.bytes().all(|byte| byte.is_ascii_hexdigit())
-        {
+        if text.len() > 40 {
             return None;
         }
-        let value: Option<Vec<u8>> = (0..text.len())
-            .step_by(2)
-            .map(|start| text.get(start..start + 2).and_then(|pair| u8::from_str_radix(pair, 16).ok()))
-            .collect();
-        Self::from_be_bytes(&value?)
+        Self::from_be_bytes(&from_hex(text)?)
     }
 }
 

@@ -19,8 +19,8 @@ const LAST_UNIX_S: u64 = 253_402_300_799;
 
 impl Timestamp {
     /// From whole seconds since the epoch; anything after the year 9999 becomes its last second.
-    pub fn from_unix_s(seconds: u64) -> Self {
-        Self(seconds.min(LAST_UNIX_S) * 1000)
+    pub const fn from_unix_s(seconds: u64) -> Self {
+        Self(if seconds < LAST_UNIX_S { seconds } else { LAST_UNIX_S } * 1000)
     }
 
     /// From milliseconds since the epoch; anything after the year 9999 becomes its last second.

@@ -8,6 +8,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ingam_protocol::health::QueueReport;
 use tokio::sync::{Mutex, mpsc};
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -48,6 +49,12 @@ impl Audit {
     pub(crate) fn new() -> Self {
         let (sender, receiver) = mpsc::channel(EVENTS_QUEUED_MAX);
         Self { sender, receiver: Mutex::new(receiver) }
+    }
+
+    /// How many events wait to be recorded, and how many can.
+    pub(crate) fn queue_report(&self) -> QueueReport {
+        let waiting = EVENTS_QUEUED_MAX.saturating_sub(self.sender.capacity());
+        QueueReport::new("signing_events", waiting, EVENTS_QUEUED_MAX)
     }
 
     /// Room for `count` events; `None` if there is not enough, or if the process is about to end.

@@ -3,13 +3,14 @@
 use std::fmt;
 use std::time::Duration;
 
-use serde::Deserialize;
+use ingam_protocol::{Finding, Findings};
+use serde::{Deserialize, Serialize};
 
 const HOUR_S: u64 = 60 * 60;
 const DAY_S: u64 = 24 * HOUR_S;
 
 /// What is done with a request's nonce (RFC 9654), and with requests about several certificates.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Nonces {
     /// Nonces are ignored, and questions about several certificates answered with `unauthorized`: every answer can be
@@ -21,7 +22,7 @@ pub enum Nonces {
 }
 
 /// Settings of the responder. Every key has a default.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// From an OCSP answer's thisUpdate to its nextUpdate, in seconds: 8 hours to 7 days. Both ends are inclusive, so a
@@ -79,51 +80,34 @@ impl Config {
         Self { nonces: Nonces::Answer, crl_interval_s: 0, crl_max_age_s: 0, ..Self::default() }
     }
 
-    /// Looks whether every setting is within its bounds, before anything is built with them.
-    ///
-    /// # Errors
-    /// [`ConfigError`] names the first that is not.
-    pub fn verify(&self) -> Result<(), ConfigError> {
-        self.check().map(drop)
+    /// Looks at every setting, before anything is built with them.
+    pub fn check(&self) -> Findings {
+        let mut found = Findings::new();
+        // Both ends of the validity count: a second less than seven days is seven days.
+        found.between("ocsp_validity_s", self.ocsp_validity_s, 8 * HOUR_S..=7 * DAY_S - 1);
+        found.between("crl_validity_s", self.crl_validity_s, HOUR_S..=10 * DAY_S);
+        if found.is_sound("ocsp_validity_s") {
+            let half = self.ocsp_validity_s / 2;
+            found.between("ocsp_refresh_s", self.ocsp_refresh_s, 1..=half - 1);
+            found.between("ocsp_max_age_s", self.ocsp_max_age_s, 0..=half);
+        }
+        if found.is_sound("crl_validity_s") {
+            let most = (12 * HOUR_S).min(self.crl_validity_s / 2);
+            found.between("crl_interval_s", self.crl_interval_s, 0..=most);
+            found.between("crl_max_age_s", self.crl_max_age_s, 0..=most);
+        }
+        found.between("signings_at_once", self.signings_at_once, 1..=4096);
+        found.between("signings_queued", self.signings_queued, 1..=1 << 20);
+        found.between("signing_timeout_s", self.signing_timeout_s, 1..=60);
+        found.between("body_timeout_s", self.body_timeout_s, 1..=60);
+        found.between("memory_bytes", self.memory_bytes, 1 << 20..=1 << 50);
+        found.between("crl_entries_max", self.crl_entries_max, 1..=50_000_000);
+        found
     }
 
     /// The same, checked.
-    pub(crate) fn check(&self) -> Result<Settings, ConfigError> {
-        let rules = [
-            (
-                (8 * HOUR_S..7 * DAY_S).contains(&self.ocsp_validity_s),
-                "ocsp_validity_s must be from 28800 (8 hours) to 604799 (7 days, as both ends count)",
-            ),
-            (
-                self.ocsp_refresh_s > 0 && self.ocsp_refresh_s < self.ocsp_validity_s / 2,
-                "ocsp_refresh_s must be less than half of ocsp_validity_s, and not 0",
-            ),
-            (
-                self.ocsp_max_age_s <= self.ocsp_validity_s / 2,
-                "ocsp_max_age_s must be at most half of ocsp_validity_s",
-            ),
-            (
-                (HOUR_S..=10 * DAY_S).contains(&self.crl_validity_s),
-                "crl_validity_s must be from 3600 (1 hour) to 864000 (10 days)",
-            ),
-            (
-                self.crl_interval_s <= 12 * HOUR_S && self.crl_interval_s <= self.crl_validity_s / 2,
-                "crl_interval_s must be at most 43200 (12 hours) and at most half of crl_validity_s",
-            ),
-            (
-                self.crl_max_age_s <= 12 * HOUR_S && self.crl_max_age_s <= self.crl_validity_s / 2,
-                "crl_max_age_s must be at most 43200 (12 hours) and at most half of crl_validity_s",
-            ),
-            ((1..=4096).contains(&self.signings_at_once), "signings_at_once must be from 1 to 4096"),
-            ((1..=1 << 20).contains(&self.signings_queued), "signings_queued must be from 1 to 1048576"),
-            ((1..=60).contains(&self.signing_timeout_s), "signing_timeout_s must be from 1 to 60"),
-            ((1..=60).contains(&self.body_timeout_s), "body_timeout_s must be from 1 to 60"),
-            (self.memory_bytes >= 1 << 20, "memory_bytes must be at least 1048576"),
-            ((1..=50_000_000).contains(&self.crl_entries_max), "crl_entries_max must be from 1 to 50000000"),
-        ];
-        if let Some((_, rule)) = rules.into_iter().find(|(holds, _)| !holds) {
-            return Err(ConfigError(rule));
-        }
+    pub(crate) fn settings(&self) -> Result<Settings, ConfigError> {
+        self.check().into_result().map_err(ConfigError)?;
         Ok(Settings {
             ocsp_validity: Duration::from_secs(self.ocsp_validity_s),
             ocsp_refresh: Duration::from_secs(self.ocsp_refresh_s),
@@ -160,13 +144,13 @@ pub(crate) struct Settings {
     pub(crate) crl_entries_max: usize,
 }
 
-/// A setting with which the responder must not start; the words say which and what would do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ConfigError(&'static str);
+/// The first setting with which the responder must not start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigError(Finding);
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0)
+        fmt::Display::fmt(&self.0, f)
     }
 }
 
@@ -176,10 +160,14 @@ impl std::error::Error for ConfigError {}
 mod tests {
     use super::*;
 
+    fn keys(config: &Config) -> Vec<String> {
+        config.check().into_iter().map(|finding| finding.key).collect()
+    }
+
     #[test]
     fn both_sets_of_defaults_are_allowed() {
-        assert!(Config::default().check().is_ok());
-        assert!(Config::development().check().is_ok());
+        assert!(keys(&Config::default()).is_empty() && Config::default().settings().is_ok());
+        assert!(keys(&Config::development()).is_empty());
         let empty: Config = serde_json::from_str("{}").unwrap();
         assert_eq!(empty, Config::default());
     }
@@ -189,17 +177,25 @@ mod tests {
         assert!(serde_json::from_str::<Config>(r#"{"nonce": "answer"}"#).is_err());
         let answer: Config = serde_json::from_str(r#"{"nonces": "answer"}"#).unwrap();
         assert_eq!(answer.nonces, Nonces::Answer);
-        for bad in [
-            Config { ocsp_validity_s: 7 * DAY_S, ..Config::default() },
-            Config { ocsp_validity_s: 8 * HOUR_S - 1, ..Config::default() },
-            Config { ocsp_validity_s: 8 * HOUR_S, ..Config::default() },
-            Config { ocsp_refresh_s: 4 * DAY_S, ..Config::default() },
-            Config { ocsp_max_age_s: 5 * DAY_S, ..Config::default() },
-            Config { crl_validity_s: 11 * DAY_S, ..Config::default() },
-            Config { crl_interval_s: DAY_S, ..Config::default() },
-            Config { signings_at_once: 0, ..Config::default() },
+        for (bad, key) in [
+            (Config { ocsp_validity_s: 7 * DAY_S, ..Config::default() }, "ocsp_validity_s"),
+            (Config { ocsp_validity_s: 8 * HOUR_S - 1, ..Config::default() }, "ocsp_validity_s"),
+            (Config { ocsp_refresh_s: 4 * DAY_S, ..Config::default() }, "ocsp_refresh_s"),
+            (Config { ocsp_refresh_s: 0, ..Config::default() }, "ocsp_refresh_s"),
+            (Config { ocsp_max_age_s: 5 * DAY_S, ..Config::default() }, "ocsp_max_age_s"),
+            (Config { crl_validity_s: 11 * DAY_S, ..Config::default() }, "crl_validity_s"),
+            (Config { crl_interval_s: DAY_S, ..Config::default() }, "crl_interval_s"),
+            (Config { crl_max_age_s: HOUR_S, crl_validity_s: HOUR_S, ..Config::default() }, "crl_max_age_s"),
+            (Config { signings_at_once: 0, ..Config::default() }, "signings_at_once"),
         ] {
-            assert!(bad.check().is_err(), "{bad:?}");
+            assert_eq!(keys(&bad), [key], "{bad:?}");
+            assert!(bad.settings().unwrap_err().to_string().starts_with(key), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn all_mistakes_are_told_and_none_twice() {
+        let bad = Config { ocsp_validity_s: 0, crl_validity_s: 0, body_timeout_s: 0, ..Config::default() };
+        assert_eq!(keys(&bad), ["ocsp_validity_s", "crl_validity_s", "body_timeout_s"]);
     }
 }

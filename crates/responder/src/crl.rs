@@ -5,13 +5,14 @@
 
 use std::future::Future;
 use std::pin::pin;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderValue;
 use ingam_protocol::crl;
+use ingam_protocol::health::CrlReport;
 use ingam_protocol::profile::IssuerName;
 use ingam_protocol::{Clock, Timestamp};
 use ingam_signer::{CrlContents, Signer};
@@ -19,6 +20,7 @@ use ring::digest::{Context, Digest, SHA256};
 use tokio::time::sleep;
 
 use crate::audit::Audit;
+use crate::condition::CrlCondition;
 use crate::config::Settings;
 use crate::counters::Counters;
 use crate::issuers::{Issuers, KnownIssuer};
@@ -45,6 +47,8 @@ pub struct PublishedCrl {
     pub this_update: Timestamp,
     /// When the next one is there at the latest.
     pub next_update: Timestamp,
+    /// How many certificates it lists.
+    pub entries: usize,
 
     pub(crate) content_length: HeaderValue,
     pub(crate) etag: HeaderValue,
@@ -123,6 +127,8 @@ struct Slot {
     making: tokio::sync::Mutex<()>,
     /// Until when nobody tries after a failure, milliseconds since the epoch.
     retry_at_ms: AtomicU64,
+    /// Whether the last try failed.
+    failed: AtomicBool,
 }
 
 impl Slot {
@@ -133,6 +139,7 @@ impl Slot {
             current: RwLock::default(),
             making: tokio::sync::Mutex::default(),
             retry_at_ms: AtomicU64::new(0),
+            failed: AtomicBool::new(false),
         }
     }
 
@@ -198,6 +205,21 @@ impl CrlService {
         }
     }
 
+    /// Each issuer, its current list, and whether the last try to make one failed.
+    pub(crate) fn condition(&self) -> Vec<CrlCondition> {
+        let condition = |slot: &Slot| CrlCondition {
+            issuer: slot.issuer.clone(),
+            current: slot.current().map(|list| CrlReport {
+                number: list.number,
+                this_update: list.this_update,
+                next_update: list.next_update,
+                entries: u64::try_from(list.entries).unwrap_or(u64::MAX),
+            }),
+            failed: slot.failed.load(Ordering::Acquire),
+        };
+        self.slots.iter().map(condition).collect()
+    }
+
     async fn list_of(&self, slot: &Slot) -> Result<Arc<PublishedCrl>, NoList> {
         if let Some(list) = slot.current().filter(|list| self.is_current(list)) {
             return Ok(list);
@@ -211,10 +233,12 @@ impl CrlService {
         if now.unix_ms() >= slot.retry_at_ms.load(Ordering::Acquire) {
             match self.make(slot, last.as_ref(), now).await {
                 Ok(list) => {
+                    slot.failed.store(false, Ordering::Release);
                     slot.publish(Arc::clone(&list));
                     return Ok(list);
                 }
                 Err(error) => {
+                    slot.failed.store(true, Ordering::Release);
                     slot.retry_at_ms.store(now.plus(PAUSE_AFTER_FAILURE).unix_ms(), Ordering::Release);
                     self.counters.crl_failed.increment(1);
                     tracing::error!(
@@ -283,6 +307,7 @@ impl CrlService {
             number,
             this_update,
             next_update,
+            entries: count,
             entries_digest,
             checked: AtomicU64::new(generation),
             checked_at_ms: AtomicU64::new(now.unix_ms()),

@@ -69,7 +69,7 @@ impl Responder {
         signer: Arc<dyn Signer>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, ConfigError> {
-        let settings = config.check()?;
+        let settings = config.settings()?;
         let counters = Arc::new(Counters::new());
         let audit = Arc::new(Audit::new());
         let documents = Documents::new(signer.issuers());
@@ -108,6 +108,14 @@ impl Responder {
     /// OCSP without HTTP.
     pub fn ocsp(&self) -> &Arc<OcspService> {
         &self.parts.ocsp
+    }
+
+    pub(crate) fn crl_service(&self) -> &CrlService {
+        &self.parts.crls
+    }
+
+    pub(crate) fn audit(&self) -> &Audit {
+        &self.parts.audit
     }
 
     /// Records what was signed, in batches, until `shutdown` is done and the rest is recorded too. Without it running,

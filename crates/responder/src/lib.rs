@@ -10,6 +10,7 @@
 //!   that could not be recorded any more is not made.
 
 mod audit;
+mod condition;
 mod config;
 mod counters;
 mod crl;
@@ -21,6 +22,7 @@ mod seldom;
 mod statuses;
 mod stored;
 
+pub use condition::{CrlCondition, SigningCondition};
 pub use config::{Config, ConfigError, Nonces};
 pub use crl::{CrlService, PublishedCrl};
 pub use http::Responder;

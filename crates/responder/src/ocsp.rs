@@ -14,17 +14,20 @@
 mod flights;
 mod kept;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use ingam_protocol::health::QueueReport;
 use ingam_protocol::ocsp::{CertId, CertStatus, ErrorStatus, SingleResponse, parse_request};
 use ingam_protocol::profile::IssuerName;
-use ingam_protocol::{Clock, Serial};
+use ingam_protocol::{Clock, Serial, Timestamp};
 use ingam_signer::{OcspAnswer, Signer};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::audit::Audit;
+use crate::condition::{SigningCondition, Streak};
 use crate::config::{Nonces, Settings};
 use crate::counters::Counters;
 use crate::issuers::Issuers;
@@ -118,6 +121,7 @@ pub struct OcspService {
 
     counters: Arc<Counters>,
     complaints: Seldom,
+    signing_failures: Streak,
 }
 
 impl OcspService {
@@ -142,7 +146,37 @@ impl OcspService {
             settings,
             counters,
             complaints: Seldom::default(),
+            signing_failures: Streak::default(),
         }
+    }
+
+    /// How signing fares.
+    pub(crate) fn signing_condition(&self) -> SigningCondition {
+        self.signing_failures.condition()
+    }
+
+    /// How many signatures are made or waited for, and how many can be.
+    pub(crate) fn queue_report(&self) -> QueueReport {
+        let max = self.settings.signings_at_once + self.settings.signings_queued;
+        QueueReport::new("ocsp_signatures", max.saturating_sub(self.queue.available_permits()), max)
+    }
+
+    /// See [`crate::Responder::oldest_answers`].
+    pub(crate) fn oldest_answers(&self) -> BTreeMap<IssuerName, Timestamp> {
+        let now = self.clock.now();
+        let is_failing = self.signing_failures.condition().failures > 0;
+        let mut oldest: BTreeMap<IssuerName, Timestamp> = BTreeMap::new();
+        for kept in self.memory.iter() {
+            // What is too old is given to nobody. It counts where somebody asked for it and no other could be signed.
+            let counts =
+                now <= kept.status.not_after && (now < kept.old_at || (is_failing && kept.is_missed()));
+            match oldest.get_mut(&kept.issuer) {
+                Some(found) if counts => *found = kept.this_update.min(*found),
+                None if counts => drop(oldest.insert(kept.issuer.clone(), kept.this_update)),
+                _ => {}
+            }
+        }
+        oldest
     }
 
     /// The answer to a request's DER.
@@ -231,6 +265,7 @@ impl OcspService {
         error: ErrorStatus,
     ) -> Result<Arc<KeptAnswer>, ErrorStatus> {
         let generation = self.statuses.generation();
+        kept.miss();
         if self.clock.now() >= kept.old_at || self.status(question)? != Some(kept.status) {
             return Err(error);
         }
@@ -288,7 +323,7 @@ impl OcspService {
     ) -> Result<Arc<KeptAnswer>, ErrorStatus> {
         let cert_id = Bytes::copy_from_slice(&subject.cert_id);
         let (body, period) = self.sign(issuer, vec![subject], None).await?;
-        let kept = Arc::new(KeptAnswer::new(body, period, observed));
+        let kept = Arc::new(KeptAnswer::new(issuer.clone(), body, period, observed));
         self.memory.keep(cert_id, Arc::clone(&kept));
         Ok(kept)
     }
@@ -372,6 +407,7 @@ impl OcspService {
         match tokio::time::timeout(self.settings.signing_timeout, signing).await {
             Ok(Ok(body)) => {
                 room.fill(events);
+                self.signing_failures.succeeded();
                 self.counters.from_signer.increment(1);
                 Ok((Bytes::from(body), period))
             }
@@ -415,6 +451,8 @@ impl OcspService {
     }
 
     fn signer_failed(&self, error: &(dyn std::error::Error + 'static)) -> ErrorStatus {
+        self.signing_failures.failed(self.clock.now());
+        self.counters.signing_failed.increment(1);
         if self.complaints.may_speak(self.clock.now()) {
             tracing::error!(error, "an OCSP answer cannot be signed");
         }

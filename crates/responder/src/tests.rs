@@ -1,6 +1,7 @@
 //! Proves the rules of RFC 6960, RFC 9919 and RFC 9654 that concern the wire and the freshness of answers, through the
 //! handler, without a socket (`connection` has hyper in front, on a pipe). Answers are read by another implementation and their signatures verified each time.
 
+mod condition;
 mod connection;
 mod freshness;
 mod lists;

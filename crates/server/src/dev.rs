@@ -1,18 +1,22 @@
 //! `ingam dev`: a whole CA in one process, for people who write or test ACME clients.
 
 use std::io::Write;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
+use ingam_protocol::operator::Principal;
+use ingam_protocol::time::Clock;
 use ingam_signer::tls::DevTls;
 use metrics_exporter_prometheus::PrometheusHandle;
-use rustls::ServerConfig;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
 use crate::End;
-use crate::config::Config;
+use crate::admin::socket_path;
+use crate::config::{Config, ConfigError, Reading};
 use crate::hierarchy::load_or_make;
-use crate::serve::{Running, Sources, StartError, StateLock, call_own_doors};
+use crate::reload::CertificateSource;
+use crate::serve::{Running, Sources, Start, StartError, StateLock, call_own_doors};
+use crate::served_certificate::{ServedCertificate, ServerIdentity};
+use crate::system::SystemClock;
 
 /// What the command line says.
 #[derive(Debug, clap::Args)]
@@ -30,18 +34,9 @@ pub(crate) struct Dev {
 
 /// Runs until it is told to end.
 pub(crate) async fn run(options: Dev, metrics: PrometheusHandle) -> Result<(), StartError> {
-    let mut config = Config::read_development(options.config.as_deref())?;
     let resolver = options.dns.as_deref().map(resolve).transpose()?;
-    match resolver {
-        Some(address) => {
-            config.validation.resolvers = vec![address];
-            config.listen.dns.clear();
-            config.listen.dns_management.clear();
-        }
-        None if !config.listen.dns.is_empty() => config.validation.resolvers = config.listen.dns.clone(),
-        None => {}
-    }
-    config.check()?;
+    let file = options.config.clone();
+    let mut config = configuration(file.as_deref(), resolver)?;
     // Removed when this function ends.
     let throwaway = match options.dir {
         Some(_) => None,
@@ -49,19 +44,34 @@ pub(crate) async fn run(options: Dev, metrics: PrometheusHandle) -> Result<(), S
             StartError::new(format!("no temporary folder can be made: {error}; give one with --dir"))
         })?),
     };
-    config.state = match (&options.dir, &throwaway) {
+    let state = match (&options.dir, &throwaway) {
         (Some(dir), _) => make_folder(dir)?,
         (None, Some(folder)) => folder.path().to_owned(),
         (None, None) => return Err(StartError::new("there is no folder for state")),
     };
+    config.state = state.clone();
     let sources = Sources::of_the_system();
     let lock = StateLock::take(&config.state)?;
     let (hierarchy, made) = load_or_make(&config, &sources)?;
     let tls = DevTls::load_or_create(&config.state, sources.clock.as_ref(), sources.random.as_ref())
         .map_err(|error| StartError::caused("the certificate of the https endpoints", &error))?;
-    let server = server_config(vec![tls.certificate.clone()], tls.key.pkcs8().to_vec())?;
+    let pkcs8 = tls.key.pkcs8().to_vec().into();
+    let certificate =
+        ServedCertificate::new(&ServerIdentity { chain: vec![tls.certificate.clone()], pkcs8 })?;
     let end = End::listen()?;
-    let running = Running::start(&config, lock, hierarchy, made, server, metrics, &sources).await?;
+    let read = move || Ok(Config { state: state.clone(), ..configuration(file.as_deref(), resolver)? });
+    let start = Start {
+        config: config.clone(),
+        lock,
+        hierarchy,
+        made,
+        certificate,
+        certificate_source: CertificateSource::Made,
+        read: Box::new(read),
+        metrics,
+        sources,
+    };
+    let running = Running::start(start).await?;
     let greeted = match call_own_doors(&config, &tls.ca_certificate).await {
         Ok(()) => greet(&config).map_err(|error| StartError::new(format!("standard output: {error}"))),
         Err(error) => Err(error),
@@ -73,7 +83,25 @@ pub(crate) async fn run(options: Dev, metrics: PrometheusHandle) -> Result<(), S
     greeted
 }
 
-fn resolve(text: &str) -> Result<std::net::SocketAddr, StartError> {
+/// The built-in configuration with the file, if there is one, and the command line's resolver over it. Whoever runs it is
+/// its administrator.
+fn configuration(file: Option<&Path>, resolver: Option<SocketAddr>) -> Result<Config, ConfigError> {
+    let mut reading = Reading::of_development(file)?;
+    let config = &mut reading.config;
+    match resolver {
+        Some(address) => {
+            config.validation.resolvers = vec![address];
+            config.listen.dns.clear();
+            config.listen.dns_management.clear();
+        }
+        None if !config.listen.dns.is_empty() => config.validation.resolvers = config.listen.dns.clone(),
+        None => {}
+    }
+    config.operator.administrators.push(Principal::User(rustix::process::getuid().as_raw()).to_string());
+    reading.checked(SystemClock.now())
+}
+
+fn resolve(text: &str) -> Result<SocketAddr, StartError> {
     use std::net::ToSocketAddrs;
     let mut addresses = text.to_socket_addrs().map_err(|error| {
         StartError::new(format!("--dns {text} is no address and port, as in 127.0.0.1:53 ({error})"))
@@ -92,22 +120,6 @@ fn make_folder(dir: &Path) -> Result<PathBuf, StartError> {
     dir.canonicalize().map_err(unwritable)
 }
 
-/// TLS for the https listeners: a chain, leaf first, and its key as PKCS #8.
-pub(crate) fn server_config(chain: Vec<Vec<u8>>, pkcs8: Vec<u8>) -> Result<Arc<ServerConfig>, StartError> {
-    let failed = |error: rustls::Error| StartError::caused("the certificate of the https endpoints", &error);
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let chain = chain.into_iter().map(CertificateDer::from).collect();
-    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(pkcs8));
-    let mut config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(failed)?
-        .with_no_client_auth()
-        .with_single_cert(chain, key)
-        .map_err(failed)?;
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(Arc::new(config))
-}
-
 /// Tells a newcomer everything that is needed, then `ready`.
 fn greet(config: &Config) -> std::io::Result<()> {
     let acme = config.urls.public_url.trim_end_matches('/');
@@ -116,7 +128,7 @@ fn greet(config: &Config) -> std::io::Result<()> {
     let ca = config.state.join("tls-ca.pem");
     let ca = ca.display();
     let http_port = config.validation.http_port;
-    let port = |addresses: &[std::net::SocketAddr]| addresses.first().map_or(0, std::net::SocketAddr::port);
+    let port = |addresses: &[SocketAddr]| addresses.first().map_or(0, SocketAddr::port);
     let mut out = std::io::stdout().lock();
     writeln!(out, "A CA for development: nobody trusts it, and nobody should.\n")?;
     writeln!(out, "  ACME directory   {acme}/dir")?;
@@ -146,6 +158,7 @@ fn greet(config: &Config) -> std::io::Result<()> {
         "  Challenges       http-01 on port {http_port}, tls-alpn-01 on port {}",
         config.validation.tls_alpn_port
     )?;
+    writeln!(out, "  Admin API        ingam admin --socket {} whoami", socket_path(config).display())?;
     writeln!(out, "  State            {state}")?;
     writeln!(out, "  Root             {state}/roots/{}.pem", config.hierarchy.root)?;
     writeln!(out, "  https CA         {ca}\n")?;

@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
-use ingam_signer::hierarchy::{IssuerPlan, Plan, Protection};
-use ingam_signer::{Hierarchy, KeyKind as SignerKey, Passphrase};
+use ingam_protocol::Finding;
+use ingam_signer::hierarchy::Protection;
+use ingam_signer::{Hierarchy, Passphrase};
 
-use crate::config::{Config, KeyKind, issuer_name};
+use crate::config::Config;
 use crate::serve::{Sources, StartError};
 
 /// The name of the passphrase among the credentials that systemd gives a service.
@@ -53,20 +54,7 @@ pub(crate) fn load_or_make(
 
 /// Makes a hierarchy as the configuration says, in memory.
 pub(crate) fn make(config: &Config, sources: &Sources) -> Result<Hierarchy, StartError> {
-    let issuers = config.hierarchy.issuers.iter().map(|(name, key)| {
-        let key = match key {
-            KeyKind::EcdsaP256 => SignerKey::EcdsaP256,
-            KeyKind::Rsa2048 => SignerKey::Rsa2048,
-        };
-        Ok(IssuerPlan { name: issuer_name(name)?, key })
-    });
-    let plan = Plan {
-        country: config.hierarchy.country.clone(),
-        organization: config.hierarchy.organization.clone(),
-        root: issuer_name(&config.hierarchy.root)?,
-        is_public: config.profiles.values().any(|profile| profile.public),
-        issuers: issuers.collect::<Result<_, crate::config::ConfigError>>()?,
-    };
+    let plan = config.plan()?;
     Hierarchy::create(&plan, sources.clock.as_ref(), sources.random.as_ref())
         .map_err(|error| StartError::caused("the CA's hierarchy cannot be made", &error))
 }
@@ -90,14 +78,17 @@ pub(crate) fn certificates(hierarchy: &Hierarchy) -> Vec<Vec<u8>> {
 }
 
 /// A folder that was once a CA is never made a new one: its keys would be lost, and its certificates without a status.
-pub(crate) fn refuse_second_life(state: &Path) -> Result<(), StartError> {
+pub(crate) fn refuse_second_life(state: &Path) -> Result<(), Finding> {
     let traces = ["store.redb", "store.redb.log", "store.sled", "journal"];
     match traces.iter().find(|name| state.join(name).exists()) {
         None => Ok(()),
-        Some(trace) => Err(StartError::new(format!(
-            "{0} has no hierarchy.json, but {trace} of a CA that has lived: restore hierarchy.json, keys/, issuers/ and \
-             roots/ from a backup, or choose another folder",
-            state.display()
-        ))),
+        Some(trace) => Err(Finding::error(
+            "state",
+            format!(
+                "is {}, which has no hierarchy.json, but {trace} of a CA that has lived",
+                state.display()
+            ),
+            "restore hierarchy.json, keys/, issuers/ and roots/ from a backup, or choose another folder",
+        )),
     }
 }

@@ -19,6 +19,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use ingam_protocol::record::{Record, RecordType};
+use ingam_protocol::time::Clock;
 use ingam_signer::hierarchy::{Existing, ExistingIssuer, Protection};
 use ingam_signer::{Hierarchy, KeyKind as SignerKey, Passphrase};
 use ingam_store::Store;
@@ -27,9 +28,10 @@ use self::answers::Questions;
 use self::next::Next;
 use self::template::Contents;
 use self::unit::{PASSPHRASE_FILE, Unit};
-use crate::config::{Config, KeyKind, issuer_name};
+use crate::config::{Config, KeyKind, Reading, issuer_name};
+use crate::hierarchy;
 use crate::serve::{Sources, StartError, StateLock, close};
-use crate::{hierarchy, production};
+use crate::system::SystemClock;
 
 /// As long as an issuer's name may be, so that a profile can be called by it.
 const ISSUER_NAME_MAX: usize = 32;
@@ -170,7 +172,7 @@ fn plan(options: &Init, sources: &Sources) -> Result<Plan, StartError> {
             unit.display()
         )));
     }
-    let existing = if is_new { None } else { Some(production::read(path)?) };
+    let existing = if is_new { None } else { Some(Config::read(path, SystemClock.now())?) };
     let mut questions = Questions::new();
     let (environment, answers) = match &existing {
         Some(config) => (Some(config.environment), None),
@@ -191,14 +193,11 @@ fn plan(options: &Init, sources: &Sources) -> Result<Plan, StartError> {
             // With a unit, systemd reads the file, and the service finds it among its credentials.
             let passphrase_file = passphrase_file.as_deref().filter(|_| systemd_unit.is_none());
             let text = Contents { answers: &answers, issuers: &issuers, passphrase_file }.fill();
-            let config = toml::from_str(&text).map_err(|error| {
-                StartError::caused("the configuration that would be written cannot be read", &error)
-            })?;
+            let config = Reading::of_text(toml::Table::new(), &text).checked(SystemClock.now())?;
             (config, Some(text))
         }
         (None, None) => return Err(StartError::new("there are no answers to make a configuration of")),
     };
-    production::check(&config)?;
     if let Some(taken) = &taken {
         check_issuers(&config, taken)?;
     }
@@ -335,7 +334,7 @@ fn refuse_what_is_there(state: &Path) -> Result<(), StartError> {
             state.display()
         )));
     }
-    hierarchy::refuse_second_life(state)
+    Ok(hierarchy::refuse_second_life(state)?)
 }
 
 /// Opens the store of the new CA, puts its certificates on record, and closes it.

@@ -1,12 +1,13 @@
-//! Listeners: sockets, TLS, connections. Connections are limited in number, and in how long they may be silent, shake
-//! hands, or send headers.
+//! Listeners: sockets, TLS, connections, and who is at the other end. Connections are limited in number, and in how
+//! long they may be silent, shake hands, or send headers.
 
 mod idle;
+mod unix;
 
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use http::{Request, Response};
@@ -15,15 +16,14 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
 use idle::IdleTimeout;
 
-/// How long open connections may take to end once the process is told to stop.
-const GRACE: Duration = Duration::from_millis(1000);
+pub(crate) use unix::bind_unix;
 
 /// How many connections may wait in the kernel to be accepted.
 const BACKLOG: u32 = 1024;
@@ -32,20 +32,74 @@ const BACKLOG: u32 = 1024;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// What a connection may take up.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ConnectionLimits {
-    pub(crate) connections_max: usize,
     pub(crate) idle: Duration,
     pub(crate) header: Duration,
+    /// How long open connections may take to end once the process is told to stop.
+    pub(crate) grace: Duration,
+}
+
+/// Limits that can be changed while the process runs: new ones count for connections that come after.
+#[derive(Debug)]
+pub(crate) struct SharedLimits(RwLock<ConnectionLimits>);
+
+impl SharedLimits {
+    pub(crate) fn new(limits: ConnectionLimits) -> Arc<Self> {
+        Arc::new(Self(RwLock::new(limits)))
+    }
+
+    pub(crate) fn now(&self) -> ConnectionLimits {
+        *self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn replace(&self, limits: ConnectionLimits) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = limits;
+    }
+}
+
+/// Where connections come from.
+pub(crate) enum Socket {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+/// All sockets of a listener.
+pub(crate) struct Sockets(Vec<Socket>);
+
+impl From<Socket> for Sockets {
+    fn from(socket: Socket) -> Self {
+        Self(vec![socket])
+    }
+}
+
+/// Who is at the other end of a connection: what the kernel and the TLS library know of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Peer {
+    pub(crate) address: PeerAddress,
+    /// DER of the certificate that it showed and proved to hold, where one was asked for.
+    pub(crate) certificate: Option<Arc<[u8]>>,
+}
+
+/// Where the other end is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum PeerAddress {
+    Tcp(SocketAddr),
+    /// On this machine, as this user.
+    Unix {
+        uid: u32,
+    },
 }
 
 /// Sockets of one kind, and how their connections are treated.
 pub(crate) struct Listener {
     /// Its name in metrics.
     pub(crate) name: &'static str,
-    pub(crate) sockets: Vec<TcpListener>,
+    pub(crate) sockets: Sockets,
     pub(crate) tls: Option<TlsAcceptor>,
-    pub(crate) limits: ConnectionLimits,
+    /// Connections at once; more wait.
+    pub(crate) connections_max: usize,
+    pub(crate) limits: Arc<SharedLimits>,
 }
 
 /// Binds every address of a listener.
@@ -112,24 +166,26 @@ impl Listener {
     /// Serves `answer` on all sockets until `shutdown` says so, then lets open requests end for a short while.
     pub(crate) async fn serve<H, F, B>(self, answer: H, shutdown: watch::Receiver<bool>)
     where
-        H: Fn(Request<Incoming>, SocketAddr) -> F + Clone + Send + Sync + 'static,
+        H: Fn(Request<Incoming>, Peer) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = Response<B>> + Send + 'static,
         B: Body + Send + 'static,
         B::Data: Send,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let places = Arc::new(Semaphore::new(self.limits.connections_max));
+        let places = Arc::new(Semaphore::new(self.connections_max));
+        let all = u32::try_from(self.connections_max).unwrap_or(u32::MAX);
+        metrics::gauge!("ingam_connections_max", "listener" => self.name).set(f64::from(all));
+        let limits = self.limits.clone();
         let shared = Arc::new(Connections { name: self.name, tls: self.tls, limits: self.limits });
         let mut accepting = JoinSet::new();
-        for socket in self.sockets {
+        for socket in self.sockets.0 {
             let (shared, places) = (shared.clone(), places.clone());
             accepting.spawn(accept(socket, shared, places, answer.clone(), shutdown.clone()));
         }
         stopped(shutdown).await;
         accepting.shutdown().await;
         // Every connection holds a place: with all places back, all connections have ended.
-        let all = u32::try_from(self.limits.connections_max).unwrap_or(u32::MAX);
-        let _ = tokio::time::timeout(GRACE, places.acquire_many(all)).await;
+        let _ = tokio::time::timeout(limits.now().grace, places.acquire_many(all)).await;
     }
 }
 
@@ -141,36 +197,68 @@ pub(crate) async fn stopped(mut shutdown: watch::Receiver<bool>) {
 struct Connections {
     name: &'static str,
     tls: Option<TlsAcceptor>,
-    limits: ConnectionLimits,
+    limits: Arc<SharedLimits>,
+}
+
+impl From<Vec<TcpListener>> for Sockets {
+    fn from(sockets: Vec<TcpListener>) -> Self {
+        Self(sockets.into_iter().map(Socket::Tcp).collect())
+    }
+}
+
+/// A connection before anything was read from it.
+enum Arrived {
+    Tcp(TcpStream, SocketAddr),
+    Unix(UnixStream, u32),
+}
+
+impl Socket {
+    async fn accept(&self) -> io::Result<Arrived> {
+        match self {
+            Self::Tcp(listener) => {
+                let (stream, address) = listener.accept().await?;
+                // Answers are small: waiting to fill a packet only makes them late.
+                let _ = stream.set_nodelay(true);
+                Ok(Arrived::Tcp(stream, address))
+            }
+            Self::Unix(listener) => {
+                let (stream, _) = listener.accept().await?;
+                // Fixed when the other end connected: later changes of its user do not count.
+                let uid = stream.peer_cred()?.uid();
+                Ok(Arrived::Unix(stream, uid))
+            }
+        }
+    }
 }
 
 async fn accept<H, F, B>(
-    socket: TcpListener,
+    socket: Socket,
     connections: Arc<Connections>,
     places: Arc<Semaphore>,
     answer: H,
     shutdown: watch::Receiver<bool>,
 ) where
-    H: Fn(Request<Incoming>, SocketAddr) -> F + Clone + Send + Sync + 'static,
+    H: Fn(Request<Incoming>, Peer) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response<B>> + Send + 'static,
     B: Body + Send + 'static,
     B::Data: Send,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
+    let waits = metrics::counter!("ingam_accept_waits_total", "listener" => connections.name);
+    let failures = metrics::counter!("ingam_accept_failures_total", "listener" => connections.name);
     loop {
         // Above the limit, connections wait in the kernel's queue.
+        if places.available_permits() == 0 {
+            waits.increment(1);
+        }
         let Ok(place) = places.clone().acquire_owned().await else { return };
         match socket.accept().await {
-            Ok((stream, peer)) => {
-                tokio::spawn(connections.clone().connection(
-                    stream,
-                    peer,
-                    place,
-                    answer.clone(),
-                    shutdown.clone(),
-                ));
+            Ok(arrived) => {
+                let connections = connections.clone();
+                tokio::spawn(connections.connection(arrived, place, answer.clone(), shutdown.clone()));
             }
             Err(error) => {
+                failures.increment(1);
                 tracing::debug!(listener = connections.name, %error, "a connection could not be accepted");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
@@ -181,13 +269,12 @@ async fn accept<H, F, B>(
 impl Connections {
     async fn connection<H, F, B>(
         self: Arc<Self>,
-        stream: TcpStream,
-        peer: SocketAddr,
+        arrived: Arrived,
         _place: OwnedSemaphorePermit,
         answer: H,
         shutdown: watch::Receiver<bool>,
     ) where
-        H: Fn(Request<Incoming>, SocketAddr) -> F + Clone + Send + Sync + 'static,
+        H: Fn(Request<Incoming>, Peer) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = Response<B>> + Send + 'static,
         B: Body + Send + 'static,
         B::Data: Send,
@@ -195,14 +282,22 @@ impl Connections {
     {
         let open = metrics::gauge!("ingam_connections", "listener" => self.name);
         open.increment(1.0);
-        // Answers are small: waiting to fill a packet only makes them late.
-        let _ = stream.set_nodelay(true);
-        match &self.tls {
-            None => self.requests(stream, peer, answer, shutdown).await,
-            Some(acceptor) => {
-                let handshake = tokio::time::timeout(self.limits.header, acceptor.accept(stream)).await;
+        match (arrived, &self.tls) {
+            (Arrived::Unix(stream, uid), _) => {
+                let peer = Peer { address: PeerAddress::Unix { uid }, certificate: None };
+                self.requests(stream, peer, answer, shutdown).await;
+            }
+            (Arrived::Tcp(stream, address), None) => {
+                let peer = Peer { address: PeerAddress::Tcp(address), certificate: None };
+                self.requests(stream, peer, answer, shutdown).await;
+            }
+            (Arrived::Tcp(stream, address), Some(acceptor)) => {
+                let handshake = tokio::time::timeout(self.limits.now().header, acceptor.accept(stream)).await;
                 // A failed handshake is the client's affair, and no more than noise in a log.
                 if let Ok(Ok(stream)) = handshake {
+                    let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
+                    let certificate = shown.map(|certificate| Arc::from(certificate.as_ref()));
+                    let peer = Peer { address: PeerAddress::Tcp(address), certificate };
                     self.requests(stream, peer, answer, shutdown).await;
                 }
             }
@@ -210,29 +305,25 @@ impl Connections {
         open.decrement(1.0);
     }
 
-    async fn requests<S, H, F, B>(
-        &self,
-        stream: S,
-        peer: SocketAddr,
-        answer: H,
-        shutdown: watch::Receiver<bool>,
-    ) where
+    async fn requests<S, H, F, B>(&self, stream: S, peer: Peer, answer: H, shutdown: watch::Receiver<bool>)
+    where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-        H: Fn(Request<Incoming>, SocketAddr) -> F + Clone + Send + Sync + 'static,
+        H: Fn(Request<Incoming>, Peer) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = Response<B>> + Send + 'static,
         B: Body + Send + 'static,
         B::Data: Send,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
+        let limits = self.limits.now();
         let service = service_fn(move |request| {
-            let response = answer(request, peer);
+            let response = answer(request, peer.clone());
             async move { Ok::<_, std::convert::Infallible>(response.await) }
         });
         let mut builder = auto::Builder::new(TokioExecutor::new());
         builder
             .http1()
             .timer(TokioTimer::new())
-            .header_read_timeout(self.limits.header)
+            .header_read_timeout(limits.header)
             .max_buf_size(64 * 1024)
             .half_close(true)
             .pipeline_flush(true);
@@ -242,7 +333,7 @@ impl Connections {
             .max_concurrent_streams(64)
             .max_header_list_size(32 * 1024)
             .max_pending_accept_reset_streams(32);
-        let stream = TokioIo::new(IdleTimeout::new(stream, self.limits.idle));
+        let stream = TokioIo::new(IdleTimeout::new(stream, limits.idle));
         let connection = builder.serve_connection(stream, service);
         tokio::pin!(connection);
         tokio::select! {
@@ -250,7 +341,7 @@ impl Connections {
             _ = connection.as_mut() => {}
             () = stopped(shutdown) => {
                 connection.as_mut().graceful_shutdown();
-                let _ = tokio::time::timeout(GRACE, connection).await;
+                let _ = tokio::time::timeout(self.limits.now().grace, connection).await;
             }
         }
     }

@@ -1,14 +1,20 @@
 //! The binary `ingam`: command line, configuration, construction, process life. No business rules.
 
+mod admin;
+mod check;
 mod config;
 mod dev;
+mod health;
 mod hierarchy;
 mod init;
 mod listener;
 mod management;
 mod notify;
+mod observation;
 mod production;
+mod reload;
 mod serve;
+mod served_certificate;
 mod system;
 mod telemetry;
 mod test_dns;
@@ -40,11 +46,16 @@ enum Command {
     Init(Box<init::Init>),
     /// Runs the CA of a configuration
     Serve(production::Serve),
+    /// Tells everything that would stop or endanger a start, and touches nothing
+    Check(check::Check),
 }
 
 fn main() -> ExitCode {
     // clap itself ends with 2 on a wrong command line.
-    let command = CommandLine::parse().command;
+    let command = match CommandLine::parse().command {
+        Command::Check(options) => return check::run(&options).unwrap_or_else(|error| failed(&error)),
+        command => command,
+    };
     telemetry::start_logs("info,hickory_net=off,hickory_proto=off,hickory_resolver=off");
     // For reqwest, which asks for the process's default; all else names its provider. It fails if one is set already.
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -59,6 +70,8 @@ fn main() -> ExitCode {
             Command::Dev(options) => dev::run(options, metrics).await,
             Command::Init(options) => init::init(&options).await,
             Command::Serve(options) => production::serve(&options, metrics).await,
+            // It came back above.
+            Command::Check(_) => Ok(()),
         }
     });
     // What still runs has had its time.
@@ -71,7 +84,9 @@ fn main() -> ExitCode {
 
 fn failed(error: &StartError) -> ExitCode {
     // With standard error gone there is nobody left to tell.
-    let _ = writeln!(std::io::stderr(), "ingam: {error}");
+    for line in error.to_string().lines() {
+        let _ = writeln!(std::io::stderr(), "ingam: {line}");
+    }
     ExitCode::from(EXIT_START)
 }
 

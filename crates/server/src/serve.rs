@@ -7,8 +7,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ingam_authority::operator::JobRunner;
 use ingam_authority::{Authority, Policy};
 use ingam_frontend::{ClientAddress, Frontend};
+use ingam_journal::Journal;
+use ingam_operator::Operator;
 use ingam_protocol::record::{Record, RecordType};
 use ingam_protocol::time::{Clock, Random};
 use ingam_responder::{Responder, StoredStatuses};
@@ -16,23 +19,33 @@ use ingam_signer::{Hierarchy, LocalSigner, Signer};
 use ingam_store::{Store, StoreProcess};
 use ingam_validation::LocalPerspective;
 use metrics_exporter_prometheus::PrometheusHandle;
-use rustls::ServerConfig;
 use tokio::net::UdpSocket;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 
+use crate::admin::{self, AdminSockets};
 use crate::config::Config;
-use crate::listener::{ConnectionLimits, Listener, bind, bind_failure, stopped};
+use crate::health::{self, Health};
+use crate::listener::{
+    ConnectionLimits, Listener, Peer, PeerAddress, SharedLimits, bind, bind_failure, stopped,
+};
 use crate::management::Management;
+use crate::observation::{Observation, Observed};
+use crate::reload::{CertificateSource, Read, Reloader};
+use crate::served_certificate::ServedCertificate;
 use crate::system::{SystemClock, SystemRandomness};
 use crate::{telemetry, test_dns};
 
 /// How often delegated OCSP certificates are looked at.
 const DELEGATES_PERIOD: Duration = Duration::from_secs(3600);
 
-/// Why the process does not start; one sentence for the operator.
+/// How often revocation jobs go on.
+const JOBS_PERIOD: Duration = Duration::from_millis(100);
+
+/// Why the process does not start; one sentence for the operator, or a line for each mistake.
 #[derive(Debug)]
 pub(crate) struct StartError(String);
 
@@ -65,6 +78,12 @@ impl From<crate::config::ConfigError> for StartError {
     }
 }
 
+impl From<ingam_protocol::Finding> for StartError {
+    fn from(finding: ingam_protocol::Finding) -> Self {
+        Self(finding.to_string())
+    }
+}
+
 /// Time and chance of this process.
 #[derive(Clone)]
 pub(crate) struct Sources {
@@ -82,9 +101,30 @@ impl Sources {
 pub(crate) struct Running {
     shutdown: watch::Sender<bool>,
     tasks: JoinSet<()>,
+    authority: Arc<Authority>,
+    limits: Arc<SharedLimits>,
+    health: Health,
+    observed: Option<Observed>,
     store: StoreProcess,
     /// Held for as long as the state is in use.
     _lock: StateLock,
+}
+
+/// What a CA is started with.
+pub(crate) struct Start {
+    pub(crate) config: Config,
+    /// The state folder is this process's.
+    pub(crate) lock: StateLock,
+    pub(crate) hierarchy: Hierarchy,
+    /// CA certificates that were made just now and have to go on record.
+    pub(crate) made: Vec<Vec<u8>>,
+    /// What the https listeners show, and where the next one comes from.
+    pub(crate) certificate: Arc<ServedCertificate>,
+    pub(crate) certificate_source: CertificateSource,
+    /// How the configuration is read again.
+    pub(crate) read: Read,
+    pub(crate) metrics: PrometheusHandle,
+    pub(crate) sources: Sources,
 }
 
 /// What stands once keys and store are open, before anything listens.
@@ -93,25 +133,19 @@ struct Built {
     responder: Arc<Responder>,
     signer: Arc<LocalSigner>,
     store: Store,
+    health: Health,
 }
 
 impl Running {
-    /// Opens everything in `config.state` and listens. `made` are CA certificates that were made just now and have to
-    /// go on record.
-    pub(crate) async fn start(
-        config: &Config,
-        lock: StateLock,
-        hierarchy: Hierarchy,
-        made: Vec<Vec<u8>>,
-        tls: Arc<ServerConfig>,
-        metrics: PrometheusHandle,
-        sources: &Sources,
-    ) -> Result<Self, StartError> {
+    /// Opens everything in `config.state` and listens.
+    pub(crate) async fn start(start: Start) -> Result<Self, StartError> {
+        let Start { config, lock, hierarchy, made, certificate, certificate_source, read, metrics, sources } =
+            start;
         // Sockets first: a port that is taken is found before anything is changed.
-        let sockets = Sockets::bind(config).await?;
+        let sockets = Sockets::bind(&config).await?;
         let (store, process) = Store::open(&config.state, &config.store, sources.random.clone())
             .map_err(|error| StartError::caused("the store cannot be opened", &error))?;
-        let built = match build(config, hierarchy, store, sources) {
+        let built = match build(&config, hierarchy, store, process.journal(), &sources) {
             Ok(built) => built,
             Err(error) => {
                 close(process).await;
@@ -119,29 +153,49 @@ impl Running {
             }
         };
         let (shutdown, stopping) = watch::channel(false);
-        let mut running = Self { shutdown, tasks: JoinSet::new(), store: process, _lock: lock };
-        if let Err(error) =
-            running.set_going(config, built, made, sockets, tls, metrics, sources, stopping).await
-        {
+        let authority = built.authority.clone();
+        let limits = SharedLimits::new(connection_limits(&config));
+        let frontend = Frontend::new(authority.clone(), sources.random.clone(), frontend_config(&config));
+        let reloader = Arc::new(Reloader {
+            read,
+            certificate_source,
+            authority: authority.clone(),
+            frontend,
+            limits: limits.clone(),
+            certificate,
+            issuers: built.signer.issuers().iter().map(|issuer| issuer.name.clone()).collect(),
+            health: built.health.clone(),
+            current: tokio::sync::Mutex::new(config.clone()),
+        });
+        reloader.watch_certificate();
+        let mut running = Self {
+            shutdown,
+            tasks: JoinSet::new(),
+            authority,
+            limits,
+            health: built.health.clone(),
+            observed: None,
+            store: process,
+            _lock: lock,
+        };
+        let going = Going { config: &config, sources: &sources, stopping, reloader };
+        if let Err(error) = running.set_going(going, built, made, sockets, metrics).await {
             running.stop().await;
             return Err(error);
         }
         Ok(running)
     }
 
-    #[allow(clippy::too_many_arguments, reason = "called once, by `start`, which explains each")]
     async fn set_going(
         &mut self,
-        config: &Config,
+        going: Going<'_>,
         built: Built,
         made: Vec<Vec<u8>>,
         sockets: Sockets,
-        tls: Arc<ServerConfig>,
         metrics: PrometheusHandle,
-        sources: &Sources,
-        stopping: watch::Receiver<bool>,
     ) -> Result<(), StartError> {
-        let Built { authority, responder, signer, store } = built;
+        let Going { config, sources, ref stopping, ref reloader } = going;
+        let Built { authority, responder, signer, store, health } = built;
         record_start(config, &signer, &store, made, sources).await?;
         // The DNS server of tests first: what is taken up again may need it.
         self.tasks.spawn(test_dns::run(
@@ -151,24 +205,18 @@ impl Running {
             sockets.dns_management,
             stopping.clone(),
         ));
-        let fault =
-            |error: ingam_authority::Error| StartError::caused("open work cannot be taken up", &error);
-        let (resumed, abandoned) = authority.issuances_resume(true).await.map_err(fault)?;
-        let challenges = authority.challenges_resume().map_err(fault)?;
-        if resumed + abandoned + challenges > 0 {
-            tracing::info!(resumed, abandoned, challenges, "took up what an earlier process had left");
-        }
-        let limits = ConnectionLimits {
-            connections_max: config.limits.connections_max,
-            idle: Duration::from_secs(config.limits.idle_timeout_s),
-            header: Duration::from_secs(config.limits.header_timeout_s),
-        };
-        let acceptor = TlsAcceptor::from(tls);
-        let listener = |name, sockets, tls| Listener { name, sockets, tls, limits };
-        let router = frontend(config, authority.clone(), sources).router();
-        let acme = move |request: http::Request<hyper::body::Incoming>, peer| {
+        take_up(config, &authority).await?;
+        let limits = self.limits.clone();
+        let connections_max = config.limits.connections_max;
+        let listener =
+            |name, sockets, tls| Listener { name, sockets, tls, connections_max, limits: limits.clone() };
+        let acceptor = TlsAcceptor::from(reloader.certificate.for_everybody()?);
+        let router = reloader.frontend.clone().router();
+        let acme = move |request: http::Request<hyper::body::Incoming>, peer: Peer| {
             let mut request = request.map(axum::body::Body::new);
-            request.extensions_mut().insert(ClientAddress(peer));
+            if let PeerAddress::Tcp(address) = peer.address {
+                request.extensions_mut().insert(ClientAddress(address));
+            }
             let router = router.clone();
             // A router never fails.
             async move { router.oneshot(request).await.unwrap_or_else(|never| match never {}) }
@@ -184,33 +232,97 @@ impl Running {
         };
         let metrics = Arc::new(metrics);
         let upkeep = metrics.clone();
-        let counted = move |request: http::Request<hyper::body::Incoming>, _| {
-            std::future::ready(telemetry::answer(&metrics, request.method(), request.uri().path()))
-        };
+        let observation = Observation::new(health, metrics);
+        self.observed = Some(Observed::serve(listener("metrics", sockets.metrics.into(), None), observation));
+        let admin = self.admin(config, sources, reloader, stopping);
         let tasks = &mut self.tasks;
-        tasks.spawn(listener("acme", sockets.acme, Some(acceptor.clone())).serve(acme, stopping.clone()));
-        tasks.spawn(
-            listener("management", sockets.management, Some(acceptor)).serve(managed, stopping.clone()),
-        );
-        tasks.spawn(listener("publication", sockets.publication, None).serve(publication, stopping.clone()));
-        tasks.spawn(listener("metrics", sockets.metrics, None).serve(counted, stopping.clone()));
+        let stop = || stopping.clone();
+        tasks.spawn(listener("acme", sockets.acme.into(), Some(acceptor.clone())).serve(acme, stop()));
+        tasks.spawn(listener("management", sockets.management.into(), Some(acceptor)).serve(managed, stop()));
+        tasks.spawn(listener("publication", sockets.publication.into(), None).serve(publication, stop()));
+        if let Some(client_ca) = config.operator.client_ca.as_ref().filter(|_| !sockets.admin.tcp.is_empty())
+        {
+            let tls = Some(TlsAcceptor::from(reloader.certificate.for_operators(client_ca)?));
+            tasks.spawn(listener("admin", sockets.admin.tcp.into(), tls).serve(admin.clone(), stop()));
+        }
+        let (local, file) = (listener("admin", sockets.admin.unix.into(), None), sockets.admin.file);
+        let local = local.serve(admin, stop());
+        tasks.spawn(async move {
+            local.await;
+            drop(file);
+        });
         let (recorder, crls) = (responder.clone(), responder);
-        let (record_stop, crl_stop) = (stopped(stopping.clone()), stopped(stopping.clone()));
+        let (record_stop, crl_stop) = (stopped(stop()), stopped(stop()));
         tasks.spawn(async move { recorder.run_recorder(record_stop).await });
         tasks.spawn(async move { crls.run_crls(crl_stop).await });
-        tasks.spawn(until(stopping.clone(), keep_issuances(authority)));
-        tasks.spawn(until(stopping.clone(), keep_delegates(signer, store, sources.clone())));
-        tasks.spawn(until(stopping, keep_metrics(upkeep)));
+        tasks.spawn(until(stop(), keep_issuances(authority.clone())));
+        tasks.spawn(until(stop(), keep_jobs(authority)));
+        tasks.spawn(until(stop(), keep_delegates(signer, store, sources.clone())));
+        tasks.spawn(until(stop(), keep_configuration(hangups()?, reloader.clone())));
+        tasks.spawn(until(stop(), keep_metrics(upkeep)));
         Ok(())
     }
 
-    /// Stops listening, lets open requests end for a moment, and closes the store.
+    /// The admin API, for all of its listeners.
+    fn admin(
+        &self,
+        config: &Config,
+        sources: &Sources,
+        reloader: &Arc<Reloader>,
+        stopping: &watch::Receiver<bool>,
+    ) -> impl Fn(http::Request<hyper::body::Incoming>, Peer) -> admin::Answer + Clone + Send + Sync + 'static
+    {
+        let process = Arc::new(admin::Process {
+            health: self.health.clone(),
+            reloader: reloader.clone(),
+            stopping: stopping.clone(),
+        });
+        let two_people = config.operator.two_people.clone();
+        let operator = Operator::new(self.authority.clone(), process, sources.random.clone(), two_people);
+        admin::service(operator)
+    }
+
+    /// Stops listening, lets open requests and issuances in hand end for a while, and closes the store. What had no time
+    /// is taken up by the next start. Those who watch are told first, and served to the last.
     pub(crate) async fn stop(mut self) {
+        self.health.stop();
+        if self.observed.is_some() {
+            tokio::time::sleep(self.health.stop_notice()).await;
+        }
         // Nobody listens any more if this fails.
         let _ = self.shutdown.send(true);
         while self.tasks.join_next().await.is_some() {}
+        let grace = self.limits.now().grace;
+        if tokio::time::timeout(grace, self.authority.issuances_in_hand_ended()).await.is_err() {
+            tracing::warn!("issuances in hand had no time to end: the next start takes them up");
+        }
         close(self.store).await;
+        if let Some(observed) = self.observed {
+            observed.stop().await;
+        }
     }
+}
+
+/// What everything that is set going has in common.
+struct Going<'a> {
+    config: &'a Config,
+    sources: &'a Sources,
+    stopping: watch::Receiver<bool>,
+    reloader: Arc<Reloader>,
+}
+
+/// Takes up what an earlier process had left, and makes those administrators whom the configuration names.
+async fn take_up(config: &Config, authority: &Arc<Authority>) -> Result<(), StartError> {
+    let fault = |error: ingam_authority::Error| StartError::caused("open work cannot be taken up", &error);
+    let (resumed, abandoned) = authority.issuances_resume(true).await.map_err(fault)?;
+    let challenges = authority.challenges_resume().map_err(fault)?;
+    if resumed + abandoned + challenges > 0 {
+        tracing::info!(resumed, abandoned, challenges, "took up what an earlier process had left");
+    }
+    let settled = authority.revocation_jobs_settle().await;
+    settled.map_err(|error| StartError::caused("revocation jobs cannot be taken up", &error))?;
+    authority.administrators_ensure(&config.operator.principals()).await.map_err(fault)?;
+    Ok(())
 }
 
 /// Joins threads that wait for the disk, so not on one of the runtime's.
@@ -225,6 +337,7 @@ struct Sockets {
     management: Vec<tokio::net::TcpListener>,
     publication: Vec<tokio::net::TcpListener>,
     metrics: Vec<tokio::net::TcpListener>,
+    admin: AdminSockets,
     dns_udp: Vec<UdpSocket>,
     dns_tcp: Vec<tokio::net::TcpListener>,
     dns_management: Vec<tokio::net::TcpListener>,
@@ -243,6 +356,7 @@ impl Sockets {
             management: bind("management", &listen.management).await.map_err(StartError)?,
             publication: bind("publication", &listen.publication).await.map_err(StartError)?,
             metrics: bind("metrics", &listen.metrics).await.map_err(StartError)?,
+            admin: AdminSockets::bind(config).await?,
             dns_udp,
             dns_tcp: bind("dns", &listen.dns).await.map_err(StartError)?,
             dns_management: bind("dns_management", &listen.dns_management).await.map_err(StartError)?,
@@ -281,6 +395,7 @@ fn build(
     config: &Config,
     hierarchy: Hierarchy,
     store: Store,
+    journal: &Arc<Journal>,
     sources: &Sources,
 ) -> Result<Built, StartError> {
     let Sources { clock, random } = sources;
@@ -299,11 +414,40 @@ fn build(
     let signer = Arc::new(signer);
     let validation = LocalPerspective::new(config.validation.clone(), clock.clone())
         .map_err(|error| StartError(format!("validation: {error}")))?;
+    let validation = Arc::new(validation);
     let statuses = StoredStatuses::new(store.statuses(), clock.clone(), random.clone());
     let responder = Responder::new(&config.responder, Arc::new(statuses), signer.clone(), clock.clone())
         .map_err(|error| StartError(format!("responder: {error}")))?;
+    let parts = ingam_authority::Parts {
+        store: store.clone(),
+        validation: validation.clone(),
+        signer: signer.clone(),
+        clock: clock.clone(),
+        random: random.clone(),
+    };
+    let (authority, responder) = (Authority::new(parts, policy(config)?), Arc::new(responder));
+    telemetry::know_issuers(signer.issuers());
+    let health = Health::new(health::Parts {
+        clock: clock.clone(),
+        authority: authority.clone(),
+        validation,
+        signer: signer.clone(),
+        responder: responder.clone(),
+        store: store.clone(),
+        journal: journal.clone(),
+        config: config.health.clone(),
+        environment: config.environment.name().to_owned(),
+        state: config.state.clone(),
+        answer_age_max: Duration::from_secs(config.responder.ocsp_validity_s) / 2,
+    });
+    let health = health.map_err(|error| StartError::caused("the store cannot be read", &error))?;
+    Ok(Built { authority, responder, signer, store, health })
+}
+
+/// What the authority goes by.
+pub(crate) fn policy(config: &Config) -> Result<Policy, StartError> {
     let issuance = &config.issuance;
-    let policy = Policy {
+    Ok(Policy {
         catalog: config.catalog()?,
         account_url_prefix: ingam_frontend::account_url_prefix(&config.urls.public_url),
         terms_of_service: config.urls.terms_of_service.clone(),
@@ -313,19 +457,12 @@ fn build(
         checks_max: issuance.checks_max,
         checks_waiting_max: issuance.checks_waiting_max,
         contacts_max: issuance.contacts_max,
-    };
-    let parts = ingam_authority::Parts {
-        store: store.clone(),
-        validation: Arc::new(validation),
-        signer: signer.clone(),
-        clock: clock.clone(),
-        random: random.clone(),
-    };
-    Ok(Built { authority: Authority::new(parts, policy), responder: Arc::new(responder), signer, store })
+    })
 }
 
-fn frontend(config: &Config, authority: Arc<Authority>, sources: &Sources) -> Arc<Frontend> {
-    let frontend = ingam_frontend::Config {
+/// How the front end presents itself.
+pub(crate) fn frontend_config(config: &Config) -> ingam_frontend::Config {
+    ingam_frontend::Config {
         public_url: config.urls.public_url.trim_end_matches('/').to_owned(),
         publication_url: config.urls.publication.trim_end_matches('/').to_owned(),
         website: config.urls.website.clone(),
@@ -333,8 +470,16 @@ fn frontend(config: &Config, authority: Arc<Authority>, sources: &Sources) -> Ar
         body_bytes_max: config.limits.body_bytes_max,
         body_timeout: Duration::from_secs(config.limits.body_timeout_s),
         hsts_max_age_s: config.tls.hsts_max_age_s,
-    };
-    Frontend::new(authority, sources.random.clone(), frontend)
+    }
+}
+
+/// What a connection may take up.
+pub(crate) fn connection_limits(config: &Config) -> ConnectionLimits {
+    ConnectionLimits {
+        idle: Duration::from_secs(config.limits.idle_timeout_s),
+        header: Duration::from_secs(config.limits.header_timeout_s),
+        grace: Duration::from_millis(config.limits.stop_timeout_ms),
+    }
 }
 
 /// Puts on record which CA certificates were made, and that the process starts with which keys and profiles.
@@ -353,7 +498,7 @@ async fn record_start(
     let mut records: Vec<Record> = certificates.map(|der| certificate_record(&der, sources)).collect();
     let started = serde_json::json!({
         "version": env!("CARGO_PKG_VERSION"),
-        "environment": format!("{:?}", config.environment).to_lowercase(),
+        "environment": config.environment.name(),
         "issuers": signer.issuers().iter().map(|issuer| &issuer.name).collect::<Vec<_>>(),
         "profiles": config.profiles.keys().collect::<Vec<_>>(),
     });
@@ -379,6 +524,56 @@ async fn keep_issuances(authority: Arc<Authority>) {
         tokio::time::sleep(authority.lease()).await;
         if let Err(error) = authority.issuances_resume(false).await {
             tracing::error!(error = &error as &dyn std::error::Error, "open issuances could not be taken up");
+        }
+    }
+}
+
+/// Revokes what revocation jobs ask for.
+async fn keep_jobs(authority: Arc<Authority>) {
+    let mut runner = JobRunner::new(authority.clone());
+    let failed = |error: &(dyn std::error::Error + 'static)| {
+        tracing::error!(error, "revocation jobs stand still: they are tried again");
+    };
+    loop {
+        if let Err(error) = runner.look() {
+            failed(&error);
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            continue;
+        }
+        let mut last = tokio::time::Instant::now();
+        while !runner.is_idle() {
+            let elapsed = last.elapsed();
+            last = tokio::time::Instant::now();
+            if let Err(error) = runner.tick(elapsed).await {
+                failed(&error);
+            }
+            tokio::select! {
+                () = authority.revocation_jobs_changed() => break,
+                () = tokio::time::sleep(JOBS_PERIOD) => {}
+            }
+        }
+        if runner.is_idle() {
+            authority.revocation_jobs_changed().await;
+        }
+    }
+}
+
+/// SIGHUP, listened for from now on.
+fn hangups() -> Result<Signal, StartError> {
+    signal(SignalKind::hangup()).map_err(|error| StartError::caused("signals cannot be listened for", &error))
+}
+
+/// Reads the configuration again with every SIGHUP.
+async fn keep_configuration(mut hangups: Signal, reloader: Arc<Reloader>) {
+    while hangups.recv().await.is_some() {
+        if let Err(findings) = reloader.reload(None).await {
+            for finding in findings {
+                tracing::error!(
+                    code = "reload",
+                    finding,
+                    "the configuration was not reloaded: nothing was changed"
+                );
+            }
         }
     }
 }

@@ -1,11 +1,10 @@
 //! Logs and metrics.
 
-use std::io::IsTerminal;
-use std::sync::Arc;
+mod table;
 
-use bytes::Bytes;
-use http::{HeaderValue, Method, Response, StatusCode, header};
-use http_body_util::Full;
+use std::io::IsTerminal;
+
+use ingam_signer::Issuer;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;
 
@@ -36,48 +35,12 @@ pub(crate) fn start_metrics() -> Result<PrometheusHandle, Box<dyn std::error::Er
         .build_recorder();
     let handle = recorder.handle();
     metrics::set_global_recorder(recorder)?;
-    describe();
+    table::describe();
     Ok(handle)
 }
 
-fn describe() {
-    metrics::describe_counter!("ingam_http_requests_total", "ACME requests by route, method and status");
-    metrics::describe_counter!("ingam_orders_total", "Orders that were finalized, by outcome");
-    metrics::describe_counter!("ingam_revocations_total", "Certificates revoked, by reason");
-    metrics::describe_counter!("ingam_faults_total", "Requests that failed here, by code");
-    metrics::describe_counter!("ingam_validations_total", "Challenges checked, by type and result");
-    metrics::describe_counter!("ingam_signatures_total", "Signatures made, by kind and issuer");
-    metrics::describe_counter!("ingam_ocsp_responses_total", "OCSP answers, by status");
-    metrics::describe_counter!(
-        "ingam_records_archived_total",
-        "Records moved from the outbox into the journal"
-    );
-    metrics::describe_counter!(
-        "ingam_archive_failures_total",
-        "Times that the journal could not take records"
-    );
-    metrics::describe_counter!("ingam_store_commit_failures_total", "Syncs of the store that failed");
-    metrics::describe_histogram!("ingam_store_commit_seconds", "How long a durable commit of the store took");
-    metrics::describe_histogram!("ingam_store_commit_jobs", "How many transactions shared a commit");
-    metrics::describe_histogram!("ingam_validation_seconds", "How long a check of a challenge took, by type");
-    metrics::describe_histogram!("ingam_signature_seconds", "How long making something signed took, by kind");
-    metrics::describe_gauge!("ingam_connections", "Open connections, by listener");
-}
-
-/// Answers `GET /metrics`.
-pub(crate) fn answer(handle: &Arc<PrometheusHandle>, method: &Method, path: &str) -> Response<Full<Bytes>> {
-    let (status, text) = match (path, method) {
-        ("/metrics", &Method::GET | &Method::HEAD) => (StatusCode::OK, handle.render()),
-        ("/metrics", _) => (StatusCode::METHOD_NOT_ALLOWED, "GET only\n".to_owned()),
-        _ => (StatusCode::NOT_FOUND, "metrics are at /metrics\n".to_owned()),
-    };
-    let mut response = Response::new(Full::from(text));
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers
-        .insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8"));
-    if status == StatusCode::METHOD_NOT_ALLOWED {
-        headers.insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
-    }
-    response
+/// Starts the counters that go by issuer at zero.
+pub(crate) fn know_issuers(issuers: &[Issuer]) {
+    let names: Vec<String> = issuers.iter().map(|issuer| issuer.name.to_string()).collect();
+    table::describe_issuers(&names);
 }

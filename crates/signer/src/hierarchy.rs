@@ -20,7 +20,7 @@ use std::time::Duration;
 use ingam_protocol::bytes::hex;
 use ingam_protocol::profile::IssuerName;
 use ingam_protocol::time::random_array;
-use ingam_protocol::{Clock, Random, Serial, Timestamp};
+use ingam_protocol::{Clock, Findings, Random, Serial, Timestamp};
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, DnValue, ExtendedKeyUsagePurpose, IsCa,
     KeyIdMethod, KeyUsagePurpose, SerialNumber,
@@ -152,7 +152,9 @@ impl Hierarchy {
     /// [`Error::Refused`] for a plan without issuers, with too many, or with a name twice; [`Error::Unavailable`] if a
     /// key could not be made.
     pub fn create(plan: &Plan, clock: &dyn Clock, random: &dyn Random) -> Result<Self, Error> {
-        plan.check()?;
+        plan.check()
+            .into_result()
+            .map_err(|finding| Error::Refused(format!("this hierarchy cannot be made: {finding}")))?;
         let not_before = clock.now().minus(BACKDATE).whole_second();
         let suffix = hex(&random_array::<4>(random));
         let key = PrivateKey::generate_p384()?;
@@ -320,29 +322,46 @@ struct FilePair {
 }
 
 impl Plan {
-    fn check(&self) -> Result<(), Error> {
-        let refuse = |why: &str| Err(Error::Refused(format!("this hierarchy cannot be made: {why}")));
-        if self.issuers.is_empty() || self.issuers.len() > ISSUERS_MAX {
-            return refuse("it needs 1 to 16 issuers");
-        }
-        if self.organization.is_empty() || self.organization.chars().count() > 64 {
-            return refuse("the organization's name needs 1 to 64 characters");
-        }
-        if self.country.len() != 2 || !self.country.bytes().all(|byte| byte.is_ascii_uppercase()) {
-            return refuse("the country is not two upper-case letters");
-        }
-        if self.issuers.iter().any(|issuer| issuer.name.as_str().len() > ISSUER_NAME_MAX) {
-            return refuse(
-                "an issuer's name has more than 32 characters, which leaves no room in its subject",
+    /// Looks at every part of the plan, by the names of its fields, before anything is made.
+    pub fn check(&self) -> Findings {
+        let mut found = Findings::new();
+        found.require(
+            self.country.len() == 2 && self.country.bytes().all(|byte| byte.is_ascii_uppercase()),
+            "country",
+            format!("is {:?}", self.country),
+            "give two upper-case letters, as in \"KR\"",
+        );
+        let length = self.organization.chars().count();
+        found.require(
+            (1..=64).contains(&length),
+            "organization",
+            format!("has {length} characters"),
+            "give 1 to 64 characters",
+        );
+        let count = self.issuers.len();
+        found.require(
+            (1..=ISSUERS_MAX).contains(&count),
+            "issuers",
+            format!("has {count} issuing CAs"),
+            "give 1 to 16",
+        );
+        for issuer in &self.issuers {
+            let name = issuer.name.as_str();
+            let same = self.issuers.iter().filter(|other| other.name == issuer.name).count();
+            found.require(
+                name.len() <= ISSUER_NAME_MAX,
+                format!("issuers.{name}"),
+                "has a name of more than 32 characters, which leaves no room in its subject",
+                "choose a shorter one",
+            );
+            found.require(
+                same == 1 && issuer.name != self.root,
+                format!("issuers.{name}"),
+                "has a name that is there twice",
+                "give the root and each issuing CA a name of its own",
             );
         }
-        let mut names: Vec<_> = self.issuers.iter().map(|issuer| &issuer.name).collect();
-        names.push(&self.root);
-        names.sort();
-        if names.windows(2).any(|pair| pair.first() == pair.last()) {
-            return refuse("a name is there twice");
-        }
-        Ok(())
+        found
     }
 
     /// What roots and issuing CAs have in common: how subjects begin, and key identifiers.

@@ -28,6 +28,16 @@ pub enum KeyKind {
     Rsa2048,
 }
 
+impl KeyKind {
+    /// Its name in configuration and reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::EcdsaP256 => "ecdsa-p256",
+            Self::Rsa2048 => "rsa-2048",
+        }
+    }
+}
+
 /// How a key signs. ring's three that a CA may use and every client takes (BR 7.1.3.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Algorithm {

@@ -17,8 +17,8 @@ use crate::ca::SigningCa;
 use crate::delegate::{Delegate, DelegateCertificate};
 use crate::key::Algorithm;
 use crate::{
-    CertificateRequest, CrlContents, Error, Hierarchy, Issuer, IssuerUrls, OcspAnswer, Prepared, Signer,
-    encode, leaf, lint,
+    CertificateRequest, CrlContents, Error, Hierarchy, Issuer, IssuerUrls, KeyKind, OcspAnswer, Prepared,
+    Signer, encode, leaf, lint,
 };
 
 /// notBefore lies within this of the signing (BR 7.1.2.7).
@@ -89,6 +89,20 @@ impl LocalSigner {
         let described = made.iter().map(|(name, delegate)| delegate.describe(name)).collect();
         self.delegates.write().unwrap_or_else(PoisonError::into_inner).extend(made);
         Ok(described)
+    }
+
+    /// What kind of key an issuer has; `None` if it is not loaded.
+    pub fn key_kind(&self, issuer: &IssuerName) -> Option<KeyKind> {
+        self.cas.get(issuer).map(|ca| if answers_itself(ca) { KeyKind::EcdsaP256 } else { KeyKind::Rsa2048 })
+    }
+
+    /// The last second of the OCSP delegate of each issuer that does not sign its answers itself; `None` where there is
+    /// no delegate yet.
+    pub fn delegates_not_after(&self) -> Vec<(IssuerName, Option<Timestamp>)> {
+        let delegated = self.cas.iter().filter(|(_, ca)| !answers_itself(ca));
+        delegated
+            .map(|(name, _)| (name.clone(), self.delegate(name).map(|delegate| delegate.not_after)))
+            .collect()
     }
 
     fn ca(&self, name: &IssuerName) -> Result<&Arc<SigningCa>, Error> {

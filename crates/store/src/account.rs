@@ -10,7 +10,7 @@ use crate::contact::Place;
 use crate::error::Error;
 use crate::open::Store;
 use crate::table::{ACCOUNTS, ACCOUNTS_BY_KEY, CONTACTS, KEYS_BLOCKED};
-use crate::transaction::{Transaction, read_row};
+use crate::transaction::{Transaction, decode, read_range, read_row};
 
 /// What came of making an account, or of giving one another key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,14 +36,34 @@ impl Store {
         read_row(self.engine(), ACCOUNTS, id.as_bytes())
     }
 
+    /// Accounts, oldest first, from the name `from` on, at most `limit`.
+    ///
+    /// # Errors
+    /// [`Error`] if the engine fails.
+    pub fn accounts(&self, from: Id, limit: usize) -> Result<Vec<Account>, Error> {
+        let mut accounts = Vec::new();
+        for (_, row) in read_range(self.engine(), ACCOUNTS, from.as_bytes(), None, limit)? {
+            accounts.extend(decode::<Account>(ACCOUNTS, Some(row))?);
+        }
+        Ok(accounts)
+    }
+
     /// The account that this key signs for.
     ///
     /// # Errors
     /// [`Error`] if the engine fails.
     pub fn account_by_key(&self, key: &PublicKey) -> Result<Option<Account>, Error> {
+        self.account_by_thumbprint(&key.thumbprint())
+    }
+
+    /// The same, by the key's thumbprint.
+    ///
+    /// # Errors
+    /// [`Error`] if the engine fails.
+    pub fn account_by_thumbprint(&self, thumbprint: &[u8; 32]) -> Result<Option<Account>, Error> {
         let id = self
             .engine()
-            .get(ACCOUNTS_BY_KEY, &key.thumbprint())
+            .get(ACCOUNTS_BY_KEY, thumbprint)
             .map_err(|cause| Error::Engine("reading an account's key", cause))?;
         match id {
             None => Ok(None),

@@ -12,6 +12,7 @@ use ingam_journal::Journal;
 use ingam_protocol::record::Record;
 
 use crate::committer::Queue;
+use crate::condition::ArchiverEnd;
 use crate::engine::{Durability, Engine, Pair};
 use crate::error::Error;
 use crate::table::OUTBOX;
@@ -33,9 +34,12 @@ pub struct Archiver {
 impl Archiver {
     /// Moves records until `stop` is dropped or says so, and once more then.
     pub(crate) fn run(self, stop: &Receiver<()>) {
+        let _end = ArchiverEnd(self.queue.vitals());
         loop {
             let stopping = !matches!(stop.recv_timeout(PERIOD), Err(RecvTimeoutError::Timeout));
-            if let Err(error) = self.move_all() {
+            let outcome = self.move_all();
+            self.queue.vitals().archived(outcome.as_ref().err().map(failure_code));
+            if let Err(error) = outcome {
                 metrics::counter!("ingam_archive_failures_total").increment(1);
                 tracing::error!(
                     code = error.code(),
@@ -85,5 +89,13 @@ impl Archiver {
             }
             Ok(())
         })
+    }
+}
+
+/// What went wrong; where it was the journal, in its own words.
+fn failure_code(error: &Error) -> &'static str {
+    match error {
+        Error::Journal(_, cause) => cause.code(),
+        other => other.code(),
     }
 }

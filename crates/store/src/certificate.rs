@@ -1,11 +1,13 @@
 //! Certificates on record, and their revocation.
 
+use ingam_protocol::operator::Principal;
 use ingam_protocol::profile::IssuerName;
 use ingam_protocol::record::{Record, RecordType};
 use ingam_protocol::{Bytes, Id, Reason, Serial, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
+use crate::key_block::KeyBlock;
 use crate::open::Store;
 use crate::status::{StatusState, status_of, status_put};
 use crate::table::{CERTIFICATES, KEYS_BLOCKED, certificate_key};
@@ -43,6 +45,16 @@ pub struct RevocationRequest {
     pub at: Timestamp,
     /// The key to block for good: set where its holder proved that it is known to others.
     pub block_key: Option<[u8; 32]>,
+    /// The operator who revokes it and blocks the key, and why; nobody where its subscriber does.
+    pub operator: Option<(Principal, String)>,
+}
+
+impl RevocationRequest {
+    fn key_block(&self, thumbprint: &[u8; 32], at: Timestamp) -> KeyBlock {
+        let (by, comment) = self.operator.clone().unzip();
+        let serial = Some(self.serial.clone());
+        KeyBlock { thumbprint: thumbprint.as_slice().into(), at, reason: self.reason, serial, by, comment }
+    }
 }
 
 /// What came of a revocation.
@@ -54,13 +66,6 @@ pub enum RevocationOutcome {
     Already,
     /// There is no certificate of this serial number.
     Missing,
-}
-
-#[derive(Serialize)]
-struct BlockedKey {
-    at: Timestamp,
-    reason: Reason,
-    serial: Serial,
 }
 
 impl Store {
@@ -89,7 +94,7 @@ impl Store {
         records: Vec<Record>,
     ) -> Result<RevocationOutcome, Error> {
         self.run(move |transaction| {
-            let RevocationRequest { issuer, serial, reason, at, block_key } = &request;
+            let RevocationRequest { issuer, serial, reason, at, block_key, .. } = &request;
             let Some(row) = status_of(transaction, issuer, serial)? else {
                 return Ok(RevocationOutcome::Missing);
             };
@@ -106,7 +111,7 @@ impl Store {
                     if let Some(thumbprint) = block_key
                         && transaction.get(KEYS_BLOCKED, thumbprint)?.is_none()
                     {
-                        let blocked = BlockedKey { at: before, reason: *reason, serial: serial.clone() };
+                        let blocked = request.key_block(thumbprint, before);
                         transaction.put_row(KEYS_BLOCKED, *thumbprint, &blocked)?;
                         let blocking = records.iter().filter(|record| record.kind == RecordType::KeyBlocked);
                         blocking.for_each(|record| transaction.record(record));
@@ -118,7 +123,7 @@ impl Store {
             let revoked = StatusState::Revoked { at, reason: *reason };
             status_put(transaction, issuer, serial, revoked, row.not_after)?;
             if let Some(thumbprint) = block_key {
-                let blocked = BlockedKey { at, reason: *reason, serial: serial.clone() };
+                let blocked = request.key_block(thumbprint, at);
                 transaction.put_row(KEYS_BLOCKED, *thumbprint, &blocked)?;
             }
             records.iter().for_each(|record| transaction.record(record));

@@ -6,12 +6,13 @@ use std::time::Instant;
 
 use tokio::sync::{mpsc, oneshot};
 
+use crate::condition::Vitals;
 use crate::engine::{Batch, Durability, Engine};
 use crate::error::Error;
 use crate::transaction::Transaction;
 
 /// At most this many transactions wait; one more is refused rather than kept in memory.
-const QUEUE_MAX: usize = 4096;
+pub(crate) const QUEUE_MAX: usize = 4096;
 
 /// At most this many transactions share a sync.
 const JOBS_PER_SYNC_MAX: usize = 512;
@@ -63,9 +64,25 @@ enum Message {
 #[derive(Clone)]
 pub(crate) struct Queue {
     sender: mpsc::Sender<Message>,
+    vitals: Arc<Vitals>,
 }
 
 impl Queue {
+    /// What the store's threads last met.
+    pub(crate) fn vitals(&self) -> &Vitals {
+        &self.vitals
+    }
+
+    /// How many transactions wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.sender.max_capacity() - self.sender.capacity()
+    }
+
+    /// Whether nobody takes transactions any more.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.sender.is_closed()
+    }
+
     /// Runs `body` as a transaction and comes back when its changes are durable.
     pub(crate) async fn run<T, F>(&self, body: F) -> Result<T, Error>
     where
@@ -110,6 +127,7 @@ pub(crate) struct Committer {
     engine: Arc<dyn Engine>,
     generation: Arc<AtomicU64>,
     receiver: mpsc::Receiver<Message>,
+    vitals: Arc<Vitals>,
     outbox_next: u64,
 }
 
@@ -121,7 +139,9 @@ impl Committer {
         outbox_next: u64,
     ) -> (Self, Queue) {
         let (sender, receiver) = mpsc::channel(QUEUE_MAX);
-        (Self { engine, generation, receiver, outbox_next }, Queue { sender })
+        let vitals = Arc::new(Vitals::default());
+        let queue = Queue { sender, vitals: vitals.clone() };
+        (Self { engine, generation, receiver, vitals, outbox_next }, queue)
     }
 
     /// Runs until it is told to stop or every way to it is gone.
@@ -191,6 +211,7 @@ impl Committer {
         let durability = if durable { Durability::Durable } else { Durability::Relaxed };
         let outcome = self.engine.commit(batch, durability);
         metrics::histogram!("ingam_store_commit_seconds").record(started.elapsed().as_secs_f64());
+        self.vitals.committed(&outcome);
         match outcome {
             Ok(()) => true,
             Err(error) => {

@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::fmt;
 use std::io;
+use std::ops::Bound;
 
 #[cfg(test)]
 mod contract;
@@ -98,6 +99,20 @@ impl Batch {
     /// What the batch says of a key: nothing (`None`), that it goes (`Some(None)`), or its value.
     pub fn change(&self, table: Table, key: &[u8]) -> Option<Option<&[u8]>> {
         self.tables.get(&table)?.get(key).map(Option::as_deref)
+    }
+
+    /// What the batch says of the keys of a table from `from` up to but without `to`: a value, or `None` for a key that
+    /// goes. A range that ends before it begins is empty.
+    pub(crate) fn changes_of(
+        &self,
+        table: Table,
+        from: &[u8],
+        to: Option<&[u8]>,
+    ) -> impl Iterator<Item = (&[u8], Option<&[u8]>)> {
+        let end = to.map_or(Bound::Unbounded, Bound::Excluded);
+        let changes = self.tables.get(&table).filter(|_| to.is_none_or(|to| from < to));
+        let range = changes.map(|changes| changes.range::<[u8], _>((Bound::Included(from), end)));
+        range.into_iter().flatten().map(|(key, value)| (key.as_slice(), value.as_deref()))
     }
 
     /// Whether it changes nothing.

@@ -16,24 +16,43 @@
 //! - [`contact`]: personal data, sealed under keys that live apart from the engine.
 
 mod account;
+mod approval;
 mod archive;
 mod authorization;
 mod certificate;
 mod committer;
+mod condition;
 pub mod contact;
 pub mod engine;
 mod error;
+mod incident;
+mod key_block;
+mod log;
+mod migration;
+mod name_rule;
 mod open;
 mod order;
+mod revocation_job;
+mod role;
+mod search;
 mod status;
 mod table;
 mod transaction;
 
 pub use account::AccountInserted;
+pub use approval::{Approval, ApprovalDecision};
 pub use archive::Archiver;
 pub use authorization::{Answered, OpenChallenge, Settled};
 pub use certificate::{CertificateRow, RevocationOutcome, RevocationRequest};
+pub use condition::{Condition, Outbox};
 pub use error::Error;
+pub use incident::{Incident, IncidentGrown};
+pub use key_block::KeyBlock;
+pub use log::{RecordQuery, RecordsFound};
+pub use name_rule::{NameRule, NameVerdict};
 pub use open::{Config, EngineChoice, Parts, Store, StoreProcess, table_classes};
 pub use order::{AbandonedBy, Claimed, NewCertificate, Stale};
+pub use revocation_job::{JobItem, JobState, RevocationJob};
+pub use role::{GRANTS_MAX, Grant, RoleTaken};
+pub use search::{CertificateIndex, CertificatePage, IssuedBetween};
 pub use status::{StatusRow, StatusState, StatusStore};

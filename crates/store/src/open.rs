@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 use ingam_journal::files::{Disk, Files};
 use ingam_journal::{Journal, JournalConfig};
 use ingam_protocol::time::Random;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::archive::Archiver;
 use crate::committer::{Committer, Queue};
@@ -18,12 +18,13 @@ use crate::engine::redb::{RedbConfig, RedbEngine};
 use crate::engine::sled::SledEngine;
 use crate::engine::{Batch, Durability, Engine};
 use crate::error::Error;
+use crate::migration::{copy_before, migrate};
 use crate::status::StatusStore;
 use crate::table::{CLASSES, FORMAT_VERSION, META, META_FORMAT, META_GENERATION, OUTBOX};
 use crate::transaction::{Transaction, decode_counter};
 
 /// How the store is kept.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// Which engine holds the tables.
@@ -39,7 +40,7 @@ impl Default for Config {
 }
 
 /// An engine by its name in the configuration.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum EngineChoice {
     /// One file, copy on write; the default.
@@ -55,11 +56,20 @@ pub struct Store {
     queue: Queue,
     generation: Arc<AtomicU64>,
     subject_keys: Arc<SubjectKeys>,
+    journal: Arc<Journal>,
 }
 
 impl Store {
+    pub(crate) fn journal(&self) -> &Journal {
+        &self.journal
+    }
+
     pub(crate) fn engine(&self) -> &dyn Engine {
         self.engine.as_ref()
+    }
+
+    pub(crate) fn queue(&self) -> &Queue {
+        &self.queue
     }
 
     pub(crate) fn subject_keys(&self) -> &Arc<SubjectKeys> {
@@ -128,7 +138,8 @@ pub struct Parts {
 
 impl Store {
     /// Opens the store in a directory that is there, and makes what is missing in it: `store.redb` or `store.sled/`,
-    /// `journal/`, `contacts/`. Only one process may have it open. Blocks.
+    /// `journal/`, `contacts/`. One of an older format is copied to `before-format-N/` and brought to this one. Only one
+    /// process may have it open. Blocks.
     ///
     /// # Errors
     /// [`Error`], which names the part that does not open.
@@ -142,7 +153,15 @@ impl Store {
             let failed = |cause| Error::File(format!("opening the folder {}", path.display()), cause);
             Ok(Arc::new(Disk::open(&path).map_err(failed)?))
         };
-        let engine = open_engine(directory, config)?;
+        let mut engine = open_engine(directory, config)?;
+        let format = counter(engine.as_ref(), META_FORMAT)?;
+        if (1..FORMAT_VERSION).contains(&format) {
+            // Files are copied while nobody has them open.
+            drop(engine);
+            let copy = copy_before(directory, format)?;
+            tracing::warn!(copy = %copy.display(), "the store is of an older format: this is a copy of it as it was");
+            engine = open_engine(directory, config)?;
+        }
         Self::assemble(Parts { engine, journal: disk("journal")?, keys: disk("contacts")?, random })
     }
 
@@ -152,7 +171,7 @@ impl Store {
     /// [`Error`], which names the part that does not open.
     pub fn assemble(parts: Parts) -> Result<(Self, StoreProcess), Error> {
         let Parts { engine, journal, keys, random } = parts;
-        let is_new = check_format(engine.as_ref())?;
+        let is_new = check_format(&engine)?;
         let generation = Arc::new(AtomicU64::new(counter(engine.as_ref(), META_GENERATION)?));
         let outbox_next = outbox_next(engine.as_ref())?;
         let journal = Journal::open(journal, JournalConfig::default())
@@ -177,8 +196,9 @@ impl Store {
         };
         let committer = spawn("committer", Box::new(move || committer.run()))?;
         let archiver = spawn("archiver", Box::new(move || archiver.run(&stop)))?;
+        let journal_of = journal.clone();
         let process = StoreProcess { queue: queue.clone(), committer, archiver, archiver_stop, journal };
-        Ok((Self { engine, queue, generation, subject_keys }, process))
+        Ok((Self { engine, queue, generation, subject_keys, journal: journal_of }, process))
     }
 }
 
@@ -201,11 +221,12 @@ fn counter(engine: &dyn Engine, name: &[u8]) -> Result<u64, Error> {
     decode_counter(engine.get(META, name).map_err(|cause| Error::Engine("reading a counter", cause))?)
 }
 
-/// Whether the store is new; one that a newer program wrote is refused.
-fn check_format(engine: &dyn Engine) -> Result<bool, Error> {
-    match counter(engine, META_FORMAT)? {
+/// Whether the store is new; an older one is brought to this version's format, a newer one refused.
+fn check_format(engine: &Arc<dyn Engine>) -> Result<bool, Error> {
+    match counter(engine.as_ref(), META_FORMAT)? {
         0 => Ok(true),
         FORMAT_VERSION => Ok(false),
+        older @ 1..FORMAT_VERSION => migrate(engine, older).map(|()| false),
         newer => Err(Error::Newer(newer)),
     }
 }

@@ -17,11 +17,12 @@ use crate::authorization::{find as find_authorization, put as put_authorization}
 use crate::certificate::CertificateRow;
 use crate::error::Error;
 use crate::open::Store;
+use crate::search;
 use crate::status::{StatusState, status_of, status_put};
 use crate::table::{
     CERTIFICATES, ISSUANCES_OPEN, KEYS_BLOCKED, ORDERS, ORDERS_BY_ACCOUNT, certificate_key, pair_key,
 };
-use crate::transaction::{Transaction, read_range, read_row};
+use crate::transaction::{Transaction, decode, read_range, read_row};
 
 /// What came of claiming an order.
 #[derive(Clone, Debug)]
@@ -95,6 +96,18 @@ impl Store {
     /// [`Error`] if the engine fails.
     pub fn order_by_id(&self, id: Id) -> Result<Option<Order>, Error> {
         read_row(self.engine(), ORDERS, id.as_bytes())
+    }
+
+    /// Orders of all accounts, oldest first, from the name `from` on, at most `limit`.
+    ///
+    /// # Errors
+    /// [`Error`] if the engine fails.
+    pub fn orders(&self, from: Id, limit: usize) -> Result<Vec<Order>, Error> {
+        let mut orders = Vec::new();
+        for (_, row) in read_range(self.engine(), ORDERS, from.as_bytes(), None, limit)? {
+            orders.extend(decode::<Order>(ORDERS, Some(row))?);
+        }
+        Ok(orders)
     }
 
     /// An account's orders, oldest first, after the order `after`, at most `limit`.
@@ -235,6 +248,7 @@ impl Store {
                 key_thumbprint: claim.key_thumbprint,
             };
             transaction.put_row(CERTIFICATES, certificate_key(&claim.issuer, &claim.serial), &row)?;
+            search::index(transaction, &claim.issuer, &claim.serial, &row, &order.identifiers);
             status_put(transaction, &claim.issuer, &claim.serial, StatusState::Good, claim.not_after)?;
             transaction.delete(ISSUANCES_OPEN, *id.as_bytes());
             order.certificate = Some(claim.serial);
@@ -290,17 +304,6 @@ impl Store {
             orders.extend(self.order_by_id(id_from(&key)?)?);
         }
         Ok(orders)
-    }
-
-    /// Whether the key of this thumbprint may never be used again.
-    ///
-    /// # Errors
-    /// [`Error`] if the engine fails.
-    pub fn key_blocked(&self, thumbprint: &[u8; 32]) -> Result<bool, Error> {
-        self.engine()
-            .get(KEYS_BLOCKED, thumbprint)
-            .map(|row| row.is_some())
-            .map_err(|cause| Error::Engine("reading a blocked key", cause))
     }
 
     /// An order's status as of `now`, with its authorizations as they are.

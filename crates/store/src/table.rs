@@ -8,7 +8,9 @@ use ingam_protocol::{Id, Serial};
 use crate::engine::Table;
 
 /// The version of the layout of everything here. A newer one is refused at opening.
-pub(crate) const FORMAT_VERSION: u64 = 1;
+/// - 1: the first.
+/// - 2: certificates are found by time, account, key and name ([`crate::search`]).
+pub(crate) const FORMAT_VERSION: u64 = 2;
 
 /// Counters and the format version: name to big-endian u64.
 pub(crate) const META: Table = Table::new("meta");
@@ -38,11 +40,33 @@ pub(crate) const STATUSES: Table = Table::new("statuses");
 pub(crate) const REVOKED: Table = Table::new("revoked");
 /// Key thumbprint to why and when it was blocked.
 pub(crate) const KEYS_BLOCKED: Table = Table::new("keys_blocked");
+/// Time of issuance, issuer and serial to nothing.
+pub(crate) const CERTIFICATES_BY_TIME: Table = Table::new("certificates_by_time");
+/// Account id, time of issuance, issuer and serial to nothing.
+pub(crate) const CERTIFICATES_BY_ACCOUNT: Table = Table::new("certificates_by_account");
+/// Key thumbprint, time of issuance, issuer and serial to nothing.
+pub(crate) const CERTIFICATES_BY_KEY: Table = Table::new("certificates_by_key");
+/// A name with its labels in reverse, a zero byte, time of issuance, issuer and serial to nothing.
+pub(crate) const CERTIFICATES_BY_NAME: Table = Table::new("certificates_by_name");
+/// Principal, a zero byte and a role to [`crate::Grant`].
+pub(crate) const ROLES: Table = Table::new("roles");
+/// Approval id to [`crate::Approval`].
+pub(crate) const APPROVALS: Table = Table::new("approvals");
+/// A domain name with its labels in reverse to [`crate::NameRule`].
+pub(crate) const NAME_RULES: Table = Table::new("name_rules");
+/// An incident's name to [`crate::Incident`].
+pub(crate) const INCIDENTS: Table = Table::new("incidents");
+/// An incident's name, a zero byte, issuer and serial to nothing.
+pub(crate) const INCIDENT_CERTIFICATES: Table = Table::new("incident_certificates");
+/// Job id to [`crate::RevocationJob`].
+pub(crate) const REVOCATION_JOBS: Table = Table::new("revocation_jobs");
+/// Job id, issuer and serial of what a job has still to revoke, to nothing.
+pub(crate) const REVOCATION_ITEMS: Table = Table::new("revocation_items");
 /// Sequence number to an encoded record.
 pub(crate) const OUTBOX: Table = Table::new("outbox");
 
 /// Every table with the retention class of what it holds; a table without a class is a promise nobody keeps.
-pub(crate) const CLASSES: [(Table, Class); 15] = [
+pub(crate) const CLASSES: [(Table, Class); 26] = [
     (META, Class::Working),
     (ACCOUNTS, Class::Issuance),
     (ACCOUNTS_BY_KEY, Class::Issuance),
@@ -57,6 +81,17 @@ pub(crate) const CLASSES: [(Table, Class); 15] = [
     (STATUSES, Class::Issuance),
     (REVOKED, Class::Issuance),
     (KEYS_BLOCKED, Class::Issuance),
+    (CERTIFICATES_BY_TIME, Class::Issuance),
+    (CERTIFICATES_BY_ACCOUNT, Class::Issuance),
+    (CERTIFICATES_BY_KEY, Class::Issuance),
+    (CERTIFICATES_BY_NAME, Class::Issuance),
+    (ROLES, Class::PermissionChange),
+    (APPROVALS, Class::AccessLog),
+    (NAME_RULES, Class::CaLifecycle),
+    (INCIDENTS, Class::Issuance),
+    (INCIDENT_CERTIFICATES, Class::Issuance),
+    (REVOCATION_JOBS, Class::Issuance),
+    (REVOCATION_ITEMS, Class::Issuance),
     (OUTBOX, Class::Working),
 ];
 
@@ -73,6 +108,26 @@ pub(crate) fn meta_crl_number(issuer: &IssuerName) -> Vec<u8> {
 /// The key of a certificate: an issuer's name holds no zero byte, so no two pairs collide.
 pub(crate) fn certificate_key(issuer: &IssuerName, serial: &Serial) -> Vec<u8> {
     [issuer.as_str().as_bytes(), &[0], serial.as_bytes()].concat()
+}
+
+/// The issuer and serial number that a key of [`certificate_key`]'s making holds, wherever it stands in a longer one.
+pub(crate) fn certificate_of(key: &[u8]) -> Option<(IssuerName, Serial)> {
+    let at = key.iter().position(|byte| *byte == 0)?;
+    let (issuer, serial) = (key.get(..at)?, key.get(at + 1..)?);
+    let issuer = String::from_utf8(issuer.to_vec()).ok()?;
+    Some((IssuerName::try_from(issuer).ok()?, Serial::from_be_bytes(serial)?))
+}
+
+/// The smallest key behind everything that begins with `prefix`; `None` if there is none.
+pub(crate) fn end_of(prefix: &[u8]) -> Option<Vec<u8>> {
+    let mut end = prefix.to_vec();
+    while let Some(last) = end.pop() {
+        if last < u8::MAX {
+            end.push(last + 1);
+            return Some(end);
+        }
+    }
+    None
 }
 
 /// First and last (excluded) key of everything of an issuer.
@@ -93,7 +148,18 @@ pub(crate) fn pair_key(first: Id, second: Id) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use ingam_protocol::time::SeededRandom;
+
     use super::*;
+
+    #[test]
+    fn keys_are_taken_apart_as_they_were_put_together() {
+        let issuer = IssuerName::try_from("ecdsa".to_owned()).unwrap();
+        let serial = Serial::new(&SeededRandom::new(1));
+        assert_eq!(certificate_of(&certificate_key(&issuer, &serial)), Some((issuer, serial)));
+        assert_eq!(end_of(&[1, 0xff]), Some(vec![2]));
+        assert_eq!(end_of(&[0xff]), None);
+    }
 
     #[test]
     fn every_table_has_a_class() {

@@ -1,5 +1,7 @@
 //! What a transaction sees and does: the engine, the batch so far, and its own changes on top.
 
+use std::collections::BTreeMap;
+
 use ingam_protocol::record::Record;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -45,6 +47,29 @@ impl<'a> Transaction<'a> {
     /// The row under a key.
     pub(crate) fn row<T: DeserializeOwned>(&self, table: Table, key: &[u8]) -> Result<Option<T>, Error> {
         decode(table, self.get(table, key)?)
+    }
+
+    /// The first `limit` pairs with keys from `from` up to but without `to`, as of this point of the transaction.
+    pub(crate) fn range(
+        &self,
+        table: Table,
+        from: &[u8],
+        to: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<Pair>, Error> {
+        let changed = [self.before, &self.changes];
+        let changes = || changed.into_iter().flat_map(|batch| batch.changes_of(table, from, to));
+        // What was deleted since must not shorten the page.
+        let deleted = changes().filter(|(_, value)| value.is_none()).count();
+        let read = read_range(self.engine, table, from, to, limit.saturating_add(deleted))?;
+        let mut pairs: BTreeMap<Vec<u8>, Vec<u8>> = read.into_iter().collect();
+        for (key, value) in changes() {
+            match value {
+                Some(value) => pairs.insert(key.to_vec(), value.to_vec()),
+                None => pairs.remove(key),
+            };
+        }
+        Ok(pairs.into_iter().take(limit).collect())
     }
 
     pub(crate) fn put(&mut self, table: Table, key: impl Into<Vec<u8>>, value: impl Into<Vec<u8>>) {
@@ -120,7 +145,7 @@ pub(crate) fn decode_counter(value: Option<Vec<u8>>) -> Result<u64, Error> {
     }
 }
 
-fn decode<T: DeserializeOwned>(table: Table, value: Option<Vec<u8>>) -> Result<Option<T>, Error> {
+pub(crate) fn decode<T: DeserializeOwned>(table: Table, value: Option<Vec<u8>>) -> Result<Option<T>, Error> {
     match value {
         None => Ok(None),
         Some(bytes) => serde_json::from_slice(&bytes)

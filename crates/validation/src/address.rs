@@ -6,12 +6,12 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// Which addresses may be connected to.
 ///
 /// Link-local, multicast, documentation, translated and other special addresses are refused whatever the policy.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum AddressPolicy {
     /// Globally reachable unicast addresses alone: what a public CA needs.

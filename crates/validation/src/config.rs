@@ -4,13 +4,14 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use serde::Deserialize;
+use ingam_protocol::Findings;
+use serde::{Deserialize, Serialize};
 
 use crate::address::AddressPolicy;
 use crate::caa;
 
 /// How this process looks at the network. The defaults are those of a public CA with a recursive resolver of its own.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// The name of this perspective in the records: 1 to 64 letters, digits, hyphens and dots. Default: `local`.
@@ -93,52 +94,71 @@ impl ConfigError {
 }
 
 /// The longest time that any of the timeouts may be set to.
-const TIMEOUT_MAX: Duration = Duration::from_secs(600);
+const TIMEOUT_MS_MAX: u64 = 600_000;
 
 impl Config {
-    /// Looks whether every value can be worked with.
-    ///
-    /// # Errors
-    /// [`ConfigError`] names the first key that cannot, and why.
-    pub fn check(&self) -> Result<(), ConfigError> {
+    /// Looks at every value, before anything is built with them.
+    pub fn check(&self) -> Findings {
+        let mut found = Findings::new();
         let name = &self.perspective;
         let plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'.');
-        require(
+        found.require(
             plain && (1..=64).contains(&name.len()),
-            "perspective: 1 to 64 letters, digits, hyphens and dots",
-        )?;
-        require((1..=8).contains(&self.resolvers.len()), "resolvers: 1 to 8 addresses with ports")?;
-        require(self.resolvers.iter().all(|server| server.port() != 0), "resolvers: port 0 cannot be asked")?;
+            "perspective",
+            format!("is {name:?}"),
+            "give 1 to 64 letters, digits, hyphens and dots",
+        );
+        let count = self.resolvers.len();
+        found.require(
+            (1..=8).contains(&count),
+            "resolvers",
+            format!("has {count} addresses"),
+            "give 1 to 8 addresses with ports, as in [\"127.0.0.1:53\"]",
+        );
+        for server in self.resolvers.iter().filter(|server| server.port() == 0) {
+            found.error(
+                "resolvers",
+                format!("has {server}: port 0 cannot be asked"),
+                "give its port, mostly 53",
+            );
+        }
         for (key, port) in [
             ("http_port", self.http_port),
             ("https_port", self.https_port),
             ("tls_alpn_port", self.tls_alpn_port),
         ] {
-            require(port != 0, &format!("{key}: 1 to 65535"))?;
+            found.between(key, port, 1..=65_535);
         }
-        require(self.caa_issuer_domains.len() <= 16, "caa_issuer_domains: at most 16")?;
-        for domain in &self.caa_issuer_domains {
-            require(
-                caa::is_issuer_domain(domain),
-                "caa_issuer_domains: a domain name of letters, digits, hyphens and dots",
-            )?;
+        let domains = &self.caa_issuer_domains;
+        found.require(
+            domains.len() <= 16,
+            "caa_issuer_domains",
+            format!("has {} names", domains.len()),
+            "give at most 16",
+        );
+        for domain in domains.iter().filter(|domain| !caa::is_issuer_domain(domain)) {
+            let fix = "give domain names of letters, digits, hyphens and dots";
+            found.error("caa_issuer_domains", format!("has {domain:?}, which is no domain name"), fix);
         }
         let printable = self.user_agent.bytes().all(|byte| (0x20..0x7f).contains(&byte));
-        require(
+        found.require(
             printable && (1..=128).contains(&self.user_agent.len()),
-            "user_agent: 1 to 128 printable characters",
-        )?;
-        require((1..=8).contains(&self.lookup_tries), "lookup_tries: 1 to 8")?;
-        for (key, timeout) in [
-            ("lookup_timeout_ms", self.lookup_timeout()),
-            ("connect_timeout_ms", self.connect_timeout()),
-            ("handshake_timeout_ms", self.handshake_timeout()),
-            ("response_timeout_ms", self.response_timeout()),
-            ("total_timeout_ms", self.total_timeout()),
+            "user_agent",
+            format!("is {:?}", self.user_agent),
+            "give 1 to 128 printable characters of ASCII",
+        );
+        found.between("lookup_tries", self.lookup_tries, 1..=8);
+        for (key, milliseconds) in [
+            ("lookup_timeout_ms", self.lookup_timeout_ms),
+            ("connect_timeout_ms", self.connect_timeout_ms),
+            ("handshake_timeout_ms", self.handshake_timeout_ms),
+            ("response_timeout_ms", self.response_timeout_ms),
+            ("total_timeout_ms", self.total_timeout_ms),
         ] {
-            require(!timeout.is_zero() && timeout <= TIMEOUT_MAX, &format!("{key}: 1 to 600000"))?;
+            found.between(key, milliseconds, 1..=TIMEOUT_MS_MAX);
         }
-        require((1..=65_536).contains(&self.concurrent_max), "concurrent_max: 1 to 65536")
+        found.between("concurrent_max", self.concurrent_max, 1..=65_536);
+        found
     }
 
     pub(crate) fn lookup_timeout(&self) -> Duration {
@@ -162,17 +182,13 @@ impl Config {
     }
 }
 
-fn require(holds: bool, words: &str) -> Result<(), ConfigError> {
-    if holds { Ok(()) } else { Err(ConfigError::new(words)) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn the_defaults_can_be_worked_with() {
-        Config::default().check().unwrap();
+        Config::default().check().into_result().unwrap();
         let parsed: Config =
             serde_json::from_str(r#"{"addresses": "allow-loopback", "http_port": 5002}"#).unwrap();
         assert_eq!(parsed.addresses, AddressPolicy::AllowLoopback);
@@ -182,21 +198,28 @@ mod tests {
     #[test]
     fn unknown_keys_and_empty_values_are_refused() {
         assert!(serde_json::from_str::<Config>(r#"{"htp_port": 5002}"#).is_err());
-        let broken: [fn(&mut Config); 9] = [
-            |config| config.resolvers.clear(),
-            |config| config.resolvers = vec!["127.0.0.1:0".parse().unwrap()],
-            |config| config.http_port = 0,
-            |config| config.total_timeout_ms = 0,
-            |config| config.lookup_timeout_ms = u64::MAX,
-            |config| config.lookup_tries = 0,
-            |config| config.concurrent_max = 0,
-            |config| config.caa_issuer_domains = vec!["bad domain".into()],
-            |config| config.user_agent = "a\r\nb".into(),
+        type Change = fn(&mut Config);
+        let broken: [(Change, &str); 10] = [
+            (|config| config.perspective = "here or there".into(), "perspective"),
+            (|config| config.resolvers.clear(), "resolvers"),
+            (|config| config.resolvers = vec!["127.0.0.1:0".parse().unwrap()], "resolvers"),
+            (|config| config.http_port = 0, "http_port"),
+            (|config| config.total_timeout_ms = 0, "total_timeout_ms"),
+            (|config| config.lookup_timeout_ms = u64::MAX, "lookup_timeout_ms"),
+            (|config| config.lookup_tries = 0, "lookup_tries"),
+            (|config| config.concurrent_max = 0, "concurrent_max"),
+            (|config| config.caa_issuer_domains = vec!["bad domain".into()], "caa_issuer_domains"),
+            (|config| config.user_agent = "a\r\nb".into(), "user_agent"),
         ];
-        for change in broken {
+        let mut all = Config::default();
+        for (change, key) in broken {
             let mut config = Config::default();
             change(&mut config);
-            assert!(config.check().is_err(), "{config:?}");
+            change(&mut all);
+            let keys: Vec<String> = config.check().into_iter().map(|finding| finding.key).collect();
+            assert_eq!(keys, [key], "{config:?}");
         }
+        // One of the two mistakes about resolvers writes over the other.
+        assert_eq!(all.check().into_iter().count(), broken.len() - 1, "all mistakes at once: {all:?}");
     }
 }

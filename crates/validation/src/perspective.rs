@@ -6,6 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use ingam_protocol::Clock;
 use ingam_protocol::acme::{ChallengeType, ErrorType};
+use ingam_protocol::health::QueueReport;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
@@ -37,13 +38,19 @@ impl LocalPerspective {
     /// # Errors
     /// [`ConfigError`] names the key that cannot be worked with.
     pub fn new(config: Config, clock: Arc<dyn Clock>) -> Result<Self, ConfigError> {
-        config.check()?;
+        config.check().into_result().map_err(|finding| ConfigError::new(finding.to_string()))?;
         let places = Semaphore::new(config.concurrent_max);
         Ok(Self {
             clock,
             network: Network { resolver: Resolver::new(&config)?, tls: Tls::new()?, config },
             places,
         })
+    }
+
+    /// How many validations and CAA checks are under way, and how many may be.
+    pub fn queue(&self) -> QueueReport {
+        let max = self.network.config.concurrent_max;
+        QueueReport::new("validations", max.saturating_sub(self.places.available_permits()), max)
     }
 
     async fn look(&self, attempt: &Attempt, evidence: &mut Evidence) -> Result<(), Failure> {

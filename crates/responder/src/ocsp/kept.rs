@@ -1,11 +1,12 @@
 //! Answers in memory.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bytes::Bytes;
 use http::HeaderValue;
 use ingam_protocol::Timestamp;
+use ingam_protocol::profile::IssuerName;
 use moka::sync::Cache;
 use ring::digest::{SHA256, digest};
 
@@ -41,6 +42,7 @@ pub struct KeptAnswer {
     /// The status that it tells, as it was on record.
     pub status: Status,
 
+    pub(crate) issuer: IssuerName,
     pub(crate) refresh_at: Timestamp,
     pub(crate) old_at: Timestamp,
     pub(crate) content_length: HeaderValue,
@@ -50,11 +52,15 @@ pub struct KeptAnswer {
 
     /// At this generation of all statuses, this answer's was still the one on record.
     checked: AtomicU64,
+    /// Whether somebody asked for it when it should have been replaced, and it could not be.
+    missed: AtomicBool,
 }
 
 impl KeptAnswer {
-    pub(super) fn new(body: Bytes, period: Period, observed: Observed) -> Self {
+    pub(super) fn new(issuer: IssuerName, body: Bytes, period: Period, observed: Observed) -> Self {
         Self {
+            issuer,
+            missed: AtomicBool::new(false),
             content_length: HeaderValue::from(body.len()),
             etag: etag(&body),
             last_modified: date_value(period.this_update),
@@ -72,6 +78,16 @@ impl KeptAnswer {
     /// Whether its status is known to have been on record at this generation or later.
     pub(super) fn is_checked_at(&self, generation: u64) -> bool {
         self.checked.load(Ordering::Acquire) >= generation
+    }
+
+    /// Notes that it should have been replaced, and could not be.
+    pub(super) fn miss(&self) {
+        self.missed.store(true, Ordering::Release);
+    }
+
+    /// Whether it should have been replaced, and could not be.
+    pub(super) fn is_missed(&self) -> bool {
+        self.missed.load(Ordering::Acquire)
     }
 
     /// Notes that its status was on record at this generation.
@@ -111,6 +127,10 @@ impl Memory {
 
     pub(super) fn find(&self, cert_id: &[u8]) -> Option<Arc<KeptAnswer>> {
         self.0.get(cert_id)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = Arc<KeptAnswer>> {
+        self.0.iter().map(|(_, kept)| kept)
     }
 
     pub(super) fn keep(&self, cert_id: Bytes, kept: Arc<KeptAnswer>) {

@@ -158,8 +158,9 @@ mod tests {
 
     use super::super::answers::Subject;
     use super::*;
-    use crate::config::Config;
-    use crate::production;
+    use ingam_protocol::Timestamp;
+
+    use crate::config::Reading;
 
     fn answers(environment: Environment) -> Answers {
         Answers {
@@ -189,8 +190,8 @@ mod tests {
                 let passphrase = PathBuf::from("/etc/ingam/issuer-passphrase");
                 let passphrase_file = takes_over.then_some(passphrase.as_path());
                 let text = Contents { answers: &answers, issuers: &issuers(), passphrase_file }.fill();
-                let config: Config = toml::from_str(&text).unwrap();
-                production::check(&config).unwrap();
+                let now = Timestamp::from_unix_s(1_795_255_200);
+                let config = Reading::of_text(toml::Table::new(), &text).checked(now).unwrap();
                 assert_eq!(config.environment, environment);
                 assert_eq!(config.state, answers.state);
                 assert_eq!(config.listen.acme[0].port(), 14000);

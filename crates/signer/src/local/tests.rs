@@ -131,7 +131,11 @@ async fn issuers_with_rsa_keys_answer_by_delegates() {
     let (ecdsa, rsa) = (name("ecdsa"), name("rsa"));
     let early = signer.sign_ocsp(&rsa, answer(now())).await;
     assert!(matches!(early, Err(Error::Unavailable(_))), "there is no delegate yet");
+    assert_eq!(signer.delegates_not_after(), [(name("rsa"), None)]);
     let made = signer.renew_delegates(now()).unwrap();
+    assert_eq!(signer.delegates_not_after(), [(name("rsa"), Some(made[0].not_after))]);
+    let kinds = ["ecdsa", "rsa", "none"].map(|issuer| signer.key_kind(&name(issuer)));
+    assert_eq!(kinds, [Some(KeyKind::EcdsaP256), Some(KeyKind::Rsa2048), None]);
     assert_eq!(made.len(), 1);
     assert_eq!(signer.renew_delegates(now().plus(19 * DAY)).unwrap(), []);
     let delegate = &made[0];

@@ -3,6 +3,7 @@
 //! What is proved, one file for each:
 //! - `operations`: every domain operation keeps its word, on redb and on sled alike.
 //! - `power`: whatever was answered is there after a power cut at any point, and nothing is there by half.
+//! - `condition`: the store says how it fares.
 //! - `disk`: a full disk is an error and no loss; a store of a newer version is refused.
 //!
 //! What is not a failure: an operation whose answer was lost with the power may be there or not, as long as it is there
@@ -16,6 +17,7 @@
     reason = "a test ends by panicking, and its output says where"
 )]
 
+mod condition;
 mod disk;
 mod facts;
 mod made;

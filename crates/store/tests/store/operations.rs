@@ -320,6 +320,7 @@ fn a_certificate_is_revoked_once_and_a_proven_compromise_comes_on_top() {
                 reason,
                 at: start().plus(MINUTE * after),
                 block_key,
+                operator: None,
             };
             store.certificate_revoke(request, vec![about(RecordType::CertificateRevoked)]).await.unwrap()
         };
@@ -387,6 +388,7 @@ fn a_blocked_key_makes_no_account_and_no_certificate() {
             reason: Reason::KeyCompromise,
             at: start(),
             block_key: Some(blocked.thumbprint()),
+            operator: None,
         };
         store.certificate_revoke(request, vec![]).await.unwrap();
 

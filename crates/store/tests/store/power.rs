@@ -171,6 +171,7 @@ impl Work<'_> {
             reason,
             at: start(),
             block_key: None,
+            operator: None,
         };
         let record = self.record(RecordType::CertificateRevoked, order);
         let revoked = self.store.certificate_revoke(request, vec![record]).await?;

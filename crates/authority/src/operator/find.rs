@@ -1,0 +1,389 @@
+//! Finding things: pages of what fits, with a bounded look at what does not.
+
+use std::collections::BTreeSet;
+
+use ingam_protocol::acme::{Account, AccountStatus, Authorization, Contact, OrderStatus};
+use ingam_protocol::identifier::{DnsName, Identifier};
+use ingam_protocol::profile::IssuerName;
+use ingam_protocol::{Id, Reason, Serial, Timestamp};
+use ingam_store::{CertificateIndex, CertificateRow, IssuedBetween, StatusState};
+
+use super::{Act, ActError};
+use crate::Authority;
+use crate::order::OrderView;
+
+/// At most this many rows are looked at for one page; a page can be short because of it.
+const ROWS_PER_PAGE_MAX: usize = 5000;
+
+/// Some of what was asked for, and where the rest begins.
+#[derive(Clone, Debug)]
+pub struct Found<T> {
+    /// What was found.
+    pub items: Vec<T>,
+    /// The place behind the last row that was looked at; nothing at the end.
+    pub next: Option<Vec<u8>>,
+}
+
+/// An account with what follows from elsewhere.
+#[derive(Clone, Debug)]
+pub struct AccountView {
+    /// The facts.
+    pub account: Account,
+    /// Whether its key is blocked.
+    pub key_blocked: bool,
+}
+
+/// Which orders.
+#[derive(Clone, Debug, Default)]
+pub struct OrderFilter {
+    /// Of this account.
+    pub account: Option<Id>,
+    /// In this state.
+    pub status: Option<OrderStatus>,
+    /// For this name, itself or as a wildcard's base.
+    pub name: Option<DnsName>,
+    /// Made at this time or later.
+    pub from: Option<Timestamp>,
+    /// Made before this time.
+    pub until: Option<Timestamp>,
+}
+
+/// What has become of a certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IssuedStatus {
+    /// In force.
+    Good,
+    /// Revoked, whether it has ended since or not.
+    Revoked {
+        /// When.
+        at: Timestamp,
+        /// Why.
+        reason: Reason,
+    },
+    /// Ended by itself.
+    Expired,
+}
+
+impl IssuedStatus {
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Good => "good",
+            Self::Revoked { .. } => "revoked",
+            Self::Expired => "expired",
+        }
+    }
+}
+
+/// Which certificates: all conditions that are there have to hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CertificateFilter {
+    /// Any of these; the empty list is none of them.
+    pub serials: Option<Vec<Serial>>,
+    /// Ordered by this account.
+    pub account: Option<Id>,
+    /// With this key.
+    pub key: Option<[u8; 32]>,
+    /// For this name.
+    pub name: Option<DnsName>,
+    /// For a name below this one.
+    pub below: Option<DnsName>,
+    /// By this issuer.
+    pub issuer: Option<IssuerName>,
+    /// Signed in this span.
+    pub issued: IssuedBetween,
+    /// Ending before this.
+    pub expires_until: Option<Timestamp>,
+    /// With one of these names of statuses; any, if there is none.
+    pub status: Option<&'static str>,
+}
+
+/// A certificate as lists show it.
+#[derive(Clone, Debug)]
+pub struct CertificateSummary {
+    /// Who signed it.
+    pub issuer: IssuerName,
+    /// Its serial number.
+    pub serial: Serial,
+    /// What is on record.
+    pub row: CertificateRow,
+    /// What has become of it.
+    pub status: IssuedStatus,
+    /// What it is for.
+    pub identifiers: Vec<Identifier>,
+}
+
+impl CertificateFilter {
+    /// The index that leads to the fewest.
+    pub(super) fn index(&self) -> CertificateIndex {
+        match self {
+            Self { key: Some(key), .. } => CertificateIndex::Key(*key),
+            Self { name: Some(name), .. } => CertificateIndex::Name(name.clone()),
+            Self { account: Some(account), .. } => CertificateIndex::Account(*account),
+            Self { below: Some(name), .. } => CertificateIndex::Below(name.clone()),
+            _ => CertificateIndex::Time,
+        }
+    }
+
+    /// Whether the certificate fits, whatever its index said.
+    pub(super) fn fits(&self, found: &CertificateSummary) -> bool {
+        let names = || found.identifiers.iter().map(Identifier::name);
+        let is_below = |name: &DnsName, above: &DnsName| {
+            name.as_str().strip_suffix(above.as_str()).is_some_and(|rest| rest.ends_with('.'))
+        };
+        let wildcard_of =
+            |above: &DnsName| found.identifiers.iter().any(|one| one.is_wildcard() && one.name() == above);
+        self.serials.as_ref().is_none_or(|serials| serials.contains(&found.serial))
+            && self.account.is_none_or(|account| account == found.row.account)
+            && self.key.is_none_or(|key| key == found.row.key_thumbprint[..])
+            && self.name.as_ref().is_none_or(|name| names().any(|one| one == name))
+            && self
+                .below
+                .as_ref()
+                .is_none_or(|above| names().any(|name| is_below(name, above)) || wildcard_of(above))
+            && self.issuer.as_ref().is_none_or(|issuer| *issuer == found.issuer)
+            && self.issued.from.is_none_or(|from| found.row.issued >= from)
+            && self.issued.until.is_none_or(|until| found.row.issued < until)
+            && self.expires_until.is_none_or(|until| found.row.not_after < until)
+            && self.status.is_none_or(|status| status == found.status.name())
+    }
+}
+
+impl Authority {
+    /// The account of this name with what follows from elsewhere.
+    ///
+    /// # Errors
+    /// [`ActError::NotFound`], [`ActError::Fault`].
+    pub fn account_view(&self, id: Id) -> Result<AccountView, ActError> {
+        match self.store.account_by_id(id)? {
+            Some(account) => self.view_account(account),
+            None => Err(ActError::not_found(format!("there is no account {id}"))),
+        }
+    }
+
+    fn view_account(&self, account: Account) -> Result<AccountView, ActError> {
+        let key_blocked = self.store.key_blocked(&account.key.thumbprint())?;
+        Ok(AccountView { account, key_blocked })
+    }
+
+    /// The account with the key of this thumbprint, if there is one.
+    ///
+    /// # Errors
+    /// [`ActError::Fault`] if the store fails.
+    pub fn account_of_key(&self, thumbprint: &[u8; 32]) -> Result<Option<AccountView>, ActError> {
+        let account = self.store.account_by_thumbprint(thumbprint)?;
+        account.map(|account| self.view_account(account)).transpose()
+    }
+
+    /// Accounts made in a span of time, oldest first.
+    ///
+    /// # Errors
+    /// [`ActError::Fault`] if the store fails.
+    pub fn accounts(
+        &self,
+        status: Option<AccountStatus>,
+        issued: IssuedBetween,
+        after: Option<Id>,
+        limit: usize,
+    ) -> Result<Found<AccountView>, ActError> {
+        let mut found = Found { items: Vec::new(), next: None };
+        let page = self.store.accounts(start(issued.from, after), ROWS_PER_PAGE_MAX)?;
+        let rows = page.len();
+        for account in page {
+            if after == Some(account.id) {
+                continue;
+            }
+            if issued.until.is_some_and(|until| account.id.time() >= until) {
+                found.next = None;
+                return Ok(found);
+            }
+            found.next = Some(account.id.as_bytes().to_vec());
+            if status.is_none_or(|status| status == account.status()) {
+                found.items.push(self.view_account(account)?);
+            }
+            if found.items.len() == limit {
+                return Ok(found);
+            }
+        }
+        if rows < ROWS_PER_PAGE_MAX {
+            found.next = None;
+        }
+        Ok(found)
+    }
+
+    /// The contacts of an account, for an operator: on record before they are given out.
+    ///
+    /// # Errors
+    /// [`ActError::NotFound`], [`ActError::Fault`].
+    pub async fn contacts_for_operator(&self, act: &Act, id: Id) -> Result<Vec<Contact>, ActError> {
+        self.account_view(id)?;
+        let contacts = self.store.account_contacts(id)?;
+        self.personal_data_read(act, Some(id)).await?;
+        Ok(contacts)
+    }
+
+    /// The order of this name, whoever's it is.
+    ///
+    /// # Errors
+    /// [`ActError::NotFound`], [`ActError::Fault`].
+    pub fn any_order(&self, id: Id) -> Result<OrderView, ActError> {
+        match self.store.order_by_id(id)? {
+            Some(order) => Ok(self.order_view(order)?),
+            None => Err(ActError::not_found(format!("there is no order {id}"))),
+        }
+    }
+
+    /// Orders that fit, oldest first.
+    ///
+    /// # Errors
+    /// [`ActError::Fault`] if the store fails.
+    pub fn orders_find(
+        &self,
+        filter: &OrderFilter,
+        after: Option<Id>,
+        limit: usize,
+    ) -> Result<Found<OrderView>, ActError> {
+        let page = match filter.account {
+            Some(account) => {
+                let ids = self.store.orders_by_account(account, after, ROWS_PER_PAGE_MAX)?;
+                let mut orders = Vec::with_capacity(ids.len());
+                for id in ids {
+                    orders.extend(self.store.order_by_id(id)?);
+                }
+                orders
+            }
+            None => self.store.orders(start(filter.from, after), ROWS_PER_PAGE_MAX)?,
+        };
+        let rows = page.len();
+        let mut found = Found { items: Vec::new(), next: None };
+        for order in page {
+            if after == Some(order.id) {
+                continue;
+            }
+            if filter.until.is_some_and(|until| order.id.time() >= until) {
+                found.next = None;
+                return Ok(found);
+            }
+            found.next = Some(order.id.as_bytes().to_vec());
+            let named = filter
+                .name
+                .as_ref()
+                .is_none_or(|name| order.identifiers.iter().any(|identifier| identifier.name() == name));
+            if named && filter.from.is_none_or(|from| order.id.time() >= from) {
+                let view = self.order_view(order)?;
+                if filter.status.is_none_or(|status| status == view.status) {
+                    found.items.push(view);
+                }
+            }
+            if found.items.len() == limit {
+                return Ok(found);
+            }
+        }
+        if rows < ROWS_PER_PAGE_MAX {
+            found.next = None;
+        }
+        Ok(found)
+    }
+
+    /// The authorization of this name, whoever's it is.
+    ///
+    /// # Errors
+    /// [`ActError::NotFound`], [`ActError::Fault`].
+    pub fn any_authorization(&self, id: Id) -> Result<Authorization, ActError> {
+        let found = self.store.authorization_by_id(id)?;
+        found.ok_or_else(|| ActError::not_found(format!("there is no authorization {id}")))
+    }
+
+    /// The certificate with this serial number, of whichever issuer.
+    ///
+    /// # Errors
+    /// [`ActError::NotFound`], [`ActError::Fault`].
+    pub fn certificate_of_serial(&self, serial: &Serial) -> Result<CertificateSummary, ActError> {
+        for issuer in self.signer.issuers() {
+            if let Some(found) = self.certificate_summary(&issuer.name, serial)? {
+                return Ok(found);
+            }
+        }
+        Err(ActError::not_found(format!("no certificate was issued with the serial number {serial}")))
+    }
+
+    /// Certificates that fit, in the order of their issuance unless they are looked for below a name.
+    ///
+    /// # Errors
+    /// [`ActError::Fault`] if the store fails.
+    pub fn certificates_find(
+        &self,
+        filter: &CertificateFilter,
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Found<CertificateSummary>, ActError> {
+        if let Some(serials) = &filter.serials {
+            let mut items = Vec::new();
+            for serial in serials.iter().collect::<BTreeSet<_>>() {
+                match self.certificate_of_serial(serial) {
+                    Ok(found) if filter.fits(&found) => items.push(found),
+                    Ok(_) | Err(ActError::NotFound(_)) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            return Ok(Found { items, next: None });
+        }
+        let index = filter.index();
+        let mut after = after.map(<[u8]>::to_vec);
+        let mut found: Found<CertificateSummary> = Found { items: Vec::new(), next: None };
+        let mut seen = BTreeSet::new();
+        let mut looked = 0;
+        loop {
+            // Never more keys than there is room for: the page's place is exact then.
+            let room = limit.saturating_sub(found.items.len());
+            let page = self.store.certificates_find(&index, filter.issued, after.as_deref(), room)?;
+            looked += room;
+            for (issuer, serial) in page.found {
+                let summary = self.certificate_summary(&issuer, &serial)?;
+                let fits = summary.filter(|summary| filter.fits(summary));
+                // Below a name, a certificate comes once for each of its names.
+                found.items.extend(fits.filter(|fit| seen.insert((fit.issuer.clone(), fit.serial.clone()))));
+            }
+            after = page.next;
+            if after.is_none() || found.items.len() >= limit || looked >= ROWS_PER_PAGE_MAX {
+                found.next = after;
+                return Ok(found);
+            }
+        }
+    }
+
+    /// What is known of a certificate; `None` if it was never signed.
+    pub(super) fn certificate_summary(
+        &self,
+        issuer: &IssuerName,
+        serial: &Serial,
+    ) -> Result<Option<CertificateSummary>, ActError> {
+        let Some(row) = self.store.certificate_by_serial(issuer, serial)? else { return Ok(None) };
+        let status = match self.store.statuses().status(issuer, serial)?.map(|status| status.state) {
+            Some(StatusState::Revoked { at, reason }) => IssuedStatus::Revoked { at, reason },
+            _ if row.not_after < self.clock.now() => IssuedStatus::Expired,
+            _ => IssuedStatus::Good,
+        };
+        let order = self.store.order_by_id(row.order)?;
+        let identifiers = order.map(|order| order.identifiers).unwrap_or_default();
+        Ok(Some(CertificateSummary {
+            issuer: issuer.clone(),
+            serial: serial.clone(),
+            row,
+            status,
+            identifiers,
+        }))
+    }
+
+    /// The certificates that go with one of this issuer, up to but without the root, DER.
+    pub fn chain_of(&self, issuer: &IssuerName) -> Vec<Vec<u8>> {
+        let known = self.signer.issuers().iter().find(|known| known.name == *issuer);
+        known.map(|known| known.chain.clone()).unwrap_or_default()
+    }
+}
+
+/// The first name that a page can begin with.
+fn start(from: Option<Timestamp>, after: Option<Id>) -> Id {
+    let earliest = from.map_or(Id::from_bytes([0; 16]), Id::first_of);
+    after.map_or(earliest, |after| after.max(earliest))
+}

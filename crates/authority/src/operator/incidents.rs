@@ -1,0 +1,101 @@
+//! Incidents: certificates that are gathered until they are revoked together.
+
+use ingam_protocol::Serial;
+use ingam_protocol::record::RecordType;
+use ingam_store::{Incident, IncidentGrown};
+use serde_json::json;
+
+use super::{Act, ActError, Found};
+use crate::Authority;
+
+/// At most this many certificates are put into an incident by one request.
+const SERIALS_MAX: usize = 10_000;
+
+impl Authority {
+    /// Opens an incident.
+    ///
+    /// # Errors
+    /// [`ActError::Invalid`] for a name that is none, [`ActError::Conflict`] if it is taken; [`ActError::Fault`].
+    pub async fn incident_open(&self, act: &Act, name: &str, summary: String) -> Result<Incident, ActError> {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+        if name.is_empty() || name.len() > 64 || !name.bytes().all(plain) {
+            return Err(ActError::invalid(
+                "an incident's name has 1 to 64 letters, digits, hyphens, dots and underscores",
+            ));
+        }
+        let incident = Incident {
+            name: name.to_owned(),
+            summary,
+            by: act.operator,
+            at: self.clock.now(),
+            certificates: 0,
+        };
+        let record = self.record(RecordType::IncidentChanged, None, None, &incident)?;
+        let records = vec![record, self.act_done(act)?];
+        if !self.store.incident_insert(incident.clone(), records).await? {
+            return Err(ActError::conflict(format!(
+                "there is an incident {name} already: choose another name"
+            )));
+        }
+        Ok(incident)
+    }
+
+    /// The incident of this name.
+    ///
+    /// # Errors
+    /// [`ActError::NotFound`], [`ActError::Fault`].
+    pub fn incident(&self, name: &str) -> Result<Incident, ActError> {
+        self.store.incident_by_name(name)?.ok_or_else(|| no_incident(name))
+    }
+
+    /// Incidents by name, after `after`, at most `limit`.
+    ///
+    /// # Errors
+    /// [`ActError::Fault`] if the store fails.
+    pub fn incidents(&self, after: Option<&str>, limit: usize) -> Result<Found<Incident>, ActError> {
+        let items = self.store.incidents(after, limit)?;
+        let next = items.last().filter(|_| items.len() == limit).map(|last| last.name.as_bytes().to_vec());
+        Ok(Found { items, next })
+    }
+
+    /// Puts certificates into an incident; those that were never issued are counted and left out.
+    ///
+    /// # Errors
+    /// [`ActError::NotFound`]; [`ActError::Invalid`] for more than 10,000 at once; [`ActError::Fault`].
+    pub async fn incident_add(
+        &self,
+        act: &Act,
+        name: &str,
+        serials: &[Serial],
+    ) -> Result<IncidentGrown, ActError> {
+        if serials.len() > SERIALS_MAX {
+            return Err(ActError::invalid(format!(
+                "at most {SERIALS_MAX} serial numbers at once: send several"
+            )));
+        }
+        self.incident(name)?;
+        let mut certificates = Vec::with_capacity(serials.len());
+        let mut missing = 0;
+        for serial in serials {
+            match self.certificate_of_serial(serial) {
+                Ok(found) => certificates.push((found.issuer, found.serial)),
+                Err(ActError::NotFound(_)) => missing += 1,
+                Err(error) => return Err(error),
+            }
+        }
+        let told = json!({
+            "name": name,
+            "operator": act.operator,
+            "added": certificates.iter().map(|(_, serial)| serial).collect::<Vec<_>>(),
+        });
+        let record = self.record(RecordType::IncidentChanged, None, None, &told)?;
+        let records = vec![record, self.act_done(act)?];
+        let grown = self.store.incident_grow(name.to_owned(), certificates, records).await?;
+        let grown = grown.ok_or_else(|| no_incident(name))?;
+        Ok(IncidentGrown { missing: grown.missing + missing, ..grown })
+    }
+}
+
+pub(super) fn no_incident(name: &str) -> ActError {
+    ActError::not_found(format!("there is no incident {name}: open it first"))
+}

@@ -1,0 +1,168 @@
+//! Which act needs which role: the whole of authorization at the admin API, as one table.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use ingam_protocol::operator::Role;
+use serde::{Deserialize, Serialize};
+
+use Role::{Administrator, Auditor, Revoker, Support};
+
+/// What an act does to the world, and so what is put on record of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// It reads what tells nothing of a person: no record, unless it is refused.
+    Read,
+    /// It reads personal data: on record before the answer.
+    PersonalRead,
+    /// It changes something: on record together with the change.
+    Change,
+}
+
+/// Acts that can be set to need two people (`operator.two_people`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Danger {
+    /// Starting a revocation job.
+    MassRevocation,
+    /// Giving or taking a role.
+    RoleChange,
+    /// Letting a blocked key be used again.
+    KeyUnblock,
+}
+
+/// A row of the table.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// The act's name in records, metrics and refusals.
+    pub name: &'static str,
+    /// Who may: any of these roles.
+    pub roles: &'static [Role],
+    /// What it does.
+    pub kind: Kind,
+    /// Whether a reason has to be given.
+    pub needs_reason: bool,
+    /// Whether it can be set to need two people.
+    pub danger: Option<Danger>,
+}
+
+const EVERYBODY: &[Role] = &[Administrator, Revoker, Auditor, Support];
+const READERS: &[Role] = &[Administrator, Revoker, Auditor];
+
+const fn read(name: &'static str, roles: &'static [Role]) -> Rule {
+    Rule { name, roles, kind: Kind::Read, needs_reason: false, danger: None }
+}
+
+const fn personal(name: &'static str) -> Rule {
+    Rule {
+        name,
+        roles: &[Administrator, Auditor],
+        kind: Kind::PersonalRead,
+        needs_reason: true,
+        danger: None,
+    }
+}
+
+const fn change(name: &'static str, roles: &'static [Role]) -> Rule {
+    Rule { name, roles, kind: Kind::Change, needs_reason: true, danger: None }
+}
+
+const fn dangerous(name: &'static str, roles: &'static [Role], danger: Danger) -> Rule {
+    Rule { name, roles, kind: Kind::Change, needs_reason: true, danger: Some(danger) }
+}
+
+macro_rules! rules {
+    ($($constant:ident = $rule:expr;)*) => {
+        $(pub(crate) static $constant: Rule = $rule;)*
+
+        /// Every act there is.
+        pub fn all() -> impl Iterator<Item = &'static Rule> {
+            [$(&$constant),*].into_iter()
+        }
+    };
+}
+
+rules! {
+    STATUS_SHOW = read("status.show", EVERYBODY);
+    ACCOUNT_LIST = read("account.list", EVERYBODY);
+    ACCOUNT_SHOW = read("account.show", EVERYBODY);
+    ACCOUNT_CONTACTS = personal("account.contacts");
+    ORDER_LIST = read("order.list", EVERYBODY);
+    ORDER_SHOW = read("order.show", EVERYBODY);
+    AUTHZ_LIST = read("authz.list", EVERYBODY);
+    AUTHZ_SHOW = read("authz.show", EVERYBODY);
+    CERT_LIST = read("cert.list", EVERYBODY);
+    CERT_SHOW = read("cert.show", EVERYBODY);
+    CERT_REVOKE = change("cert.revoke", &[Administrator, Revoker]);
+    REVOCATION_PLAN = read("revocation.plan", READERS);
+    REVOCATION_START = dangerous("revocation.start", &[Administrator, Revoker], Danger::MassRevocation);
+    REVOCATION_LIST = read("revocation.list", READERS);
+    REVOCATION_SHOW = read("revocation.show", READERS);
+    REVOCATION_HOLD = change("revocation.hold", &[Administrator, Revoker]);
+    INCIDENT_LIST = read("incident.list", READERS);
+    INCIDENT_SHOW = read("incident.show", READERS);
+    INCIDENT_OPEN = Rule { needs_reason: false, ..change("incident.open", &[Administrator, Revoker]) };
+    INCIDENT_ADD = Rule { needs_reason: false, ..change("incident.add", &[Administrator, Revoker]) };
+    KEY_LIST = read("key.list", READERS);
+    KEY_BLOCK = change("key.block", &[Administrator, Revoker]);
+    KEY_UNBLOCK = dangerous("key.unblock", &[Administrator], Danger::KeyUnblock);
+    NAME_LIST = read("name.list", READERS);
+    NAME_RULE = change("name.rule", &[Administrator, Revoker]);
+    LOG_SEARCH = personal("log.search");
+    LOG_FOLLOW = personal("log.follow");
+    ROLE_LIST = read("role.list", &[Administrator, Auditor]);
+    ROLE_GRANT = dangerous("role.grant", &[Administrator], Danger::RoleChange);
+    ROLE_TAKE = dangerous("role.take", &[Administrator], Danger::RoleChange);
+    APPROVAL_LIST = read("approval.list", READERS);
+    RELOAD = change("reload", &[Administrator]);
+}
+
+impl Rule {
+    /// Whether somebody with these roles may.
+    pub fn allows(&self, roles: &BTreeSet<Role>) -> bool {
+        self.roles.iter().any(|role| roles.contains(role))
+    }
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn allowed(role: Role) -> Vec<&'static str> {
+        all().filter(|rule| rule.allows(&BTreeSet::from([role]))).map(|rule| rule.name).collect()
+    }
+
+    #[test]
+    fn auditors_change_nothing_and_read_everything() {
+        for rule in all() {
+            let may = rule.allows(&BTreeSet::from([Auditor]));
+            assert_eq!(may, rule.kind != Kind::Change, "{rule}");
+        }
+    }
+
+    #[test]
+    fn support_sees_no_personal_data() {
+        for rule in all().filter(|rule| rule.allows(&BTreeSet::from([Support]))) {
+            assert_eq!(rule.kind, Kind::Read, "{rule}");
+        }
+        assert!(!allowed(Support).contains(&"log.search"));
+    }
+
+    #[test]
+    fn administrators_may_do_everything_and_nobody_without_a_role_anything() {
+        assert_eq!(allowed(Administrator).len(), all().count());
+        assert!(all().all(|rule| !rule.allows(&BTreeSet::new())));
+    }
+
+    #[test]
+    fn names_are_there_once() {
+        let names: BTreeSet<&str> = all().map(|rule| rule.name).collect();
+        assert_eq!(names.len(), all().count());
+    }
+}

@@ -1,0 +1,23 @@
+//! What goes over the admin API: JSON, read and written by both ends through these types.
+//!
+//! Ids, serial numbers, times (RFC 3339) and keys are text, as everywhere outside. Unknown members are refused in what
+//! is sent to the CA and ignored in what it answers, so that a client of another version can read it.
+
+mod found;
+mod log;
+mod people;
+mod revocation;
+mod rules;
+mod state;
+
+pub use found::{
+    Account, AccountContacts, Authorization, Certificate, CertificateDetail, Challenge, Order, Page,
+};
+pub use log::LogEntry;
+pub use people::{Approval, ApprovalDecision, Grant, RoleChange, WhoAmI};
+pub use revocation::{
+    Incident, IncidentGrown, IncidentOpening, Revocation, RevocationJob, RevocationPlan, RevocationRequest,
+    Selection, Serials,
+};
+pub use rules::{KeyBlock, KeyBlocking, NameRule, NameRuling};
+pub use state::{ApiProblem, Done, Reason, Reload, Waiting};

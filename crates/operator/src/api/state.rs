@@ -1,0 +1,57 @@
+//! Small answers, and the one form of every refusal.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// Why an act is done, where nothing else has to be said.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Reason {
+    /// Why, for the record.
+    #[schema(min_length = 1, max_length = 1000)]
+    pub reason: String,
+}
+
+/// An act is done.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Done {
+    /// What was done, in a sentence.
+    pub done: String,
+}
+
+/// An act waits for a second person.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Waiting {
+    /// The id under which somebody else can agree to it.
+    pub approval: String,
+    /// Until when.
+    pub expires: String,
+}
+
+/// What a reload changed.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Reload {
+    /// Keys whose new values are in force now.
+    pub changed: Vec<String>,
+    /// Keys whose new values count from the next start on.
+    pub needs_restart: Vec<String>,
+}
+
+/// Why something was not done (RFC 9457), `application/problem+json`.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct ApiProblem {
+    /// `urn:ingam:admin:` and a short name that never changes: `malformed`, `reason-needed`, `role-needed`,
+    /// `not-found`, `conflict`, `invalid`, `overloaded`, `fault`, …
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The HTTP status.
+    pub status: u16,
+    /// What is wrong, and what to do next.
+    pub detail: String,
+    /// The request's name in the log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
+    /// What else is wrong, each for itself: findings of a configuration.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub findings: Vec<String>,
+}

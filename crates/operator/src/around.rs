@@ -1,0 +1,135 @@
+//! What happens around every request: who asks, the request's name, headers that all answers have, metrics; and no
+//! browser's page of somebody else's gets in.
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use ingam_protocol::operator::Principal;
+use tracing::Instrument;
+
+use crate::Operator;
+use crate::problem::Problem;
+
+/// At most this many characters of a User-Agent are kept.
+const CLIENT_CHARS_MAX: usize = 128;
+
+/// Who is at the other end; the listener puts it into each request's extensions.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    /// Who that is.
+    pub principal: Principal,
+    /// `unix`, or the address.
+    pub from: String,
+}
+
+/// Who asks, with the request's name.
+#[derive(Clone, Debug)]
+pub(crate) struct Caller {
+    pub(crate) principal: Principal,
+    pub(crate) from: String,
+    pub(crate) client: Option<String>,
+    pub(crate) request_id: String,
+}
+
+pub(crate) async fn around(
+    State(operator): State<Arc<Operator>>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let request_id = operator.request_id();
+    let method = request.method().clone();
+    let span = tracing::info_span!("admin", id = %request_id, %method, path = %request.uri().path());
+    let mut response = match admit(&mut request, &request_id) {
+        Ok(()) => next.run(request).instrument(span.clone()).await,
+        Err(problem) => problem.into_response(),
+    };
+    if let Some(problem) = response.extensions_mut().remove::<Arc<Problem>>() {
+        span.in_scope(|| {
+            tracing::info!(problem = problem.kind, status = problem.status.as_u16(), "refused");
+        });
+        let named = axum::Json(problem.document(Some(request_id.clone()))).into_response();
+        *response.body_mut() = named.into_body();
+        // The old length was that of the document without a name.
+        response.headers_mut().remove(header::CONTENT_LENGTH);
+    }
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    if let Ok(id) = HeaderValue::from_str(&request_id) {
+        headers.insert("x-request-id", id);
+    }
+    response
+}
+
+/// Puts a [`Caller`] into the request, unless it is one that no operator's tool sends.
+fn admit(request: &mut Request, request_id: &str) -> Result<(), Problem> {
+    let Some(peer) = request.extensions().get::<Peer>().cloned() else {
+        return Err(Problem::new(
+            StatusCode::FORBIDDEN,
+            "nobody",
+            "it is not known who is at the other end: use the Unix socket, or a client certificate",
+        ));
+    };
+    refuse_foreign_pages(request.method(), request.headers())?;
+    let client = request.headers().get(header::USER_AGENT).and_then(|value| value.to_str().ok());
+    let caller = Caller {
+        principal: peer.principal,
+        from: peer.from,
+        client: client.map(|text| text.chars().take(CLIENT_CHARS_MAX).collect()),
+        request_id: request_id.to_owned(),
+    };
+    request.extensions_mut().insert(caller);
+    Ok(())
+}
+
+/// A browser that reaches this API (through a forwarded socket, or with a client certificate) may open the status page;
+/// a page of another site may make it send nothing: browsers say where a request comes from, and no other client does.
+fn refuse_foreign_pages(method: &Method, headers: &HeaderMap) -> Result<(), Problem> {
+    let from_elsewhere =
+        headers.get("sec-fetch-site").is_some_and(|site| site != "same-origin" && site != "none");
+    let by_a_page = headers.contains_key(header::ORIGIN);
+    if (from_elsewhere && !is_navigation(method, headers)) || (by_a_page && method != Method::GET) {
+        return Err(Problem::new(
+            StatusCode::FORBIDDEN,
+            "foreign-page",
+            "a page in a browser sent this: use the command line",
+        ));
+    }
+    Ok(())
+}
+
+/// Following a link to the status page is harmless: it reads nothing for the page that has the link.
+fn is_navigation(method: &Method, headers: &HeaderMap) -> bool {
+    method == Method::GET && headers.get("sec-fetch-mode").is_some_and(|mode| mode == "navigate")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(method: &Method, headers: &[(&'static str, &'static str)]) -> bool {
+        let headers = headers
+            .iter()
+            .map(|(name, value)| (header::HeaderName::from_static(name), HeaderValue::from_static(value)));
+        refuse_foreign_pages(method, &headers.collect()).is_err()
+    }
+
+    #[test]
+    fn pages_of_other_sites_get_nowhere() {
+        assert!(refused(&Method::POST, &[("sec-fetch-site", "cross-site")]));
+        assert!(refused(&Method::POST, &[("origin", "http://localhost:8000")]));
+        assert!(refused(&Method::GET, &[("sec-fetch-site", "same-site"), ("sec-fetch-mode", "cors")]));
+    }
+
+    #[test]
+    fn people_and_tools_do() {
+        assert!(!refused(&Method::POST, &[]));
+        assert!(!refused(&Method::GET, &[("sec-fetch-site", "none"), ("sec-fetch-mode", "navigate")]));
+        assert!(!refused(&Method::GET, &[("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "navigate")]));
+    }
+}

@@ -1,0 +1,103 @@
+//! The operator's hand: the admin API, the roles that it goes by, and its client on the command line.
+//!
+//! ```text
+//! listener (who is it?) ─▶ around (name, headers) ─▶ route ─▶ admission (role, reason) ─▶ authority (act and record)
+//!                                                                  └─▶ a second person, where the act is dangerous
+//! ```
+//!
+//! - [`acts`]: which act needs which role: one table.
+//! - [`api`]: what goes over the wire. `routes`: where, described by OpenAPI that is made from them.
+//! - `admission`: from a caller to an act that may be done; every refusal is on record. `deeds`: acts that can need two
+//!   people.
+//! - The API has no database of its own: everything it knows and does, it asks the authority for.
+
+pub mod acts;
+mod admission;
+pub mod api;
+mod around;
+mod deeds;
+mod extract;
+mod problem;
+mod routes;
+mod view;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use axum::Router;
+use ingam_authority::Authority;
+use ingam_authority::operator::Act;
+use ingam_protocol::bytes::hex;
+use ingam_protocol::time::{Random, random_array};
+use tokio::sync::Semaphore;
+
+pub use around::Peer;
+
+use acts::Danger;
+use api::Reload;
+
+/// How many clients may follow the log at once.
+const FOLLOWERS_MAX: usize = 16;
+/// How many searches that read much may run at once; more wait.
+const SEARCHES_MAX: usize = 2;
+
+/// What the admin API asks of the process around it.
+#[async_trait]
+pub trait Host: Send + Sync {
+    /// How each part fares: JSON of the health report.
+    async fn status(&self) -> serde_json::Value;
+
+    /// Whether everything is ready, and the same report.
+    async fn is_ready(&self) -> bool;
+
+    /// Reads the configuration again and puts in force what can be, with a record of `act`. With a mistake in it nothing
+    /// is changed.
+    ///
+    /// # Errors
+    /// What is wrong, each for itself.
+    async fn reload(&self, act: &Act) -> Result<Reload, Vec<String>>;
+
+    /// Comes back when the process is told to stop.
+    async fn stopped(&self);
+}
+
+/// The admin API.
+pub struct Operator {
+    authority: Arc<Authority>,
+    host: Arc<dyn Host>,
+    random: Arc<dyn Random>,
+
+    two_people: BTreeSet<Danger>,
+
+    followers: Arc<Semaphore>,
+    searches: Arc<Semaphore>,
+}
+
+impl Operator {
+    /// An API to `authority`. The acts of `two_people` need a second person.
+    pub fn new(
+        authority: Arc<Authority>,
+        host: Arc<dyn Host>,
+        random: Arc<dyn Random>,
+        two_people: BTreeSet<Danger>,
+    ) -> Arc<Self> {
+        let followers = Arc::new(Semaphore::new(FOLLOWERS_MAX));
+        let searches = Arc::new(Semaphore::new(SEARCHES_MAX));
+        Arc::new(Self { authority, host, random, two_people, followers, searches })
+    }
+
+    /// The routes, as a service for connections. Each request has to carry a [`Peer`].
+    pub fn router(self: Arc<Self>) -> Router {
+        routes::router(self)
+    }
+
+    fn request_id(&self) -> String {
+        hex(&random_array::<8>(self.random.as_ref()))
+    }
+}
+
+/// The OpenAPI document of the admin API, as JSON.
+pub fn openapi() -> String {
+    routes::document().to_pretty_json().unwrap_or_default()
+}

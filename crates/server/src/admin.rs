@@ -1,0 +1,118 @@
+//! The admin API's place in the process: its sockets, who is at the other end, and what it asks of the process.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use http::Request;
+use hyper::body::Incoming;
+use ingam_authority::operator::Act;
+use ingam_operator::api::Reload;
+use ingam_operator::{Host, Operator};
+use ingam_protocol::operator::Principal;
+use ring::digest::{SHA256, digest};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tower::ServiceExt;
+
+use crate::config::Config;
+use crate::health::Health;
+use crate::listener::{Peer, PeerAddress, Socket, bind, bind_unix, stopped};
+use crate::reload::Reloader;
+use crate::serve::StartError;
+
+/// The sockets of the admin API.
+pub(crate) struct AdminSockets {
+    /// On this machine.
+    pub(crate) unix: Socket,
+    /// Over TCP, for holders of client certificates.
+    pub(crate) tcp: Vec<TcpListener>,
+    /// Takes the Unix socket's file away at the end.
+    pub(crate) file: SocketFile,
+}
+
+/// The file of a Unix socket, for as long as somebody listens there.
+pub(crate) struct SocketFile(PathBuf);
+
+/// Where the admin API's Unix socket is.
+pub(crate) fn socket_path(config: &Config) -> PathBuf {
+    config.operator.socket.clone().unwrap_or_else(|| config.state.join("admin.sock"))
+}
+
+impl AdminSockets {
+    pub(crate) async fn bind(config: &Config) -> Result<Self, StartError> {
+        let path = socket_path(config);
+        let unix = bind_unix("operator.socket", &path).await.map_err(StartError::new)?;
+        let tcp = bind("admin", &config.listen.admin).await.map_err(StartError::new)?;
+        Ok(Self { unix, tcp, file: SocketFile(path) })
+    }
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        // A process that was killed leaves it behind; the next start takes it away then.
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+/// Who somebody at a listener of the admin API is; `None` where TLS asked for no certificate.
+fn principal(peer: &Peer) -> Option<ingam_operator::Peer> {
+    match (peer.address, &peer.certificate) {
+        (PeerAddress::Unix { uid }, _) => {
+            Some(ingam_operator::Peer { principal: Principal::User(uid), from: "unix".to_owned() })
+        }
+        (PeerAddress::Tcp(address), Some(certificate)) => {
+            let fingerprint = digest(&SHA256, certificate).as_ref().try_into().ok()?;
+            let principal = Principal::Certificate(fingerprint);
+            Some(ingam_operator::Peer { principal, from: address.ip().to_canonical().to_string() })
+        }
+        (PeerAddress::Tcp(_), None) => None,
+    }
+}
+
+/// The admin API as a service for connections.
+pub(crate) fn service(
+    operator: Arc<Operator>,
+) -> impl Fn(Request<Incoming>, Peer) -> Answer + Clone + Send + Sync + 'static {
+    let router = operator.router();
+    move |request, peer| {
+        let mut request = request.map(axum::body::Body::new);
+        if let Some(principal) = principal(&peer) {
+            request.extensions_mut().insert(principal);
+        }
+        let router = router.clone();
+        Box::pin(async move {
+            // A router never fails.
+            router.oneshot(request).await.unwrap_or_else(|never| match never {})
+        })
+    }
+}
+
+/// An answer on its way.
+pub(crate) type Answer = std::pin::Pin<Box<dyn Future<Output = http::Response<axum::body::Body>> + Send>>;
+
+/// What the admin API asks of the process.
+pub(crate) struct Process {
+    pub(crate) health: Health,
+    pub(crate) reloader: Arc<Reloader>,
+    pub(crate) stopping: watch::Receiver<bool>,
+}
+
+#[async_trait]
+impl Host for Process {
+    async fn status(&self) -> serde_json::Value {
+        serde_json::to_value(self.health.report().await).unwrap_or_default()
+    }
+
+    async fn is_ready(&self) -> bool {
+        self.health.report().await.ready()
+    }
+
+    async fn reload(&self, act: &Act) -> Result<Reload, Vec<String>> {
+        self.reloader.reload(Some(act)).await
+    }
+
+    async fn stopped(&self) {
+        stopped(self.stopping.clone()).await;
+    }
+}

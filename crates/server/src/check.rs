@@ -1,0 +1,113 @@
+//! `ingam check`: everything that would stop or endanger a start, at once, and nothing touched: no file is made or written,
+//! no lock taken, no port bound. What it reads of the state is what lies there as files, so it may look at a CA that runs.
+
+mod ports;
+mod print;
+mod state;
+mod tls;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use ingam_protocol::finding::Level;
+use ingam_protocol::time::Clock;
+use ingam_protocol::{Finding, Timestamp};
+use x509_parser::prelude::{FromDer, X509Certificate};
+
+use crate::config::Reading;
+use crate::serve::StartError;
+use crate::system::SystemClock;
+
+/// What it ends with when it found what stops a start.
+const EXIT_FOUND: u8 = 1;
+
+const EXIT_CODES: &str = "Exit codes:
+  0  nothing stops a start; there may be warnings
+  1  at least one error, or with --deny-warnings at least one warning
+  2  wrong use, or the file cannot be read";
+
+/// What the command line says.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXIT_CODES)]
+pub(crate) struct Check {
+    /// The configuration
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// Lays the file over the built-in configuration first, as `ingam dev` does, and leaves state and certificate to it
+    #[arg(long)]
+    dev: bool,
+    /// Prints one JSON object: {"errors": N, "warnings": N, "findings": [...]}
+    #[arg(long)]
+    json: bool,
+    /// Ends with 1 for warnings too
+    #[arg(long)]
+    deny_warnings: bool,
+    /// Looks as if it were this day (2029-03-15) or moment (2029-03-15T12:00:00Z)
+    #[arg(long, value_name = "DATE", value_parser = moment)]
+    at: Option<Timestamp>,
+}
+
+/// Looks, and tells.
+///
+/// # Errors
+/// [`StartError`] if the file cannot be read, or nobody can be told.
+pub(crate) fn run(options: &Check) -> Result<ExitCode, StartError> {
+    let now = options.at.unwrap_or_else(|| SystemClock.now());
+    let mut reading = match options.dev {
+        true => Reading::of_development(Some(&options.config))?,
+        false => Reading::of_file(&options.config)?,
+    };
+    reading.examine(now);
+    surroundings(&mut reading, options.dev, now);
+    let found = reading.into_findings();
+    let told = if options.json { print::json(&found) } else { print::people(&options.config, &found) };
+    told.map_err(|error| StartError::new(format!("standard output: {error}")))?;
+    let stops = |finding: &Finding| finding.level == Level::Error || options.deny_warnings;
+    Ok(if found.iter().any(stops) { ExitCode::from(EXIT_FOUND) } else { ExitCode::SUCCESS })
+}
+
+/// What lies around the configuration.
+fn surroundings(reading: &mut Reading, is_dev: bool, now: Timestamp) {
+    let Reading { config, found, .. } = reading;
+    ports::check(config, found);
+    if !is_dev {
+        tls::check(config, now, found);
+        state::check(config, now, found);
+    }
+}
+
+/// A day, which begins at midnight UTC, or a moment.
+fn moment(text: &str) -> Result<Timestamp, String> {
+    Timestamp::from_rfc3339(text)
+        .or_else(|| Timestamp::from_rfc3339(&format!("{text}T00:00:00Z")))
+        .ok_or_else(|| "give a day as in 2029-03-15, or a moment as in 2029-03-15T12:00:00Z".to_owned())
+}
+
+/// The first and the last second of a certificate.
+#[derive(Clone, Copy, Debug)]
+struct Dates {
+    not_before: Timestamp,
+    not_after: Timestamp,
+}
+
+impl Dates {
+    /// Reads those of a certificate, DER; `None` if it is none.
+    fn of(der: &[u8]) -> Option<Self> {
+        let (_, certificate) = X509Certificate::from_der(der).ok()?;
+        let moment = |unix_s: i64| Timestamp::from_unix_s(u64::try_from(unix_s).unwrap_or(0));
+        let validity = certificate.validity();
+        Some(Self {
+            not_before: moment(validity.not_before.timestamp()),
+            not_after: moment(validity.not_after.timestamp()),
+        })
+    }
+}
+
+/// An error with everything below it.
+fn in_full(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |sentence, cause| format!("{sentence}: {cause}"))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,272 @@
+//! The state folder: whether it can be used, and whether what is in it can go on.
+
+use std::io::ErrorKind;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use ingam_protocol::finding::dotted;
+use ingam_protocol::{Findings, Timestamp};
+use ingam_signer::Hierarchy;
+use ingam_signer::hierarchy::KeyOwner;
+use ingam_store::EngineChoice;
+use rustix::fs::{Access, AtFlags, CWD, accessat, statvfs};
+
+use super::{Dates, in_full};
+use crate::config::{self, Config, Environment};
+use crate::hierarchy::{self, refuse_second_life};
+use crate::production::key_refusals;
+
+/// A disk with less left will soon be full.
+const SPACE_LOW_BYTES: u64 = 5 << 30;
+
+/// With less, a store cannot even be opened safely.
+const SPACE_NONE_BYTES: u64 = 100 << 20;
+
+/// How long before an issuer is too old for a profile it is told.
+const NOTICE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+/// What of the folder the CA writes to, or reads.
+const USED: [(&str, Access); 8] = [
+    ("lock", Access::WRITE_OK),
+    ("hierarchy.json", Access::READ_OK),
+    ("keys", Access::READ_OK.union(Access::EXEC_OK)),
+    ("store.redb", Access::READ_OK.union(Access::WRITE_OK)),
+    ("store.redb.log", Access::READ_OK.union(Access::WRITE_OK)),
+    ("store.sled", Access::READ_OK.union(Access::WRITE_OK).union(Access::EXEC_OK)),
+    ("journal", Access::READ_OK.union(Access::WRITE_OK).union(Access::EXEC_OK)),
+    ("contacts", Access::READ_OK.union(Access::WRITE_OK).union(Access::EXEC_OK)),
+];
+
+pub(super) fn check(config: &Config, now: Timestamp, found: &mut Findings) {
+    if !found.is_sound("state") {
+        return;
+    }
+    let state = &config.state;
+    let Some(there) = folder(config, found) else { return };
+    if let Ok(disk) = statvfs(&there) {
+        space(&there, disk.f_bavail.saturating_mul(disk.f_frsize), found);
+    }
+    if Hierarchy::is_in(state) {
+        lost_store(config, found);
+        hierarchy(config, now, found);
+    } else {
+        no_hierarchy(config, found);
+    }
+}
+
+/// The folder, or for one that is to be made the one above; `None` if neither can be used.
+fn folder(config: &Config, found: &mut Findings) -> Option<PathBuf> {
+    let state = &config.state;
+    let shown = state.display();
+    let metadata = match state.metadata() {
+        Ok(metadata) => metadata,
+        Err(error) if error.kind() == ErrorKind::NotFound => return above(state, found),
+        Err(error) => {
+            let fix = "give a folder that the user of the CA can reach";
+            found.error("state", format!("is {shown}, which cannot be looked at: {error}"), fix);
+            return None;
+        }
+    };
+    if !metadata.is_dir() {
+        found.error("state", format!("is {shown}, which is no folder"), "give a folder");
+        return None;
+    }
+    if !may(state, Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK) {
+        let fix = "give it to the user of the CA, and look as that user";
+        found.error("state", format!("is {shown}, which this user may not read and write"), fix);
+        return None;
+    }
+    let closed =
+        USED.iter().filter(|(name, access)| state.join(name).exists() && !may(&state.join(name), *access));
+    let closed: Vec<&str> = closed.map(|(name, _)| *name).collect();
+    if !closed.is_empty() {
+        let fix = "give everything in it to the user of the CA, and look as that user";
+        found.error("state", format!("has what this user may not use: {}", closed.join(", ")), fix);
+        return None;
+    }
+    let mode = metadata.permissions().mode();
+    if mode & 0o007 != 0 && config.environment != Environment::Development {
+        let reason = format!("is {shown}, which every user of this machine can look into");
+        found.warning("state", reason, format!("chmod o= {shown}"));
+    }
+    Some(state.clone())
+}
+
+/// The nearest folder above that is there, if the state folder can be made in it.
+fn above(state: &Path, found: &mut Findings) -> Option<PathBuf> {
+    let is_there = |folder: &&Path| folder.as_os_str().is_empty() || folder.exists();
+    let above = state.ancestors().skip(1).find(is_there)?;
+    let above = if above.as_os_str().is_empty() { Path::new(".") } else { above };
+    if above.is_dir() && may(above, Access::WRITE_OK | Access::EXEC_OK) {
+        return Some(above.to_owned());
+    }
+    found.error(
+        "state",
+        format!("is {}, which is not there and cannot be made in {}", state.display(), above.display()),
+        "make it, and give it to the user of the CA",
+    );
+    None
+}
+
+/// As whom the process acts, not as whom it was started.
+fn may(path: &Path, access: Access) -> bool {
+    accessat(CWD, path, access, AtFlags::EACCESS).is_ok()
+}
+
+fn space(folder: &Path, free_bytes: u64, found: &mut Findings) {
+    let reason = format!("lies on a disk with {} MiB left", free_bytes >> 20);
+    let fix = format!("make room on the disk of {}", folder.display());
+    if free_bytes < SPACE_NONE_BYTES {
+        found.error("state", reason, fix);
+    } else if free_bytes < SPACE_LOW_BYTES {
+        found.warning("state", reason, fix);
+    }
+}
+
+/// A new CA, or what is left of an old one.
+fn no_hierarchy(config: &Config, found: &mut Findings) {
+    let (state, shown) = (&config.state, config.state.display());
+    if let Err(finding) = refuse_second_life(state) {
+        return found.push(finding);
+    }
+    if state.join("keys").exists() {
+        return found.error(
+            "state",
+            format!("is {shown}, which has keys and no hierarchy.json"),
+            "restore that from a backup; or, if an earlier `ingam init` was broken off, remove keys/, issuers/ and roots/",
+        );
+    }
+    found.warning("state", format!("is {shown}, which has no hierarchy yet"), "run `ingam init`");
+    if config.environment == Environment::Development {
+        return;
+    }
+    let usual = config::Hierarchy::default();
+    for (key, own, usual) in [
+        ("hierarchy.country", &config.hierarchy.country, &usual.country),
+        ("hierarchy.organization", &config.hierarchy.organization, &usual.organization),
+    ] {
+        if own == usual {
+            let reason = format!("is the default, {own:?}, and goes into all CA certificates for good");
+            found.warning(key, reason, "set it before `ingam init`");
+        }
+    }
+}
+
+/// A journal of a CA that has lived, and no store beside it: the store refuses to begin anew.
+fn lost_store(config: &Config, found: &mut Findings) {
+    let state = &config.state;
+    let (store, other) = match config.store.engine {
+        EngineChoice::Redb => ("store.redb", "store.sled"),
+        EngineChoice::Sled => ("store.sled", "store.redb"),
+    };
+    let is_segment = |entry: std::io::Result<std::fs::DirEntry>| {
+        entry.is_ok_and(|entry| entry.path().extension().is_some_and(|ending| ending == "seg"))
+    };
+    let has_lived = state.join("journal").read_dir().is_ok_and(|mut entries| entries.any(is_segment));
+    if state.join(store).exists() || !has_lived {
+        return;
+    }
+    if state.join(other).exists() {
+        let reason = format!("wants {store}, and {} has {other}", state.display());
+        found.error("store.engine", reason, "use the engine that this CA began with");
+    } else {
+        let reason = format!("is {}, which has a journal and no {store}", state.display());
+        found.error("state", reason, "restore the store from a backup");
+    }
+}
+
+/// The hierarchy that is there, and whether the configuration fits it.
+fn hierarchy(config: &Config, now: Timestamp, found: &mut Findings) {
+    key_files(config, found);
+    let passphrase = match hierarchy::passphrase(config) {
+        Ok(passphrase) => passphrase,
+        Err(error) => {
+            let fix = "name a file with the passphrase, which the user of the CA alone can read";
+            return found.error("hierarchy.passphrase_file", error.to_string(), fix);
+        }
+    };
+    let loaded = match Hierarchy::load(&config.state, passphrase.as_ref()) {
+        Ok(loaded) => loaded,
+        Err(error) => {
+            let reason = format!("has a hierarchy that cannot be loaded: {}", in_full(&error));
+            let fix = "restore hierarchy.json, keys/, issuers/ and roots/ from one backup";
+            return found.error("state", reason, fix);
+        }
+    };
+    let shown = config.state.display();
+    let mut issuers = Vec::with_capacity(loaded.intermediates.len());
+    for intermediate in &loaded.intermediates {
+        let name = intermediate.name.as_str();
+        let key = dotted("hierarchy.issuers", name);
+        found.require(
+            config.hierarchy.issuers.contains_key(name),
+            key.as_str(),
+            format!("is missing, and {shown}/hierarchy.json has it"),
+            format!("add {name}, with its kind of key"),
+        );
+        let Some(dates) = Dates::of(&intermediate.certificate) else { continue };
+        let Dates { not_before, not_after } = dates;
+        let fix = "issue from a new hierarchy, in another state folder";
+        found.require(now <= not_after, key.as_str(), format!("ended at {not_after}"), fix);
+        let reason = format!("begins at {not_before}, and it is {now}");
+        found.require(not_before <= now, key, reason, "set this machine's clock");
+        issuers.push((name, dates));
+    }
+    for (name, profile) in &config.profiles {
+        let table = dotted("profiles", name);
+        let key = format!("{table}.issuer");
+        match issuers.iter().find(|(issuer, _)| *issuer == profile.issuer) {
+            Some((_, dates)) => outlived(&table, profile, *dates, now, found),
+            None if found.is_sound(&key) => {
+                let known: Vec<&str> = issuers.iter().map(|(name, _)| *name).collect();
+                let reason = format!("is {:?}, which is not in {shown}/hierarchy.json", profile.issuer);
+                let fix =
+                    format!("name one of these: {}; `ingam init` makes issuers, once", known.join(", "));
+                found.error(key, reason, fix);
+            }
+            None => {}
+        }
+    }
+}
+
+/// Keys that lie open, or that should lie elsewhere.
+fn key_files(config: &Config, found: &mut Findings) {
+    if config.environment != Environment::Production {
+        return;
+    }
+    // What cannot be looked at cannot be loaded either, which is told then.
+    let Ok(files) = Hierarchy::key_files(&config.state) else { return };
+    key_refusals(&files).into_iter().for_each(|finding| found.push(finding));
+    if let Some(root) = files.iter().find(|file| file.owner == KeyOwner::Root && file.is_encrypted) {
+        let reason = format!("has the root's key in {}: it belongs offline", root.path.display());
+        found.warning("state", reason, "copy it to two media, try the copies, and delete it here");
+    }
+}
+
+/// Whether certificates of a profile would end after their issuer, which the signer refuses.
+fn outlived(
+    table: &str,
+    profile: &config::ProfileConfig,
+    issuer: Dates,
+    now: Timestamp,
+    found: &mut Findings,
+) {
+    // The last second of a certificate that is signed now lies `reach` ahead.
+    let reach = Duration::from_secs(profile.validity_s.saturating_sub(1).saturating_sub(profile.backdate_s));
+    let last = issuer.not_after.minus(reach);
+    if now <= issuer.not_after && last < now.plus(NOTICE) {
+        let left_s = issuer.not_after.since(now).as_secs();
+        found.warning(
+            format!("{table}.validity_s"),
+            format!(
+                "is {}: {} ends at {}, so that none can be issued after {last}",
+                profile.validity_s, profile.issuer, issuer.not_after
+            ),
+            format!("plan a new hierarchy; until then, set it to less than {left_s}"),
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,185 @@
+//! State folders as operators find them: new, closed, full, damaged, of another CA, too old.
+
+use std::fs;
+
+use ingam_protocol::profile::IssuerName;
+use ingam_protocol::time::{FixedClock, SeededRandom};
+use ingam_signer::KeyKind;
+use ingam_signer::hierarchy::{IssuerPlan, Plan, Protection};
+use tempfile::TempDir;
+
+use super::*;
+use crate::config::ProfileConfig;
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+fn now() -> Timestamp {
+    Timestamp::from_rfc3339("2026-11-28T00:00:00Z").unwrap()
+}
+
+/// A folder with a hierarchy that was made now, with the issuing CAs `one` and `two`, and a configuration for it.
+fn made() -> (TempDir, Config) {
+    let (folder, mut config) = empty();
+    let name = |name: &str| IssuerName::try_from(name.to_owned()).unwrap();
+    let issuer = |issuer: &str| IssuerPlan { name: name(issuer), key: KeyKind::EcdsaP256 };
+    let (country, organization) = ("KR".to_owned(), "Example".to_owned());
+    let plan = Plan {
+        country,
+        organization,
+        root: name("root"),
+        is_public: true,
+        issuers: vec![issuer("one"), issuer("two")],
+    };
+    let hierarchy = Hierarchy::create(&plan, &FixedClock::new(now()), &SeededRandom::new(1)).unwrap();
+    hierarchy.save(&config.state, &Protection::default(), &SeededRandom::new(1)).unwrap();
+    let kinds = ["one", "two"].map(|name| (name.to_owned(), config::KeyKind::EcdsaP256));
+    config.hierarchy.issuers = kinds.into();
+    let profile = ProfileConfig {
+        description: "a profile".to_owned(),
+        issuer: "one".to_owned(),
+        validity_s: 90 * DAY.as_secs(),
+        ..ProfileConfig::default()
+    };
+    config.profiles.insert("classic".to_owned(), profile);
+    (folder, config)
+}
+
+fn empty() -> (TempDir, Config) {
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().join("state");
+    fs::create_dir(&state).unwrap();
+    fs::set_permissions(&state, fs::Permissions::from_mode(0o700)).unwrap();
+    (folder, Config { state, ..Config::default() })
+}
+
+/// Everything found but how full the disk is, which is not the test's to say: `E key` or `W key`.
+fn found_at(config: &Config, now: Timestamp) -> Vec<String> {
+    let mut found = Findings::new();
+    check(config, now, &mut found);
+    let known = found.into_iter().filter(|finding| !finding.reason.contains("MiB left"));
+    known.map(|finding| format!("{:.1} {}", format!("{:?}", finding.level), finding.key)).collect()
+}
+
+fn found(config: &Config) -> Vec<String> {
+    found_at(config, now())
+}
+
+#[test]
+fn a_whole_ca_is_fine() {
+    let (_folder, config) = made();
+    assert!(found(&config).is_empty(), "{:?}", found(&config));
+}
+
+#[test]
+fn a_new_folder_wants_a_hierarchy_and_a_name() {
+    let (folder, mut config) = empty();
+    let expected = ["W state", "W hierarchy.country", "W hierarchy.organization"];
+    assert_eq!(found(&config), expected);
+    config.hierarchy.country = "KR".to_owned();
+    config.hierarchy.organization = "Example".to_owned();
+    assert_eq!(found(&config), ["W state"]);
+    config.state = folder.path().join("not/yet/there");
+    assert_eq!(found(&config), ["W state"]);
+    assert!(!folder.path().join("not").exists(), "nothing is made");
+}
+
+#[test]
+fn what_is_no_folder_cannot_be_used() {
+    let (folder, mut config) = empty();
+    fs::write(folder.path().join("file"), "").unwrap();
+    for path in ["file", "file/state"] {
+        config.state = folder.path().join(path);
+        assert_eq!(found(&config), ["E state"], "{path}");
+    }
+}
+
+#[test]
+fn others_should_not_look_into_it() {
+    let (_folder, mut config) = made();
+    fs::set_permissions(&config.state, fs::Permissions::from_mode(0o755)).unwrap();
+    assert_eq!(found(&config), ["W state"]);
+    config.environment = Environment::Development;
+    assert!(found(&config).is_empty());
+}
+
+#[test]
+fn room_on_the_disk() {
+    let level = |free_bytes: u64| {
+        let mut found = Findings::new();
+        space(Path::new("/x"), free_bytes, &mut found);
+        found.into_iter().next().map(|finding| format!("{finding} {:?}", finding.level))
+    };
+    assert!(level(SPACE_NONE_BYTES - 1).unwrap().ends_with("Error"));
+    assert!(level(SPACE_NONE_BYTES).unwrap().contains("100 MiB left; make room on the disk of /x Warning"));
+    assert!(level(SPACE_LOW_BYTES - 1).unwrap().ends_with("Warning"));
+    assert_eq!(level(SPACE_LOW_BYTES), None);
+}
+
+#[test]
+fn a_ca_that_has_lived_is_not_begun_anew() {
+    for trace in ["store.redb", "store.sled", "journal"] {
+        let (_folder, config) = empty();
+        fs::write(config.state.join(trace), "").unwrap();
+        assert_eq!(found(&config), ["E state"], "{trace}");
+    }
+    let (_folder, config) = made();
+    fs::remove_file(config.state.join("hierarchy.json")).unwrap();
+    assert_eq!(found(&config), ["E state"], "keys are left");
+}
+
+#[test]
+fn a_store_is_not_begun_anew_beside_a_journal() {
+    let (_folder, mut config) = made();
+    fs::create_dir(config.state.join("journal")).unwrap();
+    assert!(found(&config).is_empty(), "an empty journal is none");
+    fs::write(config.state.join("journal/issuance-20261101-00000001.seg"), "").unwrap();
+    assert_eq!(found(&config), ["E state"]);
+    fs::write(config.state.join("store.redb"), "").unwrap();
+    assert!(found(&config).is_empty());
+    config.store.engine = EngineChoice::Sled;
+    assert_eq!(found(&config), ["E store.engine"]);
+}
+
+#[test]
+fn damage_to_the_hierarchy_is_one_finding() {
+    let (_folder, config) = made();
+    let one = config.state.join("issuers/one.pem");
+    let kept = fs::read(&one).unwrap();
+    fs::copy(config.state.join("issuers/two.pem"), &one).unwrap();
+    assert_eq!(found(&config), ["E state"]);
+    fs::write(&one, "nothing").unwrap();
+    assert_eq!(found(&config), ["E state"]);
+    fs::write(&one, kept).unwrap();
+    fs::write(config.state.join("hierarchy.json"), "{}").unwrap();
+    assert_eq!(found(&config), ["E state"]);
+}
+
+#[test]
+fn configuration_and_hierarchy_fit_each_other() {
+    let (_folder, mut config) = made();
+    config.profiles.get_mut("classic").unwrap().issuer = "three".to_owned();
+    config.hierarchy.issuers.insert("three".to_owned(), config::KeyKind::EcdsaP256);
+    config.hierarchy.issuers.remove("two");
+    assert_eq!(found(&config), ["E hierarchy.issuers.two", "E profiles.classic.issuer"]);
+}
+
+#[test]
+fn issuers_age() {
+    let (_folder, config) = made();
+    let mut both = Findings::new();
+    // Five years, and 48 hours of them lie before the day it was made.
+    let end = now().plus((5 * 365 - 2) * DAY).minus(Duration::from_secs(1));
+    let reach = 90 * DAY - Duration::from_secs(3600);
+    let last = end.minus(reach).plus(Duration::from_secs(1));
+    assert!(found_at(&config, last.minus(NOTICE)).is_empty());
+    let warned = ["W profiles.classic.validity_s"];
+    assert_eq!(found_at(&config, last.minus(NOTICE).plus(Duration::from_secs(1))), warned);
+    assert_eq!(found_at(&config, end), warned);
+    let ended = ["E hierarchy.issuers.one", "E hierarchy.issuers.two"];
+    assert_eq!(found_at(&config, end.plus(Duration::from_secs(1))), ended);
+    assert_eq!(found_at(&config, now().minus(3 * DAY)), ended, "the clock is late");
+
+    check(&config, last, &mut both);
+    let told = both.iter().find(|finding| finding.key.ends_with("validity_s")).unwrap().to_string();
+    assert!(told.contains(&format!("one ends at {end}, so that none can be issued after {last}")), "{told}");
+}

@@ -1,0 +1,163 @@
+//! What is allowed, and unwise. A CA for development may be as unwise as it likes.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use ingam_protocol::baseline::{CERTIFICATE_VALIDITY, DatedRule, VALIDATION_REUSE};
+use ingam_protocol::finding::dotted;
+use ingam_protocol::{Findings, Timestamp};
+use ingam_responder::Nonces;
+use ingam_validation::AddressPolicy;
+
+use super::{Config, DAY_S, Environment, host};
+
+/// How long before a limit comes into force it is told.
+const NOTICE: Duration = Duration::from_secs(365 * DAY_S);
+
+/// All of it.
+pub(crate) fn check(config: &Config, now: Timestamp, found: &mut Findings) {
+    if config.environment == Environment::Development || found.is_silent("environment") {
+        return;
+    }
+    listeners(config, found);
+    urls(config, found);
+    validation(config, found);
+    if config.environment == Environment::Production && config.responder.nonces == Nonces::Answer {
+        found.warning(
+            "responder.nonces",
+            "is \"answer\": each such request costs a signature, and its answer cannot be cached",
+            "use \"ignore\", unless clients are known to need nonces",
+        );
+    }
+    for (name, profile) in &config.profiles {
+        let key = |key: &str| format!("{}.{key}", dotted("profiles", name));
+        let reuse = profile.valid_authorization_lifetime_s;
+        dated(found, key("validity_s"), profile.validity_s, "be valid", &CERTIFICATE_VALIDITY, now);
+        dated(
+            found,
+            key("valid_authorization_lifetime_s"),
+            reuse,
+            "rest on a validation",
+            &VALIDATION_REUSE,
+            now,
+        );
+    }
+}
+
+fn listeners(config: &Config, found: &mut Findings) {
+    let listen = &config.listen;
+    let others = elsewhere(&listen.metrics);
+    if !others.is_empty() {
+        found.warning(
+            "listen.metrics",
+            format!("has {others}: whoever reaches that can read how much is issued and revoked"),
+            "listen on 127.0.0.1, and let the collector come over a tunnel or a proxy that knows it",
+        );
+    }
+    if config.operator.administrators.is_empty() {
+        found.warning(
+            "operator.administrators",
+            "is empty: nobody may use the admin API of a new CA",
+            "name an administrator, as in [\"uid:1000\"]",
+        );
+    }
+    if listen.acme.is_empty() {
+        found.warning(
+            "listen.acme",
+            "is empty: nobody can ask for a certificate",
+            "give an address and a port",
+        );
+    }
+    if listen.publication.is_empty() {
+        found.warning(
+            "listen.publication",
+            "is empty: nobody answers at the URLs that certificates point to",
+            "give an address and a port",
+        );
+    }
+}
+
+fn urls(config: &Config, found: &mut Findings) {
+    for (key, url) in
+        [("urls.public_url", &config.urls.public_url), ("urls.publication", &config.urls.publication)]
+    {
+        let Some(host) = host(url) else { continue };
+        let is_here = host == "localhost" || host.parse().is_ok_and(|address: IpAddr| address.is_loopback());
+        if is_here {
+            let fix = "give the name by which clients reach it";
+            found.warning(key, format!("is {url:?}, which means another machine to each client"), fix);
+        }
+    }
+    for (key, url) in
+        [("urls.terms_of_service", &config.urls.terms_of_service), ("urls.website", &config.urls.website)]
+    {
+        if let Some(url) = url.as_deref().filter(|url| !url.starts_with("https://")) {
+            found.warning(
+                key,
+                format!("is {url:?}, which is no https URL"),
+                "give one that begins with https://",
+            );
+        }
+    }
+}
+
+fn validation(config: &Config, found: &mut Findings) {
+    let validation = &config.validation;
+    let others = elsewhere(&validation.resolvers);
+    if !others.is_empty() {
+        found.warning(
+            "validation.resolvers",
+            format!(
+                "has {others}: whoever runs it, or stands on the way to it, decides who gets certificates"
+            ),
+            "run a resolver that validates DNSSEC on this machine, and give 127.0.0.1:53",
+        );
+    }
+    if validation.addresses != AddressPolicy::PublicOnly {
+        found.warning(
+            "validation.addresses",
+            "lets validations connect to addresses that are not public: guests can have us knock inside the network",
+            "use \"public-only\", unless this is the CA of a private network",
+        );
+    }
+    for (key, port, usual) in [
+        ("validation.http_port", validation.http_port, 80),
+        ("validation.https_port", validation.https_port, 443),
+        ("validation.tls_alpn_port", validation.tls_alpn_port, 443),
+    ] {
+        if port != usual {
+            let why =
+                "is no port that only a machine's owner can use (RFC 8555, section 8.3; RFC 8737, section 3)";
+            found.warning(key, format!("is {port}, which {why}"), format!("use {usual}"));
+        }
+    }
+    if validation.caa_issuer_domains.is_empty() {
+        found.warning(
+            "validation.caa_issuer_domains",
+            "is empty: no name with a CAA record gets a certificate (RFC 8659, section 4.2)",
+            "give the domain name by which owners let this CA in",
+        );
+    }
+}
+
+/// A length that the public's rules do not allow, now or soon.
+fn dated(found: &mut Findings, key: String, length_s: u64, what: &str, rule: &DatedRule, now: Timestamp) {
+    let Some(limit) = rule.first_broken(Duration::from_secs(length_s), now, now.plus(NOTICE)) else { return };
+    let (days, day, source) = (limit.days_max, limit.day(), rule.source);
+    found.warning(
+        key,
+        format!(
+            "is {length_s}: from {day} on, a certificate for the public may {what} for {days} days ({source})"
+        ),
+        format!("set it to {} at most; the CA of a private network may leave it", limit.longest().as_secs()),
+    );
+}
+
+/// The addresses that are not this machine's own, as a text.
+fn elsewhere(addresses: &[SocketAddr]) -> String {
+    let others = addresses.iter().filter(|address| !address.ip().is_loopback());
+    others.map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests;

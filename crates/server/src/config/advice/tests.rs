@@ -1,0 +1,69 @@
+use ingam_protocol::finding::Level;
+use toml::Table;
+
+use super::*;
+use crate::config::{DEVELOPMENT, Reading};
+
+const SERVER: &str = include_str!("../../../../../config/server.toml");
+
+/// The keys of the warnings about the shipped file with `old` replaced, at a date.
+fn changed(old: &str, new: &str, day: &str) -> Vec<String> {
+    assert!(SERVER.contains(old), "{old}");
+    let mut reading = Reading::of_text(Table::new(), &SERVER.replacen(old, new, 1));
+    reading.examine(Timestamp::from_rfc3339(&format!("{day}T00:00:00Z")).unwrap());
+    let warnings = reading.into_findings().into_iter().filter(|finding| finding.level == Level::Warning);
+    warnings.map(|finding| finding.key).collect()
+}
+
+#[test]
+fn unwise_values_are_told() {
+    for (old, new, key) in [
+        ("metrics = [\"127.0.0.1:14090\"]", "metrics = [\"0.0.0.0:14090\"]", "listen.metrics"),
+        ("acme = [\"0.0.0.0:443\", \"[::]:443\"]", "acme = []", "listen.acme"),
+        ("publication = [\"0.0.0.0:80\", \"[::]:80\"]", "publication = []", "listen.publication"),
+        ("https://acme.ca.example", "https://localhost", "urls.acme"),
+        ("http://pki.ca.example", "http://[::1]:80", "urls.publication"),
+        ("# website = \"https://ca.example\"", "website = \"ca.example\"", "urls.website"),
+        ("resolvers = [\"127.0.0.1:53\"", "resolvers = [\"192.0.2.53:53\"", "validation.resolvers"),
+        ("addresses = \"public-only\"", "addresses = \"allow-private\"", "validation.addresses"),
+        ("http_port = 80", "http_port = 8080", "validation.http_port"),
+        ("caa_issuer_domains = [\"ca.example\"]", "caa_issuer_domains = []", "validation.caa_issuer_domains"),
+        ("validity_s = 7776000", "validity_s = 8640001", "profiles.classic.validity_s"),
+    ] {
+        assert_eq!(changed(old, new, "2026-11-28"), [key], "{new}");
+    }
+}
+
+#[test]
+fn nonces_are_unwise_in_production() {
+    let answer = ("nonces = \"ignore\"", "nonces = \"answer\"");
+    assert_eq!(changed(answer.0, answer.1, "2026-11-28"), Vec::<String>::new());
+    let production = SERVER.replace("environment = \"staging\"", "environment = \"production\"");
+    let mut reading = Reading::of_text(Table::new(), &production.replace(answer.0, answer.1));
+    reading.examine(Timestamp::default());
+    let keys: Vec<String> = reading.into_findings().into_iter().map(|finding| finding.key).collect();
+    assert_eq!(keys, ["environment", "responder.nonces"]);
+}
+
+#[test]
+fn limits_are_told_a_year_before_they_come() {
+    let same = ("validity_s = 7776000", "validity_s = 7776000");
+    assert_eq!(changed(same.0, same.1, "2028-03-01"), Vec::<String>::new());
+    let both = ["profiles.classic.validity_s", "profiles.classic-rsa.validity_s"];
+    assert_eq!(changed(same.0, same.1, "2028-03-16"), both);
+    assert_eq!(changed(same.0, same.1, "2031-01-01"), both);
+}
+
+#[test]
+fn what_is_wrong_is_not_called_unwise_too() {
+    assert_eq!(changed("validity_s = 7776000", "validity_s = 99999999", "2026-11-28"), Vec::<String>::new());
+    assert_eq!(changed("environment = \"staging\"", "environment = 1", "2031-01-01"), Vec::<String>::new());
+}
+
+#[test]
+fn development_may_be_unwise() {
+    let mut reading =
+        Reading::of_text(toml::from_str(DEVELOPMENT).unwrap(), "[listen]\nmetrics = ['0.0.0.0:1']");
+    reading.examine(Timestamp::from_unix_s(u64::MAX));
+    assert_eq!(reading.into_findings(), []);
+}

@@ -1,0 +1,92 @@
+use ingam_protocol::Timestamp;
+use toml::Table;
+
+use super::*;
+use crate::config::{DEVELOPMENT, Reading};
+
+/// The keys of the errors in the development configuration with `text` laid over it.
+fn with(text: &str) -> Vec<String> {
+    let mut reading = Reading::of_text(toml::from_str(DEVELOPMENT).unwrap(), text);
+    reading.examine(Timestamp::default());
+    let errors = reading.into_findings().into_iter().filter(|finding| finding.level == Level::Error);
+    errors.map(|finding| finding.key).collect()
+}
+
+#[test]
+fn dangerous_values_are_refused() {
+    for (text, key) in [
+        ("environment = \"production\"\n[listen]\ndns = []\ndns_management = []", "environment"),
+        ("environment = \"staging\"\n[listen]\ndns_management = []", "listen.dns"),
+        ("environment = \"staging\"\n[listen]\ndns = []", "listen.dns_management"),
+        (
+            "environment = \"staging\"\n[listen]\ndns = []\ndns_management = []\n[store]\nengine = \"sled\"",
+            "store.engine",
+        ),
+        ("[urls]\nacme = \"http://x\"", "urls.acme"),
+        ("[urls]\nacme = \"https://a.example/x\"", "urls.acme"),
+        ("[urls]\npublication = \"https://x\"", "urls.publication"),
+        ("[profiles.classic]\nvalidity_s = 99999999999", "profiles.classic.validity_s"),
+        ("[profiles.classic]\nbackdate_s = 172801", "profiles.classic.backdate_s"),
+        ("[profiles.classic]\norder_lifetime_s = 59", "profiles.classic.order_lifetime_s"),
+        ("[profiles.classic]\nnames_max = 101", "profiles.classic.names_max"),
+        ("[profiles.classic]\ndescription = ''", "profiles.classic.description"),
+        ("[profiles.Classic]\ndescription = 'a'\nissuer = 'rsa'\nvalidity_s = 3600", "profiles.Classic"),
+        ("[issuance]\ndefault_profile = \"none\"", "issuance.default_profile"),
+        ("[issuance]\nnames_refused = [\"*.example.org\"]", "issuance.names_refused"),
+        ("[responder]\ncrl_validity_s = 0", "responder.crl_validity_s"),
+        ("[limits]\nconnections_max = 9223372036854775807", "limits.connections_max"),
+        ("[issuance]\nchecks_max = 9223372036854775807", "issuance.checks_max"),
+        ("[limits]\nidle_timeout_s = 9223372036854775807", "limits.idle_timeout_s"),
+    ] {
+        assert_eq!(with(text), [key], "{text}");
+    }
+}
+
+#[test]
+fn a_new_profile_is_told_all_that_it_lacks() {
+    let lacks = ["description", "issuer", "validity_s"].map(|key| format!("profiles.new.{key}"));
+    assert_eq!(with("[profiles.new]"), lacks);
+}
+
+#[test]
+fn nobody_is_told_of_profiles_without_issuers() {
+    let text = DEVELOPMENT.replace("ecdsa = \"ecdsa-p256\"\nrsa = \"rsa-2048\"", "");
+    let mut reading = Reading::of_text(Table::new(), &text);
+    reading.config.hierarchy.issuers.clear();
+    reading.examine(Timestamp::default());
+    let keys: Vec<String> = reading.into_findings().into_iter().map(|finding| finding.key).collect();
+    assert_eq!(keys, ["hierarchy.issuers"]);
+}
+
+#[test]
+fn urls_are_scheme_host_and_port() {
+    for good in ["ca.example", "ca.example:14000", "ca.example/", "[::1]:14000", "[::1]", "192.0.2.1:80"] {
+        assert!(authority(good).is_some(), "{good}");
+    }
+    let long = "a".repeat(254);
+    for bad in [
+        "",
+        "/",
+        ":80",
+        "ca.example:",
+        "ca.example:65536",
+        "ca.example/x",
+        "a b",
+        "me@ca.example",
+        "a?b",
+        &long,
+    ] {
+        assert!(authority(bad).is_none(), "{bad}");
+    }
+    assert_eq!(host("https://[::1]:443/").as_deref(), Some("::1"));
+    assert_eq!(host("https://ca.example:443").as_deref(), Some("ca.example"));
+}
+
+#[test]
+fn listeners_do_not_share_an_address() {
+    let overlaps = |one: &str, other: &str| overlap(one.parse().unwrap(), other.parse().unwrap());
+    assert!(overlaps("127.0.0.1:80", "127.0.0.1:80"));
+    assert!(overlaps("0.0.0.0:80", "127.0.0.1:80") && overlaps("[::1]:80", "[::]:80"));
+    assert!(!overlaps("0.0.0.0:80", "[::]:80") && !overlaps("127.0.0.1:80", "127.0.0.2:80"));
+    assert!(!overlaps("127.0.0.1:0", "127.0.0.1:0") && !overlaps("0.0.0.0:80", "0.0.0.0:81"));
+}

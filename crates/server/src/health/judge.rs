@@ -1,0 +1,354 @@
+//! What is thought of the facts: one pure function, and a sentence with a way out for everything that a role lacks.
+
+use std::time::Duration;
+
+use ingam_protocol::Timestamp;
+use ingam_protocol::health::{Code, IssuerReport, Lack, Level, QueueReport, Role, RoleReport};
+use ingam_protocol::profile::IssuerName;
+use ingam_signer::OCSP_DELEGATE_VALIDITY;
+
+use crate::health::config::Config;
+use crate::health::facts::Facts;
+use crate::health::look::Seen;
+
+const MIB: u64 = 1 << 20;
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+/// The clock may be off by this much: a step of NTP at a start is no news.
+const CLOCK_WARNING: Duration = Duration::from_secs(5);
+/// By this much it is wrong, now or before.
+const CLOCK_FAILING: Duration = Duration::from_secs(5 * 60);
+/// OCSP certificates are renewed when a third of their time is left, by a job that runs each hour.
+const DELEGATE_RENEWAL_LATE: Duration = Duration::from_secs(3 * 60 * 60);
+/// A CRL is signed anew at half of its time, by a job that looks every ten seconds.
+const CRL_LATE: Duration = Duration::from_secs(10 * 60);
+/// OCSP signatures that fail in a row and how lately, for it to be more than bad luck.
+const SIGNING_FAILURES: u64 = 10;
+const SIGNING_FAILING_FOR: Duration = Duration::from_secs(60);
+const SIGNING_WARNED_FOR: Duration = Duration::from_secs(5 * 60);
+/// How long the oldest answer may be over its time before that is an alarm.
+const ANSWER_LATE: Duration = Duration::from_secs(60);
+/// A store that does not answer a read for so long hangs.
+const READ_HANGS: Duration = Duration::from_secs(5);
+
+/// Every role with what it lacks.
+pub(super) fn judge(facts: &Facts, config: &Config) -> Vec<RoleReport> {
+    Role::ALL
+        .into_iter()
+        .map(|role| {
+            let lacks = match role {
+                Role::Frontend => frontend(facts, config),
+                Role::Validation => validation(facts),
+                Role::Signer => signer(facts, config),
+                Role::Responder => responder(facts),
+                Role::Store => store(facts, config),
+                Role::Journal => journal(facts, config),
+            };
+            RoleReport::new(role, lacks)
+        })
+        .collect()
+}
+
+fn lack(level: Level, code: Code, detail: impl Into<String>, fix: impl Into<String>) -> Lack {
+    Lack { code, level, detail: detail.into(), fix: fix.into() }
+}
+
+fn warning(code: Code, detail: impl Into<String>, fix: impl Into<String>) -> Lack {
+    lack(Level::Warning, code, detail, fix)
+}
+
+fn failing(code: Code, detail: impl Into<String>, fix: impl Into<String>) -> Lack {
+    lack(Level::Failing, code, detail, fix)
+}
+
+fn failing_if(is_failing: bool) -> Level {
+    if is_failing { Level::Failing } else { Level::Warning }
+}
+
+fn frontend(facts: &Facts, config: &Config) -> Vec<Lack> {
+    let https = facts.certificates.iter().filter(|certificate| certificate.kind == "https");
+    let judged = https.filter_map(|certificate| {
+        let what = format!("the certificate of the https listeners ({})", certificate.name);
+        let fix = "put a newer one into tls.certificate and tls.key, and have it read";
+        let code = Code::HttpsCertificate;
+        match left(facts.now, certificate.not_before, certificate.not_after, config) {
+            Left::Enough => None,
+            Left::Little(left) => Some(warning(code, format!("{what} ends in {}", lasting(left)), fix)),
+            Left::None => Some(failing(code, format!("{what} ended at {}", certificate.not_after), fix)),
+        }
+    });
+    judged.collect()
+}
+
+fn validation(facts: &Facts) -> Vec<Lack> {
+    let checks = crowded(facts, "checks", Code::ChecksQueue, "issuance.checks_max");
+    let validations = crowded(facts, "validations", Code::ValidationsQueue, "validation.concurrent_max");
+    checks.into_iter().chain(validations).collect()
+}
+
+fn signer(facts: &Facts, config: &Config) -> Vec<Lack> {
+    let mut lacks = Vec::new();
+    if facts.issuers.is_empty() {
+        let fix = "restore hierarchy.json from a backup, or make a hierarchy with `ingam init`";
+        lacks.push(failing(Code::NoIssuer, "no issuing CA is loaded, so nothing can be signed", fix));
+    }
+    for issuer in &facts.issuers {
+        lacks.extend(issuer_certificate(facts, issuer, config));
+    }
+    lacks.extend(profile_validity(facts));
+    for (issuer, not_after) in &facts.delegates {
+        if facts.issuers.iter().any(|known| known.name == *issuer && known.not_after < facts.now) {
+            // Nothing can be made for an issuer that has ended, and that is told already.
+            continue;
+        }
+        let what = format!("the OCSP certificate of the issuer {issuer}");
+        let fix = "read the log for why it could not be made; a restart makes a new one";
+        let code = Code::OcspCertificate;
+        let due = OCSP_DELEGATE_VALIDITY / 3;
+        match not_after {
+            None => lacks.push(failing(code, format!("{what} is missing"), fix)),
+            Some(end) if *end < facts.now => {
+                lacks.push(failing(code, format!("{what} ended at {end}"), fix));
+            }
+            Some(end) if end.since(facts.now) < due.saturating_sub(DELEGATE_RENEWAL_LATE) => {
+                let left = lasting(end.since(facts.now));
+                lacks.push(warning(code, format!("{what} was not renewed in time: it ends in {left}"), fix));
+            }
+            Some(_) => {}
+        }
+    }
+    lacks.extend(clock(facts, config));
+    lacks
+}
+
+fn issuer_certificate(facts: &Facts, issuer: &IssuerReport, config: &Config) -> Option<Lack> {
+    let is_used = facts.profiles.iter().any(|profile| profile.issuer == issuer.name);
+    let what = format!("the issuing CA {}", issuer.name);
+    let code = Code::IssuerCertificate;
+    match left(facts.now, issuer.not_before, issuer.not_after, config) {
+        Left::Enough => None,
+        Left::Little(left) => {
+            let fix = "make a new issuing CA and let the profiles name that one";
+            Some(warning(code, format!("{what} ends in {}", lasting(left)), fix))
+        }
+        Left::None => {
+            let detail = format!("{what} ended at {}", issuer.not_after);
+            let fix = "let the profiles name another issuing CA, then take this one out of the hierarchy";
+            Some(lack(failing_if(is_used), code, detail, fix))
+        }
+    }
+}
+
+/// The signer refuses a certificate that would outlive its issuer, so a profile ends long before the issuer does.
+fn profile_validity(facts: &Facts) -> Vec<Lack> {
+    let judged = facts.profiles.iter().filter_map(|profile| {
+        let issuer = facts.issuers.iter().find(|issuer| issuer.name == profile.issuer)?;
+        let last_signing = issuer.not_after.minus(profile.lasts);
+        let (name, issuer) = (&profile.name, &issuer.name);
+        let fix = format!("make a new issuing CA for profiles.{name}, or lower its validity_s");
+        if last_signing < facts.now {
+            let detail = format!("certificates of the profile {name} would outlive their issuer {issuer}");
+            Some(failing(Code::ProfileValidity, detail, fix))
+        } else if last_signing.since(facts.now) < 30 * DAY {
+            let left = lasting(last_signing.since(facts.now));
+            let detail =
+                format!("in {left}, certificates of the profile {name} will outlive their issuer {issuer}");
+            Some(warning(Code::ProfileValidity, detail, fix))
+        } else {
+            None
+        }
+    });
+    judged.collect()
+}
+
+fn clock(facts: &Facts, config: &Config) -> Vec<Lack> {
+    let mut lacks = Vec::new();
+    let jump = Duration::from_millis(facts.clock.jump_ms.unsigned_abs());
+    if jump > CLOCK_WARNING {
+        let way = if facts.clock.jump_ms < 0 { "back" } else { "forward" };
+        let detail = format!("the wall clock jumped {way} by {} since the start", lasting(jump));
+        let fix = "look at the time service; once the clock is right, restart";
+        lacks.push(lack(failing_if(jump > CLOCK_FAILING), Code::ClockJump, detail, fix));
+    }
+    let behind = Duration::from_millis(facts.clock.behind_ms);
+    if behind > CLOCK_WARNING {
+        let detail = format!(
+            "the wall clock is {} behind the newest record: it is late now, or was ahead once",
+            lasting(behind)
+        );
+        let fix = "put the clock right; if it is right, set health.clock_behind_fails = false";
+        let level = failing_if(behind > CLOCK_FAILING && config.clock_behind_fails);
+        lacks.push(lack(level, Code::ClockBehind, detail, fix));
+    }
+    lacks
+}
+
+fn responder(facts: &Facts) -> Vec<Lack> {
+    let mut lacks = Vec::new();
+    let ended = |name: &IssuerName| {
+        facts.issuers.iter().any(|issuer| issuer.name == *name && issuer.not_after < facts.now)
+    };
+    for condition in facts.crls.iter().filter(|condition| !ended(&condition.issuer)) {
+        let what = format!("the CRL of the issuer {}", condition.issuer);
+        let fix = "read the log for why no new one could be made";
+        let Some(crl) = &condition.current else {
+            lacks.push(failing(Code::Crl, format!("{what} has not been made yet"), fix));
+            continue;
+        };
+        let half = crl.next_update.since(crl.this_update) / 2;
+        if crl.next_update < facts.now {
+            lacks.push(failing(Code::Crl, format!("{what} ended at {}", crl.next_update), fix));
+        } else if facts.now.since(crl.this_update) > half.saturating_add(CRL_LATE) {
+            let age = lasting(facts.now.since(crl.this_update));
+            let detail =
+                format!("{what} is {age} old, and should have been signed anew at {}", lasting(half));
+            lacks.push(warning(Code::Crl, detail, fix));
+        } else if condition.failed {
+            let detail = format!("the last try to make {what} failed, so it may miss a revocation");
+            lacks.push(warning(Code::Crl, detail, fix));
+        }
+    }
+    lacks.extend(ocsp(facts));
+    lacks.extend(crowded(facts, "ocsp_signatures", Code::OcspQueue, "responder.signings_queued"));
+    let events = "how quickly the store commits: nothing is signed once this is full";
+    lacks.extend(crowded(facts, "signing_events", Code::SigningEventsQueue, events));
+    lacks
+}
+
+fn ocsp(facts: &Facts) -> Vec<Lack> {
+    let mut lacks = Vec::new();
+    let failures = facts.signing.failures;
+    let ago = facts.now.since(facts.signing.last_failure);
+    if failures > 0 && ago < SIGNING_WARNED_FOR {
+        let is_failing = failures >= SIGNING_FAILURES && ago < SIGNING_FAILING_FOR;
+        let detail = format!("{failures} OCSP signatures failed in a row, the last {} ago", lasting(ago));
+        let fix = "read the log for why the signer fails";
+        lacks.push(lack(failing_if(is_failing), Code::OcspSigning, detail, fix));
+    }
+    let oldest = facts.issuers.iter().filter_map(|issuer| issuer.oldest_answer).min();
+    if let Some(oldest) = oldest
+        && facts.now.since(oldest) > facts.answer_age_max.saturating_add(ANSWER_LATE)
+    {
+        let age = lasting(facts.now.since(oldest));
+        let detail = format!("the oldest OCSP answer is {age} old, and clients get no newer one");
+        lacks.push(failing(Code::OcspAnswerAge, detail, "read the log for why the signer fails"));
+    }
+    lacks
+}
+
+fn store(facts: &Facts, config: &Config) -> Vec<Lack> {
+    let mut lacks = Vec::new();
+    if facts.store.closed {
+        let detail = "the store has been closed, or its thread has ended";
+        lacks.push(failing(Code::Commit, detail, "read the log for why, then restart"));
+    } else if let Some(code) = facts.store.commit_failure {
+        let fix = "make room on the disk or repair it, then restart: what was acknowledged is on it";
+        lacks.push(failing(Code::Commit, format!("the last commit failed ({code})"), fix));
+    }
+    match &facts.outbox {
+        Seen::This(_) => {}
+        Seen::Failed(why) => {
+            let detail = format!("the store cannot be read ({why})");
+            lacks.push(failing(Code::Read, detail, "look at the disk; restore a backup if it is damaged"));
+        }
+        Seen::Slow(waited) => {
+            let detail = format!("the store has not answered a read for {}", lasting(*waited));
+            let fix = "look at how busy the disk is, and whether it works";
+            lacks.push(lack(failing_if(*waited >= READ_HANGS), Code::Read, detail, fix));
+        }
+    }
+    lacks.extend(crowded(facts, "transactions", Code::TransactionsQueue, "how quickly the disk syncs"));
+    lacks.extend(disk(facts, config));
+    lacks
+}
+
+fn disk(facts: &Facts, config: &Config) -> Option<Lack> {
+    let disk = match &facts.disk {
+        Seen::This(disk) => disk,
+        Seen::Failed(why) => {
+            let detail = format!("the file system of the state folder cannot be asked ({why})");
+            return Some(warning(Code::Disk, detail, "look whether the state folder is there"));
+        }
+        Seen::Slow(waited) => {
+            let detail =
+                format!("the file system of the state folder has not answered for {}", lasting(*waited));
+            return Some(warning(Code::Disk, detail, "look whether the disk works"));
+        }
+    };
+    let free = disk.free_bytes;
+    let detail = format!("{} MiB are free where the state folder is", free / MIB);
+    let fix = "make the disk larger, or take from it what is not the CA's";
+    if free < config.disk_failing_mib.saturating_mul(MIB) {
+        return Some(failing(Code::Disk, detail, fix));
+    }
+    let part = u128::from(free) * 100 < u128::from(disk.bytes) * u128::from(config.disk_warning_percent);
+    (part || free < config.disk_warning_mib.saturating_mul(MIB)).then(|| warning(Code::Disk, detail, fix))
+}
+
+fn journal(facts: &Facts, config: &Config) -> Vec<Lack> {
+    let mut lacks = Vec::new();
+    if let Some(code) = facts.store.archive_failure {
+        // A journal that broke, or nobody to fill it, stays so until a restart.
+        let is_over = matches!(code, "archiver_ended" | "journal_broken" | "journal_corrupt");
+        let fix = match is_over {
+            true => "read the log for why, then restart: nothing is lost, records wait in the store",
+            false => "make room on the disk or repair it: nothing is lost, records wait in the store",
+        };
+        let detail = format!("the journal did not take records ({code})");
+        lacks.push(lack(failing_if(is_over), Code::Archive, detail, fix));
+    } else if let Seen::Slow(waited) = &facts.journal_bytes {
+        let detail = format!("the journal has been busy with one append for {}", lasting(*waited));
+        lacks.push(warning(Code::Archive, detail, "look at how busy the disk is, and whether it works"));
+    }
+    let oldest = facts.outbox.value().and_then(|outbox| outbox.oldest);
+    let age = oldest.map_or(Duration::ZERO, |oldest| facts.now.since(oldest));
+    if age >= Duration::from_secs(config.outbox_warning_s) {
+        let records = facts.outbox.value().map_or(0, |outbox| outbox.records);
+        let detail = format!("{records} records wait for the journal, the oldest for {}", lasting(age));
+        let fix = "read the log for why the journal takes none";
+        let is_failing = age >= Duration::from_secs(config.outbox_failing_s);
+        lacks.push(lack(failing_if(is_failing), Code::OutboxAge, detail, fix));
+    }
+    lacks
+}
+
+/// A queue that is four fifths full. Never more than a warning: what comes on top is refused and told when to come
+/// again, and a CA that were taken out of service for being busy would only move the crowd.
+fn crowded(facts: &Facts, name: &str, code: Code, look_at: &str) -> Option<Lack> {
+    let QueueReport { waiting, max, .. } = facts.queues.iter().find(|queue| queue.name == name)?;
+    let is_crowded = waiting.saturating_mul(5) >= max.saturating_mul(4) && *max > 0;
+    is_crowded.then(|| {
+        let detail = format!("{waiting} of {max} places are taken ({name})");
+        warning(code, detail, format!("look at who asks for so much, and at {look_at}"))
+    })
+}
+
+/// What is left of a certificate.
+enum Left {
+    Enough,
+    Little(Duration),
+    None,
+}
+
+fn left(now: Timestamp, not_before: Timestamp, not_after: Timestamp, config: &Config) -> Left {
+    if not_after < now {
+        return Left::None;
+    }
+    let days = u32::try_from(config.certificate_warning_days).unwrap_or(u32::MAX);
+    let little = DAY.saturating_mul(days).min(not_after.since(not_before) / 3);
+    let left = not_after.since(now);
+    if left < little { Left::Little(left) } else { Left::Enough }
+}
+
+/// A duration for people, rounded down.
+fn lasting(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    match seconds {
+        0..120 => format!("{seconds} s"),
+        120..7_200 => format!("{} min", seconds / 60),
+        7_200..172_800 => format!("{} h", seconds / 3600),
+        _ => format!("{} days", seconds / 86_400),
+    }
+}
+
+#[cfg(test)]
+mod tests;

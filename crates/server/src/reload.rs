@@ -1,0 +1,169 @@
+//! The configuration read again while the process runs: what can be put in force is, the rest waits for a restart, and
+//! with a mistake in it nothing is changed at all.
+
+use std::sync::Arc;
+
+use ingam_authority::Authority;
+use ingam_authority::operator::Act;
+use ingam_frontend::Frontend;
+use ingam_operator::api::Reload;
+use ingam_protocol::profile::IssuerName;
+use serde_json::{Value, json};
+use tokio::sync::Mutex;
+
+use crate::config::{Config, ConfigError};
+use crate::health::Health;
+use crate::listener::SharedLimits;
+use crate::serve;
+use crate::served_certificate::{ServedCertificate, ServerIdentity};
+
+/// Keys, and what lies below them, that are put in force without a restart.
+const RELOADABLE: [&str; 14] = [
+    "issuance.contacts_max",
+    "issuance.default_profile",
+    "issuance.finalize_wait_ms",
+    "issuance.lease_s",
+    "issuance.names_refused",
+    "limits.body_bytes_max",
+    "limits.body_timeout_s",
+    "limits.header_timeout_s",
+    "limits.idle_timeout_s",
+    "limits.stop_timeout_ms",
+    "operator.administrators",
+    "profiles",
+    "tls",
+    "urls.terms_of_service",
+];
+
+/// Reads and checks the configuration as the start did.
+pub(crate) type Read = Box<dyn Fn() -> Result<Config, ConfigError> + Send + Sync>;
+
+/// Where the certificate of the https listeners comes from.
+pub(crate) enum CertificateSource {
+    /// The files that the configuration names, read again each time.
+    Files,
+    /// It was made at the start, and stays.
+    Made,
+}
+
+/// Everything that a new configuration reaches.
+pub(crate) struct Reloader {
+    pub(crate) read: Read,
+    pub(crate) certificate_source: CertificateSource,
+    pub(crate) authority: Arc<Authority>,
+    pub(crate) frontend: Arc<Frontend>,
+    pub(crate) limits: Arc<SharedLimits>,
+    pub(crate) certificate: Arc<ServedCertificate>,
+    pub(crate) health: Health,
+    /// The issuers whose keys are loaded.
+    pub(crate) issuers: Vec<IssuerName>,
+    /// What is in force. Held for the whole of a reload, so that there is one at a time.
+    pub(crate) current: Mutex<Config>,
+}
+
+impl Reloader {
+    /// Tells those who watch when the certificate of the https listeners ends.
+    pub(crate) fn watch_certificate(&self) {
+        self.health.watch_certificate("https", "acme", &self.certificate.leaf());
+    }
+
+    /// Reads the configuration and puts in force what can be; `act` is the operator's who asked, if one did.
+    ///
+    /// # Errors
+    /// What is wrong, each for itself; nothing was changed then.
+    pub(crate) async fn reload(&self, act: Option<&Act>) -> Result<Reload, Vec<String>> {
+        let mut current = self.current.lock().await;
+        let read = (self.read)()
+            .map_err(|error| error.to_string().lines().map(str::to_owned).collect::<Vec<_>>())?;
+        let (in_force, mut reload) = merge(&current, &read)?;
+        let policy = serve::policy(&in_force).map_err(|error| vec![error.to_string()])?;
+        for profile in policy.catalog.iter() {
+            if !self.issuers.contains(&profile.issuer) {
+                return Err(vec![format!(
+                    "profiles.{}.issuer is \"{}\", whose key is not loaded: issuers are made once, by `ingam init`",
+                    profile.name, profile.issuer
+                )]);
+            }
+        }
+        let identity = match self.certificate_source {
+            CertificateSource::Made => None,
+            CertificateSource::Files => {
+                Some(ServerIdentity::read(&in_force).map_err(|finding| vec![finding.to_string()])?)
+            }
+        };
+        // From here on only a failing disk can be in the way; the record comes first.
+        let told = json!({ "changed": reload.changed, "needs_restart": reload.needs_restart });
+        let unrecorded = |error: &dyn std::error::Error| vec![format!("nothing was changed: {error}")];
+        self.authority.configuration_changed(act, &told).await.map_err(|error| unrecorded(&error))?;
+        if let Some(identity) = identity {
+            let replaced = self.certificate.replace(&identity).map_err(|error| vec![error.to_string()])?;
+            self.watch_certificate();
+            if replaced && !reload.changed.iter().any(|key| key == "tls.certificate") {
+                reload.changed.push("tls.certificate".to_owned());
+            }
+        }
+        self.authority.policy_replace(policy);
+        self.frontend.config_replace(serve::frontend_config(&in_force));
+        self.limits.replace(serve::connection_limits(&in_force));
+        if let Err(error) = self.authority.administrators_ensure(&in_force.operator.principals()).await {
+            return Err(vec![format!("all but operator.administrators is in force: {error}")]);
+        }
+        tracing::info!(changed = ?reload.changed, needs_restart = ?reload.needs_restart, "the configuration was reloaded");
+        *current = in_force;
+        Ok(reload)
+    }
+}
+
+/// What will be in force: the running configuration with every reloadable key as it was just read.
+fn merge(running: &Config, read: &Config) -> Result<(Config, Reload), Vec<String>> {
+    let broken = |error: serde_json::Error| vec![format!("the configuration cannot be compared: {error}")];
+    let mut merged = serde_json::to_value(running).map_err(broken)?;
+    let new = serde_json::to_value(read).map_err(broken)?;
+    let mut reload = Reload { changed: Vec::new(), needs_restart: Vec::new() };
+    for key in differences(&merged, &new, "") {
+        let reloadable = RELOADABLE.iter().any(|known| {
+            key.strip_prefix(known).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        });
+        if reloadable {
+            put(&mut merged, &key, value_at(&new, &key).cloned());
+            reload.changed.push(key);
+        } else {
+            reload.needs_restart.push(key);
+        }
+    }
+    let config = serde_json::from_value(merged).map_err(broken)?;
+    Ok((config, reload))
+}
+
+/// The dotted keys under which two values differ, down to the first difference that is no table.
+fn differences(old: &Value, new: &Value, above: &str) -> Vec<String> {
+    let (Value::Object(before), Value::Object(after)) = (old, new) else {
+        return if old == new { Vec::new() } else { vec![above.to_owned()] };
+    };
+    let keys: std::collections::BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+    let below = |key: &String| if above.is_empty() { key.clone() } else { format!("{above}.{key}") };
+    let look = |key: &String| {
+        let (old, new) = (before.get(key).unwrap_or(&Value::Null), after.get(key).unwrap_or(&Value::Null));
+        differences(old, new, &below(key))
+    };
+    keys.into_iter().flat_map(look).collect()
+}
+
+fn value_at<'a>(value: &'a Value, key: &str) -> Option<&'a Value> {
+    key.split('.').try_fold(value, |value, part| value.get(part))
+}
+
+fn put(value: &mut Value, key: &str, new: Option<Value>) {
+    let (above, last) = key.rsplit_once('.').unwrap_or(("", key));
+    let mut at = value;
+    for part in above.split('.').filter(|part| !part.is_empty()) {
+        let Some(below) = at.get_mut(part) else { return };
+        at = below;
+    }
+    if let Value::Object(table) = at {
+        match new {
+            Some(new) => table.insert(last.to_owned(), new),
+            None => table.remove(last),
+        };
+    }
+}

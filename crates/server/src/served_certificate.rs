@@ -1,0 +1,127 @@
+//! The certificate of the https listeners, which can be replaced while they listen.
+
+use std::path::Path;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use ingam_protocol::Finding;
+use rustls::ServerConfig;
+use rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};
+use rustls::sign::CertifiedKey;
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+
+use crate::config::Config;
+use crate::production;
+use crate::serve::StartError;
+
+const OF_HTTPS: &str = "the certificate of the https endpoints";
+
+/// A chain, leaf first, and its key.
+pub(crate) struct ServerIdentity {
+    /// DER of each certificate.
+    pub(crate) chain: Vec<Vec<u8>>,
+    /// The key, DER of PKCS #8.
+    pub(crate) pkcs8: zeroize::Zeroizing<Vec<u8>>,
+}
+
+impl ServerIdentity {
+    /// Reads the PEM files that the configuration names.
+    ///
+    /// # Errors
+    /// A finding about `tls.certificate` or `tls.key`.
+    pub(crate) fn read(config: &Config) -> Result<Self, Finding> {
+        Ok(Self { chain: production::chain(config)?, pkcs8: production::key(config)?.into() })
+    }
+}
+
+/// The certificates of a PEM file, at least one.
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, StartError> {
+    let failed = |error: rustls_pki_types::pem::Error| {
+        StartError::new(format!("operator.client_ca {}: {error}", path.display()))
+    };
+    let found = CertificateDer::pem_file_iter(path)
+        .map_err(failed)?
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(failed)?;
+    if found.is_empty() {
+        return Err(StartError::new(format!("operator.client_ca {} holds no certificate", path.display())));
+    }
+    Ok(found)
+}
+
+/// What the https listeners show, as of now.
+#[derive(Debug)]
+pub(crate) struct ServedCertificate(RwLock<Arc<CertifiedKey>>);
+
+impl ServedCertificate {
+    /// Shows this from the first connection on.
+    pub(crate) fn new(identity: &ServerIdentity) -> Result<Arc<Self>, StartError> {
+        Ok(Arc::new(Self(RwLock::new(certified(identity)?))))
+    }
+
+    /// Shows another one to every connection that comes after. Whether it is another than before.
+    pub(crate) fn replace(&self, identity: &ServerIdentity) -> Result<bool, StartError> {
+        let new = certified(identity)?;
+        let mut current = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let is_another = current.cert != new.cert;
+        *current = new;
+        Ok(is_another)
+    }
+
+    /// DER of the certificate itself, as of now.
+    pub(crate) fn leaf(&self) -> Vec<u8> {
+        let current = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        current.cert.first().map(|certificate| certificate.as_ref().to_vec()).unwrap_or_default()
+    }
+
+    /// TLS for whoever connects.
+    pub(crate) fn for_everybody(self: &Arc<Self>) -> Result<Arc<ServerConfig>, StartError> {
+        let failed = |error: rustls::Error| StartError::caused(OF_HTTPS, &error);
+        let mut config = ServerConfig::builder_with_provider(provider())
+            .with_safe_default_protocol_versions()
+            .map_err(failed)?
+            .with_no_client_auth()
+            .with_cert_resolver(self.clone());
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Ok(Arc::new(config))
+    }
+
+    /// TLS for those who hold a certificate of one of these CAs (`operator.client_ca`).
+    pub(crate) fn for_operators(self: &Arc<Self>, client_ca: &Path) -> Result<Arc<ServerConfig>, StartError> {
+        let failed = |error: &dyn std::error::Error| {
+            StartError::caused(&format!("operator.client_ca {}", client_ca.display()), error)
+        };
+        let mut roots = rustls::RootCertStore::empty();
+        for certificate in certificates(client_ca)? {
+            roots.add(certificate).map_err(|error| failed(&error))?;
+        }
+        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider())
+            .build()
+            .map_err(|error| failed(&error))?;
+        let mut config = ServerConfig::builder_with_provider(provider())
+            .with_safe_default_protocol_versions()
+            .map_err(|error| failed(&error))?
+            .with_client_cert_verifier(verifier)
+            .with_cert_resolver(self.clone());
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(Arc::new(config))
+    }
+}
+
+impl ResolvesServerCert for ServedCertificate {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.0.read().unwrap_or_else(PoisonError::into_inner).clone())
+    }
+}
+
+fn provider() -> Arc<rustls::crypto::CryptoProvider> {
+    Arc::new(rustls::crypto::ring::default_provider())
+}
+
+fn certified(identity: &ServerIdentity) -> Result<Arc<CertifiedKey>, StartError> {
+    let failed = |error: rustls::Error| StartError::caused(OF_HTTPS, &error);
+    let chain = identity.chain.iter().cloned().map(CertificateDer::from).collect();
+    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(identity.pkcs8.to_vec()));
+    // It checks that key and certificate belong together.
+    CertifiedKey::from_der(chain, key, &provider()).map(Arc::new).map_err(failed)
+}

@@ -1,0 +1,346 @@
+//! Every metric that the product emits, in one table: what describes them, what starts counters at zero, and what
+//! docs/operations/monitoring.md shows.
+
+use metrics::{Label, counter};
+
+/// What kind of metric it is, in Prometheus' words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Counter,
+    Gauge,
+    Histogram,
+}
+
+/// Which values a label can have. All sets are bounded, and none has a person's data in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Values {
+    /// Exactly these.
+    These(&'static [&'static str]),
+    /// Those that the configuration, the routes or the kinds of faults make; the words tell which.
+    Bounded(&'static str),
+}
+
+/// A metric.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Metric {
+    pub(super) name: &'static str,
+    pub(super) kind: Kind,
+    pub(super) labels: &'static [(&'static str, Values)],
+    /// One sentence without a full stop.
+    pub(super) help: &'static str,
+}
+
+const fn metric(
+    name: &'static str,
+    kind: Kind,
+    labels: &'static [(&'static str, Values)],
+    help: &'static str,
+) -> Metric {
+    Metric { name, kind, labels, help }
+}
+
+use Kind::{Counter, Gauge, Histogram};
+use Values::{Bounded, These};
+
+const ROUTE: (&str, Values) = ("route", Bounded("the routes of the front end, and `unknown`"));
+const LISTENER: (&str, Values) = ("listener", Bounded("the kinds of listeners"));
+const ISSUER: (&str, Values) = ("issuer", Bounded("the names of the issuing CAs"));
+const QUEUE: (&str, Values) =
+    ("queue", These(&["checks", "validations", "ocsp_signatures", "signing_events", "transactions"]));
+const CHALLENGE: (&str, Values) = ("type", These(&["http-01", "dns-01", "tls-alpn-01", "caa"]));
+const SIGNED: (&str, Values) = ("kind", These(&["certificate", "ocsp", "crl", "delegate"]));
+const ROLE: (&str, Values) =
+    ("role", These(&["frontend", "validation", "signer", "responder", "store", "journal"]));
+
+/// The error types of RFC 8555 and its relatives.
+const PROBLEMS: &[&str] = &[
+    "accountDoesNotExist",
+    "alreadyRevoked",
+    "badCSR",
+    "badNonce",
+    "badPublicKey",
+    "badRevocationReason",
+    "badSignatureAlgorithm",
+    "caa",
+    "compound",
+    "connection",
+    "dns",
+    "incorrectResponse",
+    "invalidContact",
+    "invalidProfile",
+    "malformed",
+    "orderNotReady",
+    "rateLimited",
+    "rejectedIdentifier",
+    "serverInternal",
+    "tls",
+    "unauthorized",
+    "unsupportedContact",
+    "unsupportedIdentifier",
+    "userActionRequired",
+];
+
+/// All of them, by the part of the CA that they are about.
+pub(super) const METRICS: &[Metric] = &[
+    metric(
+        "ingam_build_info",
+        Gauge,
+        &[("version", Bounded("the one that runs"))],
+        "Always 1; the version is the label",
+    ),
+    metric("ingam_start_timestamp_seconds", Gauge, &[], "When the process started"),
+    metric("ingam_ready", Gauge, &[ROLE], "Whether a role is ready: 1 or 0"),
+    metric(
+        "ingam_lack",
+        Gauge,
+        &[ROLE, ("code", Bounded("the codes below"))],
+        "What a role lacks: 0 nothing of this code, 1 a warning, 2 failing",
+    ),
+    metric(
+        "ingam_clock_jump_seconds",
+        Gauge,
+        &[],
+        "What the wall clock gained on the clock that never jumps since the start; negative if it lost",
+    ),
+    metric(
+        "ingam_clock_behind_seconds",
+        Gauge,
+        &[],
+        "How far the wall clock is behind the newest record that was there at the start; 0 if it is not",
+    ),
+    metric(
+        "ingam_certificate_expiry_timestamp_seconds",
+        Gauge,
+        &[
+            ("kind", Bounded("`issuer`, `ocsp` for delegated OCSP certificates, `https` for listeners")),
+            ("name", Bounded("the issuers and listeners")),
+        ],
+        "The last second of each certificate that the CA itself needs",
+    ),
+    // ACME.
+    metric(
+        "ingam_http_requests_total",
+        Counter,
+        &[
+            ROUTE,
+            ("method", Bounded("`GET`, `HEAD`, `POST`, `OPTIONS`, `other`")),
+            ("status", Bounded("HTTP statuses")),
+        ],
+        "ACME requests answered",
+    ),
+    metric(
+        "ingam_http_request_seconds",
+        Histogram,
+        &[ROUTE],
+        "From the headers of an ACME request to its answer",
+    ),
+    metric(
+        "ingam_problems_total",
+        Counter,
+        &[("problem", These(PROBLEMS))],
+        "ACME requests refused or failed, by the error type that the client was told",
+    ),
+    metric(
+        "ingam_faults_total",
+        Counter,
+        &[("code", Bounded("the codes of faults"))],
+        "ACME requests that failed here, not with the client",
+    ),
+    metric(
+        "ingam_orders_total",
+        Counter,
+        &[("outcome", These(&["issued", "late", "failed", "abandoned"]))],
+        "Finalized orders that came to an end: issued; signed after the lease was over; not signed; given up later",
+    ),
+    metric(
+        "ingam_revocations_total",
+        Counter,
+        &[(
+            "reason",
+            These(&[
+                "unspecified",
+                "keyCompromise",
+                "affiliationChanged",
+                "superseded",
+                "cessationOfOperation",
+                "privilegeWithdrawn",
+            ]),
+        )],
+        "Certificates revoked",
+    ),
+    metric(
+        "ingam_admin_requests_total",
+        Counter,
+        &[("act", Bounded("the acts of the admin API")), ("outcome", Bounded("what can come of them"))],
+        "Requests to the admin API",
+    ),
+    // Validation.
+    metric(
+        "ingam_validations_total",
+        Counter,
+        &[
+            CHALLENGE,
+            (
+                "result",
+                These(&[
+                    "valid",
+                    "caa",
+                    "connection",
+                    "dns",
+                    "malformed",
+                    "serverInternal",
+                    "tls",
+                    "unauthorized",
+                ]),
+            ),
+        ],
+        "Challenges and CAA checks that were looked at",
+    ),
+    metric(
+        "ingam_validation_seconds",
+        Histogram,
+        &[CHALLENGE],
+        "How long looking at a challenge or at CAA took",
+    ),
+    // Signatures.
+    metric("ingam_signatures_total", Counter, &[SIGNED, ISSUER], "Signatures made"),
+    metric(
+        "ingam_signature_seconds",
+        Histogram,
+        &[SIGNED],
+        "From the call of the signer to the finished bytes",
+    ),
+    // OCSP and CRLs.
+    metric(
+        "ingam_ocsp_responses_total",
+        Counter,
+        &[(
+            "status",
+            These(&["good", "revoked", "unauthorized", "malformed_request", "try_later", "internal_error"]),
+        )],
+        "OCSP answers, by what they say",
+    ),
+    metric(
+        "ingam_ocsp_source_total",
+        Counter,
+        &[("source", These(&["memory", "signed"]))],
+        "OCSP answers given from memory, and OCSP signatures made",
+    ),
+    metric("ingam_ocsp_signing_failed_total", Counter, &[], "OCSP signatures that failed"),
+    metric(
+        "ingam_ocsp_refresh_failed_total",
+        Counter,
+        &[],
+        "OCSP answers given although they should have been signed anew, as that failed",
+    ),
+    metric(
+        "ingam_ocsp_oldest_answer_timestamp_seconds",
+        Gauge,
+        &[],
+        "The thisUpdate of the oldest OCSP answer in memory that a client can get, or should have got a newer one for",
+    ),
+    metric("ingam_crl_signed_total", Counter, &[], "CRLs made"),
+    metric("ingam_crl_failed_total", Counter, &[], "CRLs that could not be made"),
+    metric("ingam_crl_this_update_timestamp_seconds", Gauge, &[ISSUER], "From when the current CRL holds"),
+    metric("ingam_crl_next_update_timestamp_seconds", Gauge, &[ISSUER], "When the current CRL ends"),
+    metric("ingam_crl_entries", Gauge, &[ISSUER], "How many certificates the current CRL lists"),
+    metric("ingam_signing_events_recorded_total", Counter, &[], "OCSP and CRL signatures put on record"),
+    metric(
+        "ingam_signing_events_record_failed_total",
+        Counter,
+        &[],
+        "Batches of OCSP and CRL signatures that could not be put on record, and are tried again",
+    ),
+    // Store and journal.
+    metric("ingam_store_commit_seconds", Histogram, &[], "How long a commit of the store took"),
+    metric("ingam_store_commit_jobs", Histogram, &[], "How many transactions shared a commit"),
+    metric("ingam_store_commit_failures_total", Counter, &[], "Commits of the store that failed"),
+    metric("ingam_store_bytes", Gauge, &[], "How large the store's files are"),
+    metric("ingam_outbox_records", Gauge, &[], "Records that wait for the journal"),
+    metric(
+        "ingam_outbox_oldest_age_seconds",
+        Gauge,
+        &[],
+        "How long ago the oldest of them was made; 0 if none waits",
+    ),
+    metric("ingam_records_archived_total", Counter, &[], "Records moved into the journal"),
+    metric("ingam_archive_failures_total", Counter, &[], "Times that the journal could not take records"),
+    metric("ingam_journal_bytes", Gauge, &[], "How large the journal's segments are"),
+    metric(
+        "ingam_disk_free_bytes",
+        Gauge,
+        &[],
+        "What the CA may still write to the file system of its state folder",
+    ),
+    metric("ingam_disk_bytes", Gauge, &[], "How large that file system is"),
+    // Limits.
+    metric("ingam_queue_waiting", Gauge, &[QUEUE], "How much is in a queue, waiting or in work"),
+    metric("ingam_queue_max", Gauge, &[QUEUE], "How much fits; what comes on top is refused"),
+    metric("ingam_connections", Gauge, &[LISTENER], "Open connections"),
+    metric(
+        "ingam_connections_max",
+        Gauge,
+        &[LISTENER],
+        "How many connections may be open; more wait in the kernel",
+    ),
+    metric(
+        "ingam_accept_waits_total",
+        Counter,
+        &[LISTENER],
+        "Times that connections had to wait, as all places were taken",
+    ),
+    metric("ingam_accept_failures_total", Counter, &[LISTENER], "Connections that the system could not give"),
+];
+
+/// Tells the recorder what each metric is, and starts the counters whose labels are known at zero: an increase from
+/// nothing is no increase to Prometheus.
+pub(super) fn describe() {
+    for metric in METRICS {
+        let (name, help) = (metric.name, metric.help);
+        match metric.kind {
+            Counter => metrics::describe_counter!(name, help),
+            Gauge => metrics::describe_gauge!(name, help),
+            Histogram => metrics::describe_histogram!(name, help),
+        }
+        if metric.kind == Counter {
+            for labels in label_sets(metric, None) {
+                counter!(name, labels).increment(0);
+            }
+        }
+    }
+}
+
+/// The same for counters that go by issuer, once these are known.
+pub(super) fn describe_issuers(issuers: &[String]) {
+    for metric in METRICS.iter().filter(|metric| metric.kind == Counter && metric.labels.contains(&ISSUER)) {
+        for labels in label_sets(metric, Some(issuers)) {
+            counter!(metric.name, labels).increment(0);
+        }
+    }
+}
+
+/// Every combination of labels that a metric can have, as far as their values are known; nothing if one is not.
+fn label_sets(metric: &Metric, issuers: Option<&[String]>) -> Vec<Vec<Label>> {
+    let mut sets = vec![Vec::new()];
+    for label in metric.labels {
+        let values: Vec<String> = match (label, issuers) {
+            ((_, These(values)), _) => values.iter().map(|value| (*value).to_owned()).collect(),
+            (label, Some(issuers)) if *label == ISSUER => issuers.to_vec(),
+            _ => return Vec::new(),
+        };
+        sets = sets
+            .into_iter()
+            .flat_map(|set| {
+                values.iter().map(move |value| {
+                    let mut longer = set.clone();
+                    longer.push(Label::new(label.0, value.clone()));
+                    longer
+                })
+            })
+            .collect();
+    }
+    sets
+}
+
+#[cfg(test)]
+mod tests;

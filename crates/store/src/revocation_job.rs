@@ -1,0 +1,255 @@
+//! Revoking many certificates: what is to be revoked is put down whole, then taken off as it is done, in the same
+//! transaction. A job that was broken off goes on where it was.
+
+use ingam_protocol::operator::Principal;
+use ingam_protocol::profile::IssuerName;
+use ingam_protocol::record::Record;
+use ingam_protocol::{Id, Reason, Serial, Timestamp};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::error::Error;
+use crate::open::Store;
+use crate::status::{StatusState, status_of, status_put};
+use crate::table::{REVOCATION_ITEMS, REVOCATION_JOBS, certificate_key, certificate_of, end_of};
+use crate::transaction::{decode, read_range, read_row};
+
+/// A job.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RevocationJob {
+    /// Its name.
+    pub id: Id,
+    /// What was selected, as the operator's side wrote it.
+    pub selection: Box<RawValue>,
+    /// The reason that CRLs and OCSP give.
+    pub revocation_reason: Reason,
+    /// At most this many are revoked in a second.
+    pub per_second: u32,
+    /// Who asked for it.
+    pub by: Principal,
+    /// When.
+    pub at: Timestamp,
+    /// Why, in the operator's words.
+    pub reason: String,
+    /// How far it is.
+    pub state: JobState,
+    /// How many certificates are to be revoked in all.
+    pub total: u64,
+    /// How many it has revoked.
+    pub revoked: u64,
+    /// How many had been revoked by others before it came to them.
+    pub skipped: u64,
+    /// When it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<Timestamp>,
+}
+
+/// How far a job is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum JobState {
+    /// Its certificates are still being put down; nothing is revoked yet.
+    Gathering,
+    /// It revokes.
+    Running,
+    /// Somebody holds it.
+    Paused,
+    /// Everything is revoked.
+    Done,
+    /// Somebody gave it up: what was revoked stays so.
+    Cancelled,
+}
+
+impl JobState {
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Gathering => "gathering",
+            Self::Running => "running",
+            Self::Paused => "paused",
+            Self::Done => "done",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    /// Whether it is over.
+    pub fn is_over(self) -> bool {
+        matches!(self, Self::Done | Self::Cancelled)
+    }
+}
+
+/// A certificate that a job is about to revoke, with the records of that.
+pub struct JobItem {
+    /// Who issued it.
+    pub issuer: IssuerName,
+    /// Its serial number.
+    pub serial: Serial,
+    /// What goes on record if it is revoked now.
+    pub records: Vec<Record>,
+}
+
+fn item_key(job: Id, issuer: &IssuerName, serial: &Serial) -> Vec<u8> {
+    [job.as_bytes().as_slice(), &certificate_key(issuer, serial)].concat()
+}
+
+impl Store {
+    /// Puts a job down, in whatever state, with the records of it.
+    ///
+    /// # Errors
+    /// [`Error`] if it could not be made durable.
+    pub async fn revocation_job_insert(&self, job: RevocationJob, records: Vec<Record>) -> Result<(), Error> {
+        self.run(move |transaction| {
+            transaction.put_row(REVOCATION_JOBS, *job.id.as_bytes(), &job)?;
+            records.iter().for_each(|record| transaction.record(record));
+            Ok(())
+        })
+        .await
+    }
+
+    /// The job of this name.
+    ///
+    /// # Errors
+    /// [`Error`] if the engine fails.
+    pub fn revocation_job_by_id(&self, id: Id) -> Result<Option<RevocationJob>, Error> {
+        read_row(self.engine(), REVOCATION_JOBS, id.as_bytes())
+    }
+
+    /// Jobs, oldest first, after `after`, at most `limit`.
+    ///
+    /// # Errors
+    /// [`Error`] if the engine fails.
+    pub fn revocation_jobs(&self, after: Option<Id>, limit: usize) -> Result<Vec<RevocationJob>, Error> {
+        let from = after.map_or(Vec::new(), |id| [id.as_bytes().as_slice(), &[0]].concat());
+        let mut jobs = Vec::new();
+        for (_, row) in read_range(self.engine(), REVOCATION_JOBS, &from, None, limit)? {
+            jobs.extend(decode::<RevocationJob>(REVOCATION_JOBS, Some(row))?);
+        }
+        Ok(jobs)
+    }
+
+    /// Adds certificates to a job that is still gathering; each counts once. A bounded list is one transaction.
+    ///
+    /// # Errors
+    /// [`Error`] if it could not be made durable.
+    pub async fn revocation_items_insert(
+        &self,
+        id: Id,
+        certificates: Vec<(IssuerName, Serial)>,
+    ) -> Result<(), Error> {
+        self.run(move |transaction| {
+            let Some(mut job) = transaction.row::<RevocationJob>(REVOCATION_JOBS, id.as_bytes())? else {
+                return Ok(());
+            };
+            if job.state != JobState::Gathering {
+                return Ok(());
+            }
+            for (issuer, serial) in &certificates {
+                let key = item_key(id, issuer, serial);
+                if transaction.get(REVOCATION_ITEMS, &key)?.is_none() {
+                    transaction.put(REVOCATION_ITEMS, key, Vec::new());
+                    job.total += 1;
+                }
+            }
+            transaction.put_row(REVOCATION_JOBS, *id.as_bytes(), &job)
+        })
+        .await
+    }
+
+    /// Moves a job from one of the states `from` into another. Gives the job as it is then; `None`, and no record, if
+    /// there is no such job in one of these states.
+    ///
+    /// # Errors
+    /// [`Error`] if it could not be made durable.
+    pub async fn revocation_job_turn(
+        &self,
+        id: Id,
+        from: &'static [JobState],
+        to: JobState,
+        now: Timestamp,
+        records: Vec<Record>,
+    ) -> Result<Option<RevocationJob>, Error> {
+        self.run(move |transaction| {
+            let job = transaction.row::<RevocationJob>(REVOCATION_JOBS, id.as_bytes())?;
+            let Some(mut job) = job.filter(|job| from.contains(&job.state)) else { return Ok(None) };
+            job.state = to;
+            job.ended = to.is_over().then_some(now);
+            transaction.put_row(REVOCATION_JOBS, *id.as_bytes(), &job)?;
+            records.iter().for_each(|record| transaction.record(record));
+            Ok(Some(job))
+        })
+        .await
+    }
+
+    /// What a job has still to revoke, at most `limit`.
+    ///
+    /// # Errors
+    /// [`Error`] if the engine fails.
+    pub fn revocation_items(&self, id: Id, limit: usize) -> Result<Vec<(IssuerName, Serial)>, Error> {
+        let end = end_of(id.as_bytes());
+        let rows = read_range(self.engine(), REVOCATION_ITEMS, id.as_bytes(), end.as_deref(), limit)?;
+        let bad = || Error::Row("a revocation job", "a key names no certificate".into());
+        rows.iter().map(|(key, _)| key.get(16..).and_then(certificate_of).ok_or_else(bad)).collect()
+    }
+
+    /// Revokes some of a running job's certificates and takes them off it, in one transaction. A job without any left
+    /// is done. Gives the job as it is then; `None` if it does not run any more, and then nothing was revoked.
+    ///
+    /// # Errors
+    /// [`Error`] if it could not be made durable.
+    pub async fn revocation_job_step(
+        &self,
+        id: Id,
+        items: Vec<JobItem>,
+        now: Timestamp,
+        done: Record,
+    ) -> Result<Option<RevocationJob>, Error> {
+        self.run(move |transaction| {
+            let job = transaction.row::<RevocationJob>(REVOCATION_JOBS, id.as_bytes())?;
+            let Some(mut job) = job.filter(|job| job.state == JobState::Running) else { return Ok(None) };
+            for JobItem { issuer, serial, records } in &items {
+                let key = item_key(id, issuer, serial);
+                if transaction.get(REVOCATION_ITEMS, &key)?.is_none() {
+                    continue;
+                }
+                transaction.delete(REVOCATION_ITEMS, key);
+                match status_of(transaction, issuer, serial)? {
+                    Some(row) if row.state == StatusState::Good => {
+                        let revoked = StatusState::Revoked { at: now, reason: job.revocation_reason };
+                        status_put(transaction, issuer, serial, revoked, row.not_after)?;
+                        records.iter().for_each(|record| transaction.record(record));
+                        job.revoked += 1;
+                    }
+                    _ => job.skipped += 1,
+                }
+            }
+            let end = end_of(id.as_bytes());
+            if transaction.range(REVOCATION_ITEMS, id.as_bytes(), end.as_deref(), 1)?.is_empty() {
+                job.state = JobState::Done;
+                job.ended = Some(now);
+                transaction.record(&done);
+            }
+            transaction.put_row(REVOCATION_JOBS, *id.as_bytes(), &job)?;
+            Ok(Some(job))
+        })
+        .await
+    }
+
+    /// Takes up to `limit` certificates off a job that was given up. Whether some are left.
+    ///
+    /// # Errors
+    /// [`Error`] if it could not be made durable.
+    pub async fn revocation_items_clear(&self, id: Id, limit: usize) -> Result<bool, Error> {
+        self.run(move |transaction| {
+            let job = transaction.row::<RevocationJob>(REVOCATION_JOBS, id.as_bytes())?;
+            if job.is_none_or(|job| job.state != JobState::Cancelled) {
+                return Ok(false);
+            }
+            let end = end_of(id.as_bytes());
+            let rows = transaction.range(REVOCATION_ITEMS, id.as_bytes(), end.as_deref(), limit)?;
+            let full = rows.len() == limit;
+            rows.into_iter().for_each(|(key, _)| transaction.delete(REVOCATION_ITEMS, key));
+            Ok(full)
+        })
+        .await
+    }
+}

@@ -1,0 +1,175 @@
+//! Finding certificates by what people know of them: a name, an account, a key, a time.
+//!
+//! Four tables lead from what is known to issuer and serial number; each key ends with the time of issuance and the
+//! certificate, so that one index with a span of time is one range of keys:
+//!
+//! ```text
+//! by time      time 8 | issuer 0 serial
+//! by account   account 16 | time 8 | issuer 0 serial
+//! by key       thumbprint 32 | time 8 | issuer 0 serial
+//! by name      org.example.www 0 | time 8 | issuer 0 serial     labels in reverse: names below lie together
+//! ```
+
+use ingam_protocol::identifier::{DnsName, Identifier};
+use ingam_protocol::profile::IssuerName;
+use ingam_protocol::{Id, Serial, Timestamp};
+
+use crate::certificate::CertificateRow;
+use crate::engine::Table;
+use crate::error::Error;
+use crate::open::Store;
+use crate::table::{
+    CERTIFICATES_BY_ACCOUNT, CERTIFICATES_BY_KEY, CERTIFICATES_BY_NAME, CERTIFICATES_BY_TIME,
+    certificate_key, certificate_of, end_of,
+};
+use crate::transaction::{Transaction, read_range};
+
+const TIME_BYTES: usize = 8;
+
+/// By what certificates are looked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CertificateIndex {
+    /// All there are.
+    Time,
+    /// Who ordered them.
+    Account(Id),
+    /// Their key's thumbprint.
+    Key([u8; 32]),
+    /// A name that they are for, itself or as a wildcard's base.
+    Name(DnsName),
+    /// Names below this one.
+    Below(DnsName),
+}
+
+/// A page of certificates in the order of the index: by time, but for [`CertificateIndex::Below`], which goes name by
+/// name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CertificatePage {
+    /// Issuer and serial number of each.
+    pub found: Vec<(IssuerName, Serial)>,
+    /// Where the next page begins; nothing at the end. Means something to the same search alone.
+    pub next: Option<Vec<u8>>,
+}
+
+/// Certificates issued in a span of time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct IssuedBetween {
+    /// Not before this.
+    pub from: Option<Timestamp>,
+    /// Before this.
+    pub until: Option<Timestamp>,
+}
+
+/// `org.example.www` of `www.example.org`.
+pub(crate) fn reversed(name: &DnsName) -> String {
+    let mut labels: Vec<&str> = name.as_str().split('.').collect();
+    labels.reverse();
+    labels.join(".")
+}
+
+/// The names under which a certificate for this identifier is found: `*.example.org` under `example.org` and as the
+/// wildcard below it.
+fn name_prefixes(identifier: &Identifier) -> Vec<Vec<u8>> {
+    let plain = [reversed(identifier.name()).as_bytes(), &[0]].concat();
+    if identifier.is_wildcard() {
+        let wildcard = [reversed(identifier.name()).as_bytes(), b".*", &[0]].concat();
+        return vec![plain, wildcard];
+    }
+    vec![plain]
+}
+
+/// Puts a certificate into all four indexes.
+pub(crate) fn index(
+    transaction: &mut Transaction<'_>,
+    issuer: &IssuerName,
+    serial: &Serial,
+    row: &CertificateRow,
+    identifiers: &[Identifier],
+) {
+    let time = row.issued.unix_ms().to_be_bytes();
+    let certificate = [time.as_slice(), &certificate_key(issuer, serial)].concat();
+    let mut put = |table: Table, prefix: &[u8]| {
+        transaction.put(table, [prefix, &certificate].concat(), Vec::new());
+    };
+    put(CERTIFICATES_BY_TIME, &[]);
+    put(CERTIFICATES_BY_ACCOUNT, row.account.as_bytes());
+    put(CERTIFICATES_BY_KEY, &row.key_thumbprint);
+    for prefix in identifiers.iter().flat_map(name_prefixes) {
+        put(CERTIFICATES_BY_NAME, &prefix);
+    }
+}
+
+/// A range of keys, and how long the part in front of the time is where all keys have the same.
+struct Span {
+    table: Table,
+    from: Vec<u8>,
+    to: Option<Vec<u8>>,
+    /// `None`: up to the first zero byte, and the time has to be looked at key by key.
+    prefix: Option<usize>,
+}
+
+impl CertificateIndex {
+    fn span(&self, issued: IssuedBetween) -> Span {
+        let (table, prefix) = match self {
+            Self::Time => (CERTIFICATES_BY_TIME, Vec::new()),
+            Self::Account(id) => (CERTIFICATES_BY_ACCOUNT, id.as_bytes().to_vec()),
+            Self::Key(thumbprint) => (CERTIFICATES_BY_KEY, thumbprint.to_vec()),
+            Self::Name(name) => (CERTIFICATES_BY_NAME, [reversed(name).as_bytes(), &[0]].concat()),
+            Self::Below(name) => {
+                let from = format!("{}.", reversed(name)).into_bytes();
+                let to = end_of(&from);
+                return Span { table: CERTIFICATES_BY_NAME, from, to, prefix: None };
+            }
+        };
+        let at = |time: Timestamp| [prefix.as_slice(), &time.unix_ms().to_be_bytes()].concat();
+        Span {
+            table,
+            from: issued.from.map_or_else(|| prefix.clone(), at),
+            to: issued.until.map_or_else(|| end_of(&prefix), |until| Some(at(until))),
+            prefix: Some(prefix.len()),
+        }
+    }
+}
+
+impl Store {
+    /// Certificates that the index leads to, issued in the span, from `after` on (a page's `next`); at most `limit`
+    /// keys are looked at, so that a page may hold fewer, or none, before the end.
+    ///
+    /// # Errors
+    /// [`Error`] if the engine fails.
+    pub fn certificates_find(
+        &self,
+        index: &CertificateIndex,
+        issued: IssuedBetween,
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<CertificatePage, Error> {
+        let span = index.span(issued);
+        let from = match after {
+            // A place from another search must not lead out of this one.
+            Some(after) if after >= span.from.as_slice() => [after, &[0]].concat(),
+            _ => span.from,
+        };
+        let rows = read_range(self.engine(), span.table, &from, span.to.as_deref(), limit)?;
+        let bad = || Error::Row("an index of certificates", "a key names no certificate".into());
+        let mut page = CertificatePage::default();
+        if rows.len() == limit {
+            page.next = rows.last().map(|(key, _)| key.clone());
+        }
+        for (key, _) in rows {
+            let prefix = match span.prefix {
+                Some(prefix) => prefix,
+                None => key.iter().position(|byte| *byte == 0).ok_or_else(bad)? + 1,
+            };
+            let rest = key.get(prefix..).ok_or_else(bad)?;
+            let (time, certificate) = rest.split_first_chunk::<TIME_BYTES>().ok_or_else(bad)?;
+            let time = Timestamp::from_unix_ms(u64::from_be_bytes(*time));
+            let within =
+                issued.from.is_none_or(|from| time >= from) && issued.until.is_none_or(|until| time < until);
+            if within {
+                page.found.push(certificate_of(certificate).ok_or_else(bad)?);
+            }
+        }
+        Ok(page)
+    }
+}
