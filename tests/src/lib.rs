@@ -3,7 +3,8 @@
 //! Nothing here knows a crate of the server. What is known is what any stranger could know: the RFCs, the command
 //! line, the config file and the files in the state folder.
 //!
-//! - [`server`] runs the process; [`ports`] finds it free ports; [`site`] says where a CA is and what verifies it.
+//! - [`server`] runs the process as `ingam dev`, [`service`] as `ingam init` and `ingam serve`; [`ports`] finds it free
+//!   ports; [`site`] says where a CA is and what verifies it.
 //! - [`client`] is a small ACME client, made to be quick under load and to send wrong things on purpose. It is built
 //!   from [`jws`] (keys and signatures), [`http`] (one kept-alive connection) and [`challenge`] (answers to http-01, dns-01).
 //! - [`certificate`] reads what came back, [`ocsp`] asks for statuses without a process for each question, and
@@ -28,6 +29,7 @@ pub mod pebble;
 pub mod ports;
 pub mod random;
 pub mod server;
+pub mod service;
 pub mod site;
 
 pub use error::Error;

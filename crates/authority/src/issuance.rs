@@ -133,6 +133,12 @@ impl Authority {
                 let why = "the CSR's key is known to be compromised: make a new one";
                 Err(Error::refusal(ErrorType::BadCsr, why))
             }
+            Claimed::NameBlocked => {
+                // Says which, unless the rule was taken back again in this moment.
+                self.refuse_blocked_names(order)?;
+                let why = "one of the names was blocked meanwhile: make a new order";
+                Err(Error::refusal(ErrorType::RejectedIdentifier, why))
+            }
         }
     }
 

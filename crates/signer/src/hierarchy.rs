@@ -44,7 +44,7 @@ const ISSUER_VALIDITY: Duration = Duration::from_secs(5 * 365 * 24 * 60 * 60);
 const BACKDATE: Duration = Duration::from_secs(48 * 60 * 60);
 /// How a passphrase that is missing or wrong can be given, for the words of an error.
 const PASSPHRASE_GIVEN_BY: &str =
-    "[hierarchy] passphrase_file, or the service's credential issuer-passphrase,";
+    "[hierarchy] passphrase_file, or the service's credential issuer-passphrase";
 /// As many issuing CAs as one hierarchy may have.
 const ISSUERS_MAX: usize = 16;
 

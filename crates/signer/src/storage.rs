@@ -160,7 +160,7 @@ pub(crate) fn unlock_key(path: &Path, text: &[u8], unlocking: Unlocking<'_>) -> 
         Failure::Passphrase => broken(
             path,
             format!(
-                "the passphrase does not open this key: {given_by} must give the one that it was encrypted under; \
+                "the passphrase does not open this key: give the one that it was encrypted under, by {given_by}; \
                  or the file is damaged, then restore it from a backup"
             ),
         ),

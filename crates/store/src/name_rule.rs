@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::open::Store;
 use crate::search::reversed;
 use crate::table::{NAME_RULES, NAMES_BLOCKED_BELOW, end_of};
-use crate::transaction::{decode, read_range, read_row};
+use crate::transaction::{Transaction, decode, read_range, read_row};
 
 /// At most this many labels are climbed from a name to its rule: a name has no more (RFC 1035, section 2.3.4).
 const LABELS_MAX: usize = 128;
@@ -49,6 +49,48 @@ fn blocked_below_key(name: &DnsName) -> Vec<u8> {
     [above.as_bytes(), &[0], label.as_bytes()].concat()
 }
 
+fn below_range(base: &DnsName) -> (Vec<u8>, Option<Vec<u8>>) {
+    let from = [reversed(base).as_bytes(), &[0]].concat();
+    let to = end_of(&from);
+    (from, to)
+}
+
+/// The key of the rule that a key of [`blocked_below_key`]'s making stands for.
+fn blocked_name(key: &[u8]) -> Vec<u8> {
+    key.iter().map(|byte| if *byte == 0 { b'.' } else { *byte }).collect()
+}
+
+fn deciding(
+    identifier: &Identifier,
+    read: impl Fn(&[u8]) -> Result<Option<NameRule>, Error>,
+) -> Result<Option<NameRule>, Error> {
+    let base = reversed(identifier.name());
+    let mut at = base.as_str();
+    let mut is_own = !identifier.is_wildcard();
+    for _ in 0..LABELS_MAX {
+        if let Some(rule) = read(at.as_bytes())?.filter(|rule| !rule.exact || is_own) {
+            return Ok(Some(rule));
+        }
+        match at.rsplit_once('.') {
+            Some((above, _)) => at = above,
+            None => break,
+        }
+        is_own = false;
+    }
+    Ok(None)
+}
+
+/// Whether rules block an identifier, as of this point of the transaction.
+pub(crate) fn is_blocked(transaction: &Transaction<'_>, identifier: &Identifier) -> Result<bool, Error> {
+    let rule = deciding(identifier, |key| transaction.row(NAME_RULES, key))?;
+    if rule.is_some_and(|rule| rule.verdict == NameVerdict::Block) {
+        return Ok(true);
+    }
+    let (from, to) = below_range(identifier.name());
+    let covered = || transaction.range(NAMES_BLOCKED_BELOW, &from, to.as_deref(), 1);
+    Ok(identifier.is_wildcard() && !covered()?.is_empty())
+}
+
 impl Store {
     /// The rule that decides about an identifier: of a name its own, or the nearest above it that holds for names below;
     /// of a wildcard the nearest that holds for names below its base.
@@ -56,21 +98,7 @@ impl Store {
     /// # Errors
     /// [`Error`] if the engine fails.
     pub fn name_rule_for(&self, identifier: &Identifier) -> Result<Option<NameRule>, Error> {
-        let base = reversed(identifier.name());
-        let mut at = base.as_str();
-        let mut is_own = !identifier.is_wildcard();
-        for _ in 0..LABELS_MAX {
-            let rule: Option<NameRule> = read_row(self.engine(), NAME_RULES, at.as_bytes())?;
-            if let Some(rule) = rule.filter(|rule| !rule.exact || is_own) {
-                return Ok(Some(rule));
-            }
-            match at.rsplit_once('.') {
-                Some((above, _)) => at = above,
-                None => break,
-            }
-            is_own = false;
-        }
-        Ok(None)
+        deciding(identifier, |key| read_row(self.engine(), NAME_RULES, key))
     }
 
     /// A rule that blocks a name which a wildcard below `base` would cover: one label below it.
@@ -78,12 +106,11 @@ impl Store {
     /// # Errors
     /// [`Error`] if the engine fails.
     pub fn name_rule_under_wildcard(&self, base: &DnsName) -> Result<Option<NameRule>, Error> {
-        let from = [reversed(base).as_bytes(), &[0]].concat();
-        let blocked = read_range(self.engine(), NAMES_BLOCKED_BELOW, &from, end_of(&from).as_deref(), 1)?;
-        let Some((key, _)) = blocked.into_iter().next() else { return Ok(None) };
+        let (from, to) = below_range(base);
+        let blocked = read_range(self.engine(), NAMES_BLOCKED_BELOW, &from, to.as_deref(), 1)?;
         // One that was taken back between the two reads is no rule any more.
-        let name: Vec<u8> = key.into_iter().map(|byte| if byte == 0 { b'.' } else { byte }).collect();
-        read_row(self.engine(), NAME_RULES, &name)
+        let rule = blocked.first().map(|(key, _)| read_row(self.engine(), NAME_RULES, &blocked_name(key)));
+        rule.transpose().map(Option::flatten)
     }
 
     /// Rules in the order of their labels from the right, after the name `after`, at most `limit`.

@@ -103,6 +103,8 @@ pub(crate) const CLASSES: [(Table, Class); 28] = [
 
 /// The counter that rises with every change of a status.
 pub(crate) const META_GENERATION: &[u8] = b"status_generation";
+/// The format that a migration began from, while it is at work: its copy of the store is made.
+pub(crate) const META_MIGRATION: &[u8] = b"migration_from";
 /// The format version of the tables.
 pub(crate) const META_FORMAT: &[u8] = b"format_version";
 

@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde_json::json;
 use serde_json::value::RawValue;
 
+use super::page::page_by_weight;
 use super::{Act, ActError, Found, Outcome};
 use crate::Authority;
 use crate::error::Error;
@@ -174,14 +175,13 @@ impl Authority {
         })
     }
 
-    /// Acts that wait or waited, oldest first.
+    /// Acts that wait or waited, oldest first. A page is short where much was asked for.
     ///
     /// # Errors
     /// [`ActError::Fault`] if the store fails.
     pub fn approvals(&self, after: Option<Id>, limit: usize) -> Result<Found<Approval>, ActError> {
-        let items = self.store.approvals(after, limit)?;
-        let next = items.last().filter(|_| items.len() == limit).map(|last| last.id.as_bytes().to_vec());
-        Ok(Found { items, next })
+        let read = |after, limit| self.store.approvals(after, limit);
+        page_by_weight(after, limit, read, |approval| (approval.id, approval.request.get().len()))
     }
 
     /// Acts that wait for a second person now, the oldest first. Of all acts that were asked for, the last

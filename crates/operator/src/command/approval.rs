@@ -58,7 +58,13 @@ impl Decision {
         }
         let reason = self.why.ask(call)?;
         let answer = call.post(&approval.then(verb), &api::Reason { reason }).await?;
-        call.show(&answer, decision)
+        call.show(&answer, decision)?;
+        let decided: api::ApprovalDecision = answer.read()?;
+        let job = decided.result.as_ref().and_then(|result| result.get("id")?.as_str());
+        if let Some(job) = job.filter(|_| decided.approval.act == "revocation.start") {
+            call.terminal.note(&format!("The job runs: `ingam admin job watch {job}` looks at it."));
+        }
+        Ok(())
     }
 }
 

@@ -133,25 +133,35 @@ pub(crate) fn wanted(account: Id, random: &dyn Random) -> Wanted {
     Wanted { account, issuer: issuer(), thumbprint: random_array(random), names, issued: start() }
 }
 
-/// A certificate on record, and the order that it came from.
-pub(crate) async fn issue(store: &Store, wanted: Wanted, random: &SeededRandom) -> (Id, Serial) {
-    let (mut order, mut authorization) = order(wanted.account, random);
-    order.identifiers = wanted.names;
+/// An order for this name that can be claimed.
+pub(crate) async fn ready_order(store: &Store, account: Id, name: &str, random: &SeededRandom) -> Id {
+    insert_ready(store, account, vec![Identifier::parse_dns(name).unwrap()], random).await
+}
+
+async fn insert_ready(store: &Store, account: Id, names: Vec<Identifier>, random: &SeededRandom) -> Id {
+    let (mut order, mut authorization) = order(account, random);
+    order.identifiers = names;
     authorization.challenges[0].answered = Some(start());
     authorization.challenges[0].finished = Some(finished(Verdict::Valid));
-    let told = |kind| record(kind, order.id, random);
-    let inserted = store.order_insert(order.clone(), vec![authorization], told(RecordType::OrderCreated));
-    assert!(inserted.await.unwrap());
+    let told = record(RecordType::OrderCreated, order.id, random);
+    assert!(store.order_insert(order.clone(), vec![authorization], told).await.unwrap());
+    order.id
+}
+
+/// A certificate on record, and the order that it came from.
+pub(crate) async fn issue(store: &Store, wanted: Wanted, random: &SeededRandom) -> (Id, Serial) {
+    let order = insert_ready(store, wanted.account, wanted.names, random).await;
+    let told = |kind| record(kind, order, random);
     let thumbprint = wanted.thumbprint.as_slice().into();
     let claim = Claim { issuer: wanted.issuer, key_thumbprint: thumbprint, ..claim(random) };
     let (token, serial) = (claim.token, claim.serial.clone());
-    let claimed = store.order_claim(order.id, claim, start(), told(RecordType::CertificatePrepared)).await;
+    let claimed = store.order_claim(order, claim, start(), told(RecordType::CertificatePrepared)).await;
     assert!(matches!(claimed.unwrap(), Claimed::Yes));
-    store.order_ask(order.id, token, start(), told(RecordType::SignatureAsked)).await.unwrap().unwrap();
+    store.order_ask(order, token, start(), told(RecordType::SignatureAsked)).await.unwrap().unwrap();
     let signed = NewCertificate { issued: wanted.issued, ..certificate() };
     let (issued, late) = (told(RecordType::CertificateIssued), told(RecordType::IssuanceAbandoned));
-    store.order_complete(order.id, token, signed, issued, late).await.unwrap().unwrap();
-    (order.id, serial)
+    store.order_complete(order, token, signed, issued, late).await.unwrap().unwrap();
+    (order, serial)
 }
 
 /// Somebody who runs the CA.
@@ -192,7 +202,8 @@ impl Disks {
         [&self.tables, &self.journal, &self.keys]
     }
 
-    pub(crate) fn open(&self, random: &Arc<SeededRandom>) -> Result<Open, Error> {
+    /// The tables without a store over them.
+    pub(crate) fn tables(&self) -> Result<Arc<dyn Engine>, Error> {
         let failed = |error| Error::File("opening the tables".to_owned(), error);
         let file = self.tables.create("store.redb").map_err(failed)?;
         let log = self.tables.create("store.redb.log").map_err(failed)?;
@@ -200,7 +211,11 @@ impl Disks {
         // A short log, so that redb's own file has to follow now and then.
         let config = RedbConfig { log_bytes_max: 30_000, ..RedbConfig::default() };
         let engine = RedbEngine::with_backend(FileStorage::new(file), log, config);
-        let engine: Arc<dyn Engine> = Arc::new(engine.map_err(|cause| Error::Engine("opening", cause))?);
+        Ok(Arc::new(engine.map_err(|cause| Error::Engine("opening", cause))?))
+    }
+
+    pub(crate) fn open(&self, random: &Arc<SeededRandom>) -> Result<Open, Error> {
+        let engine = self.tables()?;
         let (store, threads) = Store::assemble(Parts {
             engine: engine.clone(),
             journal: Arc::new(self.journal.clone()),

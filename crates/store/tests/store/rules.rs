@@ -9,11 +9,12 @@ use ingam_protocol::identifier::{DnsName, Identifier};
 use ingam_protocol::record::RecordType;
 use ingam_protocol::time::{SeededRandom, random_array};
 use ingam_protocol::{Reason, Serial};
-use ingam_store::{KeyBlock, NameRule, NameVerdict, RevocationOutcome, RevocationRequest, Store};
+use ingam_store::{Claimed, KeyBlock, NameRule, NameVerdict, RevocationOutcome, RevocationRequest, Store};
 use proptest::prelude::*;
 
 use crate::made::{
-    DAY, Disks, id, insert_account, issue, issuer, on_both, operator, record, run, start, wanted,
+    DAY, Disks, claim, id, insert_account, issue, issuer, on_both, operator, ready_order, record, run, start,
+    wanted,
 };
 
 fn dns(name: &str) -> DnsName {
@@ -207,6 +208,34 @@ fn rules_come_once_each_in_pages_of_any_length() {
             assert_eq!(paged, whole, "by {limit}");
         }
         assert!(!store.name_rule_delete(dns("c.example.org"), Vec::new()).await.unwrap());
+    });
+}
+
+/// The rule and the claim are two transactions, one after the other: no claim comes behind a rule that was answered for.
+#[test]
+fn an_order_for_a_blocked_name_is_not_claimed() {
+    on_both(async |store, random| {
+        let account = insert_account(store, random).await.id;
+        for (name, blocked) in [
+            ("a.example.org", "example.org"),
+            ("*.example.net", "a.example.net"),
+            ("b.example.com", "a.example.com"),
+        ] {
+            let order = ready_order(store, account, name, random).await;
+            let claim = claim(random);
+            let told = record(RecordType::CertificatePrepared, order, random);
+            let (_, claimed) = tokio::join!(
+                put(store, rule(blocked, NameVerdict::Block, false), random),
+                store.order_claim(order, claim.clone(), start(), told),
+            );
+            let claimed = claimed.unwrap();
+            if name == "b.example.com" {
+                assert!(matches!(claimed, Claimed::Yes), "{name}: {claimed:?}");
+            } else {
+                assert!(matches!(claimed, Claimed::NameBlocked), "{name}: {claimed:?}");
+                assert!(store.statuses().status(&issuer(), &claim.serial).unwrap().is_none());
+            }
+        }
     });
 }
 

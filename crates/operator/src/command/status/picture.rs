@@ -165,9 +165,11 @@ fn roles(report: &Report, paper: &Paper) -> String {
         for lack in &role.lacks {
             let style = if lack.level == "warning" { Style::Doubtful } else { Style::Bad };
             let head = format!("{} {}: ", clean(&lack.level), clean(&lack.code));
-            let lines = wrap(&format!("{head}{} {}", clean(&lack.detail), clean(&lack.fix)), room);
-            for line in lines {
+            for line in wrap(&format!("{head}{}", clean(&lack.detail)), room) {
                 text.push_str(&format!("    {}\n", paper.paint(&line, style)));
+            }
+            for line in wrap(&format!("to do: {}", clean(&lack.fix)), room) {
+                text.push_str(&format!("    {line}\n"));
             }
         }
     }
@@ -234,11 +236,13 @@ fn certificates(report: &Report, paper: &Paper) -> String {
     table.render(&inner(paper))
 }
 
-/// A bar that is filled as far as `part` of `whole` goes; what there is little of shows at least a trace.
+/// A bar that is filled as far as `part` of `whole` goes. What there is little of leaves a trace, and only what is full
+/// looks so.
 fn bar(part: u64, whole: u64, paper: &Paper) -> String {
     let permille = u128::from(part.min(whole)) * 1000 / u128::from(whole.max(1));
     let permille = usize::try_from(permille).unwrap_or(1000);
     let filled = (permille * BAR_COLUMNS).div_ceil(1000);
+    let filled = if part < whole { filled.min(BAR_COLUMNS - 1) } else { filled };
     let style = match permille {
         900.. => Style::Bad,
         700..900 => Style::Doubtful,

@@ -1,9 +1,40 @@
-//! Each exit code, and what is said with it.
+//! Each exit code, and what is said with it; and that the manual knows them, and every command.
 
+use clap::CommandFactory;
 use serde_json::json;
 
 use super::ca::{Ca, Reply, problem};
-use super::command;
+use super::{Line, command};
+
+/// What operators read.
+const MANUAL: &str = include_str!("../../../../../docs/operations/command-line.md");
+
+#[test]
+fn the_manual_has_every_exit_code_as_the_help_tells_it() {
+    let codes = super::super::failure::EXIT_CODES.lines().skip(1);
+    let rows: Vec<String> = codes
+        .map(|line| line.trim().split_once(' ').unwrap())
+        .map(|(code, meaning)| format!("| {code} | {} |\n", meaning.trim()))
+        .collect();
+    assert_eq!(rows.len(), 11);
+    assert!(MANUAL.contains(&rows.concat()), "{rows:?}");
+}
+
+#[test]
+fn the_manual_has_every_command() {
+    let mut tree = Line::command();
+    tree.build();
+    for group in tree.get_subcommands().filter(|group| group.get_name() != "help") {
+        let within: Vec<_> = group.get_subcommands().filter(|each| each.get_name() != "help").collect();
+        if within.is_empty() {
+            assert!(MANUAL.contains(&format!("`{}`", group.get_name())), "{}", group.get_name());
+        }
+        for each in within {
+            let name = format!("`{} {}`", group.get_name(), each.get_name());
+            assert!(MANUAL.contains(&name), "{name}");
+        }
+    }
+}
 
 #[tokio::test]
 async fn what_is_done_ends_with_0() {

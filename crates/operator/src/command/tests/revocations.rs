@@ -180,13 +180,17 @@ async fn whoever_approves_is_shown_what() {
     };
     let ca = Ca::new(move |asked| match asked.line.as_str() {
         "GET /v1/approvals/AZqkAp" => approval("waiting").into(),
-        _ => json!({ "approval": approval("approved"), "result": { "id": "job" } }).into(),
+        _ => json!({ "approval": approval("approved"), "result": { "id": "AZqkJob" } }).into(),
     });
     let outcome = command("approval approve AZqkAp").typed("agreed\n").run(&ca).await;
     assert!(
         outcome.notes.contains("request   {\n            \"expected\": 20\n          }\n"),
         "{}",
         outcome.notes
+    );
+    assert!(
+        outcome.notes.ends_with("The job runs: `ingam admin job watch AZqkJob` looks at it.\n"),
+        "{outcome:?}"
     );
     assert!(outcome.done().contains("result  {"));
     assert_eq!(ca.lines(), ["GET /v1/approvals/AZqkAp", "POST /v1/approvals/AZqkAp/approve"]);

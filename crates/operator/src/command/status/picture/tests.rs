@@ -1,3 +1,4 @@
+use ingam_protocol::health;
 use serde_json::json;
 
 use super::*;
@@ -12,11 +13,11 @@ fn report() -> Report {
         "roles": [
             { "role": "frontend", "ready": true, "lacks": [] },
             { "role": "signer", "ready": false, "lacks": [
-                { "code": "issuer_certificate", "level": "failing", "detail": "The certificate of rsa has ended.",
-                  "fix": "Make a new issuing CA and put it into the configuration." },
+                { "code": "issuer_certificate", "level": "failing", "detail": "the certificate of rsa has ended, and nothing that it signs is believed",
+                  "fix": "make a new issuing CA, and put it into the configuration" },
             ] },
             { "role": "store", "ready": true, "lacks": [
-                { "code": "disk", "level": "warning", "detail": "The disk is 91 % full\u{1b}[2J.", "fix": "Make room." },
+                { "code": "disk", "level": "warning", "detail": "it is 91 % full\u{1b}[2J", "fix": "make room" },
             ] },
         ],
         "issuers": [
@@ -48,10 +49,12 @@ fn a_narrow_picture() {
 Roles
   frontend  ready
   signer    NOT READY
-      failing issuer_certificate: The certificate of rsa has ended. Make a new
-      issuing CA and put it into the configuration.
+      failing issuer_certificate: the certificate of rsa has ended, and nothing
+      that it signs is believed
+      to do: make a new issuing CA, and put it into the configuration
   store     ready, with a warning
-      warning disk: The disk is 91 % full\u{fffd}[2J. Make room.
+      warning disk: it is 91 % full\u{fffd}[2J
+      to do: make room
 
 Issuers
   ISSUER  KEY         ENDS                      CRL                    NEXT CRL
@@ -114,4 +117,49 @@ fn bytes_are_told_by_a_fitting_unit() {
     assert_eq!(bytes_text(1536), "1.5 KiB");
     assert_eq!(bytes_text(5 << 30), "5.0 GiB");
     assert_eq!(bytes_text(3 << 40), "3.0 TiB");
+}
+
+#[test]
+fn the_report_of_this_version_is_read_whole() {
+    let lack = health::Lack {
+        code: health::Code::Disk,
+        level: health::Level::Failing,
+        detail: "it is full".to_owned(),
+        fix: "make room".to_owned(),
+    };
+    let at = Timestamp::from_unix_ms(NOW_MS);
+    let report = health::Report {
+        at,
+        version: "0.1.0".to_owned(),
+        environment: "staging".to_owned(),
+        started: at,
+        uptime_s: 60,
+        roles: vec![health::RoleReport::new(health::Role::Store, vec![lack])],
+        issuers: vec![health::IssuerReport {
+            name: "ecdsa".to_owned().try_into().unwrap(),
+            key: "ecdsa-p256".to_owned(),
+            not_before: at,
+            not_after: at.plus(Duration::from_secs(3 * 86_400)),
+            crl: Some(health::CrlReport { number: 7, this_update: at, next_update: at, entries: 9 }),
+            ocsp_certificate_not_after: None,
+            oldest_answer: Some(at),
+        }],
+        certificates: Vec::new(),
+        queues: vec![health::QueueReport::new("checks", 3, 10)],
+        storage: health::StorageReport { outbox_records: Some(5), ..health::StorageReport::default() },
+        clock: health::ClockReport { jump_ms: 0, behind_ms: 20_000 },
+    };
+    let read: Report = serde_json::from_value(serde_json::to_value(&report).unwrap()).unwrap();
+    assert_eq!(read.ready(), report.ready());
+    let text = paint(&read, &Paper { width: Some(200), ..Paper::default() });
+    for part in [
+        "failing disk: it is full",
+        "to do: make room",
+        "ecdsa   ecdsa-p256  2026-11-24, in 3 d  7, 0 s old, lists 9  0 s ago   itself            0 s ago",
+        "checks  [########................]  3 of 10",
+        "outbox   5 for the journal",
+        "was 20 s behind the newest record at the start",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
 }
