@@ -15,7 +15,7 @@ use crate::status::{StatusState, status_of, status_put};
 use crate::table::{
     REVOCATION_ITEMS, REVOCATION_JOBS, REVOCATION_JOBS_OPEN, certificate_key, certificate_of, end_of,
 };
-use crate::transaction::{decode, read_range, read_row};
+use crate::transaction::{decode, read_range, read_range_last, read_row};
 
 /// At most this many jobs are open at once: whoever does the work looks at all of them, and at no others.
 pub const JOBS_OPEN_MAX: usize = 100;
@@ -161,6 +161,16 @@ impl Store {
             jobs.extend(decode::<RevocationJob>(REVOCATION_JOBS, Some(row))?);
         }
         Ok(jobs)
+    }
+
+    /// The jobs that were begun last, the newest first, at most `limit`.
+    ///
+    /// # Errors
+    /// [`Error`] if the engine fails.
+    pub fn revocation_jobs_latest(&self, limit: usize) -> Result<Vec<RevocationJob>, Error> {
+        let rows = read_range_last(self.engine(), REVOCATION_JOBS, &[], None, limit)?;
+        let read = |(_, row)| decode::<RevocationJob>(REVOCATION_JOBS, Some(row)).transpose();
+        rows.into_iter().filter_map(read).collect()
     }
 
     /// Adds certificates to a job that is still gathering; each counts once. A bounded list is one transaction.

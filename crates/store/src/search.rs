@@ -22,7 +22,7 @@ use crate::table::{
     CERTIFICATES_BY_ACCOUNT, CERTIFICATES_BY_KEY, CERTIFICATES_BY_NAME, CERTIFICATES_BY_TIME,
     certificate_key, certificate_of, end_of,
 };
-use crate::transaction::{Transaction, read_range};
+use crate::transaction::{Transaction, read_range, read_range_last};
 
 const TIME_BYTES: usize = 8;
 
@@ -186,6 +186,16 @@ impl Store {
             }
         }
         Ok(page)
+    }
+
+    /// The certificates that were signed last, the newest first, at most `limit`.
+    ///
+    /// # Errors
+    /// [`Error`] if the engine fails.
+    pub fn certificates_latest(&self, limit: usize) -> Result<Vec<(IssuerName, Serial)>, Error> {
+        let bad = || Error::Row("an index of certificates", "a key names no certificate".into());
+        let rows = read_range_last(self.engine(), CERTIFICATES_BY_TIME, &[], None, limit)?;
+        rows.iter().map(|(key, _)| key.get(TIME_BYTES..).and_then(certificate_of).ok_or_else(bad)).collect()
     }
 
     /// Whether no earlier name of the certificate's begins with `below` than this one.

@@ -315,6 +315,16 @@ impl Authority {
         }
     }
 
+    /// The certificates that were signed last, the newest first, at most `limit`.
+    ///
+    /// # Errors
+    /// [`ActError::Fault`] if the store fails.
+    pub fn certificates_latest(&self, limit: usize) -> Result<Vec<CertificateSummary>, ActError> {
+        let latest = self.store.certificates_latest(limit)?;
+        let summaries = latest.iter().map(|(issuer, serial)| self.certificate_summary(issuer, serial));
+        summaries.filter_map(Result::transpose).collect()
+    }
+
     /// What is known of a certificate; `None` if it was never signed.
     pub(super) fn certificate_summary(
         &self,

@@ -250,6 +250,14 @@ impl Authority {
         page_by_weight(after, limit, read, |job| (job.id, job.selection.get().len()))
     }
 
+    /// The jobs that were begun last, the newest first, at most `limit`.
+    ///
+    /// # Errors
+    /// [`ActError::Fault`] if the store fails.
+    pub fn revocation_jobs_latest(&self, limit: usize) -> Result<Vec<RevocationJob>, ActError> {
+        Ok(self.store.revocation_jobs_latest(limit)?)
+    }
+
     /// Holds a job (`Paused`), takes it up again (`Running`) or gives it up (`Cancelled`).
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 //!
 //! What is proved, one file for each:
 //! - `operations`: every domain operation keeps its word, on redb and on sled alike.
+//! - `latest`: what came last is read newest first.
 //! - `search`: each index of certificates finds what a look at all of them would, in pages of any length.
 //! - `jobs`: a revocation job revokes and takes off in one, through holds and power cuts.
 //! - `log`: records are found, and followed, wherever they are.
@@ -27,6 +28,7 @@ mod condition;
 mod disk;
 mod facts;
 mod jobs;
+mod latest;
 mod log;
 mod made;
 mod migration;

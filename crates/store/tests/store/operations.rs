@@ -18,7 +18,7 @@ use crate::made::{
 };
 
 /// An order that can be claimed.
-async fn insert_ready_order(
+pub(crate) async fn insert_ready_order(
     store: &Store,
     account: Id,
     random: &SeededRandom,
