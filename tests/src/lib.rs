@@ -9,6 +9,7 @@
 //!   from [`jws`] (keys and signatures), [`http`] (one kept-alive connection) and [`challenge`] (answers to http-01, dns-01).
 //! - [`certificate`] reads what came back, [`ocsp`] asks for statuses without a process for each question, and
 //!   [`openssl`] lets somebody else judge chain, OCSP answer and CRL.
+//! - [`expression`] finds the names in a PromQL expression.
 //! - [`command`] runs foreign programs under a time limit, [`pebble`] starts another CA for comparison, [`random`] is
 //!   randomness with a seed that a failed test prints.
 //!
@@ -19,6 +20,7 @@ pub mod challenge;
 pub mod client;
 pub mod command;
 pub mod error;
+pub mod expression;
 pub mod http;
 pub mod jws;
 pub mod ocsp;

@@ -87,6 +87,10 @@ pub struct Setup {
     pub further_config: String,
     /// Arguments after `ingam dev --config FILE --dir DIR`.
     pub further_arguments: Vec<String>,
+    /// Another binary than [`binary`].
+    pub program: Option<PathBuf>,
+    /// Variables of its environment.
+    pub environment: Vec<(String, String)>,
 }
 
 impl Setup {
@@ -97,6 +101,8 @@ impl Setup {
             engine: "redb".to_owned(),
             further_config: String::new(),
             further_arguments: Vec::new(),
+            program: None,
+            environment: Vec::new(),
         }
     }
 
@@ -144,7 +150,8 @@ engine = "{engine}"
     pub fn command(&self, home: &Path) -> Command {
         let config = home.join("ingam.toml");
         std::fs::write(&config, self.config()).expect("a writable folder");
-        let mut command = Command::new(binary());
+        let mut command = Command::new(self.program.clone().unwrap_or_else(binary));
+        command.envs(self.environment.iter().cloned());
         command.arg("dev").arg("--config").arg(config).arg("--dir").arg(home.join("state"));
         command.args(&self.further_arguments);
         command.env_remove("RUST_LOG").current_dir(home).kill_on_drop(true);

@@ -119,7 +119,7 @@ async fn issue(client: &mut Client, name: &str, prover: &Prover) -> (String, Cha
     (order.url, chain)
 }
 
-/// Asserts exit code 2 and a sentence of one or two lines on standard error that names each of these.
+/// Asserts exit code 2 and a sentence for each mistake, a line each, on standard error; together they name all of these.
 #[track_caller]
 fn is_refused(finished: &Finished, mentions: &[&str]) {
     assert_eq!(finished.status.code(), Some(2), "a start that cannot be ends with 2: {finished}");
@@ -127,7 +127,7 @@ fn is_refused(finished: &Finished, mentions: &[&str]) {
         assert!(finished.stderr.contains(mention), "the sentence names {mention}: {finished}");
     }
     let lines = finished.stderr.trim().lines().count();
-    assert!((1..=8).contains(&lines), "one clear sentence, no backtrace: {finished}");
+    assert!((1..=8).contains(&lines), "a line for each mistake, no backtrace: {finished}");
     assert!(!finished.stderr.contains("panicked"), "{finished}");
     assert!(!finished.text().lines().any(|line| line == "ready"), "{finished}");
 }
@@ -174,6 +174,14 @@ async fn a_broken_config_stops_the_start() {
     }
     let engine = Setup { engine: "paper".to_owned(), ..Setup::new() };
     is_refused(&engine.run(home.path()).await, &["paper"]);
+    let three = Setup {
+        engine: "paper".to_owned(),
+        further_config: "[limits]\nidle_timeout_s = 0\n[issuance]\nno_such_key = 1".to_owned(),
+        ..Setup::new()
+    };
+    let refused = three.run(home.path()).await;
+    is_refused(&refused, &["store.engine: ", "limits.idle_timeout_s: ", "issuance.no_such_key: "]);
+    assert_eq!(refused.stderr.lines().count(), 3, "all of them at once: {refused}");
 
     let mut missing = Command::new(binary());
     missing.args(["dev", "--config"]).arg(home.path().join("missing.toml"));

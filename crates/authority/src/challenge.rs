@@ -15,6 +15,7 @@ use ingam_store::{Answered, OpenChallenge};
 use ingam_validation::{Attempt, CaaQuery};
 use serde_json::value::RawValue;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tracing::{Instrument, debug_span};
 
 use crate::Authority;
 use crate::error::{Error, Refusal};
@@ -86,7 +87,7 @@ impl Authority {
         place: OwnedSemaphorePermit,
     ) {
         let authority = self.clone();
-        tokio::spawn(async move {
+        let work = async move {
             // Closed semaphores belong to a process that ends: the check stays on record for the next one.
             let Ok(_running) = authority.checks.acquire().await else { return };
             if let Err(error) = authority.check(&authorization, challenge).await {
@@ -97,7 +98,8 @@ impl Authority {
                 );
             }
             drop(place);
-        });
+        };
+        tokio::spawn(work.in_current_span());
     }
 
     async fn check(&self, authorization: &Authorization, kind: ChallengeType) -> Result<(), Error> {
@@ -112,13 +114,15 @@ impl Authority {
             token: challenge.token.clone(),
             key_authorization: key_authorization.clone(),
         };
-        let outcome = self.validation.validate(attempt).await;
+        let looking = self.validation.validate(attempt);
+        let outcome = looking.instrument(debug_span!("validation", doing = kind.name())).await;
         let mut caa = None;
         let result = match outcome.result {
             Err(failure) => Err(failure),
             Ok(validated) => {
-                let asked =
-                    self.validation.check_caa(self.caa_query(authorization, validated.challenge())).await;
+                let query = self.caa_query(authorization, validated.challenge());
+                let asking = self.validation.check_caa(query);
+                let asked = asking.instrument(debug_span!("validation", doing = "caa")).await;
                 caa = Some(asked.evidence);
                 asked.result.map(|_| ())
             }

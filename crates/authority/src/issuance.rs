@@ -20,6 +20,7 @@ use ingam_protocol::{Id, Serial, Timestamp};
 use ingam_signer::{CertificateRequest, Prepared};
 use ingam_store::{AbandonedBy, Claimed, NewCertificate, Stale};
 use ingam_validation::Evidence;
+use tracing::{Instrument, debug_span};
 
 use crate::Authority;
 use crate::error::{Error, Fault, Refusal, Subproblem};
@@ -93,7 +94,8 @@ impl Authority {
             public_key_info: request.public_key_info().to_vec(),
             now: self.clock.now(),
         };
-        let prepared = self.signer.prepare(certificate).await;
+        let prepared =
+            self.signer.prepare(certificate).instrument(debug_span!("signer", doing = "prepare")).await;
         prepared.map_err(|cause| Error::signer("preparing a certificate", cause))
     }
 
@@ -131,6 +133,12 @@ impl Authority {
                 let why = "the CSR's key is known to be compromised: make a new one";
                 Err(Error::refusal(ErrorType::BadCsr, why))
             }
+            Claimed::NameBlocked => {
+                // Says which, unless the rule was taken back again in this moment.
+                self.refuse_blocked_names(order)?;
+                let why = "one of the names was blocked meanwhile: make a new order";
+                Err(Error::refusal(ErrorType::RejectedIdentifier, why))
+            }
         }
     }
 
@@ -154,10 +162,11 @@ impl Authority {
     async fn finish_in_time(self: &Arc<Self>, id: Id, token: Id, prepared: Prepared) -> Result<(), Error> {
         let authority = self.clone();
         let held = self.in_hand.hold();
-        let task = tokio::spawn(async move {
+        let work = async move {
             let _held = held;
             authority.sign(id, token, prepared).await
-        });
+        };
+        let task = tokio::spawn(work.in_current_span());
         match tokio::time::timeout(self.policy().finalize_wait, task).await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(cause)) => Err(Error::Fault(Fault {
@@ -181,7 +190,8 @@ impl Authority {
             // Somebody else has the order; the key was not used.
             return Ok(());
         }
-        let der = match self.signer.issue(prepared).await {
+        let signing = self.signer.issue(prepared).instrument(debug_span!("signer", doing = "issue"));
+        let der = match signing.await {
             Ok(der) => der,
             Err(cause) => {
                 let error = Error::signer("signing a certificate", cause);
@@ -322,7 +332,8 @@ impl Authority {
         let checks = authorizations.iter().filter_map(|authorization| {
             let challenge = authorization.valid_challenge()?.kind;
             let query = self.caa_query(authorization, challenge);
-            Some(async move { (authorization.identifier(), self.validation.check_caa(query).await) })
+            let check = self.validation.check_caa(query).instrument(debug_span!("validation", doing = "caa"));
+            Some(async move { (authorization.identifier(), check.await) })
         });
         let outcomes = futures_util::future::join_all(checks).await;
         let mut evidence = Vec::with_capacity(outcomes.len());

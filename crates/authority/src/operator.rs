@@ -11,6 +11,7 @@ mod find;
 mod incidents;
 mod jobs;
 mod log;
+mod page;
 mod people;
 mod revoke;
 mod rules;
@@ -29,11 +30,12 @@ use crate::error::{Error, Fault};
 /// What the store keeps of it, as it is.
 pub use ingam_store::{
     Approval, Grant, Incident, IncidentGrown, IssuedBetween, JobState, KeyBlock, NameRule, NameVerdict,
-    RecordQuery, RevocationJob,
+    RecordQuery, RecordsPlace, RevocationJob,
 };
 
-pub use find::{AccountView, CertificateFilter, CertificateSummary, Found, IssuedStatus, OrderFilter};
+pub use find::{AccountView, CertificateFilter, CertificateSummary, IssuedStatus, OrderFilter};
 pub use jobs::{JobRunner, Plan, PlannedJob, Selection};
+pub use page::Found;
 pub use people::{Decided, NewApproval};
 
 /// An act of an operator: who, as what, from where, what, why.
@@ -208,4 +210,14 @@ impl Authority {
         }
         Ok(self.store.statuses().records_append(records).await?)
     }
+}
+
+/// A task that ended by a panic, or with the runtime.
+fn task_failed(cause: tokio::task::JoinError) -> ActError {
+    ActError::Fault(Fault {
+        code: "operator_task",
+        doing: "working for an operator",
+        passing: false,
+        source: Box::new(cause),
+    })
 }

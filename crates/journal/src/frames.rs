@@ -43,10 +43,15 @@ pub(crate) enum Found<'a> {
 impl Frames {
     /// The frames of the file of that name behind its header, up to byte `limit`.
     pub(crate) fn new(file: Arc<dyn File>, name: &str, limit: u64) -> Self {
+        Self::from(file, name, 0, limit)
+    }
+
+    /// The same from the frame on that begins at byte `start`, or the first one behind the header.
+    pub(crate) fn from(file: Arc<dyn File>, name: &str, start: u64, limit: u64) -> Self {
         Self {
             file,
             name: name.to_owned(),
-            position: to_u64(HEADER_BYTES),
+            position: start.max(to_u64(HEADER_BYTES)),
             limit,
             buffer: Vec::new(),
             buffer_start: 0,
@@ -55,6 +60,11 @@ impl Frames {
 
     pub(crate) fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Where the next frame begins.
+    pub(crate) fn position(&self) -> u64 {
+        self.position
     }
 
     /// The next frame. After damage the same again.

@@ -232,6 +232,11 @@ impl Journal {
         Records::new(self.files.clone(), vec![segment])
     }
 
+    /// The same from a place on, which [`Records::place`] or an earlier listing's [`SegmentInfo::bytes`] gave.
+    pub fn records_of_from(&self, segment: SegmentInfo, place: u64) -> Records {
+        Records::from(self.files.clone(), vec![segment], place)
+    }
+
     /// All segments, by class and in order.
     pub fn segments(&self) -> Vec<SegmentInfo> {
         self.state().classes.values().flat_map(ClassState::segments).collect()

@@ -22,12 +22,26 @@ pub struct Records {
     /// Still to be opened.
     segments: VecDeque<SegmentInfo>,
     current: Option<Frames>,
+    /// Where in the first segment to begin.
+    start: u64,
+    place: u64,
     seen: Recent,
 }
 
 impl Records {
     pub(crate) fn new(files: Arc<dyn Files>, segments: Vec<SegmentInfo>) -> Self {
-        Self { files, segments: segments.into(), current: None, seen: Recent::new(RECENT_IDS_MAX) }
+        Self::from(files, segments, 0)
+    }
+
+    /// The same from a place in the first segment on, which [`Records::place`] gave.
+    pub(crate) fn from(files: Arc<dyn Files>, segments: Vec<SegmentInfo>, start: u64) -> Self {
+        let seen = Recent::new(RECENT_IDS_MAX);
+        Self { files, segments: segments.into(), current: None, start, place: start, seen }
+    }
+
+    /// The place in its segment behind the record that came last: where a later reader of the segment goes on.
+    pub fn place(&self) -> u64 {
+        self.place
     }
 
     fn read(&mut self) -> Result<Option<Record>, Error> {
@@ -35,7 +49,8 @@ impl Records {
             let Some(frames) = &mut self.current else {
                 let Some(info) = self.segments.pop_front() else { return Ok(None) };
                 let file = self.files.open(&info.name).map_err(while_doing("opening", &info.name))?;
-                self.current = Some(Frames::new(file, &info.name, info.bytes));
+                let start = std::mem::take(&mut self.start);
+                self.current = Some(Frames::from(file, &info.name, start, info.bytes));
                 continue;
             };
             let name = frames.name().to_owned();
@@ -50,6 +65,7 @@ impl Records {
                 return Err(Error::corrupt(&name, frame.offset, "the record is not the one committed to"));
             }
             let record = decode(&name, frame.offset, frame.body)?;
+            self.place = frames.position();
             if self.seen.insert(record.id) {
                 return Ok(Some(record));
             }

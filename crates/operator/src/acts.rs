@@ -160,6 +160,34 @@ mod tests {
         assert!(all().all(|rule| !rule.allows(&BTreeSet::new())));
     }
 
+    /// The table as operators read it; the page has it word for word.
+    #[test]
+    fn the_page_tells_what_the_code_does() {
+        let mark = |holds| if holds { "yes" } else { "" };
+        let rows = all().map(|rule| {
+            let may = Role::ALL.map(|role| mark(rule.allows(&BTreeSet::from([role]))));
+            let recorded = match rule.kind {
+                Kind::Read => "when refused",
+                Kind::PersonalRead => "always, as personal data",
+                Kind::Change => "always",
+            };
+            let people = if rule.danger.is_some() { "can be set" } else { "" };
+            format!(
+                "| `{}` | {} | {} | {recorded} | {people} |",
+                rule.name,
+                may.join(" | "),
+                mark(rule.needs_reason)
+            )
+        });
+        let table: Vec<String> = rows.collect();
+        let page = include_str!("../../../docs/operations/roles.md");
+        assert!(
+            page.contains(&table.join("\n")),
+            "docs/operations/roles.md has to hold\n{}",
+            table.join("\n")
+        );
+    }
+
     #[test]
     fn names_are_there_once() {
         let names: BTreeSet<&str> = all().map(|rule| rule.name).collect();

@@ -1,9 +1,11 @@
 //! What happens around every request: who asks, the request's name, headers that all answers have, metrics; and no
-//! browser's page of somebody else's gets in.
+//! browser's page of somebody else's gets in, by whatever name it asks.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
+use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -15,6 +17,9 @@ use crate::problem::Problem;
 
 /// At most this many characters of a User-Agent are kept.
 const CLIENT_CHARS_MAX: usize = 128;
+
+/// What [`Peer::from`] says of whoever came through the Unix socket.
+const UNIX: &str = "unix";
 
 /// Who is at the other end; the listener puts it into each request's extensions.
 #[derive(Clone, Debug)]
@@ -76,6 +81,9 @@ fn admit(request: &mut Request, request_id: &str) -> Result<(), Problem> {
         ));
     };
     refuse_foreign_pages(request.method(), request.headers())?;
+    if peer.from == UNIX {
+        refuse_foreign_names(request)?;
+    }
     let client = request.headers().get(header::USER_AGENT).and_then(|value| value.to_str().ok());
     let caller = Caller {
         principal: peer.principal,
@@ -101,6 +109,30 @@ fn refuse_foreign_pages(method: &Method, headers: &HeaderMap) -> Result<(), Prob
         ));
     }
     Ok(())
+}
+
+/// Behind a forwarded socket (`ssh -L`) a browser takes this API for whatever name led it there: a page of somebody else's
+/// whose name leads to 127.0.0.1 a moment later would be at home here, and read with the rights of whoever forwards. So
+/// the socket answers to names of this machine alone. Over TCP the server's certificate says the same.
+fn refuse_foreign_names(request: &Request) -> Result<(), Problem> {
+    let asked = request.uri().authority().cloned().or_else(|| {
+        let host = request.headers().get(header::HOST)?;
+        Some(Authority::try_from(host.as_bytes()).unwrap_or(Authority::from_static("unreadable.invalid")))
+    });
+    // Only a browser can be led astray, and each of them says which name it asks for.
+    let Some(asked) = asked else { return Ok(()) };
+    let host = asked.host();
+    let literal = host.trim_start_matches('[').trim_end_matches(']');
+    let is_own = host.eq_ignore_ascii_case("localhost")
+        || literal.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+    if is_own {
+        return Ok(());
+    }
+    Err(Problem::new(
+        StatusCode::FORBIDDEN,
+        "foreign-name",
+        "the socket answers to localhost alone: ask for http://localhost/",
+    ))
 }
 
 /// Following a link to the status page is harmless: it reads nothing for the page that has the link.
@@ -131,5 +163,23 @@ mod tests {
         assert!(!refused(&Method::POST, &[]));
         assert!(!refused(&Method::GET, &[("sec-fetch-site", "none"), ("sec-fetch-mode", "navigate")]));
         assert!(!refused(&Method::GET, &[("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "navigate")]));
+    }
+    #[test]
+    fn the_socket_answers_to_names_of_this_machine() {
+        let answers = |host: &str| {
+            let request =
+                Request::builder().uri("/").header(header::HOST, host).body(axum::body::Body::empty());
+            refuse_foreign_names(&request.unwrap()).is_ok()
+        };
+        for own in ["localhost", "LOCALHOST:8000", "127.0.0.1:8000", "127.3.2.1", "[::1]:8000"] {
+            assert!(answers(own), "{own}");
+        }
+        for foreign in ["ca.example", "localhost.example:8000", "192.0.2.1", "[2001:db8::1]", "0.0.0.0", ""] {
+            assert!(!answers(foreign), "{foreign}");
+        }
+        let nameless = Request::new(axum::body::Body::empty());
+        assert!(refuse_foreign_names(&nameless).is_ok());
+        let absolute = Request::builder().uri("http://ca.example/").header(header::HOST, "localhost");
+        assert!(refuse_foreign_names(&absolute.body(axum::body::Body::empty()).unwrap()).is_err());
     }
 }

@@ -9,14 +9,18 @@
 //! - [`api`]: what goes over the wire. `routes`: where, described by OpenAPI that is made from them.
 //! - `admission`: from a caller to an act that may be done; every refusal is on record. `deeds`: acts that can need two
 //!   people.
+//! - `page`: the status page, for people with a browser.
 //! - The API has no database of its own: everything it knows and does, it asks the authority for.
 
 pub mod acts;
 mod admission;
 pub mod api;
 mod around;
+pub mod client;
+pub mod command;
 mod deeds;
 mod extract;
+mod page;
 mod problem;
 mod routes;
 mod view;
@@ -28,6 +32,7 @@ use async_trait::async_trait;
 use axum::Router;
 use ingam_authority::Authority;
 use ingam_authority::operator::Act;
+use ingam_protocol::Timestamp;
 use ingam_protocol::bytes::hex;
 use ingam_protocol::time::{Random, random_array};
 use tokio::sync::Semaphore;
@@ -51,6 +56,11 @@ pub trait Host: Send + Sync {
     /// Whether everything is ready, and the same report.
     async fn is_ready(&self) -> bool;
 
+    /// What went wrong in this process lately, newest first, a bounded list; empty where nobody keeps it.
+    fn last_errors(&self) -> Vec<LastError> {
+        Vec::new()
+    }
+
     /// Reads the configuration again and puts in force what can be, with a record of `act`. With a mistake in it nothing
     /// is changed.
     ///
@@ -60,6 +70,35 @@ pub trait Host: Send + Sync {
 
     /// Comes back when the process is told to stop.
     async fn stopped(&self);
+}
+
+/// Something that went wrong in the process, once or several times. It is shown to every operator, so it has nothing of
+/// a person: no address, no name of a certificate, no cause in a library's words. The log has these.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LastError {
+    /// How bad it is.
+    pub severity: Severity,
+    /// The short name of its kind, where it has one.
+    pub code: Option<String>,
+    /// The part of the program: `ingam_store::committer`.
+    pub part: String,
+    /// What happened, in words that the program has for it.
+    pub message: String,
+    /// How often since the process started.
+    pub count: u64,
+    /// When it happened last.
+    pub last: Timestamp,
+    /// The request in which it happened last; `None` if it was in none.
+    pub request_id: Option<String>,
+}
+
+/// How bad something is that went wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// Work goes on.
+    Warning,
+    /// Something was not done.
+    Error,
 }
 
 /// The admin API.

@@ -22,7 +22,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::problem::Problem;
-use crate::{Operator, around};
+use crate::{Operator, around, page};
 
 /// At most this many bytes are a body: ten thousand serial numbers and some.
 const BODY_BYTES_MAX: usize = 1 << 20;
@@ -91,6 +91,7 @@ pub(crate) fn router(operator: Arc<Operator>) -> Router {
         std::future::ready(([(header::CONTENT_TYPE, "application/json")], text))
     };
     router
+        .route("/", get(page::status))
         .route("/openapi.json", get(openapi))
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)

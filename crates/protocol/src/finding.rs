@@ -45,9 +45,9 @@ impl fmt::Display for Finding {
 impl std::error::Error for Finding {}
 
 impl Finding {
-    /// What stops the start.
+    /// What stops the start. Control characters, which come from values, are escaped: a finding is one line.
     pub fn error(key: impl Into<String>, reason: impl Into<String>, fix: impl Into<String>) -> Self {
-        let (key, reason, fix) = (key.into(), reason.into(), fix.into());
+        let (key, reason, fix) = (one_line(key.into()), one_line(reason.into()), one_line(fix.into()));
         Self { level: Level::Error, key, reason, fix, line: None }
     }
 
@@ -55,6 +55,17 @@ impl Finding {
     pub fn warning(key: impl Into<String>, reason: impl Into<String>, fix: impl Into<String>) -> Self {
         Self { level: Level::Warning, ..Self::error(key, reason, fix) }
     }
+}
+
+fn one_line(text: String) -> String {
+    if !text.contains(char::is_control) {
+        return text;
+    }
+    let escaped = |character: char| match character.is_control() {
+        true => character.escape_default().to_string(),
+        false => character.to_string(),
+    };
+    text.chars().map(escaped).collect()
 }
 
 /// Everything that was found, in the order in which it was.
@@ -161,11 +172,6 @@ impl Findings {
     /// What was found.
     pub fn iter(&self) -> impl Iterator<Item = &Finding> {
         self.found.iter()
-    }
-
-    /// The same, to be added to.
-    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Finding> {
-        self.found.iter_mut()
     }
 
     /// How many there are of a level.
@@ -279,6 +285,12 @@ mod tests {
         found.below("responder", part);
         assert_eq!(keys(&found), ["responder.nonces", "responder.memory_bytes"]);
         assert_eq!(found.into_result().unwrap_err().key, "responder.nonces");
+    }
+
+    #[test]
+    fn a_finding_is_one_line() {
+        let finding = Finding::error("a", "is /x\n\u{1b}[31m, é", "mend\tit");
+        assert_eq!(finding.to_string(), "a: is /x\\n\\u{1b}[31m, é; mend\\tit");
     }
 
     #[test]

@@ -145,7 +145,11 @@ fn greet(config: &Config) -> std::io::Result<()> {
         )?;
     }
     if !config.listen.metrics.is_empty() {
-        writeln!(out, "  Metrics          http://localhost:{}/metrics", port(&config.listen.metrics))?;
+        let metrics = port(&config.listen.metrics);
+        writeln!(
+            out,
+            "  Metrics, health  http://localhost:{metrics}/metrics  http://localhost:{metrics}/readyz"
+        )?;
     }
     if let Some(address) = config.listen.dns.first() {
         let management = config.listen.dns_management.first();

@@ -2,6 +2,7 @@
 
 mod admin;
 mod check;
+mod client;
 mod config;
 mod dev;
 mod health;
@@ -48,6 +49,8 @@ enum Command {
     Serve(production::Serve),
     /// Tells everything that would stop or endanger a start, and touches nothing
     Check(check::Check),
+    #[command(flatten)]
+    Client(client::Client),
 }
 
 fn main() -> ExitCode {
@@ -56,7 +59,16 @@ fn main() -> ExitCode {
         Command::Check(options) => return check::run(&options).unwrap_or_else(|error| failed(&error)),
         command => command,
     };
-    telemetry::start_logs("info,hickory_net=off,hickory_proto=off,hickory_resolver=off");
+    let quiet = "info,hickory_net=off,hickory_proto=off,hickory_resolver=off";
+    #[cfg(feature = "otel")]
+    let traces = match telemetry::Traces::start() {
+        Ok(traces) => traces,
+        Err(error) => return failed(&StartError::caused("traces cannot be sent", error.as_ref())),
+    };
+    #[cfg(feature = "otel")]
+    telemetry::start_logs(quiet, &traces);
+    #[cfg(not(feature = "otel"))]
+    telemetry::start_logs(quiet);
     // For reqwest, which asks for the process's default; all else names its provider. It fails if one is set already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
@@ -72,12 +84,16 @@ fn main() -> ExitCode {
             Command::Serve(options) => production::serve(&options, metrics).await,
             // It came back above.
             Command::Check(_) => Ok(()),
+            Command::Client(command) => return client::run(command).await,
         }
+        .map(|()| ExitCode::SUCCESS)
     });
     // What still runs has had its time.
     runtime.shutdown_background();
+    #[cfg(feature = "otel")]
+    traces.end();
     match outcome {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => failed(&error),
     }
 }

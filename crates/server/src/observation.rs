@@ -3,6 +3,7 @@
 //! It is the last to stop: while everything else ends, `/readyz` says so.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
@@ -17,6 +18,9 @@ use tokio::task::JoinHandle;
 
 use crate::health::{Health, gauges};
 use crate::listener::Listener;
+
+/// How long an answer may take when all else has ended.
+const LAST_WORDS: Duration = Duration::from_millis(200);
 
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -47,11 +51,11 @@ impl Observed {
         Self { end, listening: tokio::spawn(listener.serve(answer, ended)) }
     }
 
-    /// Stops listening.
+    /// Stops listening. Everybody else has ended by then, so nobody is waited for long.
     pub(crate) async fn stop(self) {
         // Both fail only if the listener has ended already.
         let _ = self.end.send(true);
-        let _ = self.listening.await;
+        let _ = tokio::time::timeout(LAST_WORDS, self.listening).await;
     }
 }
 

@@ -1,23 +1,34 @@
-//! Logs and metrics.
+//! Logs, metrics, and with the feature `otel` traces.
 
 mod table;
+#[cfg(feature = "otel")]
+mod traces;
 
 use std::io::IsTerminal;
 
 use ingam_signer::Issuer;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer};
+
+#[cfg(feature = "otel")]
+pub(crate) use traces::Traces;
 
 /// Starts logging to standard error: text on a terminal, JSON otherwise. `filter` is in the syntax of `RUST_LOG`, which
-/// wins over it.
-pub(crate) fn start_logs(filter: &str) {
+/// wins over it. Spans go to `traces` too.
+pub(crate) fn start_logs(filter: &str, #[cfg(feature = "otel")] traces: &Traces) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(filter));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    if std::io::stderr().is_terminal() {
-        builder.init();
+    let logs = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let logs = if std::io::stderr().is_terminal() {
+        logs.with_filter(filter).boxed()
     } else {
-        builder.json().flatten_event(true).init();
-    }
+        logs.json().flatten_event(true).with_filter(filter).boxed()
+    };
+    let registry = tracing_subscriber::registry().with(logs);
+    #[cfg(feature = "otel")]
+    let registry = registry.with(traces.layer());
+    registry.init();
 }
 
 /// Latencies from a tenth of a millisecond to ten seconds.

@@ -10,7 +10,7 @@ use crate::account::id_from;
 use crate::error::Error;
 use crate::open::Store;
 use crate::table::APPROVALS;
-use crate::transaction::{decode, read_range, read_row};
+use crate::transaction::{decode, read_range, read_range_last, read_row};
 
 /// An act that one person asked for, and another has to agree to.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -81,6 +81,16 @@ impl Store {
             approvals.extend(decode::<Approval>(APPROVALS, Some(row))?);
         }
         Ok(approvals)
+    }
+
+    /// Acts that were asked for last, the newest first, at most `limit`.
+    ///
+    /// # Errors
+    /// [`Error`] if the engine fails.
+    pub fn approvals_latest(&self, limit: usize) -> Result<Vec<Approval>, Error> {
+        let rows = read_range_last(self.engine(), APPROVALS, &[], None, limit)?;
+        let read = |(_, row)| decode::<Approval>(APPROVALS, Some(row)).transpose();
+        rows.into_iter().filter_map(read).collect()
     }
 
     /// Writes the decision down, which only the first one does: whoever gets `true` carries it out.

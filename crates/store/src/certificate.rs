@@ -11,7 +11,7 @@ use crate::key_block::KeyBlock;
 use crate::open::Store;
 use crate::status::{StatusState, status_of, status_put};
 use crate::table::{CERTIFICATES, KEYS_BLOCKED, certificate_key};
-use crate::transaction::read_row;
+use crate::transaction::{Transaction, read_row};
 
 /// A certificate on record.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -50,10 +50,18 @@ pub struct RevocationRequest {
 }
 
 impl RevocationRequest {
-    fn key_block(&self, thumbprint: &[u8; 32], at: Timestamp) -> KeyBlock {
+    /// Blocks the key, if one is to be blocked and is not yet: who did it first, and why, stays. Whether it was done.
+    fn block(&self, transaction: &mut Transaction<'_>, at: Timestamp) -> Result<bool, Error> {
+        let Some(thumbprint) = &self.block_key else { return Ok(false) };
+        if transaction.get(KEYS_BLOCKED, thumbprint)?.is_some() {
+            return Ok(false);
+        }
         let (by, comment) = self.operator.clone().unzip();
         let serial = Some(self.serial.clone());
-        KeyBlock { thumbprint: thumbprint.as_slice().into(), at, reason: self.reason, serial, by, comment }
+        let bytes = thumbprint.as_slice().into();
+        let block = KeyBlock { thumbprint: bytes, at, reason: self.reason, serial, by, comment };
+        transaction.put_row(KEYS_BLOCKED, *thumbprint, &block)?;
+        Ok(true)
     }
 }
 
@@ -84,7 +92,7 @@ impl Store {
     /// Revokes a certificate: the fact, the raised generation and the blocked key in one transaction. The first reason
     /// stays, but for keyCompromise, which may come after any other (BR 4.9.1.1), keeping the earlier date. A key whose
     /// holder proved that it is known to others is blocked even where the certificate was revoked before; of `records`
-    /// only [`RecordType::KeyBlocked`] is written then.
+    /// only [`RecordType::KeyBlocked`] is written then, and it alone is left out where the key was blocked already.
     ///
     /// # Errors
     /// [`Error`] if it could not be made durable.
@@ -108,11 +116,7 @@ impl Store {
                     before
                 }
                 StatusState::Revoked { at: before, .. } => {
-                    if let Some(thumbprint) = block_key
-                        && transaction.get(KEYS_BLOCKED, thumbprint)?.is_none()
-                    {
-                        let blocked = request.key_block(thumbprint, before);
-                        transaction.put_row(KEYS_BLOCKED, *thumbprint, &blocked)?;
+                    if request.block(transaction, before)? {
                         let blocking = records.iter().filter(|record| record.kind == RecordType::KeyBlocked);
                         blocking.for_each(|record| transaction.record(record));
                     }
@@ -122,11 +126,9 @@ impl Store {
             };
             let revoked = StatusState::Revoked { at, reason: *reason };
             status_put(transaction, issuer, serial, revoked, row.not_after)?;
-            if let Some(thumbprint) = block_key {
-                let blocked = request.key_block(thumbprint, at);
-                transaction.put_row(KEYS_BLOCKED, *thumbprint, &blocked)?;
-            }
-            records.iter().for_each(|record| transaction.record(record));
+            let blocked = request.block(transaction, at)?;
+            let done = records.iter().filter(|record| blocked || record.kind != RecordType::KeyBlocked);
+            done.for_each(|record| transaction.record(record));
             Ok(RevocationOutcome::Revoked)
         })
         .await

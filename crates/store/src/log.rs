@@ -1,6 +1,6 @@
 //! Reading the records back: those in the journal, and those on their way there.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ingam_protocol::record::{Class, Record, RecordType};
 use ingam_protocol::{Id, Timestamp};
@@ -10,10 +10,11 @@ use crate::open::Store;
 use crate::table::OUTBOX;
 use crate::transaction::read_range;
 
-/// At most this many segments of one class are read for one question.
+/// At most this many segments are read for one question, the newest.
 const SEGMENTS_MAX: usize = 64;
 
-/// At most this many records that wait in the outbox are looked at.
+/// At most this many records that wait in the outbox are looked at: the newest for a question, the oldest by whoever
+/// follows.
 const OUTBOX_MAX: usize = 65_536;
 
 /// Which records are wanted.
@@ -76,14 +77,15 @@ impl Store {
     pub fn records_find(&self, query: &RecordQuery, limit: usize) -> Result<RecordsFound, Error> {
         let mut found = Newest::new(limit);
         // The outbox first: what moves into the journal meanwhile is found there, and its id makes it one.
-        for (_, bytes) in read_range(self.engine(), OUTBOX, &[], None, OUTBOX_MAX)? {
-            let record = Record::decode(&bytes)
-                .map_err(|cause| Error::Row("a record of the outbox", Box::new(cause)))?;
+        let waiting = self.engine().range_last(OUTBOX, &[], None, OUTBOX_MAX);
+        let waiting = waiting.map_err(|cause| Error::Engine("reading the end of the outbox", cause))?;
+        found.dropped = waiting.len() == OUTBOX_MAX;
+        for (_, bytes) in waiting {
+            let record = decode(&bytes)?;
             if query.wants(&record) {
                 found.add(record);
             }
         }
-        let failed = |cause| Error::Journal("reading records", cause);
         let mut segments = self.journal().segments();
         segments.retain(|segment| {
             (query.classes.is_empty() || query.classes.contains(&segment.class))
@@ -107,18 +109,114 @@ impl Store {
         let more = found.dropped || left_out;
         Ok(RecordsFound { records: found.into_records(), more })
     }
+
+    /// The place behind everything that there is now, for [`Store::records_since`]. Blocks.
+    ///
+    /// # Errors
+    /// [`Error`] if the engine fails.
+    pub fn records_end(&self) -> Result<RecordsPlace, Error> {
+        let mut place = RecordsPlace::default();
+        // The outbox first here too: what moves in between is known twice rather than not at all.
+        for (_, bytes) in read_range(self.engine(), OUTBOX, &[], None, OUTBOX_MAX)? {
+            place.from_outbox.insert(decode(&bytes)?.id);
+        }
+        let segments = self.journal().segments();
+        place.segments = segments.into_iter().map(|segment| (segment.name, segment.bytes)).collect();
+        Ok(place)
+    }
+
+    /// Records that fit and came since the place, each once, at most `limit`; the place moves behind them. Reads what is
+    /// new and no more. Blocks.
+    ///
+    /// # Errors
+    /// [`Error`] if engine or journal fail.
+    pub fn records_since(
+        &self,
+        place: &mut RecordsPlace,
+        query: &RecordQuery,
+        limit: usize,
+    ) -> Result<Vec<Record>, Error> {
+        let waiting = read_range(self.engine(), OUTBOX, &[], None, OUTBOX_MAX)?;
+        let waiting: Vec<Record> =
+            waiting.iter().map(|(_, bytes)| decode(bytes)).collect::<Result<_, _>>()?;
+        let ids: BTreeSet<Id> = waiting.iter().map(|record| record.id).collect();
+        place.from_journal.retain(|id| ids.contains(id));
+        let mut found = Vec::new();
+        for segment in self.journal().segments() {
+            let name = segment.name.clone();
+            let (from, end) = (place.segments.get(&name).copied().unwrap_or_default(), segment.bytes);
+            if from >= end {
+                continue;
+            }
+            let mut records = self.journal().records_of_from(segment, from);
+            while let Some(record) = records.next() {
+                let record = record.map_err(failed)?;
+                place.segments.insert(name.clone(), records.place());
+                if place.met_in_journal(record.id) && query.wants(&record) {
+                    found.push(record);
+                }
+                if found.len() >= limit {
+                    return Ok(found);
+                }
+            }
+            place.segments.insert(name, end);
+        }
+        // What is in the journal and was not waiting any more when that was read has been met there.
+        place.from_outbox.retain(|id| ids.contains(id));
+        for record in waiting {
+            if found.len() >= limit {
+                break;
+            }
+            if place.met_in_outbox(record.id) && query.wants(&record) {
+                found.push(record);
+            }
+        }
+        Ok(found)
+    }
+}
+
+fn decode(bytes: &[u8]) -> Result<Record, Error> {
+    Record::decode(bytes).map_err(|cause| Error::Row("a record of the outbox", Box::new(cause)))
+}
+
+fn failed(cause: ingam_journal::Error) -> Error {
+    Error::Journal("reading records", cause)
+}
+
+/// How far somebody has followed the records.
+#[derive(Clone, Debug, Default)]
+pub struct RecordsPlace {
+    /// Of each segment how many bytes were read.
+    segments: BTreeMap<String, u64>,
+    /// What was met in the outbox: it will be in the journal.
+    from_outbox: BTreeSet<Id>,
+    /// What was met in the journal: it may still be in the outbox for a moment.
+    from_journal: BTreeSet<Id>,
+}
+
+impl RecordsPlace {
+    /// Whether a record of the journal is new.
+    fn met_in_journal(&mut self, id: Id) -> bool {
+        let is_known = self.from_outbox.remove(&id);
+        self.from_journal.insert(id) && !is_known
+    }
+
+    /// Whether a record of the outbox is new.
+    fn met_in_outbox(&mut self, id: Id) -> bool {
+        !self.from_journal.contains(&id) && self.from_outbox.insert(id)
+    }
 }
 
 /// The newest of what is added, each once.
 struct Newest {
     limit: usize,
-    records: std::collections::BTreeMap<(Timestamp, Id), Record>,
+    records: BTreeMap<(Timestamp, Id), Record>,
     dropped: bool,
 }
 
 impl Newest {
     fn new(limit: usize) -> Self {
-        Self { limit, records: std::collections::BTreeMap::new(), dropped: false }
+        Self { limit, records: BTreeMap::new(), dropped: false }
     }
 
     fn add(&mut self, record: Record) {

@@ -15,19 +15,26 @@ use crate::certificate::CertificateRow;
 use crate::engine::{Batch, Durability, Engine};
 use crate::error::Error;
 use crate::search;
-use crate::table::{CERTIFICATES, FORMAT_VERSION, META, META_FORMAT, ORDERS, certificate_of};
+use crate::table::{CERTIFICATES, FORMAT_VERSION, META, META_FORMAT, META_MIGRATION, ORDERS, certificate_of};
 use crate::transaction::{Transaction, decode, read_range, read_row};
 
 /// How many rows one batch of a migration looks at.
 const ROWS_PER_BATCH: usize = 1000;
 
+/// At most this many copies lie beside a store before another one is refused.
+const COPIES_MAX: u32 = 10;
+
 /// Brings tables of format `from` to [`FORMAT_VERSION`]. Blocks.
 pub(crate) fn migrate(engine: &Arc<dyn Engine>, from: u64) -> Result<(), Error> {
     tracing::info!(from, to = FORMAT_VERSION, "the store is brought to this version's format");
+    let mut batch = Batch::new();
+    batch.put(META, META_MIGRATION, from.to_be_bytes());
+    commit(engine.as_ref(), &batch)?;
     if from < 2 {
         index_certificates(engine.as_ref())?;
     }
     let mut batch = Batch::new();
+    batch.delete(META, META_MIGRATION);
     batch.put(META, META_FORMAT, FORMAT_VERSION.to_be_bytes());
     commit(engine.as_ref(), &batch)
 }
@@ -59,13 +66,19 @@ fn commit(engine: &dyn Engine, batch: &Batch) -> Result<(), Error> {
     committed.map_err(|cause| Error::Engine("bringing the store to this version's format", cause))
 }
 
-/// Copies the store's files and the contacts' keys beside them, into a folder that is there whole or not at all. One
-/// that an earlier try left is kept: it is the older. Gives its path.
+/// Copies the store's files and the contacts' keys beside them, into a folder that is there whole or not at all. A copy
+/// that is there already is of an earlier life of the store, and stays: the new one gets a number behind its name. Gives
+/// its path.
 pub(crate) fn copy_before(directory: &Path, format: u64) -> Result<PathBuf, Error> {
-    let target = directory.join(format!("before-format-{}", format + 1));
-    if target.exists() {
-        return Ok(target);
-    }
+    let name = format!("before-format-{}", format + 1);
+    let names = std::iter::once(name.clone()).chain((1..COPIES_MAX).map(|number| format!("{name}.{number}")));
+    let free = names.map(|name| directory.join(name)).find(|path| !path.exists());
+    let target = free.ok_or_else(|| {
+        let doing = format!(
+            "copying the store before it is brought to this version's format: move {name} and the like away"
+        );
+        Error::File(doing, io::ErrorKind::AlreadyExists.into())
+    })?;
     let failed = |doing: &str, path: &Path| {
         let doing = format!(
             "copying the store before it is brought to this version's format: {doing} {} (make room, or use the older \
@@ -74,7 +87,7 @@ pub(crate) fn copy_before(directory: &Path, format: u64) -> Result<PathBuf, Erro
         );
         move |cause: io::Error| Error::File(doing, cause)
     };
-    let unfinished = directory.join(format!("before-format-{}.new", format + 1));
+    let unfinished = directory.join(format!("{name}.new"));
     match fs::remove_dir_all(&unfinished) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             return Err(failed("removing", &unfinished)(error));

@@ -1,7 +1,7 @@
 //! Operators' rules on names: which are never in a certificate, and which are nevertheless.
 
 use ingam_protocol::Timestamp;
-use ingam_protocol::identifier::DnsName;
+use ingam_protocol::identifier::{DnsName, Identifier};
 use ingam_protocol::operator::Principal;
 use ingam_protocol::record::Record;
 use serde::{Deserialize, Serialize};
@@ -9,11 +9,8 @@ use serde::{Deserialize, Serialize};
 use crate::error::Error;
 use crate::open::Store;
 use crate::search::reversed;
-use crate::table::{NAME_RULES, end_of};
-use crate::transaction::{decode, read_range, read_row};
-
-/// At most this many rules below a wildcard's base are looked at.
-const RULES_BELOW_MAX: usize = 10_000;
+use crate::table::{NAME_RULES, NAMES_BLOCKED_BELOW, end_of};
+use crate::transaction::{Transaction, decode, read_range, read_row};
 
 /// At most this many labels are climbed from a name to its rule: a name has no more (RFC 1035, section 2.3.4).
 const LABELS_MAX: usize = 128;
@@ -45,25 +42,63 @@ pub struct NameRule {
     pub reason: String,
 }
 
+/// `org.example 0 www` of `www.example.org`: what is blocked one label below a name lies together.
+fn blocked_below_key(name: &DnsName) -> Vec<u8> {
+    let own = reversed(name);
+    let (above, label) = own.rsplit_once('.').unwrap_or(("", &own));
+    [above.as_bytes(), &[0], label.as_bytes()].concat()
+}
+
+fn below_range(base: &DnsName) -> (Vec<u8>, Option<Vec<u8>>) {
+    let from = [reversed(base).as_bytes(), &[0]].concat();
+    let to = end_of(&from);
+    (from, to)
+}
+
+/// The key of the rule that a key of [`blocked_below_key`]'s making stands for.
+fn blocked_name(key: &[u8]) -> Vec<u8> {
+    key.iter().map(|byte| if *byte == 0 { b'.' } else { *byte }).collect()
+}
+
+fn deciding(
+    identifier: &Identifier,
+    read: impl Fn(&[u8]) -> Result<Option<NameRule>, Error>,
+) -> Result<Option<NameRule>, Error> {
+    let base = reversed(identifier.name());
+    let mut at = base.as_str();
+    let mut is_own = !identifier.is_wildcard();
+    for _ in 0..LABELS_MAX {
+        if let Some(rule) = read(at.as_bytes())?.filter(|rule| !rule.exact || is_own) {
+            return Ok(Some(rule));
+        }
+        match at.rsplit_once('.') {
+            Some((above, _)) => at = above,
+            None => break,
+        }
+        is_own = false;
+    }
+    Ok(None)
+}
+
+/// Whether rules block an identifier, as of this point of the transaction.
+pub(crate) fn is_blocked(transaction: &Transaction<'_>, identifier: &Identifier) -> Result<bool, Error> {
+    let rule = deciding(identifier, |key| transaction.row(NAME_RULES, key))?;
+    if rule.is_some_and(|rule| rule.verdict == NameVerdict::Block) {
+        return Ok(true);
+    }
+    let (from, to) = below_range(identifier.name());
+    let covered = || transaction.range(NAMES_BLOCKED_BELOW, &from, to.as_deref(), 1);
+    Ok(identifier.is_wildcard() && !covered()?.is_empty())
+}
+
 impl Store {
-    /// The rule that decides about a name: its own, or the nearest above it that holds for names below.
+    /// The rule that decides about an identifier: of a name its own, or the nearest above it that holds for names below;
+    /// of a wildcard the nearest that holds for names below its base.
     ///
     /// # Errors
     /// [`Error`] if the engine fails.
-    pub fn name_rule_for(&self, name: &DnsName) -> Result<Option<NameRule>, Error> {
-        let own = reversed(name);
-        let mut at = own.as_str();
-        for _ in 0..LABELS_MAX {
-            let rule: Option<NameRule> = read_row(self.engine(), NAME_RULES, at.as_bytes())?;
-            if let Some(rule) = rule.filter(|rule| !rule.exact || at == own) {
-                return Ok(Some(rule));
-            }
-            match at.rsplit_once('.') {
-                Some((above, _)) => at = above,
-                None => break,
-            }
-        }
-        Ok(None)
+    pub fn name_rule_for(&self, identifier: &Identifier) -> Result<Option<NameRule>, Error> {
+        deciding(identifier, |key| read_row(self.engine(), NAME_RULES, key))
     }
 
     /// A rule that blocks a name which a wildcard below `base` would cover: one label below it.
@@ -71,16 +106,11 @@ impl Store {
     /// # Errors
     /// [`Error`] if the engine fails.
     pub fn name_rule_under_wildcard(&self, base: &DnsName) -> Result<Option<NameRule>, Error> {
-        let from = format!("{}.", reversed(base)).into_bytes();
-        let rows = read_range(self.engine(), NAME_RULES, &from, end_of(&from).as_deref(), RULES_BELOW_MAX)?;
-        for (key, row) in rows {
-            let covered = key.get(from.len()..).is_some_and(|label| !label.contains(&b'.'));
-            let rule = if covered { decode::<NameRule>(NAME_RULES, Some(row))? } else { None };
-            if let Some(rule) = rule.filter(|rule| rule.verdict == NameVerdict::Block) {
-                return Ok(Some(rule));
-            }
-        }
-        Ok(None)
+        let (from, to) = below_range(base);
+        let blocked = read_range(self.engine(), NAMES_BLOCKED_BELOW, &from, to.as_deref(), 1)?;
+        // One that was taken back between the two reads is no rule any more.
+        let rule = blocked.first().map(|(key, _)| read_row(self.engine(), NAME_RULES, &blocked_name(key)));
+        rule.transpose().map(Option::flatten)
     }
 
     /// Rules in the order of their labels from the right, after the name `after`, at most `limit`.
@@ -102,6 +132,11 @@ impl Store {
     /// [`Error`] if it could not be made durable.
     pub async fn name_rule_put(&self, rule: NameRule, records: Vec<Record>) -> Result<(), Error> {
         self.run(move |transaction| {
+            let below = blocked_below_key(&rule.name);
+            match rule.verdict {
+                NameVerdict::Block => transaction.put(NAMES_BLOCKED_BELOW, below, Vec::new()),
+                NameVerdict::Allow => transaction.delete(NAMES_BLOCKED_BELOW, below),
+            }
             transaction.put_row(NAME_RULES, reversed(&rule.name), &rule)?;
             records.iter().for_each(|record| transaction.record(record));
             Ok(())
@@ -120,6 +155,7 @@ impl Store {
                 return Ok(false);
             }
             transaction.delete(NAME_RULES, key);
+            transaction.delete(NAMES_BLOCKED_BELOW, blocked_below_key(&name));
             records.iter().for_each(|record| transaction.record(record));
             Ok(true)
         })

@@ -10,6 +10,7 @@ use ingam_journal::files::{Disk, Files};
 use ingam_journal::{Journal, JournalConfig};
 use ingam_protocol::time::Random;
 use serde::{Deserialize, Serialize};
+use tracing::Instrument;
 
 use crate::archive::Archiver;
 use crate::committer::{Committer, Queue};
@@ -20,7 +21,7 @@ use crate::engine::{Batch, Durability, Engine};
 use crate::error::Error;
 use crate::migration::{copy_before, migrate};
 use crate::status::StatusStore;
-use crate::table::{CLASSES, FORMAT_VERSION, META, META_FORMAT, META_GENERATION, OUTBOX};
+use crate::table::{CLASSES, FORMAT_VERSION, META, META_FORMAT, META_GENERATION, META_MIGRATION, OUTBOX};
 use crate::transaction::{Transaction, decode_counter};
 
 /// How the store is kept.
@@ -82,7 +83,8 @@ impl Store {
         F: FnOnce(&mut Transaction<'_>) -> Result<T, Error> + Send + 'static,
         T: Send + 'static,
     {
-        self.queue.run(body).await
+        // What is waited for: the committer runs it on its own thread, with whatever has queued beside it.
+        self.queue.run(body).instrument(tracing::debug_span!("store")).await
     }
 
     /// The responder's handle on the same store.
@@ -155,7 +157,8 @@ impl Store {
         };
         let mut engine = open_engine(directory, config)?;
         let format = counter(engine.as_ref(), META_FORMAT)?;
-        if (1..FORMAT_VERSION).contains(&format) {
+        let is_copied = counter(engine.as_ref(), META_MIGRATION)? == format;
+        if (1..FORMAT_VERSION).contains(&format) && !is_copied {
             // Files are copied while nobody has them open.
             drop(engine);
             let copy = copy_before(directory, format)?;

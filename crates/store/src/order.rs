@@ -16,6 +16,7 @@ use crate::account::{active, id_from};
 use crate::authorization::{find as find_authorization, put as put_authorization};
 use crate::certificate::CertificateRow;
 use crate::error::Error;
+use crate::name_rule::is_blocked;
 use crate::open::Store;
 use crate::search;
 use crate::status::{StatusState, status_of, status_put};
@@ -35,6 +36,8 @@ pub enum Claimed {
     Missing,
     /// The certificate's key was blocked meanwhile.
     KeyBlocked,
+    /// An operator's rule blocks one of its names since.
+    NameBlocked,
 }
 
 /// The caller's lease is not in force any more: somebody else has the order, or it has ended.
@@ -126,7 +129,8 @@ impl Store {
     }
 
     /// Step 1: claims a ready order for `claim`, whose serial is set aside and whose bytes are recorded. Account,
-    /// authorizations and key are looked at again inside the transaction.
+    /// authorizations, key and rules on names are looked at again inside the transaction: whoever blocked a name and was
+    /// answered sees no claim on it after that.
     ///
     /// # Errors
     /// [`Error`] if it could not be made durable, or the serial number was used before.
@@ -148,6 +152,11 @@ impl Store {
             }
             if transaction.get(KEYS_BLOCKED, &claim.key_thumbprint)?.is_some() {
                 return Ok(Claimed::KeyBlocked);
+            }
+            for identifier in &order.identifiers {
+                if is_blocked(transaction, identifier)? {
+                    return Ok(Claimed::NameBlocked);
+                }
             }
             if status_of(transaction, &claim.issuer, &claim.serial)?.is_some() {
                 return Err(Error::Row(

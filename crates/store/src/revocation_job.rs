@@ -8,11 +8,17 @@ use ingam_protocol::{Id, Reason, Serial, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use crate::account::id_from;
 use crate::error::Error;
 use crate::open::Store;
 use crate::status::{StatusState, status_of, status_put};
-use crate::table::{REVOCATION_ITEMS, REVOCATION_JOBS, certificate_key, certificate_of, end_of};
-use crate::transaction::{decode, read_range, read_row};
+use crate::table::{
+    REVOCATION_ITEMS, REVOCATION_JOBS, REVOCATION_JOBS_OPEN, certificate_key, certificate_of, end_of,
+};
+use crate::transaction::{decode, read_range, read_range_last, read_row};
+
+/// At most this many jobs are open at once: whoever does the work looks at all of them, and at no others.
+pub const JOBS_OPEN_MAX: usize = 100;
 
 /// A job.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -93,15 +99,26 @@ fn item_key(job: Id, issuer: &IssuerName, serial: &Serial) -> Vec<u8> {
 }
 
 impl Store {
-    /// Puts a job down, in whatever state, with the records of it.
+    /// Puts a job down, in whatever state, with the records of it. `false`, and no record, if too many are open.
     ///
     /// # Errors
     /// [`Error`] if it could not be made durable.
-    pub async fn revocation_job_insert(&self, job: RevocationJob, records: Vec<Record>) -> Result<(), Error> {
+    pub async fn revocation_job_insert(
+        &self,
+        job: RevocationJob,
+        records: Vec<Record>,
+    ) -> Result<bool, Error> {
         self.run(move |transaction| {
+            if !job.state.is_over() {
+                let open = transaction.range(REVOCATION_JOBS_OPEN, &[], None, JOBS_OPEN_MAX)?;
+                if open.len() == JOBS_OPEN_MAX {
+                    return Ok(false);
+                }
+                transaction.put(REVOCATION_JOBS_OPEN, *job.id.as_bytes(), Vec::new());
+            }
             transaction.put_row(REVOCATION_JOBS, *job.id.as_bytes(), &job)?;
             records.iter().for_each(|record| transaction.record(record));
-            Ok(())
+            Ok(true)
         })
         .await
     }
@@ -112,6 +129,25 @@ impl Store {
     /// [`Error`] if the engine fails.
     pub fn revocation_job_by_id(&self, id: Id) -> Result<Option<RevocationJob>, Error> {
         read_row(self.engine(), REVOCATION_JOBS, id.as_bytes())
+    }
+
+    /// Jobs for which there is something to do, or will be: those that are not over, and those that were given up and
+    /// have still certificates put down. Oldest first.
+    ///
+    /// # Errors
+    /// [`Error`] if the engine fails.
+    pub fn revocation_jobs_open(&self) -> Result<Vec<(Id, JobState)>, Error> {
+        /// Selections can be long, and are not needed here.
+        #[derive(Deserialize)]
+        struct Row {
+            state: JobState,
+        }
+        let mut jobs = Vec::new();
+        for (key, _) in read_range(self.engine(), REVOCATION_JOBS_OPEN, &[], None, JOBS_OPEN_MAX)? {
+            let row: Option<Row> = read_row(self.engine(), REVOCATION_JOBS, &key)?;
+            jobs.extend(row.map(|row| Ok((id_from(&key)?, row.state))).transpose()?);
+        }
+        Ok(jobs)
     }
 
     /// Jobs, oldest first, after `after`, at most `limit`.
@@ -125,6 +161,16 @@ impl Store {
             jobs.extend(decode::<RevocationJob>(REVOCATION_JOBS, Some(row))?);
         }
         Ok(jobs)
+    }
+
+    /// The jobs that were begun last, the newest first, at most `limit`.
+    ///
+    /// # Errors
+    /// [`Error`] if the engine fails.
+    pub fn revocation_jobs_latest(&self, limit: usize) -> Result<Vec<RevocationJob>, Error> {
+        let rows = read_range_last(self.engine(), REVOCATION_JOBS, &[], None, limit)?;
+        let read = |(_, row)| decode::<RevocationJob>(REVOCATION_JOBS, Some(row)).transpose();
+        rows.into_iter().filter_map(read).collect()
     }
 
     /// Adds certificates to a job that is still gathering; each counts once. A bounded list is one transaction.
@@ -173,6 +219,9 @@ impl Store {
             let Some(mut job) = job.filter(|job| from.contains(&job.state)) else { return Ok(None) };
             job.state = to;
             job.ended = to.is_over().then_some(now);
+            if to == JobState::Done {
+                transaction.delete(REVOCATION_JOBS_OPEN, *id.as_bytes());
+            }
             transaction.put_row(REVOCATION_JOBS, *id.as_bytes(), &job)?;
             records.iter().for_each(|record| transaction.record(record));
             Ok(Some(job))
@@ -226,6 +275,7 @@ impl Store {
             if transaction.range(REVOCATION_ITEMS, id.as_bytes(), end.as_deref(), 1)?.is_empty() {
                 job.state = JobState::Done;
                 job.ended = Some(now);
+                transaction.delete(REVOCATION_JOBS_OPEN, *id.as_bytes());
                 transaction.record(&done);
             }
             transaction.put_row(REVOCATION_JOBS, *id.as_bytes(), &job)?;
@@ -248,6 +298,9 @@ impl Store {
             let rows = transaction.range(REVOCATION_ITEMS, id.as_bytes(), end.as_deref(), limit)?;
             let full = rows.len() == limit;
             rows.into_iter().for_each(|(key, _)| transaction.delete(REVOCATION_ITEMS, key));
+            if !full {
+                transaction.delete(REVOCATION_JOBS_OPEN, *id.as_bytes());
+            }
             Ok(full)
         })
         .await

@@ -22,7 +22,7 @@ use crate::table::{
     CERTIFICATES_BY_ACCOUNT, CERTIFICATES_BY_KEY, CERTIFICATES_BY_NAME, CERTIFICATES_BY_TIME,
     certificate_key, certificate_of, end_of,
 };
-use crate::transaction::{Transaction, read_range};
+use crate::transaction::{Transaction, read_range, read_range_last};
 
 const TIME_BYTES: usize = 8;
 
@@ -42,7 +42,7 @@ pub enum CertificateIndex {
 }
 
 /// A page of certificates in the order of the index: by time, but for [`CertificateIndex::Below`], which goes name by
-/// name.
+/// name. Over all pages each certificate comes once: below a name, with the first of its names there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CertificatePage {
     /// Issuer and serial number of each.
@@ -99,13 +99,20 @@ pub(crate) fn index(
     }
 }
 
-/// A range of keys, and how long the part in front of the time is where all keys have the same.
+/// A range of keys.
 struct Span {
     table: Table,
     from: Vec<u8>,
     to: Option<Vec<u8>>,
-    /// `None`: up to the first zero byte, and the time has to be looked at key by key.
-    prefix: Option<usize>,
+    front: Front,
+}
+
+/// What stands in front of the time.
+enum Front {
+    /// So many bytes, the same in all keys.
+    Same(usize),
+    /// A name that begins with this, up to the first zero byte: the time has to be looked at key by key.
+    Names(Vec<u8>),
 }
 
 impl CertificateIndex {
@@ -117,8 +124,8 @@ impl CertificateIndex {
             Self::Name(name) => (CERTIFICATES_BY_NAME, [reversed(name).as_bytes(), &[0]].concat()),
             Self::Below(name) => {
                 let from = format!("{}.", reversed(name)).into_bytes();
-                let to = end_of(&from);
-                return Span { table: CERTIFICATES_BY_NAME, from, to, prefix: None };
+                let (to, front) = (end_of(&from), Front::Names(from.clone()));
+                return Span { table: CERTIFICATES_BY_NAME, from, to, front };
             }
         };
         let at = |time: Timestamp| [prefix.as_slice(), &time.unix_ms().to_be_bytes()].concat();
@@ -126,7 +133,7 @@ impl CertificateIndex {
             table,
             from: issued.from.map_or_else(|| prefix.clone(), at),
             to: issued.until.map_or_else(|| end_of(&prefix), |until| Some(at(until))),
-            prefix: Some(prefix.len()),
+            front: Front::Same(prefix.len()),
         }
     }
 }
@@ -157,19 +164,51 @@ impl Store {
             page.next = rows.last().map(|(key, _)| key.clone());
         }
         for (key, _) in rows {
-            let prefix = match span.prefix {
-                Some(prefix) => prefix,
-                None => key.iter().position(|byte| *byte == 0).ok_or_else(bad)? + 1,
+            let prefix = match &span.front {
+                Front::Same(prefix) => *prefix,
+                Front::Names(_) => key.iter().position(|byte| *byte == 0).ok_or_else(bad)? + 1,
             };
-            let rest = key.get(prefix..).ok_or_else(bad)?;
+            let (name, rest) = key.split_at_checked(prefix).ok_or_else(bad)?;
             let (time, certificate) = rest.split_first_chunk::<TIME_BYTES>().ok_or_else(bad)?;
             let time = Timestamp::from_unix_ms(u64::from_be_bytes(*time));
             let within =
                 issued.from.is_none_or(|from| time >= from) && issued.until.is_none_or(|until| time < until);
-            if within {
-                page.found.push(certificate_of(certificate).ok_or_else(bad)?);
+            if !within {
+                continue;
+            }
+            let (issuer, serial) = certificate_of(certificate).ok_or_else(bad)?;
+            let is_first = match &span.front {
+                Front::Same(_) => true,
+                Front::Names(below) => self.is_first_name(&issuer, &serial, below, name)?,
+            };
+            if is_first {
+                page.found.push((issuer, serial));
             }
         }
         Ok(page)
+    }
+
+    /// The certificates that were signed last, the newest first, at most `limit`.
+    ///
+    /// # Errors
+    /// [`Error`] if the engine fails.
+    pub fn certificates_latest(&self, limit: usize) -> Result<Vec<(IssuerName, Serial)>, Error> {
+        let bad = || Error::Row("an index of certificates", "a key names no certificate".into());
+        let rows = read_range_last(self.engine(), CERTIFICATES_BY_TIME, &[], None, limit)?;
+        rows.iter().map(|(key, _)| key.get(TIME_BYTES..).and_then(certificate_of).ok_or_else(bad)).collect()
+    }
+
+    /// Whether no earlier name of the certificate's begins with `below` than this one.
+    fn is_first_name(
+        &self,
+        issuer: &IssuerName,
+        serial: &Serial,
+        below: &[u8],
+        name: &[u8],
+    ) -> Result<bool, Error> {
+        let Some(row) = self.certificate_by_serial(issuer, serial)? else { return Ok(false) };
+        let identifiers = self.order_by_id(row.order)?.map(|order| order.identifiers).unwrap_or_default();
+        let names = identifiers.iter().flat_map(name_prefixes).filter(|name| name.starts_with(below));
+        Ok(names.min().is_none_or(|first| first == name))
     }
 }

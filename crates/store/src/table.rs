@@ -54,19 +54,23 @@ pub(crate) const ROLES: Table = Table::new("roles");
 pub(crate) const APPROVALS: Table = Table::new("approvals");
 /// A domain name with its labels in reverse to [`crate::NameRule`].
 pub(crate) const NAME_RULES: Table = Table::new("name_rules");
+/// A blocked name's parent with its labels in reverse, a zero byte and the name's own label, to nothing.
+pub(crate) const NAMES_BLOCKED_BELOW: Table = Table::new("names_blocked_below");
 /// An incident's name to [`crate::Incident`].
 pub(crate) const INCIDENTS: Table = Table::new("incidents");
 /// An incident's name, a zero byte, issuer and serial to nothing.
 pub(crate) const INCIDENT_CERTIFICATES: Table = Table::new("incident_certificates");
 /// Job id to [`crate::RevocationJob`].
 pub(crate) const REVOCATION_JOBS: Table = Table::new("revocation_jobs");
+/// Job id of jobs that are not over, or have still certificates put down, to nothing.
+pub(crate) const REVOCATION_JOBS_OPEN: Table = Table::new("revocation_jobs_open");
 /// Job id, issuer and serial of what a job has still to revoke, to nothing.
 pub(crate) const REVOCATION_ITEMS: Table = Table::new("revocation_items");
 /// Sequence number to an encoded record.
 pub(crate) const OUTBOX: Table = Table::new("outbox");
 
 /// Every table with the retention class of what it holds; a table without a class is a promise nobody keeps.
-pub(crate) const CLASSES: [(Table, Class); 26] = [
+pub(crate) const CLASSES: [(Table, Class); 28] = [
     (META, Class::Working),
     (ACCOUNTS, Class::Issuance),
     (ACCOUNTS_BY_KEY, Class::Issuance),
@@ -88,15 +92,19 @@ pub(crate) const CLASSES: [(Table, Class); 26] = [
     (ROLES, Class::PermissionChange),
     (APPROVALS, Class::AccessLog),
     (NAME_RULES, Class::CaLifecycle),
+    (NAMES_BLOCKED_BELOW, Class::CaLifecycle),
     (INCIDENTS, Class::Issuance),
     (INCIDENT_CERTIFICATES, Class::Issuance),
     (REVOCATION_JOBS, Class::Issuance),
+    (REVOCATION_JOBS_OPEN, Class::Issuance),
     (REVOCATION_ITEMS, Class::Issuance),
     (OUTBOX, Class::Working),
 ];
 
 /// The counter that rises with every change of a status.
 pub(crate) const META_GENERATION: &[u8] = b"status_generation";
+/// The format that a migration began from, while it is at work: its copy of the store is made.
+pub(crate) const META_MIGRATION: &[u8] = b"migration_from";
 /// The format version of the tables.
 pub(crate) const META_FORMAT: &[u8] = b"format_version";
 

@@ -137,6 +137,19 @@ pub(crate) fn read_range(
     engine.range(table, from, to, limit).map_err(|cause| Error::Engine("reading a range of rows", cause))
 }
 
+/// Reads the last pairs of a range, the last one first, outside a transaction.
+pub(crate) fn read_range_last(
+    engine: &dyn Engine,
+    table: Table,
+    from: &[u8],
+    to: Option<&[u8]>,
+    limit: usize,
+) -> Result<Vec<Pair>, Error> {
+    engine
+        .range_last(table, from, to, limit)
+        .map_err(|cause| Error::Engine("reading the end of a range", cause))
+}
+
 pub(crate) fn decode_counter(value: Option<Vec<u8>>) -> Result<u64, Error> {
     match value.map(<[u8; 8]>::try_from) {
         None => Ok(0),

@@ -2,27 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use ingam_protocol::acme::{Account, AccountStatus, Authorization, Contact, OrderStatus};
+use ingam_protocol::acme::{Account, AccountStatus, Authorization, Contact, Order, OrderStatus};
 use ingam_protocol::identifier::{DnsName, Identifier};
 use ingam_protocol::profile::IssuerName;
 use ingam_protocol::{Id, Reason, Serial, Timestamp};
 use ingam_store::{CertificateIndex, CertificateRow, IssuedBetween, StatusState};
 
+use super::page::{Found, ROWS_PER_PAGE_MAX, ROWS_PER_READ, Rows, Seen, page_by_rows};
 use super::{Act, ActError};
 use crate::Authority;
 use crate::order::OrderView;
-
-/// At most this many rows are looked at for one page; a page can be short because of it.
-const ROWS_PER_PAGE_MAX: usize = 5000;
-
-/// Some of what was asked for, and where the rest begins.
-#[derive(Clone, Debug)]
-pub struct Found<T> {
-    /// What was found.
-    pub items: Vec<T>,
-    /// The place behind the last row that was looked at; nothing at the end.
-    pub next: Option<Vec<u8>>,
-}
 
 /// An account with what follows from elsewhere.
 #[derive(Clone, Debug)]
@@ -175,40 +164,30 @@ impl Authority {
         account.map(|account| self.view_account(account)).transpose()
     }
 
-    /// Accounts made in a span of time, oldest first.
+    /// Accounts made in a span of time, oldest first. Reads many: blocks.
     ///
     /// # Errors
     /// [`ActError::Fault`] if the store fails.
     pub fn accounts(
         &self,
         status: Option<AccountStatus>,
-        issued: IssuedBetween,
+        made: IssuedBetween,
         after: Option<Id>,
         limit: usize,
     ) -> Result<Found<AccountView>, ActError> {
-        let mut found = Found { items: Vec::new(), next: None };
-        let page = self.store.accounts(start(issued.from, after), ROWS_PER_PAGE_MAX)?;
-        let rows = page.len();
-        for account in page {
-            if after == Some(account.id) {
-                continue;
+        let read = |last| {
+            let rows = self.store.accounts(start(made.from, last), ROWS_PER_READ)?;
+            Ok(Rows { is_end: rows.len() < ROWS_PER_READ, rows })
+        };
+        let visit = |account: Account| {
+            let id = account.id;
+            if made.until.is_some_and(|until| id.time() >= until) {
+                return Ok(Seen::End);
             }
-            if issued.until.is_some_and(|until| account.id.time() >= until) {
-                found.next = None;
-                return Ok(found);
-            }
-            found.next = Some(account.id.as_bytes().to_vec());
-            if status.is_none_or(|status| status == account.status()) {
-                found.items.push(self.view_account(account)?);
-            }
-            if found.items.len() == limit {
-                return Ok(found);
-            }
-        }
-        if rows < ROWS_PER_PAGE_MAX {
-            found.next = None;
-        }
-        Ok(found)
+            let fits = status.is_none_or(|status| status == account.status());
+            Ok(Seen::Row(id, if fits { Some(self.view_account(account)?) } else { None }))
+        };
+        page_by_rows(after, limit, read, visit)
     }
 
     /// The contacts of an account, for an operator: on record before they are given out.
@@ -233,7 +212,7 @@ impl Authority {
         }
     }
 
-    /// Orders that fit, oldest first.
+    /// Orders that fit, oldest first. Reads many: blocks.
     ///
     /// # Errors
     /// [`ActError::Fault`] if the store fails.
@@ -243,46 +222,33 @@ impl Authority {
         after: Option<Id>,
         limit: usize,
     ) -> Result<Found<OrderView>, ActError> {
-        let page = match filter.account {
-            Some(account) => {
-                let ids = self.store.orders_by_account(account, after, ROWS_PER_PAGE_MAX)?;
-                let mut orders = Vec::with_capacity(ids.len());
-                for id in ids {
-                    orders.extend(self.store.order_by_id(id)?);
-                }
-                orders
-            }
-            None => self.store.orders(start(filter.from, after), ROWS_PER_PAGE_MAX)?,
+        let read = |last| {
+            let Some(account) = filter.account else {
+                let rows = self.store.orders(start(filter.from, last), ROWS_PER_READ)?;
+                return Ok(Rows { is_end: rows.len() < ROWS_PER_READ, rows });
+            };
+            let ids = self.store.orders_by_account(account, last, ROWS_PER_READ)?;
+            let is_end = ids.len() < ROWS_PER_READ;
+            let rows = ids.into_iter().filter_map(|id| self.store.order_by_id(id).transpose());
+            Ok(Rows { rows: rows.collect::<Result<_, _>>()?, is_end })
         };
-        let rows = page.len();
-        let mut found = Found { items: Vec::new(), next: None };
-        for order in page {
-            if after == Some(order.id) {
-                continue;
+        let visit = |order: Order| {
+            let id = order.id;
+            if filter.until.is_some_and(|until| id.time() >= until) {
+                return Ok(Seen::End);
             }
-            if filter.until.is_some_and(|until| order.id.time() >= until) {
-                found.next = None;
-                return Ok(found);
+            let is_named = |name: &DnsName| order.identifiers.iter().any(|own| own.name() == name);
+            if !filter.name.as_ref().is_none_or(is_named) || filter.from.is_some_and(|from| id.time() < from)
+            {
+                return Ok(Seen::Row(id, None));
             }
-            found.next = Some(order.id.as_bytes().to_vec());
-            let named = filter
-                .name
-                .as_ref()
-                .is_none_or(|name| order.identifiers.iter().any(|identifier| identifier.name() == name));
-            if named && filter.from.is_none_or(|from| order.id.time() >= from) {
-                let view = self.order_view(order)?;
-                if filter.status.is_none_or(|status| status == view.status) {
-                    found.items.push(view);
-                }
-            }
-            if found.items.len() == limit {
-                return Ok(found);
-            }
-        }
-        if rows < ROWS_PER_PAGE_MAX {
-            found.next = None;
-        }
-        Ok(found)
+            let view = self.order_view(order)?;
+            Ok(Seen::Row(
+                id,
+                Some(view).filter(|view| filter.status.is_none_or(|status| status == view.status)),
+            ))
+        };
+        page_by_rows(after, limit, read, visit)
     }
 
     /// The authorization of this name, whoever's it is.
@@ -331,7 +297,6 @@ impl Authority {
         let index = filter.index();
         let mut after = after.map(<[u8]>::to_vec);
         let mut found: Found<CertificateSummary> = Found { items: Vec::new(), next: None };
-        let mut seen = BTreeSet::new();
         let mut looked = 0;
         loop {
             // Never more keys than there is room for: the page's place is exact then.
@@ -340,9 +305,7 @@ impl Authority {
             looked += room;
             for (issuer, serial) in page.found {
                 let summary = self.certificate_summary(&issuer, &serial)?;
-                let fits = summary.filter(|summary| filter.fits(summary));
-                // Below a name, a certificate comes once for each of its names.
-                found.items.extend(fits.filter(|fit| seen.insert((fit.issuer.clone(), fit.serial.clone()))));
+                found.items.extend(summary.filter(|summary| filter.fits(summary)));
             }
             after = page.next;
             if after.is_none() || found.items.len() >= limit || looked >= ROWS_PER_PAGE_MAX {
@@ -350,6 +313,16 @@ impl Authority {
                 return Ok(found);
             }
         }
+    }
+
+    /// The certificates that were signed last, the newest first, at most `limit`.
+    ///
+    /// # Errors
+    /// [`ActError::Fault`] if the store fails.
+    pub fn certificates_latest(&self, limit: usize) -> Result<Vec<CertificateSummary>, ActError> {
+        let latest = self.store.certificates_latest(limit)?;
+        let summaries = latest.iter().map(|(issuer, serial)| self.certificate_summary(issuer, serial));
+        summaries.filter_map(Result::transpose).collect()
     }
 
     /// What is known of a certificate; `None` if it was never signed.

@@ -1,11 +1,14 @@
 //! Incidents: certificates that are gathered until they are revoked together.
 
+use std::sync::Arc;
+
 use ingam_protocol::Serial;
+use ingam_protocol::profile::IssuerName;
 use ingam_protocol::record::RecordType;
 use ingam_store::{Incident, IncidentGrown};
 use serde_json::json;
 
-use super::{Act, ActError, Found};
+use super::{Act, ActError, Found, task_failed};
 use crate::Authority;
 
 /// At most this many certificates are put into an incident by one request.
@@ -63,10 +66,10 @@ impl Authority {
     /// # Errors
     /// [`ActError::NotFound`]; [`ActError::Invalid`] for more than 10,000 at once; [`ActError::Fault`].
     pub async fn incident_add(
-        &self,
+        self: &Arc<Self>,
         act: &Act,
         name: &str,
-        serials: &[Serial],
+        serials: Vec<Serial>,
     ) -> Result<IncidentGrown, ActError> {
         if serials.len() > SERIALS_MAX {
             return Err(ActError::invalid(format!(
@@ -74,6 +77,24 @@ impl Authority {
             )));
         }
         self.incident(name)?;
+        let authority = self.clone();
+        // Many rows: not on a thread of the runtime.
+        let looked = tokio::task::spawn_blocking(move || authority.issued_of(&serials)).await;
+        let (certificates, missing) = looked.unwrap_or_else(|cause| Err(task_failed(cause)))?;
+        let told = json!({
+            "name": name,
+            "operator": act.operator,
+            "certificates": certificates.iter().map(|(_, serial)| serial).collect::<Vec<_>>(),
+        });
+        let record = self.record(RecordType::IncidentChanged, None, None, &told)?;
+        let records = vec![record, self.act_done(act)?];
+        let grown = self.store.incident_grow(name.to_owned(), certificates, records).await?;
+        let grown = grown.ok_or_else(|| no_incident(name))?;
+        Ok(IncidentGrown { missing: grown.missing + missing, ..grown })
+    }
+
+    /// The certificates with these serial numbers, and how many there are none of. Blocks.
+    fn issued_of(&self, serials: &[Serial]) -> Result<(Vec<(IssuerName, Serial)>, u64), ActError> {
         let mut certificates = Vec::with_capacity(serials.len());
         let mut missing = 0;
         for serial in serials {
@@ -83,16 +104,7 @@ impl Authority {
                 Err(error) => return Err(error),
             }
         }
-        let told = json!({
-            "name": name,
-            "operator": act.operator,
-            "added": certificates.iter().map(|(_, serial)| serial).collect::<Vec<_>>(),
-        });
-        let record = self.record(RecordType::IncidentChanged, None, None, &told)?;
-        let records = vec![record, self.act_done(act)?];
-        let grown = self.store.incident_grow(name.to_owned(), certificates, records).await?;
-        let grown = grown.ok_or_else(|| no_incident(name))?;
-        Ok(IncidentGrown { missing: grown.missing + missing, ..grown })
+        Ok((certificates, missing))
     }
 }
 

@@ -16,14 +16,14 @@ use ingam_protocol::operator::Principal;
 use ingam_protocol::profile::IssuerName;
 use ingam_protocol::record::RecordType;
 use ingam_protocol::{Id, Reason, Serial};
-use ingam_store::{JobItem, JobState, RevocationJob};
+use ingam_store::{JOBS_OPEN_MAX, JobItem, JobState, RevocationJob};
 use serde_json::json;
 use serde_json::value::RawValue;
 
 use super::incidents::no_incident;
-use super::{Act, ActError, CertificateFilter, CertificateSummary, Found, IssuedStatus};
+use super::page::page_by_weight;
+use super::{Act, ActError, CertificateFilter, CertificateSummary, Found, IssuedStatus, task_failed};
 use crate::Authority;
-use crate::error::Fault;
 
 /// At most this many certificates are revoked in one transaction.
 const ITEMS_PER_STEP_MAX: usize = 256;
@@ -31,8 +31,6 @@ const ITEMS_PER_STEP_MAX: usize = 256;
 const PAGE: usize = 1000;
 /// At most this many certificates are shown of a plan.
 const SAMPLE_MAX: usize = 20;
-/// At most this many jobs are looked at.
-const JOBS_MAX: usize = 10_000;
 
 /// Which certificates: those that fit, of an incident where one is named.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -147,7 +145,11 @@ impl Authority {
             ended: None,
         };
         let record = self.record(RecordType::RevocationJobChanged, None, None, &job)?;
-        self.store.revocation_job_insert(job.clone(), vec![record]).await?;
+        if !self.store.revocation_job_insert(job.clone(), vec![record]).await? {
+            return Err(ActError::conflict(format!(
+                "{JOBS_OPEN_MAX} revocation jobs are open already: wait for one to end, or give one up"
+            )));
+        }
         let gathered = self.clone().gather(job.id, planned.selection).await;
         let total = self.revocation_job(job.id)?.total;
         if let Err(error) = gathered {
@@ -201,15 +203,10 @@ impl Authority {
         }
         let Some(incident) = &selection.incident else {
             let mut after: Option<Vec<u8>> = None;
-            // Below a name, a certificate comes once for each of its names.
-            let mut seen = BTreeSet::new();
-            let is_below = selection.filter.below.is_some();
             loop {
                 let page = self.certificates_find(&selection.filter, after.as_deref(), PAGE)?;
                 for found in page.items {
-                    if !is_below || seen.insert((found.issuer.clone(), found.serial.clone())) {
-                        visit(found)?;
-                    }
+                    visit(found)?;
                 }
                 match page.next {
                     Some(next) => after = Some(next),
@@ -244,14 +241,21 @@ impl Authority {
         found.ok_or_else(|| ActError::not_found(format!("there is no revocation job {id}")))
     }
 
-    /// Jobs, oldest first.
+    /// Jobs, oldest first. A page is short where selections are long.
     ///
     /// # Errors
     /// [`ActError::Fault`] if the store fails.
     pub fn revocation_jobs(&self, after: Option<Id>, limit: usize) -> Result<Found<RevocationJob>, ActError> {
-        let items = self.store.revocation_jobs(after, limit)?;
-        let next = items.last().filter(|_| items.len() == limit).map(|last| last.id.as_bytes().to_vec());
-        Ok(Found { items, next })
+        let read = |after, limit| self.store.revocation_jobs(after, limit);
+        page_by_weight(after, limit, read, |job| (job.id, job.selection.get().len()))
+    }
+
+    /// The jobs that were begun last, the newest first, at most `limit`.
+    ///
+    /// # Errors
+    /// [`ActError::Fault`] if the store fails.
+    pub fn revocation_jobs_latest(&self, limit: usize) -> Result<Vec<RevocationJob>, ActError> {
+        Ok(self.store.revocation_jobs_latest(limit)?)
     }
 
     /// Holds a job (`Paused`), takes it up again (`Running`) or gives it up (`Cancelled`).
@@ -310,9 +314,9 @@ impl Authority {
     /// # Errors
     /// [`ActError::Fault`] if the store fails.
     pub async fn revocation_jobs_settle(&self) -> Result<(), ActError> {
-        for job in self.store.revocation_jobs(None, JOBS_MAX)? {
-            if job.state == JobState::Gathering {
-                self.give_up(job.id, "the process ended while it gathered").await?;
+        for (id, state) in self.store.revocation_jobs_open()? {
+            if state == JobState::Gathering {
+                self.give_up(id, "the process ended while it gathered").await?;
             }
         }
         Ok(())
@@ -344,11 +348,10 @@ impl JobRunner {
     /// # Errors
     /// [`ActError::Fault`] if the store fails.
     pub fn look(&mut self) -> Result<(), ActError> {
-        let jobs = self.authority.store.revocation_jobs(None, JOBS_MAX)?;
-        let running: BTreeSet<Id> =
-            jobs.iter().filter(|job| job.state == JobState::Running).map(|job| job.id).collect();
-        self.given_up =
-            jobs.iter().filter(|job| job.state == JobState::Cancelled).map(|job| job.id).collect();
+        let jobs = self.authority.store.revocation_jobs_open()?;
+        let in_state = |wanted| jobs.iter().filter(move |(_, state)| *state == wanted).map(|(id, _)| *id);
+        let running: BTreeSet<Id> = in_state(JobState::Running).collect();
+        self.given_up = in_state(JobState::Cancelled).collect();
         self.allowances.retain(|id, _| running.contains(id));
         for id in running {
             // The first certificate need not wait.
@@ -365,34 +368,40 @@ impl JobRunner {
     /// Revokes what `elapsed` since the last call allows, for each job.
     ///
     /// # Errors
-    /// [`ActError::Fault`]; what was revoked until then stays so, and the next call goes on.
+    /// [`ActError::Fault`]; what was revoked until then stays so, the other jobs were not held up by it, and the next call
+    /// goes on.
     pub async fn tick(&mut self, elapsed: Duration) -> Result<(), ActError> {
+        let mut result = self.clear_some().await;
+        for id in self.allowances.keys().copied().collect::<Vec<_>>() {
+            result = result.and(self.advance(id, elapsed).await);
+        }
+        result
+    }
+
+    /// Takes some certificates off a job that was given up.
+    async fn clear_some(&mut self) -> Result<(), ActError> {
         if let Some(id) = self.given_up.first().copied()
             && !self.authority.store.revocation_items_clear(id, PAGE).await?
         {
             self.given_up.remove(&id);
         }
-        for id in self.allowances.keys().copied().collect::<Vec<_>>() {
-            let job = self.authority.revocation_job(id)?;
-            let rate = f64::from(job.per_second);
-            let Some(allowance) = self.allowances.get_mut(&id) else { continue };
-            *allowance = (*allowance + rate * elapsed.as_secs_f64()).min(rate.max(1.0));
-            while self.allowances.get(&id).is_some_and(|allowance| *allowance >= 1.0) {
-                let allowed = self.allowances.get(&id).copied().unwrap_or_default();
-                let room =
-                    (1..=ITEMS_PER_STEP_MAX).rev().find(|count| as_f64(*count) <= allowed).unwrap_or(1);
-                let done = self.authority.job_step(&job, room).await?;
-                match done {
-                    Some(spent) => {
-                        if let Some(allowance) = self.allowances.get_mut(&id) {
-                            *allowance -= as_f64(spent.max(1));
-                        }
-                    }
-                    None => {
-                        self.allowances.remove(&id);
-                    }
-                }
-            }
+        Ok(())
+    }
+
+    /// Revokes what one job may by now.
+    async fn advance(&mut self, id: Id, elapsed: Duration) -> Result<(), ActError> {
+        let job = Arc::new(self.authority.revocation_job(id)?);
+        let rate = f64::from(job.per_second);
+        let Some(allowance) = self.allowances.get_mut(&id) else { return Ok(()) };
+        *allowance = (*allowance + rate * elapsed.as_secs_f64()).min(rate.max(1.0));
+        while *allowance >= 1.0 {
+            let allowed = *allowance;
+            let room = (1..=ITEMS_PER_STEP_MAX).rev().find(|count| as_f64(*count) <= allowed).unwrap_or(1);
+            let Some(spent) = self.authority.job_step(&job, room).await? else {
+                self.allowances.remove(&id);
+                return Ok(());
+            };
+            *allowance -= as_f64(spent.max(1));
         }
         Ok(())
     }
@@ -404,19 +413,17 @@ fn as_f64(count: usize) -> f64 {
 
 impl Authority {
     /// One transaction of a job. How many certificates it took; `None` once the job does not run any more.
-    async fn job_step(&self, job: &RevocationJob, room: usize) -> Result<Option<usize>, ActError> {
+    async fn job_step(
+        self: &Arc<Self>,
+        job: &Arc<RevocationJob>,
+        room: usize,
+    ) -> Result<Option<usize>, ActError> {
         let before = self.revocation_job(job.id)?.revoked;
-        let items = self.store.revocation_items(job.id, room)?;
-        let spent = items.len();
-        let act = act_of(job);
-        let mut prepared = Vec::with_capacity(spent);
-        for (issuer, serial) in items {
-            let records = match self.certificate_summary(&issuer, &serial)? {
-                Some(found) => vec![self.revocation_record(&act, &found, job.revocation_reason)?],
-                None => Vec::new(),
-            };
-            prepared.push(JobItem { issuer, serial, records });
-        }
+        let (authority, begun) = (self.clone(), job.clone());
+        // Many rows: not on a thread of the runtime.
+        let preparing = tokio::task::spawn_blocking(move || authority.job_items(&begun, room)).await;
+        let prepared = preparing.unwrap_or_else(|cause| Err(task_failed(cause)))?;
+        let spent = prepared.len();
         let told = json!({ "job": job.id, "state": JobState::Done, "revoked_by": job.by });
         let done = self.record(RecordType::RevocationJobChanged, None, None, &told)?;
         let Some(after) = self.store.revocation_job_step(job.id, prepared, self.clock.now(), done).await?
@@ -432,6 +439,20 @@ impl Authority {
             return Ok(None);
         }
         Ok(Some(spent))
+    }
+
+    /// The next certificates of a job, with what goes on record if they are revoked now. Blocks.
+    fn job_items(&self, job: &RevocationJob, room: usize) -> Result<Vec<JobItem>, ActError> {
+        let act = act_of(job);
+        let mut prepared = Vec::new();
+        for (issuer, serial) in self.store.revocation_items(job.id, room)? {
+            let records = match self.certificate_summary(&issuer, &serial)? {
+                Some(found) => vec![self.revocation_record(&act, &found, job.revocation_reason)?],
+                None => Vec::new(),
+            };
+            prepared.push(JobItem { issuer, serial, records });
+        }
+        Ok(prepared)
     }
 }
 
@@ -463,13 +484,4 @@ fn everything() -> ActError {
 
 fn count(number: usize) -> u64 {
     u64::try_from(number).unwrap_or(u64::MAX)
-}
-
-fn task_failed(cause: tokio::task::JoinError) -> ActError {
-    ActError::Fault(Fault {
-        code: "operator_task",
-        doing: "working for an operator",
-        passing: false,
-        source: Box::new(cause),
-    })
 }

@@ -1,8 +1,7 @@
 //! Records, read back by operators.
 
-use std::sync::Arc;
-
-use ingam_store::{RecordQuery, RecordsFound};
+use ingam_protocol::record::Record;
+use ingam_store::{RecordQuery, RecordsFound, RecordsPlace};
 
 use super::{Act, ActError};
 use crate::Authority;
@@ -14,37 +13,58 @@ impl Authority {
     /// # Errors
     /// [`ActError::Fault`] if journal or store fail.
     pub async fn log_search(
-        self: &Arc<Self>,
+        &self,
         act: &Act,
         query: RecordQuery,
         limit: usize,
     ) -> Result<RecordsFound, ActError> {
         let subject = query.subject;
-        let found = self.log_read(query, limit).await?;
+        let store = self.store.clone();
+        let found = read_files(move || store.records_find(&query, limit)).await?;
         self.personal_data_read(act, subject).await?;
         Ok(found)
     }
 
-    /// The same without a record: for those who follow the log, which is on record once.
+    /// The place behind everything that is on record now: where somebody begins to follow the log, which is on record
+    /// once.
+    ///
+    /// # Errors
+    /// [`ActError::Fault`] if the store fails.
+    pub async fn log_end(&self) -> Result<RecordsPlace, ActError> {
+        let store = self.store.clone();
+        read_files(move || store.records_end()).await
+    }
+
+    /// Records that fit and came since the place, each once, at most `limit`, and the place behind them.
     ///
     /// # Errors
     /// [`ActError::Fault`] if journal or store fail.
-    pub async fn log_read(
-        self: &Arc<Self>,
+    pub async fn log_since(
+        &self,
+        mut place: RecordsPlace,
         query: RecordQuery,
         limit: usize,
-    ) -> Result<RecordsFound, ActError> {
+    ) -> Result<(RecordsPlace, Vec<Record>), ActError> {
         let store = self.store.clone();
-        // Files are read from their beginning: not on a thread of the runtime.
-        let read = tokio::task::spawn_blocking(move || store.records_find(&query, limit));
-        match read.await {
-            Ok(found) => Ok(found?),
-            Err(cause) => Err(ActError::Fault(Fault {
-                code: "log_read",
-                doing: "reading records",
-                passing: false,
-                source: Box::new(cause),
-            })),
-        }
+        read_files(move || {
+            let records = store.records_since(&mut place, &query, limit)?;
+            Ok((place, records))
+        })
+        .await
+    }
+}
+
+/// Files are read from their beginning: not on a thread of the runtime.
+async fn read_files<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, ingam_store::Error> + Send + 'static,
+) -> Result<T, ActError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(read) => Ok(read?),
+        Err(cause) => Err(ActError::Fault(Fault {
+            code: "log_read",
+            doing: "reading records",
+            passing: false,
+            source: Box::new(cause),
+        })),
     }
 }

@@ -11,9 +11,13 @@ use serde::Serialize;
 use serde_json::json;
 use serde_json::value::RawValue;
 
+use super::page::page_by_weight;
 use super::{Act, ActError, Found, Outcome};
 use crate::Authority;
 use crate::error::Error;
+
+/// At most this many acts that wait, or waited, are looked at for those that wait.
+const ASKED_MAX: usize = 200;
 
 /// An act to be put down until a second person agrees.
 #[derive(Clone, Debug)]
@@ -171,14 +175,25 @@ impl Authority {
         })
     }
 
-    /// Acts that wait or waited, oldest first.
+    /// Acts that wait or waited, oldest first. A page is short where much was asked for.
     ///
     /// # Errors
     /// [`ActError::Fault`] if the store fails.
     pub fn approvals(&self, after: Option<Id>, limit: usize) -> Result<Found<Approval>, ActError> {
-        let items = self.store.approvals(after, limit)?;
-        let next = items.last().filter(|_| items.len() == limit).map(|last| last.id.as_bytes().to_vec());
-        Ok(Found { items, next })
+        let read = |after, limit| self.store.approvals(after, limit);
+        page_by_weight(after, limit, read, |approval| (approval.id, approval.request.get().len()))
+    }
+
+    /// Acts that wait for a second person now, the oldest first. Of all acts that were asked for, the last
+    /// [`ASKED_MAX`] are looked at: those before them ran out long ago, unless somebody asks without end.
+    ///
+    /// # Errors
+    /// [`ActError::Fault`] if the store fails.
+    pub fn approvals_waiting(&self) -> Result<Vec<Approval>, ActError> {
+        let now = self.clock.now();
+        let latest = self.store.approvals_latest(ASKED_MAX)?;
+        let waits = |approval: &Approval| approval.decision.is_none() && approval.expires > now;
+        Ok(latest.into_iter().rev().filter(waits).collect())
     }
 
     /// Writes down what the second person says. Whoever gets an approval back carries the act out, once.

@@ -125,7 +125,7 @@ impl Authority {
         if let Some(own) = configured {
             return Ok(Some(format!("this CA issues no certificates for {own} and names below it")));
         }
-        let blocked = self.store.name_rule_for(name)?.filter(|rule| rule.verdict == NameVerdict::Block);
+        let blocked = self.store.name_rule_for(identifier)?.filter(|rule| rule.verdict == NameVerdict::Block);
         if let Some(rule) = blocked {
             let reach = if rule.exact { "" } else { " and names below it" };
             return Ok(Some(format!("this CA issues no certificates for {}{reach}", rule.name)));

@@ -75,7 +75,7 @@ pub(crate) async fn add(
     let what = json!({ "incident": name, "serials": sent.serials.len() });
     let act = operator.admit(&caller, rule, what, None).await?;
     let serials: Vec<_> = sent.serials.iter().map(|text| extract::serial(text)).collect::<Result<_, _>>()?;
-    let grown = operator.authority.incident_add(&act, &name, &serials).await;
+    let grown = operator.authority.incident_add(&act, &name, serials).await;
     let grown = operator.finish(rule, &act, grown).await?;
     Ok(Json(IncidentGrown { added: grown.added, known: grown.known, missing: grown.missing }))
 }

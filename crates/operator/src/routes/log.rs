@@ -11,9 +11,8 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::stream;
-use ingam_authority::operator::RecordQuery;
+use ingam_authority::operator::{RecordQuery, RecordsPlace};
 use ingam_protocol::record::{Class, RecordType};
-use ingam_protocol::{Id, Timestamp};
 use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::OwnedSemaphorePermit;
@@ -33,9 +32,7 @@ use ingam_authority::operator::Outcome;
 const FOLLOW_PERIOD: Duration = Duration::from_millis(500);
 /// After so many looks without a record, an empty line shows that the connection is alive.
 const LOOKS_PER_LINE: u32 = 20;
-/// How far back a follower looks again: records of one moment come in over a while.
-const FOLLOW_OVERLAP: Duration = Duration::from_secs(5);
-/// At most this many records are given to a follower at once.
+/// At most this many records are given to a follower at once; more come with the next lines.
 const FOLLOW_BATCH_MAX: usize = 1000;
 /// At most this many characters are looked for.
 const TEXT_CHARS_MAX: usize = 200;
@@ -134,8 +131,8 @@ pub(crate) async fn follow(
 ) -> Result<Response, Problem> {
     let rule = &acts::LOG_FOLLOW;
     let act = operator.admit(&caller, rule, asked.told(), asked.reason.as_deref()).await?;
-    let mut query = asked.query()?;
-    let place = operator.followers.clone().try_acquire_owned().map_err(|_| {
+    let query = asked.query()?;
+    let turn = operator.followers.clone().try_acquire_owned().map_err(|_| {
         Problem::new(
             StatusCode::TOO_MANY_REQUESTS,
             "overloaded",
@@ -144,10 +141,9 @@ pub(crate) async fn follow(
     })?;
     let begun = operator.authority.personal_data_read(&act, query.subject).await;
     begun.map_err(Problem::from)?;
+    let place = operator.authority.log_end().await.map_err(Problem::from)?;
     count(rule.name, Outcome::Done);
-    let start = operator.authority.clock().now();
-    query.from = Some(query.from.map_or(start, |from| from.max(start)));
-    let follower = Follower { operator, query, seen: BTreeSet::new(), start, idle: 0, _place: place };
+    let follower = Follower { operator, query, place, is_behind: false, looks: 0, _turn: turn };
     let lines = stream::unfold(follower, |mut follower| async move {
         let lines = follower.next_lines().await?;
         Some((Ok::<_, std::convert::Infallible>(lines), follower))
@@ -160,11 +156,12 @@ pub(crate) async fn follow(
 struct Follower {
     operator: Arc<Operator>,
     query: RecordQuery,
-    /// What was given out, as far back as is looked at again.
-    seen: BTreeSet<(Timestamp, Id)>,
-    start: Timestamp,
-    idle: u32,
-    _place: OwnedSemaphorePermit,
+    place: RecordsPlace,
+    /// Whether more is there already.
+    is_behind: bool,
+    /// How many looks in a row found nothing.
+    looks: u32,
+    _turn: OwnedSemaphorePermit,
 }
 
 impl Follower {
@@ -172,26 +169,27 @@ impl Follower {
     async fn next_lines(&mut self) -> Option<Bytes> {
         let host = self.operator.host.clone();
         loop {
+            let wait = if self.is_behind { Duration::ZERO } else { FOLLOW_PERIOD };
             tokio::select! {
+                biased;
                 () = host.stopped() => return None,
-                () = tokio::time::sleep(FOLLOW_PERIOD) => {}
+                () = tokio::time::sleep(wait) => {}
             }
-            let found = self.operator.authority.log_read(self.query.clone(), FOLLOW_BATCH_MAX).await.ok()?;
+            let place = std::mem::take(&mut self.place);
+            let authority = &self.operator.authority;
+            let since = authority.log_since(place, self.query.clone(), FOLLOW_BATCH_MAX).await;
+            // The log of the process has what went wrong; an answer that was begun cannot say it any more.
+            let (place, found) = since.map_err(Problem::from).ok()?;
+            self.place = place;
+            self.is_behind = found.len() == FOLLOW_BATCH_MAX;
             let mut lines = String::new();
-            for record in &found.records {
-                if self.seen.insert((record.time, record.id)) {
-                    lines.push_str(&serde_json::to_string(&view::log_entry(record)).ok()?);
-                    lines.push('\n');
-                }
+            for record in &found {
+                lines.push_str(&serde_json::to_string(&view::log_entry(record)).ok()?);
+                lines.push('\n');
             }
-            if let Some((newest, _)) = self.seen.last() {
-                let from = newest.minus(FOLLOW_OVERLAP).max(self.start);
-                self.query.from = Some(from);
-                self.seen.retain(|(time, _)| *time >= from);
-            }
-            self.idle += 1;
-            if !lines.is_empty() || self.idle >= LOOKS_PER_LINE {
-                self.idle = 0;
+            self.looks += 1;
+            if !lines.is_empty() || self.looks >= LOOKS_PER_LINE {
+                self.looks = 0;
                 return Some(if lines.is_empty() { Bytes::from_static(b"\n") } else { lines.into() });
             }
         }

@@ -66,7 +66,8 @@ pub(crate) async fn accounts(
         until: optional(asked.created_until.as_ref(), extract::time)?,
     };
     let after = optional(asked.after.as_ref(), extract::id)?;
-    let found = operator.authority.accounts(status, made, after, limit);
+    let authority = operator.authority.clone();
+    let found = operator.search(move || authority.accounts(status, made, after, limit)).await?;
     let found = operator.finish(rule, &act, found).await?;
     Ok(Json(view::page(found, id_text, one)))
 }
@@ -162,7 +163,8 @@ pub(crate) async fn orders(
         until: optional(asked.created_until.as_ref(), extract::time)?,
     };
     let after = optional(asked.after.as_ref(), extract::id)?;
-    let found = operator.authority.orders_find(&filter, after, extract::limit(asked.limit)?);
+    let (authority, limit) = (operator.authority.clone(), extract::limit(asked.limit)?);
+    let found = operator.search(move || authority.orders_find(&filter, after, limit)).await?;
     let found = operator.finish(rule, &act, found).await?;
     Ok(Json(view::page(found, id_text, |order| view::order(&order))))
 }

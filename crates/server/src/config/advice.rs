@@ -29,7 +29,7 @@ pub(crate) fn check(config: &Config, now: Timestamp, found: &mut Findings) {
             "use \"ignore\", unless clients are known to need nonces",
         );
     }
-    for (name, profile) in &config.profiles {
+    for (name, profile) in config.profiles.iter().filter(|(_, profile)| profile.public) {
         let key = |key: &str| format!("{}.{key}", dotted("profiles", name));
         let reuse = profile.valid_authorization_lifetime_s;
         dated(found, key("validity_s"), profile.validity_s, "be valid", &CERTIFICATE_VALIDITY, now);

@@ -93,7 +93,7 @@ impl Reading {
         found
     }
 
-    /// The configuration, for a start: warnings go to the log.
+    /// The configuration, for a start: warnings go to the log, once it is good.
     ///
     /// # Errors
     /// [`ConfigError`] has a line for each error.
@@ -105,17 +105,15 @@ impl Reading {
             None => "the built-in configuration".to_owned(),
         };
         let found = self.into_findings();
-        let mut sentences = Vec::new();
-        for finding in &found {
-            match finding.level {
-                Level::Error => sentences.push(sentence(&file, finding)),
-                Level::Warning => {
-                    let Finding { key, reason, fix, .. } = finding;
-                    tracing::warn!(key, reason, fix, "the configuration has what is allowed, and unwise");
-                }
-            }
+        let errors = found.iter().filter(|finding| finding.level == Level::Error);
+        let sentences: Vec<String> = errors.map(|finding| sentence(&file, finding)).collect();
+        if !sentences.is_empty() {
+            return Err(ConfigError::new(sentences.join("\n")));
         }
-        if sentences.is_empty() { Ok(config) } else { Err(ConfigError::new(sentences.join("\n"))) }
+        for Finding { key, reason, fix, .. } in &found {
+            tracing::warn!(key, reason, fix, "the configuration has what is allowed, and unwise");
+        }
+        Ok(config)
     }
 }
 

@@ -40,7 +40,8 @@ pub(crate) fn check(config: &Config, found: &mut Findings) {
 
 /// What an environment refuses.
 fn environment(config: &Config, found: &mut Findings) {
-    if config.environment == Environment::Production {
+    // Production is the default: where the file's own word cannot be read, nothing follows from it.
+    if config.environment == Environment::Production && !found.is_silent("environment") {
         for (name, profile) in &config.profiles {
             found.require(
                 !profile.public,
@@ -169,7 +170,7 @@ fn plan(config: &Config, found: &mut Findings) -> Option<Plan> {
     let hierarchy = &config.hierarchy;
     let is_whole = found.is_whole("hierarchy.issuers");
     let root = named(found, "hierarchy.root", &hierarchy.root);
-    let issuers: Vec<IssuerPlan> = hierarchy
+    let mut issuers: Vec<IssuerPlan> = hierarchy
         .issuers
         .iter()
         .filter_map(|(name, kind)| {
@@ -180,17 +181,18 @@ fn plan(config: &Config, found: &mut Findings) -> Option<Plan> {
             Some(IssuerPlan { name: named(found, &dotted("hierarchy.issuers", name), name)?, key })
         })
         .collect();
-    if issuers.is_empty() && (!is_whole || !hierarchy.issuers.is_empty()) {
-        return None;
-    }
     let all = issuers.len() == hierarchy.issuers.len();
+    // What else is wrong is told too, with names that nobody gives in the place of bad ones.
+    let stand_in = |name: &str| IssuerName::try_from(name.to_owned()).ok();
+    if issuers.is_empty() && !(is_whole && all) {
+        issuers.push(IssuerPlan { name: stand_in("-")?, key: SignerKey::EcdsaP256 });
+    }
+    let is_good = all && is_whole && root.is_some();
     let is_public = config.profiles.values().any(|profile| profile.public);
     let (country, organization) = (hierarchy.country.clone(), hierarchy.organization.clone());
-    // The rest is looked at with a bad root's name too, under one that nobody gives.
-    let stand_in = || IssuerName::try_from("-".to_owned()).ok();
-    let plan = Plan { country, organization, root: root.clone().or_else(stand_in)?, is_public, issuers };
+    let plan = Plan { country, organization, root: root.or_else(|| stand_in("--"))?, is_public, issuers };
     found.below("hierarchy", plan.check());
-    (all && root.is_some()).then_some(plan)
+    is_good.then_some(plan)
 }
 
 fn named(found: &mut Findings, key: &str, name: &str) -> Option<IssuerName> {
@@ -210,7 +212,7 @@ fn catalog(config: &Config, found: &mut Findings) -> Option<Catalog> {
     let default = &config.issuance.default_profile;
     // What is wrong with that profile itself was told.
     if !config.profiles.contains_key(default) && found.is_sound(&dotted("profiles", default)) {
-        let reason = format!("is {default:?}, and there is no [profiles.{default}]");
+        let reason = format!("is {default:?}, and there is no [{}]", dotted("profiles", default));
         found.error("issuance.default_profile", reason, "name one of the profiles, or add this one");
     }
     if profiles.len() < config.profiles.len() {

@@ -61,21 +61,20 @@ impl<T: Clone + Send + 'static> Look<T> {
         {
             return Seen::This(seen.clone());
         }
-        let (begun, mut looking) = state.under_way.take().unwrap_or_else(|| {
+        // It stays in its place while it is waited for: whoever asks may hang up meanwhile.
+        let (begun, looking) = state.under_way.get_or_insert_with(|| {
             let work = self.work.clone();
             (Instant::now(), tokio::task::spawn_blocking(move || work()))
         });
-        match timeout(WAIT, &mut looking).await {
-            Ok(Ok(Ok(seen))) => {
+        let Ok(outcome) = timeout(WAIT, looking).await else { return Seen::Slow(begun.elapsed()) };
+        state.under_way = None;
+        match outcome {
+            Ok(Ok(seen)) => {
                 state.last = Some((Instant::now(), seen.clone()));
                 Seen::This(seen)
             }
-            Ok(Ok(Err(why))) => Seen::Failed(why),
-            Ok(Err(_)) => Seen::Failed("it was broken off".to_owned()),
-            Err(_) => {
-                state.under_way = Some((begun, looking));
-                Seen::Slow(begun.elapsed())
-            }
+            Ok(Err(why)) => Seen::Failed(why),
+            Err(_) => Seen::Failed("it was broken off".to_owned()),
         }
     }
 }
@@ -112,6 +111,12 @@ mod tests {
         // Paused time moves on by itself only when no blocking task runs, so it is moved here.
         let (first, ()) = tokio::join!(look.see(), tokio::time::advance(WAIT * 2));
         assert!(matches!(first, Seen::Slow(waited) if waited >= WAIT), "{first:?}");
+        // Somebody hangs up.
+        tokio::select! {
+            biased;
+            seen = look.see() => panic!("{seen:?}"),
+            () = std::future::ready(()) => {}
+        }
         let (second, ()) = tokio::join!(look.see(), tokio::time::advance(WAIT * 2));
         assert!(matches!(second, Seen::Slow(waited) if waited >= 3 * WAIT), "{second:?}");
         sender.send(7).unwrap();

@@ -1,7 +1,7 @@
 //! Unix sockets: who connects is known by the kernel's word.
 
 use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::Path;
 
 use tokio::net::{UnixListener, UnixStream};
@@ -32,6 +32,10 @@ pub(crate) async fn bind_unix(key: &str, path: &Path) -> Result<Socket, String> 
         )
     };
     if path.exists() {
+        let is_socket = std::fs::metadata(path).map_err(failed)?.file_type().is_socket();
+        if !is_socket {
+            return Err(format!("{key} {} is there, and is no socket: choose another path", path.display()));
+        }
         match UnixStream::connect(path).await {
             Ok(_) => {
                 return Err(format!(
@@ -67,7 +71,9 @@ mod tests {
         assert!(refused.contains("another process"), "{refused}");
         let long = folder.path().join("a".repeat(120));
         assert!(bind_unix("operator.socket", &long).await.err().unwrap().contains("107"));
-        std::fs::write(folder.path().join("file"), "x").unwrap();
-        assert!(bind_unix("operator.socket", &folder.path().join("file")).await.is_err());
+        let file = folder.path().join("file");
+        std::fs::write(&file, "x").unwrap();
+        assert!(bind_unix("operator.socket", &file).await.err().unwrap().contains("no socket"));
+        assert_eq!(std::fs::read(&file).unwrap(), b"x", "what is no socket stays");
     }
 }

@@ -12,13 +12,17 @@ use ingam_protocol::acme::{
 };
 use ingam_protocol::identifier::{DnsName, Identifier};
 use ingam_protocol::key::PublicKey;
+use ingam_protocol::operator::Principal;
 use ingam_protocol::profile::IssuerName;
 use ingam_protocol::record::{Class, Record, RecordType};
 use ingam_protocol::time::{Random, SeededRandom, random_array};
 use ingam_protocol::{Id, Serial, Timestamp};
 use ingam_store::engine::redb::{FileStorage, RedbConfig, RedbEngine};
 use ingam_store::engine::{Engine, Table};
-use ingam_store::{Error, NewCertificate, OpenChallenge, Parts, Store, StoreProcess};
+use ingam_store::{
+    AccountInserted, Claimed, Config, EngineChoice, Error, NewCertificate, OpenChallenge, Parts, Store,
+    StoreProcess,
+};
 use serde_json::value::RawValue;
 
 pub(crate) const MINUTE: Duration = Duration::from_secs(60);
@@ -113,6 +117,58 @@ pub(crate) fn certificate() -> NewCertificate {
     NewCertificate { der: vec![0x30; 400].into(), not_before: start(), issued: start() }
 }
 
+/// What a certificate is to be made of.
+#[derive(Clone, Debug)]
+pub(crate) struct Wanted {
+    pub(crate) account: Id,
+    pub(crate) issuer: IssuerName,
+    pub(crate) thumbprint: [u8; 32],
+    pub(crate) names: Vec<Identifier>,
+    pub(crate) issued: Timestamp,
+}
+
+/// Certificates of this account for `a.example.org`, each with a key of its own.
+pub(crate) fn wanted(account: Id, random: &dyn Random) -> Wanted {
+    let names = vec![Identifier::parse_dns("a.example.org").unwrap()];
+    Wanted { account, issuer: issuer(), thumbprint: random_array(random), names, issued: start() }
+}
+
+/// An order for this name that can be claimed.
+pub(crate) async fn ready_order(store: &Store, account: Id, name: &str, random: &SeededRandom) -> Id {
+    insert_ready(store, account, vec![Identifier::parse_dns(name).unwrap()], random).await
+}
+
+async fn insert_ready(store: &Store, account: Id, names: Vec<Identifier>, random: &SeededRandom) -> Id {
+    let (mut order, mut authorization) = order(account, random);
+    order.identifiers = names;
+    authorization.challenges[0].answered = Some(start());
+    authorization.challenges[0].finished = Some(finished(Verdict::Valid));
+    let told = record(RecordType::OrderCreated, order.id, random);
+    assert!(store.order_insert(order.clone(), vec![authorization], told).await.unwrap());
+    order.id
+}
+
+/// A certificate on record, and the order that it came from.
+pub(crate) async fn issue(store: &Store, wanted: Wanted, random: &SeededRandom) -> (Id, Serial) {
+    let order = insert_ready(store, wanted.account, wanted.names, random).await;
+    let told = |kind| record(kind, order, random);
+    let thumbprint = wanted.thumbprint.as_slice().into();
+    let claim = Claim { issuer: wanted.issuer, key_thumbprint: thumbprint, ..claim(random) };
+    let (token, serial) = (claim.token, claim.serial.clone());
+    let claimed = store.order_claim(order, claim, start(), told(RecordType::CertificatePrepared)).await;
+    assert!(matches!(claimed.unwrap(), Claimed::Yes));
+    store.order_ask(order, token, start(), told(RecordType::SignatureAsked)).await.unwrap().unwrap();
+    let signed = NewCertificate { issued: wanted.issued, ..certificate() };
+    let (issued, late) = (told(RecordType::CertificateIssued), told(RecordType::IssuanceAbandoned));
+    store.order_complete(order, token, signed, issued, late).await.unwrap().unwrap();
+    (order, serial)
+}
+
+/// Somebody who runs the CA.
+pub(crate) fn operator(uid: u32) -> Principal {
+    Principal::User(uid)
+}
+
 /// A record that says which operation wrote it, about what.
 pub(crate) fn record(kind: RecordType, about: Id, random: &dyn Random) -> Record {
     let payload = serde_json::json!({ "about": about }).to_string().into_bytes();
@@ -146,7 +202,8 @@ impl Disks {
         [&self.tables, &self.journal, &self.keys]
     }
 
-    pub(crate) fn open(&self, random: &Arc<SeededRandom>) -> Result<Open, Error> {
+    /// The tables without a store over them.
+    pub(crate) fn tables(&self) -> Result<Arc<dyn Engine>, Error> {
         let failed = |error| Error::File("opening the tables".to_owned(), error);
         let file = self.tables.create("store.redb").map_err(failed)?;
         let log = self.tables.create("store.redb.log").map_err(failed)?;
@@ -154,7 +211,11 @@ impl Disks {
         // A short log, so that redb's own file has to follow now and then.
         let config = RedbConfig { log_bytes_max: 30_000, ..RedbConfig::default() };
         let engine = RedbEngine::with_backend(FileStorage::new(file), log, config);
-        let engine: Arc<dyn Engine> = Arc::new(engine.map_err(|cause| Error::Engine("opening", cause))?);
+        Ok(Arc::new(engine.map_err(|cause| Error::Engine("opening", cause))?))
+    }
+
+    pub(crate) fn open(&self, random: &Arc<SeededRandom>) -> Result<Open, Error> {
+        let engine = self.tables()?;
         let (store, threads) = Store::assemble(Parts {
             engine: engine.clone(),
             journal: Arc::new(self.journal.clone()),
@@ -192,4 +253,26 @@ impl Open {
 /// Runs what is to be run on this thread; the store's threads are its own.
 pub(crate) fn run<T>(work: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(work)
+}
+
+/// Runs the test on a store of each engine.
+pub(crate) fn on_both(test: impl AsyncFn(&Store, &SeededRandom)) {
+    for engine in [EngineChoice::Redb, EngineChoice::Sled] {
+        println!("on {engine:?}");
+        let folder = tempfile::tempdir().unwrap();
+        let random = Arc::new(SeededRandom::new(7));
+        let config = Config { engine, ..Config::default() };
+        let (store, threads) = Store::open(folder.path(), &config, random.clone()).unwrap();
+        run(test(&store, &random));
+        threads.close();
+    }
+}
+
+/// An account with contacts, on record.
+pub(crate) async fn insert_account(store: &Store, random: &SeededRandom) -> Account {
+    let account = account(random);
+    let record = record(RecordType::AccountCreated, account.id, random);
+    let inserted = store.account_insert(account.clone(), &contacts(), record).await.unwrap();
+    assert_eq!(inserted, AccountInserted::New);
+    account
 }

@@ -2,6 +2,13 @@
 //!
 //! What is proved, one file for each:
 //! - `operations`: every domain operation keeps its word, on redb and on sled alike.
+//! - `latest`: what came last is read newest first.
+//! - `search`: each index of certificates finds what a look at all of them would, in pages of any length.
+//! - `jobs`: a revocation job revokes and takes off in one, through holds and power cuts.
+//! - `log`: records are found, and followed, wherever they are.
+//! - `migration`: an older store is copied and brought to this format, and goes on if that is broken off.
+//! - `people`: roles, acts that wait for a second person, incidents.
+//! - `rules`: which rule decides about a name or a wildcard, and which keys are blocked.
 //! - `power`: whatever was answered is there after a power cut at any point, and nothing is there by half.
 //! - `condition`: the store says how it fares.
 //! - `disk`: a full disk is an error and no loss; a store of a newer version is refused.
@@ -20,6 +27,13 @@
 mod condition;
 mod disk;
 mod facts;
+mod jobs;
+mod latest;
+mod log;
 mod made;
+mod migration;
 mod operations;
+mod people;
 mod power;
+mod rules;
+mod search;

@@ -13,33 +13,12 @@ use ingam_store::{
 };
 
 use crate::made::{
-    DAY, MINUTE, account, certificate, claim, contacts, failure, finished, id, issuer, key, open_challenge,
-    order, record, run, start,
+    DAY, MINUTE, account, certificate, claim, contacts, failure, finished, id, insert_account, issuer, key,
+    on_both, open_challenge, order, record, run, start,
 };
 
-/// Runs the test on a store of each engine.
-fn on_both(test: impl AsyncFn(&Store, &SeededRandom)) {
-    for engine in [EngineChoice::Redb, EngineChoice::Sled] {
-        println!("on {engine:?}");
-        let folder = tempfile::tempdir().unwrap();
-        let random = Arc::new(SeededRandom::new(7));
-        let config = Config { engine, ..Config::default() };
-        let (store, threads) = Store::open(folder.path(), &config, random.clone()).unwrap();
-        run(test(&store, &random));
-        threads.close();
-    }
-}
-
-async fn insert_account(store: &Store, random: &SeededRandom) -> ingam_protocol::acme::Account {
-    let account = account(random);
-    let record = record(RecordType::AccountCreated, account.id, random);
-    let inserted = store.account_insert(account.clone(), &contacts(), record).await.unwrap();
-    assert_eq!(inserted, AccountInserted::New);
-    account
-}
-
 /// An order that can be claimed.
-async fn insert_ready_order(
+pub(crate) async fn insert_ready_order(
     store: &Store,
     account: Id,
     random: &SeededRandom,

@@ -49,7 +49,7 @@ fn empty() -> (TempDir, Config) {
     let state = folder.path().join("state");
     fs::create_dir(&state).unwrap();
     fs::set_permissions(&state, fs::Permissions::from_mode(0o700)).unwrap();
-    (folder, Config { state, ..Config::default() })
+    (folder, Config { environment: Environment::Staging, state, ..Config::default() })
 }
 
 /// Everything found but how full the disk is, which is not the test's to say: `E key` or `W key`.

@@ -21,7 +21,7 @@ fn unwise_values_are_told() {
         ("metrics = [\"127.0.0.1:14090\"]", "metrics = [\"0.0.0.0:14090\"]", "listen.metrics"),
         ("acme = [\"0.0.0.0:443\", \"[::]:443\"]", "acme = []", "listen.acme"),
         ("publication = [\"0.0.0.0:80\", \"[::]:80\"]", "publication = []", "listen.publication"),
-        ("https://acme.ca.example", "https://localhost", "urls.acme"),
+        ("https://acme.ca.example", "https://localhost", "urls.public_url"),
         ("http://pki.ca.example", "http://[::1]:80", "urls.publication"),
         ("# website = \"https://ca.example\"", "website = \"ca.example\"", "urls.website"),
         ("resolvers = [\"127.0.0.1:53\"", "resolvers = [\"192.0.2.53:53\"", "validation.resolvers"),
@@ -42,7 +42,7 @@ fn nonces_are_unwise_in_production() {
     let mut reading = Reading::of_text(Table::new(), &production.replace(answer.0, answer.1));
     reading.examine(Timestamp::default());
     let keys: Vec<String> = reading.into_findings().into_iter().map(|finding| finding.key).collect();
-    assert_eq!(keys, ["environment", "responder.nonces"]);
+    assert_eq!(keys, ["profiles.classic.public", "profiles.classic-rsa.public", "responder.nonces"]);
 }
 
 #[test]

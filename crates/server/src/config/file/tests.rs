@@ -100,8 +100,12 @@ fn one_mistake_is_one_finding() {
     for (old, new, expected) in [
         ("[profiles.classic]", "[profile.classic]", "profile"),
         ("[urls]", "[url]", "url"),
-        ("acme = \"https://acme.ca.example\"", "", "urls.public_url"),
-        ("acme = \"https://acme.ca.example\"", "acmee = \"https://acme.ca.example\"", "urls.acmee"),
+        ("public_url = \"https://acme.ca.example\"", "", "urls.public_url"),
+        (
+            "public_url = \"https://acme.ca.example\"",
+            "public_uri = \"https://acme.ca.example\"",
+            "urls.public_uri",
+        ),
         ("environment = \"staging\"", "environment = \"live\"", "environment"),
         ("issuer = \"rsa\"", "issuer = \"rsa4096\"", "profiles.classic-rsa.issuer"),
         ("default_profile = \"classic\"", "default_profile = 1", "issuance.default_profile"),
@@ -121,12 +125,12 @@ fn one_mistake_is_one_finding() {
     }
     let all = "environment = 'development'\nhierarchy = 1\nprofiles = 1\nurls = 1\nlisten = []\n";
     assert_eq!(errors(all), ["hierarchy", "profiles", "urls", "listen"]);
-    let issuers = "[hierarchy.issuers]\na = 'rsa-1024'\n";
+    let issuers = "[hierarchy]\ncountry = 'kr'\n[hierarchy.issuers]\na = 'rsa-1024'\n";
     assert_eq!(
         errors(issuers),
         [
+            "hierarchy.country",
             "hierarchy.issuers.a",
-            "environment",
             "urls.public_url",
             "urls.publication",
             "issuance.default_profile"

@@ -15,15 +15,14 @@ fn with(text: &str) -> Vec<String> {
 #[test]
 fn dangerous_values_are_refused() {
     for (text, key) in [
-        ("environment = \"production\"\n[listen]\ndns = []\ndns_management = []", "environment"),
         ("environment = \"staging\"\n[listen]\ndns_management = []", "listen.dns"),
         ("environment = \"staging\"\n[listen]\ndns = []", "listen.dns_management"),
         (
             "environment = \"staging\"\n[listen]\ndns = []\ndns_management = []\n[store]\nengine = \"sled\"",
             "store.engine",
         ),
-        ("[urls]\nacme = \"http://x\"", "urls.acme"),
-        ("[urls]\nacme = \"https://a.example/x\"", "urls.acme"),
+        ("[urls]\nacme = \"http://x\"", "urls.public_url"),
+        ("[urls]\npublic_url = \"https://a.example/x\"", "urls.public_url"),
         ("[urls]\npublication = \"https://x\"", "urls.publication"),
         ("[profiles.classic]\nvalidity_s = 99999999999", "profiles.classic.validity_s"),
         ("[profiles.classic]\nbackdate_s = 172801", "profiles.classic.backdate_s"),
@@ -40,6 +39,14 @@ fn dangerous_values_are_refused() {
     ] {
         assert_eq!(with(text), [key], "{text}");
     }
+}
+
+#[test]
+fn production_is_for_private_profiles_alone() {
+    let production = "environment = \"production\"\n[listen]\ndns = []\ndns_management = []\n";
+    assert_eq!(with(production), ["profiles.classic.public", "profiles.classic-rsa.public"]);
+    let private = "[profiles.classic]\npublic = false\n[profiles.classic-rsa]\npublic = false";
+    assert_eq!(with(&format!("{production}{private}")), Vec::<String>::new());
 }
 
 #[test]

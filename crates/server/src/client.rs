@@ -1,0 +1,109 @@
+//! Commands that run no CA: those that ask a running one, and those that write the manuals.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::{CommandFactory, Subcommand, ValueEnum};
+use ingam_operator::command::{Admin, Status};
+
+use crate::CommandLine;
+use crate::serve::StartError;
+use crate::system::SystemClock;
+
+/// What asks, and what writes manuals.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Client {
+    /// Talks to the admin API of a running CA
+    Admin(Box<Admin>),
+    /// Shows how a running CA fares
+    Status(Status),
+    /// Prints completions for a shell
+    #[command(after_help = "\
+Examples:
+  ingam completions bash > /etc/bash_completion.d/ingam
+  ingam completions zsh > /usr/local/share/zsh/site-functions/_ingam
+  ingam completions fish > ~/.config/fish/completions/ingam.fish")]
+    Completions {
+        /// The shell
+        #[arg(value_name = "SHELL")]
+        shell: Shell,
+    },
+    /// Writes a manual page for each command into a folder
+    #[command(after_help = "Example:\n  ingam man /usr/local/share/man/man1")]
+    Man {
+        /// The folder
+        #[arg(value_name = "DIR")]
+        dir: PathBuf,
+    },
+}
+
+/// Shells with completions.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Shell {
+    Bash,
+    Zsh,
+    Fish,
+}
+
+/// Does what was asked for; the exit code is that of `ingam admin`.
+pub(crate) async fn run(client: Client) -> Result<ExitCode, StartError> {
+    match client {
+        Client::Admin(admin) => Ok(Box::pin(admin.run(Arc::new(SystemClock))).await),
+        Client::Status(status) => Ok(Box::pin(status.run(Arc::new(SystemClock))).await),
+        Client::Completions { shell } => {
+            let told = std::io::stdout().write_all(&completions(shell));
+            told.map_err(|error| StartError::new(format!("standard output: {error}")))?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Client::Man { dir } => {
+            manual(&dir).map_err(|error| {
+                StartError::new(format!("manual pages cannot be written into {}: {error}", dir.display()))
+            })?;
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+fn completions(shell: Shell) -> Vec<u8> {
+    let shell = match shell {
+        Shell::Bash => clap_complete::Shell::Bash,
+        Shell::Zsh => clap_complete::Shell::Zsh,
+        Shell::Fish => clap_complete::Shell::Fish,
+    };
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut CommandLine::command(), "ingam", &mut script);
+    script
+}
+
+fn manual(dir: &Path) -> std::io::Result<()> {
+    std::fs::create_dir_all(dir)?;
+    clap_mangen::generate_to(CommandLine::command(), dir)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_contradicts_itself_nowhere() {
+        CommandLine::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_has_its_page_and_completions() {
+        let dir = tempfile::tempdir().unwrap();
+        manual(dir.path()).unwrap();
+        for page in
+            ["ingam.1", "ingam-admin.1", "ingam-admin-cert-list.1", "ingam-admin-revoke.1", "ingam-status.1"]
+        {
+            let text = std::fs::read_to_string(dir.path().join(page)).unwrap();
+            assert!(text.contains(".SH NAME"), "{page}");
+        }
+        for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
+            let script = String::from_utf8(completions(shell)).unwrap();
+            assert!(script.contains("revocation-reason"), "{shell:?}");
+        }
+    }
+}
