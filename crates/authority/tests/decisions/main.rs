@@ -6,6 +6,7 @@
 //! - `lease`: what is left when a lease runs out, before and after the signer was asked.
 //! - `restart`: a process that died is followed by one that goes on.
 //! - `revocation`: who may revoke what, and what a compromised key may do afterwards.
+//! - `operator_acts`: what operators do to certificates, keys, names, incidents and rights, and exactly what is on record.
 //! - `contact`: contacts lie nowhere in the clear.
 //!
 //! Time stands still but for what a test adds to it, chance is seeded, nothing sleeps and nothing listens. What is not
@@ -21,6 +22,7 @@
 mod contact;
 mod issuance;
 mod lease;
+mod operator_acts;
 mod regressions;
 mod restart;
 mod revocation;
