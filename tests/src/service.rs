@@ -129,7 +129,6 @@ impl Home {
             ("http_port = 80\n", format!("http_port = {http}\n")),
             ("https_port = 443\n", format!("https_port = {https}\n")),
             ("tls_alpn_port = 443\n", format!("tls_alpn_port = {tls_alpn}\n")),
-            ("/run/ingam/admin.sock", self.text("admin.sock")),
         ];
         for (from, to) in changes {
             self.change(config, from, &to);
@@ -205,10 +204,19 @@ impl Service {
         service
     }
 
+    /// SIGHUP, as `systemctl reload` sends it; waits for nothing.
+    pub fn reload(&self) {
+        self.signal(Signal::HUP);
+    }
+
+    fn signal(&self, signal: Signal) {
+        let pid = self.child.id().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
+        kill_process(pid.expect("it runs"), signal).expect("it runs");
+    }
+
     /// SIGTERM, as systemd sends it; asserts a clean end within two seconds.
     pub async fn stop(mut self) {
-        let pid = self.child.id().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
-        kill_process(pid.expect("it runs"), Signal::TERM).expect("it runs");
+        self.signal(Signal::TERM);
         let status = timeout(STOPPED_WITHIN, self.child.wait()).await.expect("it ends in time");
         let status = status.expect("one may wait for one's own child");
         assert!(status.success(), "SIGTERM ends it cleanly, not with {status}:\n{}", self.log());

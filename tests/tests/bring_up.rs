@@ -87,6 +87,13 @@ async fn from_nothing_to_a_certificate_in_production() {
             .succeeded();
     }
     the_cas_certificates_are_on_record(&home.path("state"), false);
+    // Where only the service has the passphrase, the check can be told.
+    for (further, mention) in
+        [(&[][..], "they were not tried"), (&["--issuer-passphrase-file", "issuer-passphrase"], "0 errors")]
+    {
+        let checked = run(home.command("check", "ca.toml").args(further), "").await.succeeded();
+        assert!(checked.text().contains(mention), "{checked}");
+    }
 
     // As systemd starts it, it tells systemd.
     let notified = UnixDatagram::bind(home.path("notify")).expect("a socket");
@@ -104,6 +111,13 @@ async fn from_nothing_to_a_certificate_in_production() {
     judge.status(&chain).await.is_good();
     assert!(!judge.crl(&chain).await.contains(&chain));
     claims_nothing(&home, &chain).await;
+    // Told of a reload too, whether or not it succeeds.
+    for line in ["names_refused = [\"corp.example.org\"]", "names_refused = 1"] {
+        home.change("ca.toml", "[issuance]", &format!("[issuance]\n{line} #"));
+        service.reload();
+        assert_eq!((told(&notified).await, told(&notified).await), ("RELOADING=1".into(), "READY=1".into()));
+        home.change("ca.toml", &format!("[issuance]\n{line} #"), "[issuance]");
+    }
     service.stop().await;
     assert_eq!(told(&notified).await, "STOPPING=1");
 

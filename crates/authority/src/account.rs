@@ -41,6 +41,10 @@ impl Authority {
         request: NewAccount,
         caller: &Caller,
     ) -> Result<AccountFound, Error> {
+        // Whoever else holds the key is not told of its account either.
+        if self.key_is_blocked(&key)? {
+            return Err(blocked_key());
+        }
         if let Some(account) = self.store.account_by_key(&key)? {
             return found(account);
         }

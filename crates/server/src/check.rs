@@ -33,6 +33,9 @@ pub(crate) struct Check {
     /// The configuration
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
+    /// The file with the passphrase of the issuing CAs' keys, where only the service has it, as its credential
+    #[arg(long, value_name = "FILE")]
+    issuer_passphrase_file: Option<PathBuf>,
     /// Lays the file over the built-in configuration first, as `ingam dev` does, and leaves state and certificate to it
     #[arg(long)]
     dev: bool,
@@ -57,6 +60,9 @@ pub(crate) fn run(options: &Check) -> Result<ExitCode, StartError> {
         true => Reading::of_development(Some(&options.config))?,
         false => Reading::of_file(&options.config)?,
     };
+    if let Some(file) = &options.issuer_passphrase_file {
+        reading.config.hierarchy.passphrase_file = Some(file.clone());
+    }
     reading.examine(now);
     surroundings(&mut reading, options.dev, now);
     let found = reading.into_findings();

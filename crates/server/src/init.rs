@@ -192,7 +192,13 @@ fn plan(options: &Init, sources: &Sources) -> Result<Plan, StartError> {
             };
             // With a unit, systemd reads the file, and the service finds it among its credentials.
             let passphrase_file = passphrase_file.as_deref().filter(|_| systemd_unit.is_none());
-            let text = Contents { answers: &answers, issuers: &issuers, passphrase_file }.fill();
+            // The unit makes a folder for the socket; without it, the state folder is there.
+            let socket = match systemd_unit {
+                Some(_) => PathBuf::from(unit::SOCKET),
+                None => answers.state.join("admin.sock"),
+            };
+            let text =
+                Contents { answers: &answers, issuers: &issuers, passphrase_file, socket: &socket }.fill();
             let config = Reading::of_text(toml::Table::new(), &text).checked(SystemClock.now())?;
             (config, Some(text))
         }
@@ -219,6 +225,7 @@ fn plan(options: &Init, sources: &Sources) -> Result<Plan, StartError> {
         configuration,
         state: unit.state.clone(),
         root: config.hierarchy.root.clone(),
+        socket: config.operator.socket.clone().unwrap_or_else(|| unit.state.join("admin.sock")),
         is_new_configuration: is_new,
         takes_over: taken.is_some(),
         root_key_is_encrypted: protection.root.is_some(),

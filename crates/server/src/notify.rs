@@ -13,7 +13,6 @@ pub(crate) enum State {
     /// It serves: after the start, and after each reload.
     Ready,
     /// It reads its configuration again.
-    #[allow(dead_code, reason = "told by the reload")]
     Reloading,
     /// It ends.
     Stopping,

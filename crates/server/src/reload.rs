@@ -18,7 +18,7 @@ use crate::serve;
 use crate::served_certificate::{ServedCertificate, ServerIdentity};
 
 /// Keys, and what lies below them, that are put in force without a restart.
-const RELOADABLE: [&str; 14] = [
+const RELOADABLE: [&str; 15] = [
     "issuance.contacts_max",
     "issuance.default_profile",
     "issuance.finalize_wait_ms",
@@ -33,6 +33,7 @@ const RELOADABLE: [&str; 14] = [
     "profiles",
     "tls",
     "urls.terms_of_service",
+    "urls.website",
 ];
 
 /// Reads and checks the configuration as the start did.

@@ -33,6 +33,7 @@ use crate::listener::{
     ConnectionLimits, Listener, Peer, PeerAddress, SharedLimits, bind, bind_failure, stopped,
 };
 use crate::management::Management;
+use crate::notify::{self, State};
 use crate::observation::{Observation, Observed};
 use crate::reload::{CertificateSource, Read, Reloader};
 use crate::served_certificate::ServedCertificate;
@@ -566,7 +567,11 @@ fn hangups() -> Result<Signal, StartError> {
 /// Reads the configuration again with every SIGHUP.
 async fn keep_configuration(mut hangups: Signal, reloader: Arc<Reloader>) {
     while hangups.recv().await.is_some() {
-        if let Err(findings) = reloader.reload(None).await {
+        notify::tell(State::Reloading);
+        let outcome = reloader.reload(None).await;
+        // Whatever came of it, the process serves.
+        notify::tell(State::Ready);
+        if let Err(findings) = outcome {
             for finding in findings {
                 tracing::error!(
                     code = "reload",

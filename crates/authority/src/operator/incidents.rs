@@ -84,7 +84,7 @@ impl Authority {
         let told = json!({
             "name": name,
             "operator": act.operator,
-            "added": certificates.iter().map(|(_, serial)| serial).collect::<Vec<_>>(),
+            "certificates": certificates.iter().map(|(_, serial)| serial).collect::<Vec<_>>(),
         });
         let record = self.record(RecordType::IncidentChanged, None, None, &told)?;
         let records = vec![record, self.act_done(act)?];

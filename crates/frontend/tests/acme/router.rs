@@ -4,7 +4,11 @@
 
 use axum::body::{Body, Bytes};
 use axum::http::{Method, Request};
+use ingam_protocol::Reason;
 use ingam_protocol::bytes::base64url;
+use ingam_protocol::key::PublicKey;
+use ingam_protocol::operator::Principal;
+use ingam_store::KeyBlock;
 use serde_json::{Value, json};
 
 use crate::answer::{plain, post, send};
@@ -287,6 +291,34 @@ fn an_unknown_account_is_400_and_a_deactivated_one_401() {
     for asked in [path(&kid), "/new-order", "/revoke-cert", "/key-change"] {
         let answer = ask(&process, &key, Some(&kid), asked, &json!({}));
         assert_eq!((answer.status.as_u16(), answer.problem().as_str()), (401, "unauthorized"), "{asked}");
+    }
+    process.stop();
+}
+
+/// An operator blocked the account's key: nothing is done for it any more, and nothing told of its account.
+#[test]
+fn a_blocked_account_key_is_refused_everywhere() {
+    let (_world, process) = process();
+    let key = Key::new();
+    let kid = register(&process, &key);
+    let public = PublicKey::from_jwk(key.jwk().as_object().unwrap()).unwrap();
+    let block = KeyBlock {
+        thumbprint: public.thumbprint().as_slice().into(),
+        at: process.authority.clock().now(),
+        reason: Reason::KeyCompromise,
+        serial: None,
+        by: Some(Principal::User(1)),
+        comment: None,
+    };
+    assert!(process.run(process.store.key_block_insert(block, Vec::new())).unwrap());
+    for asked in [path(&kid), "/new-order", "/revoke-cert", "/key-change"] {
+        let answer = ask(&process, &key, Some(&kid), asked, &json!({}));
+        assert_eq!((answer.status.as_u16(), answer.problem().as_str()), (401, "unauthorized"), "{asked}");
+    }
+    for wish in [json!({}), json!({ "onlyReturnExisting": true })] {
+        let answer = ask(&process, &key, None, "/new-account", &wish);
+        assert_eq!((answer.status.as_u16(), answer.problem().as_str()), (400, "badPublicKey"));
+        assert_eq!(answer.header("location"), "");
     }
     process.stop();
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
-use ingam_authority::operator::Decided;
+use ingam_authority::operator::{ActError, Decided};
 use serde_json::{Value, json};
 
 use super::orders::id_text;
@@ -127,6 +127,11 @@ impl Operator {
         let rule = deed.rule();
         let what = json!({ "approval": name, "decided": decided == Decided::Approved });
         let mut act = self.admit(caller, rule, what, Some(&sent.reason)).await?;
+        // Whoever asked may have lost the role since: what only that one wanted is not done then.
+        if decided == Decided::Approved && !rule.allows(&self.authority.roles_of(waiting.by)?) {
+            let gone = format!("{} asked for this and may not do it any more: refuse it", waiting.by);
+            return self.finish(rule, &act, Err(ActError::Conflict(gone))).await;
+        }
         let written = self.authority.approval_decide(&act, waiting.id, decided).await;
         let approval = self.finish(rule, &act, written).await?;
         let result = match decided {

@@ -186,6 +186,12 @@ fn hierarchy(config: &Config, now: Timestamp, found: &mut Findings) {
             return found.error("hierarchy.passphrase_file", error.to_string(), fix);
         }
     };
+    if passphrase.is_none() && has_encrypted_keys(config) {
+        // Whether the service has a credential cannot be known from here.
+        let reason = "is not set, and the issuing CAs' keys are encrypted: they were not tried";
+        let fix = "look with --issuer-passphrase-file; the service needs this key, or its credential issuer-passphrase";
+        return found.warning("hierarchy.passphrase_file", reason, fix);
+    }
     let loaded = match Hierarchy::load(&config.state, passphrase.as_ref()) {
         Ok(loaded) => loaded,
         Err(error) => {
@@ -228,6 +234,13 @@ fn hierarchy(config: &Config, now: Timestamp, found: &mut Findings) {
             None => {}
         }
     }
+}
+
+fn has_encrypted_keys(config: &Config) -> bool {
+    let is_issuers = |owner: &KeyOwner| matches!(owner, KeyOwner::Issuer(_));
+    // What cannot be looked at cannot be loaded either, which is told then.
+    Hierarchy::key_files(&config.state)
+        .is_ok_and(|files| files.iter().any(|file| file.is_encrypted && is_issuers(&file.owner)))
 }
 
 /// Keys that lie open, or that should lie elsewhere.

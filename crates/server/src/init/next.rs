@@ -1,11 +1,11 @@
 //! What `init` says at its end: what was made, and what to do next, step by step.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use ingam_signer::hierarchy::Protection;
 
-use super::unit::PASSPHRASE_FILE;
+use super::unit::{PASSPHRASE_FILE, SOCKET};
 use crate::config::{Config, Environment};
 
 /// What was made.
@@ -15,6 +15,8 @@ pub(super) struct Next {
     pub(super) state: PathBuf,
     /// The root's name.
     pub(super) root: String,
+    /// The admin API's socket.
+    pub(super) socket: PathBuf,
     pub(super) is_new_configuration: bool,
     pub(super) takes_over: bool,
     pub(super) root_key_is_encrypted: bool,
@@ -50,13 +52,19 @@ impl Next {
     fn steps(&self) -> Vec<String> {
         let (config, state) = (self.configuration.display(), self.state.display());
         let mut steps = Vec::with_capacity(8);
+        let check = match (&self.passphrase, &self.unit) {
+            (Passphrase::File(file), Some(_)) => {
+                format!("ingam check --config {config} --issuer-passphrase-file {}", file.display())
+            }
+            _ => format!("ingam check --config {config}"),
+        };
         if self.is_new_configuration {
             steps.push(format!(
                 "Read {config}, and change what is not so: above all the resolvers, and which addresses may be connected \
-                 to. Then look whether all is well:\n  ingam check --config {config}"
+                 to. Then look whether all is well:\n  {check}"
             ));
         } else {
-            steps.push(format!("Look whether all is well:\n  ingam check --config {config}"));
+            steps.push(format!("Look whether all is well:\n  {check}"));
         }
         let missing: Vec<String> =
             self.tls.iter().filter(|file| !file.exists()).map(|file| file.display().to_string()).collect();
@@ -72,8 +80,13 @@ impl Next {
             Some(unit) => steps.extend(self.service(&unit.display().to_string())),
         }
         steps.push(format!(
-            "Look how it is:\n  ingam status\nClients trust {state}/roots/{}.pem, which is also at /roots.pem beside OCSP.",
-            self.root
+            "Look how it is:\n  ingam status{socket}\nClients trust {state}/roots/{}.pem, which is also at /roots.pem beside OCSP.",
+            self.root,
+            socket = if self.socket.as_path() == Path::new(SOCKET) {
+                String::new()
+            } else {
+                format!(" --socket {}", self.socket.display())
+            },
         ));
         steps.push("Back it up, and try the backup: docs/operations/keys-and-backups.md".to_owned());
         steps

@@ -15,6 +15,8 @@ pub(super) struct Contents<'a> {
     pub(super) issuers: &'a [(String, KeyKind)],
     /// Where the service finds the passphrase of its keys; `None`: among its credentials, or it needs none.
     pub(super) passphrase_file: Option<&'a Path>,
+    /// The admin API's socket.
+    pub(super) socket: &'a Path,
 }
 
 impl Contents<'_> {
@@ -36,6 +38,7 @@ impl Contents<'_> {
             ("made", if answers.subject.is_some() { "made" } else { "taken over" }.to_owned()),
             ("issuers", self.issuers()),
             ("administrators", list(answers.administrators.iter().map(|one| quoted(one)))),
+            ("socket", quoted_path(self.socket)),
             ("default_profile", quoted("classic")),
             ("profiles", self.profiles(!private)),
             ("addresses", quoted(addresses(answers.environment))),
@@ -189,7 +192,9 @@ mod tests {
                 }
                 let passphrase = PathBuf::from("/etc/ingam/issuer-passphrase");
                 let passphrase_file = takes_over.then_some(passphrase.as_path());
-                let text = Contents { answers: &answers, issuers: &issuers(), passphrase_file }.fill();
+                let socket = Path::new("/run/ingam/admin.sock");
+                let text =
+                    Contents { answers: &answers, issuers: &issuers(), passphrase_file, socket }.fill();
                 let now = Timestamp::from_unix_s(1_795_255_200);
                 let config = Reading::of_text(toml::Table::new(), &text).checked(now).unwrap();
                 assert_eq!(config.environment, environment);
@@ -205,7 +210,7 @@ mod tests {
                     assert_eq!(config.hierarchy.country, subject.country);
                 }
                 assert_eq!(config.operator.administrators, answers.administrators);
-                assert_eq!(config.operator.socket.as_deref(), Some(Path::new("/run/ingam/admin.sock")));
+                assert_eq!(config.operator.socket.as_deref(), Some(socket));
                 assert_eq!(config.profiles.len(), 2);
                 let public = environment != Environment::Production;
                 assert!(config.profiles.values().all(|profile| profile.public == public));
@@ -216,12 +221,9 @@ mod tests {
 
     #[test]
     fn every_key_has_a_comment() {
-        let text = Contents {
-            answers: &answers(Environment::Production),
-            issuers: &issuers(),
-            passphrase_file: None,
-        }
-        .fill();
+        let answers = answers(Environment::Production);
+        let socket = Path::new("/run/ingam/admin.sock");
+        let text = Contents { answers: &answers, issuers: &issuers(), passphrase_file: None, socket }.fill();
         assert!(!text.contains("@environment@") && text.contains("Ex@ample@"));
         // A comment may be for a few keys in a row, as those of tls; a table never begins without one.
         let lines: Vec<&str> = text.lines().collect();

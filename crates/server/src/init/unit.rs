@@ -13,6 +13,9 @@ const STATE_DIRECTORIES: &str = "/var/lib";
 /// The file that the shipped unit takes the passphrase from.
 pub(super) const PASSPHRASE_FILE: &str = "/etc/ingam/issuer-passphrase";
 
+/// The admin API's socket, in the folder that the unit makes.
+pub(super) const SOCKET: &str = "/run/ingam/admin.sock";
+
 /// This CA's paths, all absolute.
 pub(super) struct Unit {
     pub(super) binary: PathBuf,

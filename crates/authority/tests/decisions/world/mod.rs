@@ -3,6 +3,7 @@
 //! [`World`] is what outlives a process: disks, clock, network, the hierarchy's keys. [`Process`] is what does not.
 
 mod flow;
+pub(crate) mod operator;
 mod signer;
 mod validation;
 

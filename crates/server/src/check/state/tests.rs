@@ -71,6 +71,25 @@ fn a_whole_ca_is_fine() {
 }
 
 #[test]
+fn encrypted_keys_are_tried_where_the_passphrase_is_at_hand() {
+    let (folder, mut config) = made();
+    let hierarchy = Hierarchy::load(&config.state, None).unwrap();
+    config.state = folder.path().join("sealed");
+    let passphrase = |text: &str| ingam_signer::Passphrase::new(text.into()).unwrap();
+    let protection = Protection { root: None, issuers: Some(passphrase("right")) };
+    hierarchy.save(&config.state, &protection, &SeededRandom::new(2)).unwrap();
+    fs::set_permissions(&config.state, fs::Permissions::from_mode(0o700)).unwrap();
+    assert_eq!(found(&config), ["W hierarchy.passphrase_file"]);
+    for (text, expected) in [("right\n", &[][..]), ("wrong\n", &["E state"])] {
+        let file = folder.path().join("passphrase");
+        fs::write(&file, text).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+        config.hierarchy.passphrase_file = Some(file);
+        assert_eq!(found(&config), expected);
+    }
+}
+
+#[test]
 fn a_new_folder_wants_a_hierarchy_and_a_name() {
     let (folder, mut config) = empty();
     let expected = ["W state", "W hierarchy.country", "W hierarchy.organization"];
