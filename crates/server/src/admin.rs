@@ -8,7 +8,7 @@ use http::Request;
 use hyper::body::Incoming;
 use ingam_authority::operator::Act;
 use ingam_operator::api::Reload;
-use ingam_operator::{Host, Operator};
+use ingam_operator::{Host, LastError, Operator};
 use ingam_protocol::operator::Principal;
 use ring::digest::{SHA256, digest};
 use tokio::net::TcpListener;
@@ -20,6 +20,7 @@ use crate::health::Health;
 use crate::listener::{Peer, PeerAddress, Socket, bind, bind_unix, stopped};
 use crate::reload::Reloader;
 use crate::serve::StartError;
+use crate::telemetry;
 
 /// The sockets of the admin API.
 pub(crate) struct AdminSockets {
@@ -106,6 +107,10 @@ impl Host for Process {
 
     async fn is_ready(&self) -> bool {
         self.health.report().await.ready()
+    }
+
+    fn last_errors(&self) -> Vec<LastError> {
+        telemetry::last_errors()
     }
 
     async fn reload(&self, act: &Act) -> Result<Reload, Vec<String>> {

@@ -1,22 +1,31 @@
 //! Logs, metrics, and with the feature `otel` traces.
 
+mod last_errors;
 mod table;
 #[cfg(feature = "otel")]
 mod traces;
 
 use std::io::IsTerminal;
+use std::sync::{Arc, LazyLock};
 
+use ingam_operator::LastError;
 use ingam_signer::Issuer;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer};
 
+use crate::system::SystemClock;
+use last_errors::LastErrors;
+
 #[cfg(feature = "otel")]
 pub(crate) use traces::Traces;
 
+/// As the log, there is one for the process.
+static LAST_ERRORS: LazyLock<Arc<LastErrors>> = LazyLock::new(|| LastErrors::new(Arc::new(SystemClock)));
+
 /// Starts logging to standard error: text on a terminal, JSON otherwise. `filter` is in the syntax of `RUST_LOG`, which
-/// wins over it. Spans go to `traces` too.
+/// wins over it. Spans go to `traces` too; warnings and errors are kept for the status page, whatever the filter says.
 pub(crate) fn start_logs(filter: &str, #[cfg(feature = "otel")] traces: &Traces) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(filter));
     let logs = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
@@ -25,10 +34,15 @@ pub(crate) fn start_logs(filter: &str, #[cfg(feature = "otel")] traces: &Traces)
     } else {
         logs.json().flatten_event(true).with_filter(filter).boxed()
     };
-    let registry = tracing_subscriber::registry().with(logs);
+    let registry = tracing_subscriber::registry().with(logs).with(last_errors::layer(LAST_ERRORS.clone()));
     #[cfg(feature = "otel")]
     let registry = registry.with(traces.layer());
     registry.init();
+}
+
+/// What went wrong in this process lately, newest first.
+pub(crate) fn last_errors() -> Vec<LastError> {
+    LAST_ERRORS.list()
 }
 
 /// Latencies from a tenth of a millisecond to ten seconds.
