@@ -381,7 +381,7 @@ async fn production_starts_with_protected_keys_and_private_profiles_alone() {
 
     // The keys as an earlier version, or a careless hand, leaves them.
     for (file, passphrase, named) in [
-        ("ecdsa.pem", ISSUER_PASSPHRASE, "the issuer \"ecdsa\""),
+        ("ecdsa.pem", ISSUER_PASSPHRASE, "the issuer ecdsa"),
         ("root.pem", ROOT_PASSPHRASE, "the root's key"),
     ] {
         let (path, kept) = (home.text(&format!("state/keys/{file}")), home.text("kept.pem"));
