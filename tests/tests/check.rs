@@ -61,12 +61,15 @@ publication = ["127.0.0.1:{publication}"]
 metrics = ["127.0.0.1:{metrics}"]
 
 [urls]
-acme = "https://acme.ca.example:{acme}"
+public_url = "https://acme.ca.example:{acme}"
 publication = "http://pki.ca.example:{publication}"
 
 [tls]
 certificate = "{folder}/tls.pem"
 key = "{folder}/tls.key"
+
+[operator]
+administrators = ["uid:0"]
 
 [limits]
 idle_timeout_s = 60
@@ -276,7 +279,7 @@ async fn a_part_of_a_file_is_checked_as_dev_would_read_it() {
     home.write("[limits]\nidle_timeout_s = 61\n");
     home.check(&["--dev"], 0).await;
     let (errors, _) = report(&home.check(&["--json"], 1).await);
-    assert!(errors.contains(&"urls.acme".to_owned()), "{errors:?}");
+    assert!(errors.contains(&"urls.public_url".to_owned()), "{errors:?}");
     home.write("[limits]\nidle_timeout = 61\n");
     let (errors, _) = report(&home.check(&["--dev", "--json"], 1).await);
     assert_eq!(errors, ["limits.idle_timeout"]);

@@ -9,7 +9,8 @@ use std::fs::{DirBuilder, File};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError, RwLock};
+use std::sync::{Mutex, PoisonError, RwLock, mpsc};
+use std::time::Duration;
 
 use ingam_journal::files::sync_directory_at;
 
@@ -34,6 +35,10 @@ const COMMITTING: &str = "committing to sled";
 /// sled's default is a gigabyte.
 const CACHE_BYTES: u64 = 128 << 20;
 
+/// How often files that are in use are tried again, and how long after.
+const BUSY_TRIES_MAX: u32 = 20;
+const BUSY_PAUSE: Duration = Duration::from_millis(50);
+
 impl SledEngine {
     /// Opens the directory at `path`, which is made (with mode 0700) if it is not there, and locks it against other
     /// processes for as long as the engine lives. Reads all of it.
@@ -44,13 +49,7 @@ impl SledEngine {
     pub fn open(path: &Path) -> Result<Self, EngineError> {
         let io = |error| EngineError::from_io(OPENING, error);
         DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(io)?;
-        let tree = catch_damage(OPENING, || {
-            sled::Config::new()
-                .path(path)
-                .cache_capacity(CACHE_BYTES)
-                .open()
-                .map_err(|error| from_sled(OPENING, error))
-        })?;
+        let tree = open_tree(path)?;
         let blobs = path.join("blobs");
         // sled has just made these names and syncs none of them.
         for name in ["conf", "db"] {
@@ -141,6 +140,27 @@ fn range_of(table: Table, from: &[u8], to: Option<&[u8]>) -> std::ops::Range<Vec
 fn pair(table: Table, found: sled::Result<(sled::IVec, sled::IVec)>) -> sled::Result<Pair> {
     let (key, value) = found?;
     Ok((key.get(1 + table.name().len()..).unwrap_or_default().to_vec(), value.to_vec()))
+}
+
+/// Opens sled itself. Threads of its own may hold its files for a moment after the last handle in this process is gone, so
+/// files that are in use are tried again a few times.
+fn open_tree(path: &Path) -> Result<sled::Db, EngineError> {
+    // Nobody sends: it is a wait that no clock of the CA's has to do with.
+    let (_held, silence) = mpsc::channel::<()>();
+    let mut tries = 0;
+    loop {
+        let opened = catch_damage(OPENING, || {
+            let config = sled::Config::new().path(path).cache_capacity(CACHE_BYTES);
+            config.open().map_err(|error| from_sled(OPENING, error))
+        });
+        match opened {
+            Err(EngineError::Busy { .. }) if tries < BUSY_TRIES_MAX => {
+                tries += 1;
+                let _ = silence.recv_timeout(BUSY_PAUSE);
+            }
+            opened => return opened,
+        }
+    }
 }
 
 impl Engine for SledEngine {
