@@ -10,6 +10,7 @@
 //! - [`certificate`] reads what came back, [`ocsp`] asks for statuses without a process for each question, and
 //!   [`openssl`] lets somebody else judge chain, OCSP answer and CRL.
 //! - [`expression`] finds the names in a PromQL expression.
+//! - [`forward`] makes a port of a Unix socket.
 //! - [`command`] runs foreign programs under a time limit, [`pebble`] starts another CA for comparison, [`random`] is
 //!   randomness with a seed that a failed test prints.
 //!
@@ -21,6 +22,7 @@ pub mod client;
 pub mod command;
 pub mod error;
 pub mod expression;
+pub mod forward;
 pub mod http;
 pub mod jws;
 pub mod ocsp;
