@@ -38,7 +38,7 @@ impl Traces {
     /// What makes spans of this program's into those of OpenTelemetry.
     pub(crate) fn layer<S>(&self) -> Option<impl Layer<S> + Send + Sync + use<S>>
     where
-        S: Subscriber + for<'a> LookupSpan<'a>,
+        S: Subscriber + for<'a> LookupSpan<'a> + Send + Sync,
     {
         let tracer = self.0.as_ref()?.tracer("ingam");
         let ours = Targets::new().with_targets(
