@@ -94,7 +94,8 @@ impl Authority {
             public_key_info: request.public_key_info().to_vec(),
             now: self.clock.now(),
         };
-        let prepared = self.signer.prepare(certificate).instrument(debug_span!("signer", doing = "prepare")).await;
+        let prepared =
+            self.signer.prepare(certificate).instrument(debug_span!("signer", doing = "prepare")).await;
         prepared.map_err(|cause| Error::signer("preparing a certificate", cause))
     }
 

@@ -181,7 +181,11 @@ mod tests {
         });
         let table: Vec<String> = rows.collect();
         let page = include_str!("../../../docs/operations/roles.md");
-        assert!(page.contains(&table.join("\n")), "docs/operations/roles.md has to hold\n{}", table.join("\n"));
+        assert!(
+            page.contains(&table.join("\n")),
+            "docs/operations/roles.md has to hold\n{}",
+            table.join("\n")
+        );
     }
 
     #[test]

@@ -101,7 +101,11 @@ fn one_mistake_is_one_finding() {
         ("[profiles.classic]", "[profile.classic]", "profile"),
         ("[urls]", "[url]", "url"),
         ("public_url = \"https://acme.ca.example\"", "", "urls.public_url"),
-        ("public_url = \"https://acme.ca.example\"", "public_uri = \"https://acme.ca.example\"", "urls.public_uri"),
+        (
+            "public_url = \"https://acme.ca.example\"",
+            "public_uri = \"https://acme.ca.example\"",
+            "urls.public_uri",
+        ),
         ("environment = \"staging\"", "environment = \"live\"", "environment"),
         ("issuer = \"rsa\"", "issuer = \"rsa4096\"", "profiles.classic-rsa.issuer"),
         ("default_profile = \"classic\"", "default_profile = 1", "issuance.default_profile"),
@@ -124,12 +128,7 @@ fn one_mistake_is_one_finding() {
     let issuers = "[hierarchy.issuers]\na = 'rsa-1024'\n";
     assert_eq!(
         errors(issuers),
-        [
-            "hierarchy.issuers.a",
-            "urls.public_url",
-            "urls.publication",
-            "issuance.default_profile"
-        ]
+        ["hierarchy.issuers.a", "urls.public_url", "urls.publication", "issuance.default_profile"]
     );
 }
 
