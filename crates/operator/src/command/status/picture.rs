@@ -165,7 +165,7 @@ fn roles(report: &Report, paper: &Paper) -> String {
         for lack in &role.lacks {
             let style = if lack.level == "warning" { Style::Doubtful } else { Style::Bad };
             let head = format!("{} {}: ", clean(&lack.level), clean(&lack.code));
-            let lines = wrap(&format!("{head}{} {}", clean(&lack.detail), clean(&lack.fix)), room);
+            let lines = wrap(&format!("{head}{}; to do: {}", clean(&lack.detail), clean(&lack.fix)), room);
             for line in lines {
                 text.push_str(&format!("    {}\n", paper.paint(&line, style)));
             }

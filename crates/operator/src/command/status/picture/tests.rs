@@ -12,11 +12,11 @@ fn report() -> Report {
         "roles": [
             { "role": "frontend", "ready": true, "lacks": [] },
             { "role": "signer", "ready": false, "lacks": [
-                { "code": "issuer_certificate", "level": "failing", "detail": "The certificate of rsa has ended.",
-                  "fix": "Make a new issuing CA and put it into the configuration." },
+                { "code": "issuer_certificate", "level": "failing", "detail": "the certificate of rsa has ended",
+                  "fix": "make a new issuing CA and put it into the configuration" },
             ] },
             { "role": "store", "ready": true, "lacks": [
-                { "code": "disk", "level": "warning", "detail": "The disk is 91 % full\u{1b}[2J.", "fix": "Make room." },
+                { "code": "disk", "level": "warning", "detail": "the disk is 91 % full\u{1b}[2J", "fix": "make room" },
             ] },
         ],
         "issuers": [
@@ -48,10 +48,10 @@ fn a_narrow_picture() {
 Roles
   frontend  ready
   signer    NOT READY
-      failing issuer_certificate: The certificate of rsa has ended. Make a new
-      issuing CA and put it into the configuration.
+      failing issuer_certificate: the certificate of rsa has ended; to do: make a
+      new issuing CA and put it into the configuration
   store     ready, with a warning
-      warning disk: The disk is 91 % full\u{fffd}[2J. Make room.
+      warning disk: the disk is 91 % full\u{fffd}[2J; to do: make room
 
 Issuers
   ISSUER  KEY         ENDS                      CRL                    NEXT CRL
