@@ -34,6 +34,8 @@ impl Operator {
             reason: None,
         };
         if !rule.allows(&roles) {
+            // What was tried goes on record with the reason that was given, if it is one.
+            act.reason = extract::reason(reason).unwrap_or_default();
             let detail = role_needed(rule, &act);
             count(rule.name, Outcome::Refused);
             self.authority.act_ended(&act, Outcome::Refused, Some(&detail)).await?;

@@ -49,16 +49,16 @@ pub(crate) struct RecordsAsked {
     #[param(max_length = 1000)]
     r#type: Option<String>,
     /// About this account.
-    #[param(max_length = 64)]
+    #[param(pattern = "^[A-Za-z0-9_-]{21}[AQgw]$")]
     subject: Option<String>,
     /// With this text in what is readable, whatever the case.
     #[param(max_length = 200)]
     text: Option<String>,
     /// At this time or later (RFC 3339).
-    #[param(max_length = 40)]
+    #[param(max_length = 40, format = DateTime)]
     from: Option<String>,
     /// Before this time (RFC 3339).
-    #[param(max_length = 40)]
+    #[param(max_length = 40, format = DateTime)]
     until: Option<String>,
     /// How many at most: 1 to 1000.
     #[param(minimum = 1, maximum = 1000)]

@@ -24,16 +24,16 @@ use crate::view;
 #[into_params(parameter_in = Query)]
 pub(crate) struct AccountsAsked {
     /// With the key of this thumbprint.
-    #[param(max_length = 64)]
+    #[param(pattern = "^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$")]
     key: Option<String>,
     /// `valid` or `deactivated`.
     #[param(max_length = 16)]
     status: Option<String>,
     /// Made at this time or later (RFC 3339).
-    #[param(max_length = 40)]
+    #[param(max_length = 40, format = DateTime)]
     created_from: Option<String>,
     /// Made before this time (RFC 3339).
-    #[param(max_length = 40)]
+    #[param(max_length = 40, format = DateTime)]
     created_until: Option<String>,
     /// The `next` of the page before.
     #[param(max_length = 64)]
@@ -73,7 +73,7 @@ pub(crate) async fn accounts(
 }
 
 /// An account.
-#[utoipa::path(get, path = "/v1/accounts/{id}", tag = "accounts", params(("id" = String, Path)),
+#[utoipa::path(get, path = "/v1/accounts/{id}", tag = "accounts", params(("id" = String, Path, pattern = "^[A-Za-z0-9_-]{21}[AQgw]$")),
     responses((status = 200, body = Account), Problems))]
 pub(crate) async fn account(
     State(operator): State<Arc<Operator>>,
@@ -99,7 +99,7 @@ pub(crate) struct ReasonAsked {
 
 /// The contacts of an account: personal data, on record with the reason.
 #[utoipa::path(get, path = "/v1/accounts/{id}/contacts", tag = "accounts",
-    params(("id" = String, Path), ReasonAsked),
+    params(("id" = String, Path, pattern = "^[A-Za-z0-9_-]{21}[AQgw]$"), ReasonAsked),
     responses((status = 200, body = AccountContacts), Problems))]
 pub(crate) async fn account_contacts(
     State(operator): State<Arc<Operator>>,
@@ -123,7 +123,7 @@ pub(crate) async fn account_contacts(
 #[into_params(parameter_in = Query)]
 pub(crate) struct OrdersAsked {
     /// Of this account.
-    #[param(max_length = 64)]
+    #[param(pattern = "^[A-Za-z0-9_-]{21}[AQgw]$")]
     account: Option<String>,
     /// `pending`, `ready`, `processing`, `valid` or `invalid`.
     #[param(max_length = 16)]
@@ -132,10 +132,10 @@ pub(crate) struct OrdersAsked {
     #[param(max_length = 260)]
     name: Option<String>,
     /// Made at this time or later (RFC 3339).
-    #[param(max_length = 40)]
+    #[param(max_length = 40, format = DateTime)]
     created_from: Option<String>,
     /// Made before this time (RFC 3339).
-    #[param(max_length = 40)]
+    #[param(max_length = 40, format = DateTime)]
     created_until: Option<String>,
     /// The `next` of the page before.
     #[param(max_length = 64)]
@@ -170,7 +170,7 @@ pub(crate) async fn orders(
 }
 
 /// An order.
-#[utoipa::path(get, path = "/v1/orders/{id}", tag = "orders", params(("id" = String, Path)),
+#[utoipa::path(get, path = "/v1/orders/{id}", tag = "orders", params(("id" = String, Path, pattern = "^[A-Za-z0-9_-]{21}[AQgw]$")),
     responses((status = 200, body = Order), Problems))]
 pub(crate) async fn order(
     State(operator): State<Arc<Operator>>,
@@ -215,7 +215,7 @@ pub(crate) async fn authorizations(
 }
 
 /// An authorization.
-#[utoipa::path(get, path = "/v1/authorizations/{id}", tag = "orders", params(("id" = String, Path)),
+#[utoipa::path(get, path = "/v1/authorizations/{id}", tag = "orders", params(("id" = String, Path, pattern = "^[A-Za-z0-9_-]{21}[AQgw]$")),
     responses((status = 200, body = Authorization), Problems))]
 pub(crate) async fn authorization(
     State(operator): State<Arc<Operator>>,

@@ -74,7 +74,7 @@ pub(crate) async fn approvals(
 }
 
 /// An act that waits for a second person, or waited.
-#[utoipa::path(get, path = "/v1/approvals/{id}", tag = "operators", params(("id" = String, Path)),
+#[utoipa::path(get, path = "/v1/approvals/{id}", tag = "operators", params(("id" = String, Path, pattern = "^[A-Za-z0-9_-]{21}[AQgw]$")),
     responses((status = 200, body = Approval), Problems))]
 pub(crate) async fn approval(
     State(operator): State<Arc<Operator>>,
@@ -89,7 +89,7 @@ pub(crate) async fn approval(
 }
 
 /// Agrees to an act, which is done at once: it takes the role that the act takes, and another person than asked.
-#[utoipa::path(post, path = "/v1/approvals/{id}/approve", tag = "operators", params(("id" = String, Path)),
+#[utoipa::path(post, path = "/v1/approvals/{id}/approve", tag = "operators", params(("id" = String, Path, pattern = "^[A-Za-z0-9_-]{21}[AQgw]$")),
     request_body = Reason, responses((status = 200, body = ApprovalDecision), Problems))]
 pub(crate) async fn approve(
     State(operator): State<Arc<Operator>>,
@@ -101,7 +101,7 @@ pub(crate) async fn approve(
 }
 
 /// Refuses an act for good; whoever asked may take it back this way too.
-#[utoipa::path(post, path = "/v1/approvals/{id}/refuse", tag = "operators", params(("id" = String, Path)),
+#[utoipa::path(post, path = "/v1/approvals/{id}/refuse", tag = "operators", params(("id" = String, Path, pattern = "^[A-Za-z0-9_-]{21}[AQgw]$")),
     request_body = Reason, responses((status = 200, body = ApprovalDecision), Problems))]
 pub(crate) async fn refuse(
     State(operator): State<Arc<Operator>>,
