@@ -13,6 +13,8 @@ use crate::Authority;
 
 /// At most this many certificates are put into an incident by one request.
 const SERIALS_MAX: usize = 10_000;
+/// At most this many characters are an incident's name.
+const NAME_CHARS_MAX: usize = 64;
 
 impl Authority {
     /// Opens an incident.
@@ -21,7 +23,7 @@ impl Authority {
     /// [`ActError::Invalid`] for a name that is none, [`ActError::Conflict`] if it is taken; [`ActError::Fault`].
     pub async fn incident_open(&self, act: &Act, name: &str, summary: String) -> Result<Incident, ActError> {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
-        if name.is_empty() || name.len() > 64 || !name.bytes().all(plain) {
+        if name.is_empty() || name.len() > NAME_CHARS_MAX || !name.bytes().all(plain) {
             return Err(ActError::invalid(
                 "an incident's name has 1 to 64 letters, digits, hyphens, dots and underscores",
             ));
@@ -109,5 +111,6 @@ impl Authority {
 }
 
 pub(super) fn no_incident(name: &str) -> ActError {
+    let name: String = name.chars().filter(|c| !c.is_control()).take(NAME_CHARS_MAX).collect();
     ActError::not_found(format!("there is no incident {name}: open it first"))
 }
