@@ -3,7 +3,7 @@
 use axum::http::StatusCode;
 use ingam_authority::operator::{Act, ActError, Outcome};
 use ingam_protocol::operator::Role;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::sync::SemaphorePermit;
 
 use crate::Operator;
@@ -11,6 +11,9 @@ use crate::acts::{Kind, Rule};
 use crate::around::Caller;
 use crate::extract;
 use crate::problem::Problem;
+
+/// At most this many bytes of a refused request are on record.
+const WHAT_BYTES_MAX: usize = 4096;
 
 impl Operator {
     /// Looks whether the caller may do this, and has said why where that has to be said.
@@ -34,6 +37,7 @@ impl Operator {
             reason: None,
         };
         if !rule.allows(&roles) {
+            act.what = bounded(act.what);
             let detail = role_needed(rule, &act);
             count(rule.name, Outcome::Refused);
             self.authority.act_ended(&act, Outcome::Refused, Some(&detail)).await?;
@@ -107,6 +111,12 @@ impl Operator {
             )
         })
     }
+}
+
+/// What somebody sent who has no right to: on record as long as it is short, so that the log does not grow by it.
+fn bounded(what: Value) -> Value {
+    let bytes = what.to_string().len();
+    if bytes > WHAT_BYTES_MAX { json!({ "bytes": bytes }) } else { what }
 }
 
 /// Counts an act with what came of it.
