@@ -4,7 +4,8 @@ use axum::http::StatusCode;
 use ingam_authority::operator::{Act, ActError, Outcome};
 use ingam_protocol::operator::Role;
 use serde_json::{Value, json};
-use tokio::sync::SemaphorePermit;
+use tokio::sync::OwnedSemaphorePermit;
+use tracing::Instrument as _;
 
 use crate::Operator;
 use crate::acts::{Kind, Rule};
@@ -85,9 +86,10 @@ impl Operator {
 }
 
 impl Operator {
-    /// A turn for work that reads much; not more than a few at once.
-    pub(crate) async fn search_turn(&self) -> Result<SemaphorePermit<'_>, Problem> {
-        self.searches.acquire().await.map_err(|_| {
+    /// A turn for work that reads much; not more than a few at once. To be held by the work itself, which goes on when the
+    /// client has hung up.
+    pub(crate) async fn search_turn(&self) -> Result<OwnedSemaphorePermit, Problem> {
+        self.searches.clone().acquire_owned().await.map_err(|_| {
             Problem::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", "the process is about to end")
         })
     }
@@ -97,20 +99,30 @@ impl Operator {
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Problem> {
-        let _turn = self.search_turn().await?;
-        tokio::task::spawn_blocking(work).await.map_err(|cause| {
-            tracing::error!(
-                code = "search_task",
-                error = &cause as &dyn std::error::Error,
-                "a search failed"
-            );
-            Problem::new(
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "fault",
-                "something failed here: the log has the cause",
-            )
-        })
+        let turn = self.search_turn().await?;
+        let searched = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            work()
+        });
+        searched.await.map_err(task_failed)
     }
+}
+
+/// Runs work that goes on if the client hangs up: what was begun is not left half done.
+pub(crate) async fn to_its_end<T: Send + 'static>(
+    work: impl Future<Output = T> + Send + 'static,
+) -> Result<T, Problem> {
+    tokio::spawn(work.in_current_span()).await.map_err(task_failed)
+}
+
+/// A task that ended by a panic, or with the runtime.
+fn task_failed(cause: tokio::task::JoinError) -> Problem {
+    tracing::error!(code = "operator_task", error = &cause as &dyn std::error::Error, "a task failed");
+    Problem::new(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "fault",
+        "something failed here: the log has this request's name and the cause",
+    )
 }
 
 /// What somebody sent who has no right to: on record as long as it is short, so that the log does not grow by it.
