@@ -62,13 +62,17 @@ impl Operator {
         act: &Act,
         result: Result<T, ActError>,
     ) -> Result<T, Problem> {
-        let error = match result {
+        match result {
             Ok(value) => {
                 count(rule.name, Outcome::Done);
-                return Ok(value);
+                Ok(value)
             }
-            Err(error) => error,
-        };
+            Err(error) => Err(self.not_done(rule, act, error).await),
+        }
+    }
+
+    /// The same of one that was not done.
+    pub(crate) async fn not_done(&self, rule: &'static Rule, act: &Act, error: ActError) -> Problem {
         let outcome = match error {
             ActError::Fault(_) => Outcome::Failed,
             ActError::NotFound(_) | ActError::Conflict(_) | ActError::Invalid(_) => Outcome::Refused,
@@ -78,10 +82,10 @@ impl Operator {
             // A store that fails cannot take the record either: the log has both.
             if let Err(unrecorded) = self.authority.act_ended(act, outcome, Some(&error.to_string())).await {
                 let problem = Problem::from(unrecorded);
-                return Err(if outcome == Outcome::Failed { error.into() } else { problem });
+                return if outcome == Outcome::Failed { error.into() } else { problem };
             }
         }
-        Err(error.into())
+        error.into()
     }
 }
 
