@@ -13,6 +13,8 @@ use crate::Authority;
 
 /// At most this many certificates are put into an incident by one request.
 const SERIALS_MAX: usize = 10_000;
+/// At most this many characters are an incident's name.
+const NAME_CHARS_MAX: usize = 64;
 
 impl Authority {
     /// Opens an incident.
@@ -115,9 +117,10 @@ impl Authority {
 /// Whether an incident can have this name.
 fn is_name(text: &str) -> bool {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
-    (1..=64).contains(&text.len()) && text.bytes().all(is_plain)
+    (1..=NAME_CHARS_MAX).contains(&text.len()) && text.bytes().all(is_plain)
 }
 
 pub(super) fn no_incident(name: &str) -> ActError {
+    let name: String = name.chars().filter(|c| !c.is_control()).take(NAME_CHARS_MAX).collect();
     ActError::not_found(format!("there is no incident {name}: open it first"))
 }

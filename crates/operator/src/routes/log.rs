@@ -20,7 +20,7 @@ use utoipa::IntoParams;
 
 use crate::Operator;
 use crate::acts;
-use crate::admission::count;
+use crate::admission::{count, to_its_end};
 use crate::api::{LogEntry, Page};
 use crate::around::Caller;
 use crate::extract::{self, Asked, optional};
@@ -115,9 +115,13 @@ pub(crate) async fn search(
     let rule = &acts::LOG_SEARCH;
     let act = operator.admit(&caller, rule, asked.told(), asked.reason.as_deref()).await?;
     let (query, limit) = (asked.query()?, extract::limit(asked.limit)?);
-    let _turn = operator.search_turn().await?;
-    let found = operator.authority.log_search(&act, query, limit).await;
-    let found = operator.finish(rule, &act, found).await?;
+    let turn = operator.search_turn().await?;
+    let (authority, searched) = (operator.authority.clone(), act.clone());
+    let found = to_its_end(async move {
+        let _turn = turn;
+        authority.log_search(&searched, query, limit).await
+    });
+    let found = operator.finish(rule, &act, found.await?).await?;
     Ok(Json(Page { items: found.records.iter().map(view::log_entry).collect(), next: None }))
 }
 
@@ -132,6 +136,7 @@ pub(crate) async fn follow(
     let rule = &acts::LOG_FOLLOW;
     let act = operator.admit(&caller, rule, asked.told(), asked.reason.as_deref()).await?;
     let query = asked.query()?;
+    extract::limit(asked.limit)?;
     let turn = operator.followers.clone().try_acquire_owned().map_err(|_| {
         Problem::new(
             StatusCode::TOO_MANY_REQUESTS,
