@@ -38,14 +38,14 @@ const FOLLOW_BATCH_MAX: usize = 1000;
 const TEXT_CHARS_MAX: usize = 200;
 
 /// Which records.
-#[derive(Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
+#[derive(Default, Deserialize, IntoParams)]
+#[serde(try_from = "Vec<(String, String)>")]
 #[into_params(parameter_in = Query)]
 pub(crate) struct RecordsAsked {
-    /// Of these retention classes, with commas between them.
+    /// Of these retention classes, with commas between them; it can come several times.
     #[param(max_length = 300)]
     class: Option<String>,
-    /// Of these types, with commas between them.
+    /// Of these types, with commas between them; it can come several times.
     #[param(max_length = 1000)]
     r#type: Option<String>,
     /// About this account.
@@ -66,6 +66,40 @@ pub(crate) struct RecordsAsked {
     /// Why, for the record.
     #[param(max_length = 1000)]
     reason: Option<String>,
+}
+
+/// As serde would read it, but for `class` and `type`, which add up.
+impl TryFrom<Vec<(String, String)>> for RecordsAsked {
+    type Error = String;
+
+    fn try_from(pairs: Vec<(String, String)>) -> Result<Self, String> {
+        let mut asked = Self::default();
+        for (name, value) in pairs {
+            let slot = match name.as_str() {
+                "class" => &mut asked.class,
+                "type" => &mut asked.r#type,
+                "subject" => &mut asked.subject,
+                "text" => &mut asked.text,
+                "from" => &mut asked.from,
+                "until" => &mut asked.until,
+                "reason" => &mut asked.reason,
+                "limit" if asked.limit.is_none() => {
+                    asked.limit = Some(value.parse().map_err(|_| "limit is a number".to_owned())?);
+                    continue;
+                }
+                "limit" => return Err("limit comes twice".to_owned()),
+                _ => return Err(format!("nothing is known of {name}")),
+            };
+            *slot = match slot.take() {
+                None => Some(value),
+                Some(before) if matches!(name.as_str(), "class" | "type") => {
+                    Some(format!("{before},{value}"))
+                }
+                Some(_) => return Err(format!("{name} comes twice")),
+            };
+        }
+        Ok(asked)
+    }
 }
 
 impl RecordsAsked {
