@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use ingam_authority::operator::{IssuedBetween, OrderFilter};
+use ingam_authority::operator::{AccountView, IssuedBetween, OrderFilter};
 use ingam_protocol::Id;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -56,16 +56,24 @@ pub(crate) async fn accounts(
     let prefix = operator.authority.policy().account_url_prefix.clone();
     let one = |found| view::account(&found, &prefix);
     let limit = extract::limit(asked.limit)?;
-    if let Some(thumbprint) = optional(asked.key.as_ref(), extract::thumbprint)? {
-        let found = operator.finish(rule, &act, operator.authority.account_of_key(&thumbprint)).await?;
-        return Ok(Json(Page { items: found.into_iter().map(one).collect(), next: None }));
-    }
     let status = optional(asked.status.as_ref(), extract::account_status)?;
     let made = IssuedBetween {
         from: optional(asked.created_from.as_ref(), extract::time)?,
         until: optional(asked.created_until.as_ref(), extract::time)?,
     };
     let after = optional(asked.after.as_ref(), extract::id)?;
+    if let Some(thumbprint) = optional(asked.key.as_ref(), extract::thumbprint)? {
+        let found = operator.finish(rule, &act, operator.authority.account_of_key(&thumbprint)).await?;
+        // A key has one account at most; the other conditions have to hold for it too.
+        let fits = |view: &AccountView| {
+            let (id, made_at) = (view.account.id, view.account.id.time());
+            status.is_none_or(|status| status == view.account.status())
+                && made.from.is_none_or(|from| made_at >= from)
+                && made.until.is_none_or(|until| made_at < until)
+                && after.is_none_or(|after| id > after)
+        };
+        return Ok(Json(Page { items: found.into_iter().filter(fits).map(one).collect(), next: None }));
+    }
     let authority = operator.authority.clone();
     let found = operator.search(move || authority.accounts(status, made, after, limit)).await?;
     let found = operator.finish(rule, &act, found).await?;

@@ -117,6 +117,7 @@ fn policy() -> Policy {
         pending_authorization_lifetime: 2 * DAY,
         valid_authorization_lifetime: 30 * DAY,
         names_max: 10,
+        is_public: true,
     };
     let name = profile.name.clone();
     Policy {
@@ -137,6 +138,7 @@ fn signer(clock: &Arc<FixedClock>, random: &Arc<SeededRandom>) -> LocalSigner {
         country: "XX".to_owned(),
         organization: "Ingam Tests".to_owned(),
         root: "root".to_owned().try_into().unwrap(),
+        is_public: true,
         issuers: vec![IssuerPlan { name: issuer(), key: KeyKind::EcdsaP256 }],
     };
     let hierarchy = Hierarchy::create(&plan, clock.as_ref(), random.as_ref()).unwrap();
