@@ -9,6 +9,8 @@
 //!   from [`jws`] (keys and signatures), [`http`] (one kept-alive connection) and [`challenge`] (answers to http-01, dns-01).
 //! - [`certificate`] reads what came back, [`ocsp`] asks for statuses without a process for each question, and
 //!   [`openssl`] lets somebody else judge chain, OCSP answer and CRL.
+//! - [`operator`] is whoever runs the CA: the command line, client certificates, the admin API over mutual TLS;
+//!   [`transcript`] plays written sessions of the command line again.
 //! - [`expression`] finds the names in a PromQL expression.
 //! - [`forward`] makes a port of a Unix socket.
 //! - [`command`] runs foreign programs under a time limit, [`pebble`] starts another CA for comparison, [`random`] is
@@ -27,11 +29,13 @@ pub mod http;
 pub mod jws;
 pub mod ocsp;
 pub mod openssl;
+pub mod operator;
 pub mod pebble;
 pub mod ports;
 pub mod random;
 pub mod server;
 pub mod service;
 pub mod site;
+pub mod transcript;
 
 pub use error::Error;

@@ -47,6 +47,8 @@ pub struct Ports {
     pub publication: u16,
     /// Metrics over HTTP.
     pub metrics: u16,
+    /// The admin API over HTTPS, where [`Setup::has_admin_port`] asks for it.
+    pub admin: u16,
     /// The test DNS.
     pub dns: u16,
     /// The test DNS's management over HTTP.
@@ -67,6 +69,7 @@ impl Ports {
             management: ports::free(),
             publication: ports::free(),
             metrics: ports::free(),
+            admin: ports::free(),
             dns: ports::free(),
             dns_management: ports::free(),
             http: ports::free(),
@@ -76,11 +79,26 @@ impl Ports {
     }
 }
 
+/// Who a server of `ingam serve` is to its https clients.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    /// PEM file of the certificate.
+    pub certificate: PathBuf,
+    /// PEM file of its key.
+    pub key: PathBuf,
+    /// PEM file of the CA of the certificate.
+    pub ca: PathBuf,
+}
+
 /// What a server is to be.
 #[derive(Debug, Clone)]
 pub struct Setup {
     /// Its ports.
     pub ports: Ports,
+    /// Whether the admin API listens on its port too; `operator.client_ca` is for `further_config` then.
+    pub has_admin_port: bool,
+    /// With this, `ingam serve` runs in the place of `ingam dev`, after `ingam init`, and shows this to https clients.
+    pub identity: Option<Identity>,
     /// `store.engine`.
     pub engine: String,
     /// Lines after the generated ones in its config file.
@@ -98,6 +116,8 @@ impl Setup {
     pub fn new() -> Self {
         Self {
             ports: Ports::free(),
+            has_admin_port: false,
+            identity: None,
             engine: "redb".to_owned(),
             further_config: String::new(),
             further_arguments: Vec::new(),
@@ -109,23 +129,44 @@ impl Setup {
     /// The config file's text.
     pub fn config(&self) -> String {
         let ports = &self.ports;
-        let mut text = String::from("environment = \"development\"\n\n[listen]\n");
-        let listeners = [
+        let mut text = String::from("environment = \"development\"\n");
+        if let Some(Identity { certificate, key, .. }) = &self.identity {
+            write!(
+                text,
+                r#"state = "state"
+tls = {{ certificate = "{}", key = "{}" }}
+hierarchy.issuers.ecdsa = "ecdsa-p256"
+issuance.default_profile = "classic"
+profiles.classic = {{ description = "90 days", issuer = "ecdsa", validity_s = 7776000 }}
+"#,
+                certificate.display(),
+                key.display()
+            )
+            .expect("a string takes any text");
+        }
+        text.push_str("\n[listen]\n");
+        let mut listeners = vec![
             ("acme", ports.acme),
             ("management", ports.management),
             ("publication", ports.publication),
             ("metrics", ports.metrics),
         ];
+        if self.has_admin_port {
+            listeners.push(("admin", ports.admin));
+        }
         for (name, port) in listeners {
             let ipv6 = if ports::has_ipv6() { format!(", \"[::1]:{port}\"") } else { String::new() };
             writeln!(text, "{name} = [\"127.0.0.1:{port}\"{ipv6}]").expect("a string takes any text");
         }
-        let Ports { acme, publication, dns, dns_management, http, https, tls_alpn, .. } = ports;
+        if self.identity.is_none() {
+            let Ports { dns, dns_management, .. } = ports;
+            write!(text, "dns = [\"127.0.0.1:{dns}\"]\ndns_management = [\"127.0.0.1:{dns_management}\"]\n")
+                .expect("a string takes any text");
+        }
+        let Ports { acme, publication, http, https, tls_alpn, .. } = ports;
         write!(
             text,
-            r#"dns = ["127.0.0.1:{dns}"]
-dns_management = ["127.0.0.1:{dns_management}"]
-
+            r#"
 [urls]
 acme = "https://localhost:{acme}"
 publication = "http://localhost:{publication}"
@@ -152,7 +193,10 @@ engine = "{engine}"
         std::fs::write(&config, self.config()).expect("a writable folder");
         let mut command = Command::new(self.program.clone().unwrap_or_else(binary));
         command.envs(self.environment.iter().cloned());
-        command.arg("dev").arg("--config").arg(config).arg("--dir").arg(home.join("state"));
+        match self.identity {
+            Some(_) => command.arg("serve").arg("--config").arg(config),
+            None => command.arg("dev").arg("--config").arg(config).arg("--dir").arg(home.join("state")),
+        };
         command.args(&self.further_arguments);
         command.env_remove("RUST_LOG").current_dir(home).kill_on_drop(true);
         command
@@ -186,7 +230,18 @@ impl Server {
 
     /// Starts one and waits until it says `ready`; fails the test if it does not.
     pub async fn start_with(setup: Setup) -> Self {
-        let home = TempDir::new().expect("a temporary folder");
+        Self::start_in(TempDir::new().expect("a temporary folder"), setup).await
+    }
+
+    /// The same in a folder that has files which the config names.
+    pub async fn start_in(home: TempDir, setup: Setup) -> Self {
+        if setup.identity.is_some() {
+            let config = home.path().join("ingam.toml");
+            std::fs::write(&config, setup.config()).expect("a writable folder");
+            let mut init = Command::new(binary());
+            init.args(["init", "--config", "ingam.toml"]).current_dir(home.path());
+            run(&mut init, BUILD_FIRST).await.succeeded();
+        }
         let mut server = Self { setup, home, child: None, starts: 0 };
         server.restart().await;
         server
@@ -237,8 +292,19 @@ impl Server {
 
     /// Sends SIGINT and waits for nothing.
     pub fn interrupt(&self) {
+        self.signal(Signal::INT);
+    }
+
+    /// Sends a signal and waits for nothing.
+    pub fn signal(&self, signal: Signal) {
         let pid = i32::try_from(self.pid()).expect("a process id");
-        kill_process(Pid::from_raw(pid).expect("a process id is not zero"), Signal::INT).expect("it runs");
+        kill_process(Pid::from_raw(pid).expect("a process id is not zero"), signal).expect("it runs");
+    }
+
+    /// Writes the config file anew with other further lines; the process reads it when it is told to, or at a start.
+    pub fn reconfigure(&mut self, further_config: &str) {
+        self.setup.further_config = further_config.to_owned();
+        std::fs::write(self.home.path().join("ingam.toml"), self.setup.config()).expect("a writable folder");
     }
 
     /// Waits for the process to end by itself.
@@ -260,7 +326,10 @@ impl Server {
         let ports = &self.setup.ports;
         Site {
             directory: format!("https://localhost:{}/dir", ports.acme),
-            tls_ca: self.state().join("tls-ca.pem"),
+            tls_ca: match &self.setup.identity {
+                Some(identity) => identity.ca.clone(),
+                None => self.state().join("tls-ca.pem"),
+            },
             http_port: ports.http,
             tls_alpn_port: ports.tls_alpn,
             dns_port: ports.dns,
@@ -276,6 +345,11 @@ impl Server {
     /// Its state folder.
     pub fn state(&self) -> PathBuf {
         self.home.path().join("state")
+    }
+
+    /// The folder around the state folder: config file, logs, files of clients.
+    pub fn home(&self) -> &Path {
+        self.home.path()
     }
 
     /// A folder that goes with the server, for files of clients.

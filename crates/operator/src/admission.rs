@@ -3,14 +3,18 @@
 use axum::http::StatusCode;
 use ingam_authority::operator::{Act, ActError, Outcome};
 use ingam_protocol::operator::Role;
-use serde_json::Value;
-use tokio::sync::SemaphorePermit;
+use serde_json::{Value, json};
+use tokio::sync::OwnedSemaphorePermit;
+use tracing::Instrument as _;
 
 use crate::Operator;
 use crate::acts::{Kind, Rule};
 use crate::around::Caller;
 use crate::extract;
 use crate::problem::Problem;
+
+/// At most this many bytes of a refused request are on record.
+const WHAT_BYTES_MAX: usize = 4096;
 
 impl Operator {
     /// Looks whether the caller may do this, and has said why where that has to be said.
@@ -34,6 +38,9 @@ impl Operator {
             reason: None,
         };
         if !rule.allows(&roles) {
+            // What was tried goes on record with the reason that was given, if it is one.
+            act.reason = extract::reason(reason).unwrap_or_default();
+            act.what = bounded(act.what);
             let detail = role_needed(rule, &act);
             count(rule.name, Outcome::Refused);
             self.authority.act_ended(&act, Outcome::Refused, Some(&detail)).await?;
@@ -57,13 +64,17 @@ impl Operator {
         act: &Act,
         result: Result<T, ActError>,
     ) -> Result<T, Problem> {
-        let error = match result {
+        match result {
             Ok(value) => {
                 count(rule.name, Outcome::Done);
-                return Ok(value);
+                Ok(value)
             }
-            Err(error) => error,
-        };
+            Err(error) => Err(self.not_done(rule, act, error).await),
+        }
+    }
+
+    /// The same of one that was not done.
+    pub(crate) async fn not_done(&self, rule: &'static Rule, act: &Act, error: ActError) -> Problem {
         let outcome = match error {
             ActError::Fault(_) => Outcome::Failed,
             ActError::NotFound(_) | ActError::Conflict(_) | ActError::Invalid(_) => Outcome::Refused,
@@ -73,17 +84,18 @@ impl Operator {
             // A store that fails cannot take the record either: the log has both.
             if let Err(unrecorded) = self.authority.act_ended(act, outcome, Some(&error.to_string())).await {
                 let problem = Problem::from(unrecorded);
-                return Err(if outcome == Outcome::Failed { error.into() } else { problem });
+                return if outcome == Outcome::Failed { error.into() } else { problem };
             }
         }
-        Err(error.into())
+        error.into()
     }
 }
 
 impl Operator {
-    /// A turn for work that reads much; not more than a few at once.
-    pub(crate) async fn search_turn(&self) -> Result<SemaphorePermit<'_>, Problem> {
-        self.searches.acquire().await.map_err(|_| {
+    /// A turn for work that reads much; not more than a few at once. To be held by the work itself, which goes on when the
+    /// client has hung up.
+    pub(crate) async fn search_turn(&self) -> Result<OwnedSemaphorePermit, Problem> {
+        self.searches.clone().acquire_owned().await.map_err(|_| {
             Problem::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", "the process is about to end")
         })
     }
@@ -93,20 +105,36 @@ impl Operator {
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Problem> {
-        let _turn = self.search_turn().await?;
-        tokio::task::spawn_blocking(work).await.map_err(|cause| {
-            tracing::error!(
-                code = "search_task",
-                error = &cause as &dyn std::error::Error,
-                "a search failed"
-            );
-            Problem::new(
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "fault",
-                "something failed here: the log has the cause",
-            )
-        })
+        let turn = self.search_turn().await?;
+        let searched = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            work()
+        });
+        searched.await.map_err(task_failed)
     }
+}
+
+/// Runs work that goes on if the client hangs up: what was begun is not left half done.
+pub(crate) async fn to_its_end<T: Send + 'static>(
+    work: impl Future<Output = T> + Send + 'static,
+) -> Result<T, Problem> {
+    tokio::spawn(work.in_current_span()).await.map_err(task_failed)
+}
+
+/// A task that ended by a panic, or with the runtime.
+fn task_failed(cause: tokio::task::JoinError) -> Problem {
+    tracing::error!(code = "operator_task", error = &cause as &dyn std::error::Error, "a task failed");
+    Problem::new(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "fault",
+        "something failed here: the log has this request's name and the cause",
+    )
+}
+
+/// What somebody sent who has no right to: on record as long as it is short, so that the log does not grow by it.
+fn bounded(what: Value) -> Value {
+    let bytes = what.to_string().len();
+    if bytes > WHAT_BYTES_MAX { json!({ "bytes": bytes }) } else { what }
 }
 
 /// Counts an act with what came of it.

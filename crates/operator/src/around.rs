@@ -80,7 +80,7 @@ fn admit(request: &mut Request, request_id: &str) -> Result<(), Problem> {
             "it is not known who is at the other end: use the Unix socket, or a client certificate",
         ));
     };
-    refuse_foreign_pages(request.method(), request.headers())?;
+    refuse_foreign_pages(request.method(), request.uri().path(), request.headers())?;
     if peer.from == UNIX {
         refuse_foreign_names(request)?;
     }
@@ -97,11 +97,11 @@ fn admit(request: &mut Request, request_id: &str) -> Result<(), Problem> {
 
 /// A browser that reaches this API (through a forwarded socket, or with a client certificate) may open the status page;
 /// a page of another site may make it send nothing: browsers say where a request comes from, and no other client does.
-fn refuse_foreign_pages(method: &Method, headers: &HeaderMap) -> Result<(), Problem> {
+fn refuse_foreign_pages(method: &Method, path: &str, headers: &HeaderMap) -> Result<(), Problem> {
     let from_elsewhere =
         headers.get("sec-fetch-site").is_some_and(|site| site != "same-origin" && site != "none");
     let by_a_page = headers.contains_key(header::ORIGIN);
-    if (from_elsewhere && !is_navigation(method, headers)) || (by_a_page && method != Method::GET) {
+    if (from_elsewhere && !is_navigation(method, path, headers)) || (by_a_page && method != Method::GET) {
         return Err(Problem::new(
             StatusCode::FORBIDDEN,
             "foreign-page",
@@ -135,9 +135,12 @@ fn refuse_foreign_names(request: &Request) -> Result<(), Problem> {
     ))
 }
 
-/// Following a link to the status page is harmless: it reads nothing for the page that has the link.
-fn is_navigation(method: &Method, headers: &HeaderMap) -> bool {
-    method == Method::GET && headers.get("sec-fetch-mode").is_some_and(|mode| mode == "navigate")
+/// Following a link to a page for people is harmless: it reads nothing for the page that has the link. One into the API
+/// would put on record that the operator read what the link names, for the reason that it gives.
+fn is_navigation(method: &Method, path: &str, headers: &HeaderMap) -> bool {
+    method == Method::GET
+        && !path.starts_with("/v1/")
+        && headers.get("sec-fetch-mode").is_some_and(|mode| mode == "navigate")
 }
 
 #[cfg(test)]
@@ -145,10 +148,14 @@ mod tests {
     use super::*;
 
     fn refused(method: &Method, headers: &[(&'static str, &'static str)]) -> bool {
+        refused_at("/", method, headers)
+    }
+
+    fn refused_at(path: &str, method: &Method, headers: &[(&'static str, &'static str)]) -> bool {
         let headers = headers
             .iter()
             .map(|(name, value)| (header::HeaderName::from_static(name), HeaderValue::from_static(value)));
-        refuse_foreign_pages(method, &headers.collect()).is_err()
+        refuse_foreign_pages(method, path, &headers.collect()).is_err()
     }
 
     #[test]
@@ -156,6 +163,8 @@ mod tests {
         assert!(refused(&Method::POST, &[("sec-fetch-site", "cross-site")]));
         assert!(refused(&Method::POST, &[("origin", "http://localhost:8000")]));
         assert!(refused(&Method::GET, &[("sec-fetch-site", "same-site"), ("sec-fetch-mode", "cors")]));
+        let link = [("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "navigate")];
+        assert!(refused_at("/v1/log", &Method::GET, &link));
     }
 
     #[test]

@@ -90,8 +90,10 @@ impl Operator {
             return Ok((deed.status(), Json(done)).into_response());
         }
         let new = NewApproval { act: rule.name, request: raw(&deed)?, lifetime: APPROVAL_LIFETIME };
-        let asked = self.authority.approval_ask(&act, new).await;
-        let approval = self.finish(rule, &act, asked).await?;
+        let approval = match self.authority.approval_ask(&act, new).await {
+            Ok(approval) => approval,
+            Err(error) => return Err(self.not_done(rule, &act, error).await),
+        };
         count(rule.name, Outcome::Waiting);
         let waiting = Waiting { approval: approval.id.to_string(), expires: approval.expires.to_rfc3339() };
         Ok((StatusCode::ACCEPTED, Json(waiting)).into_response())

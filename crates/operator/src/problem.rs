@@ -56,9 +56,15 @@ pub(crate) enum Problems {
     Unavailable(#[to_schema] ApiProblem),
 }
 
+/// At most this many characters are a detail: it may name what was sent.
+const DETAIL_CHARS_MAX: usize = 1000;
+
 impl Problem {
+    /// `detail` goes to a terminal: without what that might obey, and not for ever.
     pub(crate) fn new(status: StatusCode, kind: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, kind, detail: detail.into(), findings: Vec::new() }
+        let detail: String = detail.into();
+        let detail = detail.chars().filter(|c| !c.is_control()).take(DETAIL_CHARS_MAX).collect();
+        Self { status, kind, detail, findings: Vec::new() }
     }
 
     /// What cannot be read.

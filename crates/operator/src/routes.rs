@@ -18,6 +18,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use utoipa::OpenApi;
+use utoipa::openapi::RefOr;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -79,13 +80,29 @@ fn described() -> OpenApiRouter<Arc<Operator>> {
 
 /// The document by itself.
 pub(crate) fn document() -> utoipa::openapi::OpenApi {
-    described().split_for_parts().1
+    complete(described().split_for_parts().1)
+}
+
+/// OpenAPI wants words for every answer; those of a success are told by its schema.
+fn complete(mut document: utoipa::openapi::OpenApi) -> utoipa::openapi::OpenApi {
+    for item in document.paths.paths.values_mut() {
+        for operation in [&mut item.get, &mut item.post].into_iter().flatten() {
+            for answer in operation.responses.responses.values_mut() {
+                if let RefOr::T(answer) = answer
+                    && answer.description.is_empty()
+                {
+                    "what was asked for".clone_into(&mut answer.description);
+                }
+            }
+        }
+    }
+    document
 }
 
 /// The routes over this API.
 pub(crate) fn router(operator: Arc<Operator>) -> Router {
     let (router, document) = described().split_for_parts();
-    let text: Arc<str> = document.to_pretty_json().unwrap_or_default().into();
+    let text: Arc<str> = complete(document).to_pretty_json().unwrap_or_default().into();
     let openapi = move || {
         let text = text.to_string();
         std::future::ready(([(header::CONTENT_TYPE, "application/json")], text))

@@ -53,9 +53,13 @@ pub(crate) async fn run(client: Client) -> Result<ExitCode, StartError> {
         Client::Admin(admin) => Ok(Box::pin(admin.run(Arc::new(SystemClock))).await),
         Client::Status(status) => Ok(Box::pin(status.run(Arc::new(SystemClock))).await),
         Client::Completions { shell } => {
-            let told = std::io::stdout().write_all(&completions(shell));
-            told.map_err(|error| StartError::new(format!("standard output: {error}")))?;
-            Ok(ExitCode::SUCCESS)
+            match std::io::stdout().write_all(&completions(shell)) {
+                // Whoever reads no further has what they wanted.
+                Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+                    Err(StartError::new(format!("standard output: {error}")))
+                }
+                _ => Ok(ExitCode::SUCCESS),
+            }
         }
         Client::Man { dir } => {
             manual(&dir).map_err(|error| {

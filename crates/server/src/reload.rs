@@ -15,7 +15,7 @@ use crate::config::{Config, ConfigError};
 use crate::health::Health;
 use crate::listener::SharedLimits;
 use crate::serve;
-use crate::served_certificate::{ServedCertificate, ServerIdentity};
+use crate::served_certificate::{Presentable, ServedCertificate, ServerIdentity};
 
 /// Keys, and what lies below them, that are put in force without a restart.
 const RELOADABLE: [&str; 15] = [
@@ -86,22 +86,25 @@ impl Reloader {
                 )]);
             }
         }
-        let identity = match self.certificate_source {
+        let certificate = match self.certificate_source {
             CertificateSource::Made => None,
             CertificateSource::Files => {
-                Some(ServerIdentity::read(&in_force).map_err(|finding| vec![finding.to_string()])?)
+                let identity =
+                    ServerIdentity::read(&in_force).map_err(|finding| vec![finding.to_string()])?;
+                Some(Presentable::new(&identity).map_err(|error| vec![error.to_string()])?)
             }
         };
+        let is_another = certificate.as_ref().is_some_and(|new| !self.certificate.shows(new));
+        if is_another && !reload.changed.iter().any(|key| key == "tls.certificate") {
+            reload.changed.push("tls.certificate".to_owned());
+        }
         // From here on only a failing disk can be in the way; the record comes first.
         let told = json!({ "changed": reload.changed, "needs_restart": reload.needs_restart });
         let unrecorded = |error: &dyn std::error::Error| vec![format!("nothing was changed: {error}")];
         self.authority.configuration_changed(act, &told).await.map_err(|error| unrecorded(&error))?;
-        if let Some(identity) = identity {
-            let replaced = self.certificate.replace(&identity).map_err(|error| vec![error.to_string()])?;
+        if let Some(certificate) = certificate {
+            self.certificate.replace(certificate);
             self.watch_certificate();
-            if replaced && !reload.changed.iter().any(|key| key == "tls.certificate") {
-                reload.changed.push("tls.certificate".to_owned());
-            }
         }
         self.authority.policy_replace(policy);
         self.frontend.config_replace(serve::frontend_config(&in_force));

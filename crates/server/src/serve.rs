@@ -541,19 +541,20 @@ async fn keep_jobs(authority: Arc<Authority>) {
             tokio::time::sleep(Duration::from_secs(1)).await;
             continue;
         }
-        let mut last = tokio::time::Instant::now();
-        while !runner.is_idle() {
+        let (mut last, mut has_changed) = (tokio::time::Instant::now(), false);
+        while !runner.is_idle() && !has_changed {
             let elapsed = last.elapsed();
             last = tokio::time::Instant::now();
             if let Err(error) = runner.tick(elapsed).await {
                 failed(&error);
             }
             tokio::select! {
-                () = authority.revocation_jobs_changed() => break,
+                () = authority.revocation_jobs_changed() => has_changed = true,
                 () = tokio::time::sleep(JOBS_PERIOD) => {}
             }
         }
-        if runner.is_idle() {
+        // A change that came while the last job ended asks for another look, and for no more waiting.
+        if !has_changed {
             authority.revocation_jobs_changed().await;
         }
     }

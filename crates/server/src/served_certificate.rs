@@ -49,6 +49,19 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, StartError>
     Ok(found)
 }
 
+/// A certificate with the key that belongs to it.
+pub(crate) struct Presentable(Arc<CertifiedKey>);
+
+impl Presentable {
+    /// Checks that key and certificate belong together.
+    ///
+    /// # Errors
+    /// [`StartError`] if they do not, or one of them is of no use to TLS.
+    pub(crate) fn new(identity: &ServerIdentity) -> Result<Self, StartError> {
+        certified(identity).map(Self)
+    }
+}
+
 /// What the https listeners show, as of now.
 #[derive(Debug)]
 pub(crate) struct ServedCertificate(RwLock<Arc<CertifiedKey>>);
@@ -59,13 +72,14 @@ impl ServedCertificate {
         Ok(Arc::new(Self(RwLock::new(certified(identity)?))))
     }
 
-    /// Shows another one to every connection that comes after. Whether it is another than before.
-    pub(crate) fn replace(&self, identity: &ServerIdentity) -> Result<bool, StartError> {
-        let new = certified(identity)?;
-        let mut current = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        let is_another = current.cert != new.cert;
-        *current = new;
-        Ok(is_another)
+    /// Whether this is the one that is shown.
+    pub(crate) fn shows(&self, Presentable(other): &Presentable) -> bool {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).cert == other.cert
+    }
+
+    /// Shows another one to every connection that comes after.
+    pub(crate) fn replace(&self, Presentable(new): Presentable) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = new;
     }
 
     /// DER of the certificate itself, as of now.
@@ -119,7 +133,12 @@ fn provider() -> Arc<rustls::crypto::CryptoProvider> {
 }
 
 fn certified(identity: &ServerIdentity) -> Result<Arc<CertifiedKey>, StartError> {
-    let failed = |error: rustls::Error| StartError::caused(OF_HTTPS, &error);
+    let failed = |error: rustls::Error| match error {
+        rustls::Error::InconsistentKeys(_) => StartError::new(
+            "tls.key is not the key of tls.certificate: give the key of the first certificate in that file",
+        ),
+        error => StartError::caused(OF_HTTPS, &error),
+    };
     let chain = identity.chain.iter().cloned().map(CertificateDer::from).collect();
     let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(identity.pkcs8.to_vec()));
     // It checks that key and certificate belong together.

@@ -13,6 +13,8 @@ use crate::Authority;
 
 /// At most this many certificates are put into an incident by one request.
 const SERIALS_MAX: usize = 10_000;
+/// At most this many characters are an incident's name.
+const NAME_CHARS_MAX: usize = 64;
 
 impl Authority {
     /// Opens an incident.
@@ -20,8 +22,7 @@ impl Authority {
     /// # Errors
     /// [`ActError::Invalid`] for a name that is none, [`ActError::Conflict`] if it is taken; [`ActError::Fault`].
     pub async fn incident_open(&self, act: &Act, name: &str, summary: String) -> Result<Incident, ActError> {
-        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
-        if name.is_empty() || name.len() > 64 || !name.bytes().all(plain) {
+        if !is_name(name) {
             return Err(ActError::invalid(
                 "an incident's name has 1 to 64 letters, digits, hyphens, dots and underscores",
             ));
@@ -54,8 +55,13 @@ impl Authority {
     /// Incidents by name, after `after`, at most `limit`.
     ///
     /// # Errors
-    /// [`ActError::Fault`] if the store fails.
+    /// [`ActError::Invalid`] if `after` is no name; [`ActError::Fault`] if the store fails.
     pub fn incidents(&self, after: Option<&str>, limit: usize) -> Result<Found<Incident>, ActError> {
+        if after.is_some_and(|after| !is_name(after)) {
+            return Err(ActError::invalid(
+                "after is the name of an incident, as in the next of a page before",
+            ));
+        }
         let items = self.store.incidents(after, limit)?;
         let next = items.last().filter(|_| items.len() == limit).map(|last| last.name.as_bytes().to_vec());
         Ok(Found { items, next })
@@ -108,6 +114,13 @@ impl Authority {
     }
 }
 
+/// Whether an incident can have this name.
+fn is_name(text: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+    (1..=NAME_CHARS_MAX).contains(&text.len()) && text.bytes().all(is_plain)
+}
+
 pub(super) fn no_incident(name: &str) -> ActError {
+    let name: String = name.chars().filter(|c| !c.is_control()).take(NAME_CHARS_MAX).collect();
     ActError::not_found(format!("there is no incident {name}: open it first"))
 }

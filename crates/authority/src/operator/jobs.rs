@@ -129,6 +129,10 @@ impl Authority {
         if !planned.selection.names_something() {
             return Err(everything());
         }
+        // What is refused in any case leaves no job behind.
+        if let Some(incident) = &planned.selection.incident {
+            self.incident(incident)?;
+        }
         let now = self.clock.now();
         let job = RevocationJob {
             id: Id::new(now, self.random.as_ref()),

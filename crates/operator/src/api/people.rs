@@ -38,10 +38,10 @@ pub struct Grant {
 #[serde(deny_unknown_fields)]
 pub struct RoleChange {
     /// `uid:1000`, or `cert:` and 64 hexadecimal digits.
-    #[schema(max_length = 80)]
+    #[schema(pattern = "^(uid:(0|[1-9][0-9]{0,8})|cert:[0-9a-f]{64})$")]
     pub principal: String,
     /// `administrator`, `revoker`, `auditor` or `support`.
-    #[schema(max_length = 32)]
+    #[schema(pattern = "^(administrator|revoker|auditor|support)$")]
     pub role: String,
     /// What the holder is called among people; for giving alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -9,7 +9,9 @@ use utoipa::ToSchema;
 pub struct Revocation {
     /// What CRLs and OCSP say (RFC 5280, section 5.3.1): `unspecified`, `keyCompromise`, `affiliationChanged`,
     /// `superseded`, `cessationOfOperation` or `privilegeWithdrawn`.
-    #[schema(max_length = 32)]
+    #[schema(
+        pattern = "^(unspecified|keyCompromise|affiliationChanged|superseded|cessationOfOperation|privilegeWithdrawn)$"
+    )]
     pub revocation_reason: String,
     /// Whether its key is blocked too, for good.
     #[serde(default)]
@@ -28,11 +30,11 @@ pub struct Selection {
     pub serials: Vec<String>,
     /// Ordered by this account.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(max_length = 64)]
+    #[schema(pattern = "^[A-Za-z0-9_-]{21}[AQgw]$")]
     pub account: Option<String>,
     /// With the key of this thumbprint (RFC 7638), base64url.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(max_length = 64)]
+    #[schema(pattern = "^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$")]
     pub key: Option<String>,
     /// For this name, itself or as a wildcard's base.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -44,11 +46,11 @@ pub struct Selection {
     pub below: Option<String>,
     /// Signed at this time or later (RFC 3339).
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(max_length = 40)]
+    #[schema(max_length = 40, format = DateTime)]
     pub issued_from: Option<String>,
     /// Signed before this time (RFC 3339).
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(max_length = 40)]
+    #[schema(max_length = 40, format = DateTime)]
     pub issued_until: Option<String>,
     /// By this issuer, by its name inside the CA.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -67,7 +69,9 @@ pub struct RevocationRequest {
     /// Which.
     pub selection: Selection,
     /// As in [`Revocation`].
-    #[schema(max_length = 32)]
+    #[schema(
+        pattern = "^(unspecified|keyCompromise|affiliationChanged|superseded|cessationOfOperation|privilegeWithdrawn)$"
+    )]
     pub revocation_reason: String,
     /// At most this many in a second.
     #[schema(minimum = 1, maximum = 10000)]
@@ -147,7 +151,7 @@ pub struct Incident {
 #[serde(deny_unknown_fields)]
 pub struct IncidentOpening {
     /// 1 to 64 letters, digits, hyphens, dots and underscores.
-    #[schema(min_length = 1, max_length = 64)]
+    #[schema(pattern = "^[A-Za-z0-9._-]{1,64}$")]
     pub name: String,
     /// What happened.
     #[schema(min_length = 1, max_length = 1000)]

@@ -27,10 +27,10 @@ pub(crate) struct CertificatesAsked {
     #[param(max_length = 64)]
     serial: Option<String>,
     /// Ordered by this account.
-    #[param(max_length = 64)]
+    #[param(pattern = "^[A-Za-z0-9_-]{21}[AQgw]$")]
     account: Option<String>,
     /// With the key of this thumbprint.
-    #[param(max_length = 64)]
+    #[param(pattern = "^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$")]
     key: Option<String>,
     /// For this name, itself or as a wildcard's base.
     #[param(max_length = 260)]
@@ -42,13 +42,13 @@ pub(crate) struct CertificatesAsked {
     #[param(max_length = 64)]
     issuer: Option<String>,
     /// Signed at this time or later (RFC 3339).
-    #[param(max_length = 40)]
+    #[param(max_length = 40, format = DateTime)]
     issued_from: Option<String>,
     /// Signed before this time (RFC 3339).
-    #[param(max_length = 40)]
+    #[param(max_length = 40, format = DateTime)]
     issued_until: Option<String>,
     /// Ending before this time (RFC 3339).
-    #[param(max_length = 40)]
+    #[param(max_length = 40, format = DateTime)]
     expires_until: Option<String>,
     /// `good`, `revoked` or `expired`.
     #[param(max_length = 16)]
@@ -102,7 +102,7 @@ pub(crate) async fn certificates(
 }
 
 /// A certificate with its text.
-#[utoipa::path(get, path = "/v1/certificates/{serial}", tag = "certificates", params(("serial" = String, Path)),
+#[utoipa::path(get, path = "/v1/certificates/{serial}", tag = "certificates", params(("serial" = String, Path, pattern = "^([0-9A-Fa-f]{2}){1,20}$")),
     responses((status = 200, body = CertificateDetail), Problems))]
 pub(crate) async fn certificate(
     State(operator): State<Arc<Operator>>,
@@ -119,7 +119,7 @@ pub(crate) async fn certificate(
 
 /// Revokes a certificate.
 #[utoipa::path(post, path = "/v1/certificates/{serial}/revoke", tag = "certificates",
-    params(("serial" = String, Path)), request_body = Revocation,
+    params(("serial" = String, Path, pattern = "^([0-9A-Fa-f]{2}){1,20}$")), request_body = Revocation,
     responses((status = 200, body = Done), Problems))]
 pub(crate) async fn revoke(
     State(operator): State<Arc<Operator>>,

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::Operator;
 use crate::acts;
-use crate::admission::count;
+use crate::admission::{count, to_its_end};
 use crate::api::{Reason, Reload, WhoAmI};
 use crate::around::Caller;
 use crate::extract::Sent;
@@ -55,7 +55,9 @@ pub(crate) async fn reload(
     Sent(sent): Sent<Reason>,
 ) -> Result<Json<Reload>, Problem> {
     let act = operator.admit(&caller, &acts::RELOAD, Value::Null, Some(&sent.reason)).await?;
-    match operator.host.reload(&act).await {
+    let (host, reloading) = (operator.host.clone(), act.clone());
+    // Not left half done if the client hangs up.
+    match to_its_end(async move { host.reload(&reloading).await }).await? {
         Ok(reloaded) => {
             count(acts::RELOAD.name, Outcome::Done);
             Ok(Json(reloaded))

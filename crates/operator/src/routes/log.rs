@@ -20,7 +20,7 @@ use utoipa::IntoParams;
 
 use crate::Operator;
 use crate::acts;
-use crate::admission::count;
+use crate::admission::{count, to_its_end};
 use crate::api::{LogEntry, Page};
 use crate::around::Caller;
 use crate::extract::{self, Asked, optional};
@@ -38,27 +38,27 @@ const FOLLOW_BATCH_MAX: usize = 1000;
 const TEXT_CHARS_MAX: usize = 200;
 
 /// Which records.
-#[derive(Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
+#[derive(Default, Deserialize, IntoParams)]
+#[serde(try_from = "Vec<(String, String)>")]
 #[into_params(parameter_in = Query)]
 pub(crate) struct RecordsAsked {
-    /// Of these retention classes, with commas between them.
+    /// Of these retention classes, with commas between them; it can come several times.
     #[param(max_length = 300)]
     class: Option<String>,
-    /// Of these types, with commas between them.
+    /// Of these types, with commas between them; it can come several times.
     #[param(max_length = 1000)]
     r#type: Option<String>,
     /// About this account.
-    #[param(max_length = 64)]
+    #[param(pattern = "^[A-Za-z0-9_-]{21}[AQgw]$")]
     subject: Option<String>,
     /// With this text in what is readable, whatever the case.
     #[param(max_length = 200)]
     text: Option<String>,
     /// At this time or later (RFC 3339).
-    #[param(max_length = 40)]
+    #[param(max_length = 40, format = DateTime)]
     from: Option<String>,
     /// Before this time (RFC 3339).
-    #[param(max_length = 40)]
+    #[param(max_length = 40, format = DateTime)]
     until: Option<String>,
     /// How many at most: 1 to 1000.
     #[param(minimum = 1, maximum = 1000)]
@@ -66,6 +66,40 @@ pub(crate) struct RecordsAsked {
     /// Why, for the record.
     #[param(max_length = 1000)]
     reason: Option<String>,
+}
+
+/// As serde would read it, but for `class` and `type`, which add up.
+impl TryFrom<Vec<(String, String)>> for RecordsAsked {
+    type Error = String;
+
+    fn try_from(pairs: Vec<(String, String)>) -> Result<Self, String> {
+        let mut asked = Self::default();
+        for (name, value) in pairs {
+            let slot = match name.as_str() {
+                "class" => &mut asked.class,
+                "type" => &mut asked.r#type,
+                "subject" => &mut asked.subject,
+                "text" => &mut asked.text,
+                "from" => &mut asked.from,
+                "until" => &mut asked.until,
+                "reason" => &mut asked.reason,
+                "limit" if asked.limit.is_none() => {
+                    asked.limit = Some(value.parse().map_err(|_| "limit is a number".to_owned())?);
+                    continue;
+                }
+                "limit" => return Err("limit comes twice".to_owned()),
+                _ => return Err(format!("nothing is known of {name}")),
+            };
+            *slot = match slot.take() {
+                None => Some(value),
+                Some(before) if matches!(name.as_str(), "class" | "type") => {
+                    Some(format!("{before},{value}"))
+                }
+                Some(_) => return Err(format!("{name} comes twice")),
+            };
+        }
+        Ok(asked)
+    }
 }
 
 impl RecordsAsked {
@@ -115,9 +149,13 @@ pub(crate) async fn search(
     let rule = &acts::LOG_SEARCH;
     let act = operator.admit(&caller, rule, asked.told(), asked.reason.as_deref()).await?;
     let (query, limit) = (asked.query()?, extract::limit(asked.limit)?);
-    let _turn = operator.search_turn().await?;
-    let found = operator.authority.log_search(&act, query, limit).await;
-    let found = operator.finish(rule, &act, found).await?;
+    let turn = operator.search_turn().await?;
+    let (authority, searched) = (operator.authority.clone(), act.clone());
+    let found = to_its_end(async move {
+        let _turn = turn;
+        authority.log_search(&searched, query, limit).await
+    });
+    let found = operator.finish(rule, &act, found.await?).await?;
     Ok(Json(Page { items: found.records.iter().map(view::log_entry).collect(), next: None }))
 }
 
@@ -132,6 +170,7 @@ pub(crate) async fn follow(
     let rule = &acts::LOG_FOLLOW;
     let act = operator.admit(&caller, rule, asked.told(), asked.reason.as_deref()).await?;
     let query = asked.query()?;
+    extract::limit(asked.limit)?;
     let turn = operator.followers.clone().try_acquire_owned().map_err(|_| {
         Problem::new(
             StatusCode::TOO_MANY_REQUESTS,

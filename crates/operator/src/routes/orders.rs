@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use ingam_authority::operator::{IssuedBetween, OrderFilter};
+use ingam_authority::operator::{AccountView, IssuedBetween, OrderFilter};
 use ingam_protocol::Id;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -24,16 +24,16 @@ use crate::view;
 #[into_params(parameter_in = Query)]
 pub(crate) struct AccountsAsked {
     /// With the key of this thumbprint.
-    #[param(max_length = 64)]
+    #[param(pattern = "^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$")]
     key: Option<String>,
     /// `valid` or `deactivated`.
     #[param(max_length = 16)]
     status: Option<String>,
     /// Made at this time or later (RFC 3339).
-    #[param(max_length = 40)]
+    #[param(max_length = 40, format = DateTime)]
     created_from: Option<String>,
     /// Made before this time (RFC 3339).
-    #[param(max_length = 40)]
+    #[param(max_length = 40, format = DateTime)]
     created_until: Option<String>,
     /// The `next` of the page before.
     #[param(max_length = 64)]
@@ -56,16 +56,24 @@ pub(crate) async fn accounts(
     let prefix = operator.authority.policy().account_url_prefix.clone();
     let one = |found| view::account(&found, &prefix);
     let limit = extract::limit(asked.limit)?;
-    if let Some(thumbprint) = optional(asked.key.as_ref(), extract::thumbprint)? {
-        let found = operator.finish(rule, &act, operator.authority.account_of_key(&thumbprint)).await?;
-        return Ok(Json(Page { items: found.into_iter().map(one).collect(), next: None }));
-    }
     let status = optional(asked.status.as_ref(), extract::account_status)?;
     let made = IssuedBetween {
         from: optional(asked.created_from.as_ref(), extract::time)?,
         until: optional(asked.created_until.as_ref(), extract::time)?,
     };
     let after = optional(asked.after.as_ref(), extract::id)?;
+    if let Some(thumbprint) = optional(asked.key.as_ref(), extract::thumbprint)? {
+        let found = operator.finish(rule, &act, operator.authority.account_of_key(&thumbprint)).await?;
+        // A key has one account at most; the other conditions have to hold for it too.
+        let fits = |view: &AccountView| {
+            let (id, made_at) = (view.account.id, view.account.id.time());
+            status.is_none_or(|status| status == view.account.status())
+                && made.from.is_none_or(|from| made_at >= from)
+                && made.until.is_none_or(|until| made_at < until)
+                && after.is_none_or(|after| id > after)
+        };
+        return Ok(Json(Page { items: found.into_iter().filter(fits).map(one).collect(), next: None }));
+    }
     let authority = operator.authority.clone();
     let found = operator.search(move || authority.accounts(status, made, after, limit)).await?;
     let found = operator.finish(rule, &act, found).await?;
@@ -73,7 +81,7 @@ pub(crate) async fn accounts(
 }
 
 /// An account.
-#[utoipa::path(get, path = "/v1/accounts/{id}", tag = "accounts", params(("id" = String, Path)),
+#[utoipa::path(get, path = "/v1/accounts/{id}", tag = "accounts", params(("id" = String, Path, pattern = "^[A-Za-z0-9_-]{21}[AQgw]$")),
     responses((status = 200, body = Account), Problems))]
 pub(crate) async fn account(
     State(operator): State<Arc<Operator>>,
@@ -99,7 +107,7 @@ pub(crate) struct ReasonAsked {
 
 /// The contacts of an account: personal data, on record with the reason.
 #[utoipa::path(get, path = "/v1/accounts/{id}/contacts", tag = "accounts",
-    params(("id" = String, Path), ReasonAsked),
+    params(("id" = String, Path, pattern = "^[A-Za-z0-9_-]{21}[AQgw]$"), ReasonAsked),
     responses((status = 200, body = AccountContacts), Problems))]
 pub(crate) async fn account_contacts(
     State(operator): State<Arc<Operator>>,
@@ -123,7 +131,7 @@ pub(crate) async fn account_contacts(
 #[into_params(parameter_in = Query)]
 pub(crate) struct OrdersAsked {
     /// Of this account.
-    #[param(max_length = 64)]
+    #[param(pattern = "^[A-Za-z0-9_-]{21}[AQgw]$")]
     account: Option<String>,
     /// `pending`, `ready`, `processing`, `valid` or `invalid`.
     #[param(max_length = 16)]
@@ -132,10 +140,10 @@ pub(crate) struct OrdersAsked {
     #[param(max_length = 260)]
     name: Option<String>,
     /// Made at this time or later (RFC 3339).
-    #[param(max_length = 40)]
+    #[param(max_length = 40, format = DateTime)]
     created_from: Option<String>,
     /// Made before this time (RFC 3339).
-    #[param(max_length = 40)]
+    #[param(max_length = 40, format = DateTime)]
     created_until: Option<String>,
     /// The `next` of the page before.
     #[param(max_length = 64)]
@@ -170,7 +178,7 @@ pub(crate) async fn orders(
 }
 
 /// An order.
-#[utoipa::path(get, path = "/v1/orders/{id}", tag = "orders", params(("id" = String, Path)),
+#[utoipa::path(get, path = "/v1/orders/{id}", tag = "orders", params(("id" = String, Path, pattern = "^[A-Za-z0-9_-]{21}[AQgw]$")),
     responses((status = 200, body = Order), Problems))]
 pub(crate) async fn order(
     State(operator): State<Arc<Operator>>,
@@ -215,7 +223,7 @@ pub(crate) async fn authorizations(
 }
 
 /// An authorization.
-#[utoipa::path(get, path = "/v1/authorizations/{id}", tag = "orders", params(("id" = String, Path)),
+#[utoipa::path(get, path = "/v1/authorizations/{id}", tag = "orders", params(("id" = String, Path, pattern = "^[A-Za-z0-9_-]{21}[AQgw]$")),
     responses((status = 200, body = Authorization), Problems))]
 pub(crate) async fn authorization(
     State(operator): State<Arc<Operator>>,

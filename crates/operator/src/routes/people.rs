@@ -5,13 +5,15 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
-use ingam_authority::operator::{ActError, Decided};
+use ingam_authority::operator::{Act, ActError, Decided};
+use ingam_protocol::Id;
 use serde_json::{Value, json};
 
 use super::orders::id_text;
 use super::revocations::PageAsked;
 use crate::Operator;
 use crate::acts;
+use crate::admission::to_its_end;
 use crate::api::{Approval, ApprovalDecision, Done, Grant, Page, Reason, RoleChange, Waiting};
 use crate::around::Caller;
 use crate::deeds::{Deed, read_deed};
@@ -74,7 +76,7 @@ pub(crate) async fn approvals(
 }
 
 /// An act that waits for a second person, or waited.
-#[utoipa::path(get, path = "/v1/approvals/{id}", tag = "operators", params(("id" = String, Path)),
+#[utoipa::path(get, path = "/v1/approvals/{id}", tag = "operators", params(("id" = String, Path, pattern = "^[A-Za-z0-9_-]{21}[AQgw]$")),
     responses((status = 200, body = Approval), Problems))]
 pub(crate) async fn approval(
     State(operator): State<Arc<Operator>>,
@@ -89,7 +91,7 @@ pub(crate) async fn approval(
 }
 
 /// Agrees to an act, which is done at once: it takes the role that the act takes, and another person than asked.
-#[utoipa::path(post, path = "/v1/approvals/{id}/approve", tag = "operators", params(("id" = String, Path)),
+#[utoipa::path(post, path = "/v1/approvals/{id}/approve", tag = "operators", params(("id" = String, Path, pattern = "^[A-Za-z0-9_-]{21}[AQgw]$")),
     request_body = Reason, responses((status = 200, body = ApprovalDecision), Problems))]
 pub(crate) async fn approve(
     State(operator): State<Arc<Operator>>,
@@ -101,7 +103,7 @@ pub(crate) async fn approve(
 }
 
 /// Refuses an act for good; whoever asked may take it back this way too.
-#[utoipa::path(post, path = "/v1/approvals/{id}/refuse", tag = "operators", params(("id" = String, Path)),
+#[utoipa::path(post, path = "/v1/approvals/{id}/refuse", tag = "operators", params(("id" = String, Path, pattern = "^[A-Za-z0-9_-]{21}[AQgw]$")),
     request_body = Reason, responses((status = 200, body = ApprovalDecision), Problems))]
 pub(crate) async fn refuse(
     State(operator): State<Arc<Operator>>,
@@ -114,7 +116,7 @@ pub(crate) async fn refuse(
 
 impl Operator {
     async fn decide(
-        &self,
+        self: &Arc<Self>,
         caller: &Caller,
         name: &str,
         decided: Decided,
@@ -124,16 +126,33 @@ impl Operator {
         self.admit(caller, &acts::APPROVAL_LIST, Value::Null, None).await?;
         let waiting = self.authority.approval(extract::id(name)?).map_err(Problem::from)?;
         let deed = read_deed(&waiting.request).map_err(Problem::from)?;
-        let rule = deed.rule();
         let what = json!({ "approval": name, "decided": decided == Decided::Approved });
-        let mut act = self.admit(caller, rule, what, Some(&sent.reason)).await?;
+        let rule = deed.rule();
+        let act = self.admit(caller, rule, what, Some(&sent.reason)).await?;
         // Whoever asked may have lost the role since: what only that one wanted is not done then.
         if decided == Decided::Approved && !rule.allows(&self.authority.roles_of(waiting.by)?) {
             let gone = format!("{} asked for this and may not do it any more: refuse it", waiting.by);
             return self.finish(rule, &act, Err(ActError::Conflict(gone))).await;
         }
-        let written = self.authority.approval_decide(&act, waiting.id, decided).await;
-        let approval = self.finish(rule, &act, written).await?;
+        let operator = self.clone();
+        // What was agreed to is done: nobody can agree to it again.
+        to_its_end(async move { operator.decide_and_do(act, waiting.id, decided, deed).await }).await?
+    }
+
+    async fn decide_and_do(
+        &self,
+        mut act: Act,
+        id: Id,
+        decided: Decided,
+        deed: Deed,
+    ) -> Result<Json<ApprovalDecision>, Problem> {
+        let rule = deed.rule();
+        let written = self.authority.approval_decide(&act, id, decided).await;
+        let approval = match (written, decided) {
+            // Counted when it is done.
+            (Ok(approval), Decided::Approved) => approval,
+            (written, _) => self.finish(rule, &act, written).await?,
+        };
         let result = match decided {
             Decided::Refused => None,
             Decided::Approved => {

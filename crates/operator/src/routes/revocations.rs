@@ -78,7 +78,7 @@ pub(crate) async fn jobs(
 }
 
 /// A revocation job.
-#[utoipa::path(get, path = "/v1/revocations/{id}", tag = "revocations", params(("id" = String, Path)),
+#[utoipa::path(get, path = "/v1/revocations/{id}", tag = "revocations", params(("id" = String, Path, pattern = "^[A-Za-z0-9_-]{21}[AQgw]$")),
     responses((status = 200, body = RevocationJob), Problems))]
 pub(crate) async fn job(
     State(operator): State<Arc<Operator>>,
@@ -92,7 +92,7 @@ pub(crate) async fn job(
 }
 
 /// Holds a job: nothing more is revoked until it is taken up again.
-#[utoipa::path(post, path = "/v1/revocations/{id}/pause", tag = "revocations", params(("id" = String, Path)),
+#[utoipa::path(post, path = "/v1/revocations/{id}/pause", tag = "revocations", params(("id" = String, Path, pattern = "^[A-Za-z0-9_-]{21}[AQgw]$")),
     request_body = Reason, responses((status = 200, body = RevocationJob), Problems))]
 pub(crate) async fn pause(
     State(operator): State<Arc<Operator>>,
@@ -104,7 +104,7 @@ pub(crate) async fn pause(
 }
 
 /// Takes a held job up again.
-#[utoipa::path(post, path = "/v1/revocations/{id}/resume", tag = "revocations", params(("id" = String, Path)),
+#[utoipa::path(post, path = "/v1/revocations/{id}/resume", tag = "revocations", params(("id" = String, Path, pattern = "^[A-Za-z0-9_-]{21}[AQgw]$")),
     request_body = Reason, responses((status = 200, body = RevocationJob), Problems))]
 pub(crate) async fn resume(
     State(operator): State<Arc<Operator>>,
@@ -116,7 +116,7 @@ pub(crate) async fn resume(
 }
 
 /// Gives a job up: what was revoked stays so.
-#[utoipa::path(post, path = "/v1/revocations/{id}/cancel", tag = "revocations", params(("id" = String, Path)),
+#[utoipa::path(post, path = "/v1/revocations/{id}/cancel", tag = "revocations", params(("id" = String, Path, pattern = "^[A-Za-z0-9_-]{21}[AQgw]$")),
     request_body = Reason, responses((status = 200, body = RevocationJob), Problems))]
 pub(crate) async fn cancel(
     State(operator): State<Arc<Operator>>,

@@ -74,7 +74,7 @@ fn read_key(sent: &KeyBlocking) -> Result<[u8; 32], Problem> {
 }
 
 /// Lets a blocked key be used again.
-#[utoipa::path(post, path = "/v1/keys/{thumbprint}/unblock", tag = "keys", params(("thumbprint" = String, Path)),
+#[utoipa::path(post, path = "/v1/keys/{thumbprint}/unblock", tag = "keys", params(("thumbprint" = String, Path, pattern = "^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$")),
     request_body = Reason,
     responses((status = 200, body = Done), (status = 202, body = Waiting, description = "waits for a second person"),
         Problems))]

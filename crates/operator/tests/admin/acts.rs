@@ -1,0 +1,242 @@
+//! How each act is asked for: a request for a thing that is there, made for it alone.
+
+use ingam_authority::operator::CertificateFilter;
+use ingam_authority::operator::{Act, Decided, JobState, NameVerdict, NewApproval, PlannedJob, Selection};
+use ingam_protocol::bytes::base64url;
+use ingam_protocol::identifier::DnsName;
+use ingam_protocol::operator::{Principal, Role};
+use ingam_protocol::time::random_array;
+use ingam_protocol::{Id, Reason};
+use serde_json::value::{RawValue, to_raw_value};
+use serde_json::{Value, json};
+
+use crate::client::{Ask, DOCUMENT, get, post};
+use crate::world::{DAY, World};
+
+/// A way to ask for an act.
+pub(crate) struct Case {
+    /// The act's name.
+    pub(crate) act: &'static str,
+    /// The route, as the OpenAPI document has it.
+    pub(crate) route: (&'static str, &'static str),
+    /// The status of an answer that says it was done.
+    pub(crate) done: u16,
+    /// Makes what the request needs, and the request.
+    pub(crate) ask: fn(&World) -> Ask,
+}
+
+/// What is done before the test begins, by nobody who takes part in it.
+fn setup(name: &'static str) -> Act {
+    Act {
+        act: name,
+        operator: Principal::User(1),
+        roles: vec![Role::Administrator],
+        asked_by: None,
+        from: "unix".to_owned(),
+        client: None,
+        request_id: "0000000000000000".to_owned(),
+        what: Value::Null,
+        reason: Some("made for a test".to_owned()),
+    }
+}
+
+pub(crate) fn why() -> Value {
+    json!({ "reason": "ticket 12" })
+}
+
+pub(crate) fn thumbprint(world: &World) -> [u8; 32] {
+    random_array(world.random.as_ref())
+}
+
+pub(crate) fn blocked_key(world: &World) -> String {
+    let thumbprint = thumbprint(world);
+    world.run(world.authority.key_block(&setup("key.block"), thumbprint)).unwrap();
+    base64url(&thumbprint)
+}
+
+pub(crate) fn incident(world: &World) -> String {
+    let name = format!("leak-{}", world.next());
+    world.run(world.authority.incident_open(&setup("incident.open"), &name, "keys".to_owned())).unwrap();
+    name
+}
+
+pub(crate) fn ruled_name(world: &World) -> String {
+    let name = DnsName::parse(&format!("r{}.example.net", world.next())).unwrap();
+    let rule = setup("name.rule");
+    world.run(world.authority.name_rule_put(&rule, name.clone(), NameVerdict::Block, false)).unwrap();
+    name.to_string()
+}
+
+/// A job that is in this state.
+fn job(world: &World, state: JobState) -> Id {
+    let serials = Some(vec![world.certificate(&world.account())]);
+    let filter = CertificateFilter { serials, ..CertificateFilter::default() };
+    let planned = PlannedJob {
+        selection: Selection { filter, incident: None },
+        told: to_raw_value(&json!({})).unwrap(),
+        reason: Reason::Superseded,
+        per_second: 1,
+        expected: 1,
+    };
+    let start = world.authority.revocation_job_start(setup("revocation.start"), planned);
+    let job = world.run(start).unwrap();
+    if state != JobState::Running {
+        let hold = setup("revocation.hold");
+        world.run(world.authority.revocation_job_turn(&hold, job.id, state)).unwrap();
+    }
+    job.id
+}
+
+/// Somebody without a role yet.
+pub(crate) fn newcomer(world: &World) -> String {
+    Principal::User(world.next()).to_string()
+}
+
+/// An act that waits: to give a role.
+pub(crate) fn waiting(world: &World) -> Id {
+    let deed = json!({
+        "deed": "role_grant", "principal": newcomer(world), "role": "auditor", "reason": "ticket 12",
+    });
+    let request = RawValue::from_string(deed.to_string()).unwrap();
+    let new = NewApproval { act: "role.grant", request, lifetime: DAY };
+    world.run(world.authority.approval_ask(&setup("role.grant"), new)).unwrap().id
+}
+
+/// One that was decided.
+fn decided(world: &World) -> Id {
+    let id = waiting(world);
+    let second = Act { operator: Principal::User(2), ..setup("role.grant") };
+    world.run(world.authority.approval_decide(&second, id, Decided::Refused)).unwrap();
+    id
+}
+
+fn change(world: &World, role: &str) -> Value {
+    json!({ "principal": newcomer(world), "role": role, "label": "Someone New", "reason": "ticket 12" })
+}
+
+fn granted(world: &World) -> Value {
+    let somebody = world.somebody(&[Role::Support]);
+    json!({ "principal": somebody.to_string(), "role": "support", "reason": "ticket 12" })
+}
+
+fn selection(world: &World) -> Value {
+    json!({ "serials": [world.certificate(&world.account()).to_string()] })
+}
+
+fn revocation(world: &World) -> Value {
+    json!({
+        "selection": selection(world), "revocation_reason": "superseded", "per_second": 10, "expected": 1,
+        "reason": "ticket 12",
+    })
+}
+
+const fn read(act: &'static str, path: &'static str, ask: fn(&World) -> Ask) -> Case {
+    Case { act, route: ("get", path), done: 200, ask }
+}
+
+const fn write(act: &'static str, path: &'static str, done: u16, ask: fn(&World) -> Ask) -> Case {
+    Case { act, route: ("post", path), done, ask }
+}
+
+/// Every way to ask for an act.
+pub(crate) const CASES: [Case; 36] = [
+    read("status.show", "/v1/status", |_| get("/v1/status")),
+    read("account.list", "/v1/accounts", |world| {
+        world.account();
+        get("/v1/accounts?status=valid&limit=3")
+    }),
+    read("account.show", "/v1/accounts/{id}", |world| get(format!("/v1/accounts/{}", world.account().id))),
+    read("account.contacts", "/v1/accounts/{id}/contacts", |world| {
+        get(format!("/v1/accounts/{}/contacts?reason=ticket%2012", world.account().id))
+    }),
+    read("order.list", "/v1/orders", |world| get(format!("/v1/orders?account={}", world.account().id))),
+    read("order.show", "/v1/orders/{id}", |world| {
+        get(format!("/v1/orders/{}", world.order(&world.account()).0.id))
+    }),
+    read("authz.list", "/v1/authorizations", |world| {
+        get(format!("/v1/authorizations?order={}", world.order(&world.account()).0.id))
+    }),
+    read("authz.show", "/v1/authorizations/{id}", |world| {
+        get(format!("/v1/authorizations/{}", world.order(&world.account()).0.authorizations[0]))
+    }),
+    read("cert.list", "/v1/certificates", |_| get("/v1/certificates?below=example.org&limit=3")),
+    read("cert.show", "/v1/certificates/{serial}", |world| {
+        get(format!("/v1/certificates/{}", world.certificate(&world.account())))
+    }),
+    write("cert.revoke", "/v1/certificates/{serial}/revoke", 200, |world| {
+        let serial = world.certificate(&world.account());
+        let body = json!({ "revocation_reason": "superseded", "reason": "ticket 12" });
+        post(format!("/v1/certificates/{serial}/revoke"), body)
+    }),
+    write("revocation.plan", "/v1/revocations/plan", 200, |world| {
+        post("/v1/revocations/plan", selection(world))
+    }),
+    write("revocation.start", "/v1/revocations", 201, |world| post("/v1/revocations", revocation(world))),
+    read("revocation.list", "/v1/revocations", |_| get("/v1/revocations")),
+    read("revocation.show", "/v1/revocations/{id}", |world| {
+        get(format!("/v1/revocations/{}", job(world, JobState::Running)))
+    }),
+    write("revocation.hold", "/v1/revocations/{id}/pause", 200, |world| {
+        post(format!("/v1/revocations/{}/pause", job(world, JobState::Running)), why())
+    }),
+    write("revocation.hold", "/v1/revocations/{id}/resume", 200, |world| {
+        post(format!("/v1/revocations/{}/resume", job(world, JobState::Paused)), why())
+    }),
+    write("revocation.hold", "/v1/revocations/{id}/cancel", 200, |world| {
+        post(format!("/v1/revocations/{}/cancel", job(world, JobState::Running)), why())
+    }),
+    read("incident.list", "/v1/incidents", |_| get("/v1/incidents")),
+    read("incident.show", "/v1/incidents/{name}", |world| get(format!("/v1/incidents/{}", incident(world)))),
+    write("incident.open", "/v1/incidents", 201, |world| {
+        let name = format!("leak-{}", world.next());
+        post("/v1/incidents", json!({ "name": name, "summary": "keys were in a paste" }))
+    }),
+    write("incident.add", "/v1/incidents/{name}/certificates", 200, |world| {
+        let serial = world.certificate(&world.account()).to_string();
+        post(format!("/v1/incidents/{}/certificates", incident(world)), json!({ "serials": [serial] }))
+    }),
+    read("key.list", "/v1/keys", |_| get("/v1/keys")),
+    write("key.block", "/v1/keys", 201, |world| {
+        post("/v1/keys", json!({ "thumbprint": base64url(&thumbprint(world)), "reason": "ticket 12" }))
+    }),
+    write("key.unblock", "/v1/keys/{thumbprint}/unblock", 200, |world| {
+        post(format!("/v1/keys/{}/unblock", blocked_key(world)), why())
+    }),
+    read("name.list", "/v1/names", |_| get("/v1/names")),
+    write("name.rule", "/v1/names", 200, |world| {
+        let name = format!("r{}.example.net", world.next());
+        post("/v1/names", json!({ "name": name, "verdict": "block", "reason": "ticket 12" }))
+    }),
+    write("name.rule", "/v1/names/{name}/forget", 200, |world| {
+        post(format!("/v1/names/{}/forget", ruled_name(world)), why())
+    }),
+    read("log.search", "/v1/log", |_| get("/v1/log?class=issuance&reason=ticket%2012&limit=2")),
+    read("log.follow", "/v1/log/follow", |_| get("/v1/log/follow?reason=ticket%2012")),
+    read("role.list", "/v1/roles", |_| get("/v1/roles")),
+    write("role.grant", "/v1/roles/grant", 200, |world| post("/v1/roles/grant", change(world, "auditor"))),
+    write("role.take", "/v1/roles/take", 200, |world| post("/v1/roles/take", granted(world))),
+    read("approval.list", "/v1/approvals", |_| get("/v1/approvals")),
+    read("approval.list", "/v1/approvals/{id}", |world| get(format!("/v1/approvals/{}", decided(world)))),
+    write("reload", "/v1/reload", 200, |_| post("/v1/reload", why())),
+];
+
+/// Routes that are nobody's act: they say who asks and whether the process lives; and the word on somebody else's act,
+/// which is that act (`two_people`).
+pub(crate) const NO_ACT: [(&str, &str); 5] = [
+    ("get", "/v1/whoami"),
+    ("get", "/livez"),
+    ("get", "/readyz"),
+    ("post", "/v1/approvals/{id}/approve"),
+    ("post", "/v1/approvals/{id}/refuse"),
+];
+
+/// Every route of the OpenAPI document.
+pub(crate) fn routes() -> Vec<(String, String)> {
+    let paths = DOCUMENT["paths"].as_object().unwrap();
+    let methods = ["get", "put", "post", "delete", "options", "head", "patch", "trace"];
+    let of_path = |(path, item): (&String, &Value)| {
+        let told = item.as_object().unwrap().keys().filter(|key| methods.contains(&key.as_str()));
+        told.map(|method| (method.clone(), path.clone())).collect::<Vec<_>>()
+    };
+    paths.iter().flat_map(of_path).collect()
+}

@@ -1,0 +1,113 @@
+//! Proves that every list of the API, asked for page by page with each page's own `next`, gives each thing once, whatever
+//! the length of a page; and that a key to be blocked is read out of whatever carries it, but for what carries a secret.
+
+use std::collections::BTreeSet;
+
+use ingam_protocol::bytes::base64url;
+use ingam_protocol::key::PublicKey;
+use ingam_protocol::operator::Role;
+use rcgen::{CertificateParams, KeyPair, PublicKeyData as _};
+use serde_json::{Value, json};
+
+use crate::acts::{blocked_key, incident, ruled_name, waiting};
+use crate::client::{get, post};
+use crate::world::World;
+
+/// A list: its path, and what names one of its things.
+const LISTS: [(&str, &str); 8] = [
+    ("/v1/accounts", "id"),
+    ("/v1/orders", "id"),
+    ("/v1/certificates", "serial"),
+    ("/v1/revocations", "id"),
+    ("/v1/incidents", "name"),
+    ("/v1/keys", "thumbprint"),
+    ("/v1/names", "name"),
+    ("/v1/approvals", "id"),
+];
+
+#[test]
+fn every_list_gives_each_thing_once_in_pages_of_any_length() {
+    let world = World::new();
+    let boss = world.somebody(&[Role::Administrator]);
+    for _ in 0..5 {
+        let account = world.account();
+        let serial = world.certificate(&account).to_string();
+        let body = json!({
+            "selection": { "serials": [serial] }, "revocation_reason": "superseded", "per_second": 1,
+            "expected": 1, "reason": "ticket",
+        });
+        assert_eq!(world.send(boss, &post("/v1/revocations", body)).status, 201);
+        incident(&world);
+        blocked_key(&world);
+        ruled_name(&world);
+        waiting(&world);
+    }
+    for (path, name) in LISTS {
+        let names = |items: &Value| -> Vec<String> {
+            items.as_array().unwrap().iter().map(|item| item[name].as_str().unwrap().to_owned()).collect()
+        };
+        let whole = world.send(boss, &get(format!("{path}?limit=1000"))).json();
+        assert!(whole.get("next").is_none(), "{path}: it is all there");
+        let whole = names(&whole["items"]);
+        assert_eq!((whole.len(), whole.iter().collect::<BTreeSet<_>>().len()), (5, 5), "{path}");
+        for limit in 1..=6 {
+            let (mut found, mut after) = (Vec::new(), String::new());
+            for _ in 0..10 {
+                let page = world.send(boss, &get(format!("{path}?limit={limit}{after}"))).json();
+                let items = names(&page["items"]);
+                assert!(items.len() <= limit, "{path}");
+                found.extend(items);
+                match page.get("next") {
+                    Some(next) => after = format!("&after={}", next.as_str().unwrap()),
+                    None => break,
+                }
+            }
+            assert_eq!(found, whole, "{path} by {limit}");
+        }
+    }
+    world.stop();
+}
+
+#[test]
+fn a_key_is_blocked_by_whatever_carries_it() {
+    let world = World::new();
+    let boss = world.somebody(&[Role::Revoker]);
+    let made = || KeyPair::generate().unwrap();
+    let thumbprint = |key: &KeyPair| {
+        base64url(&PublicKey::from_spki(&key.subject_public_key_info()).unwrap().thumbprint())
+    };
+    let params = || CertificateParams::new(vec!["a.example.org".to_owned()]).unwrap();
+    let keys = [made(), made(), made()];
+    let carriers = [
+        params().self_signed(&keys[0]).unwrap().pem(),
+        params().serialize_request(&keys[1]).unwrap().pem().unwrap(),
+        keys[2].public_key_pem(),
+    ];
+    for (key, pem) in keys.iter().zip(carriers) {
+        let body = json!({ "pem": pem, "reason": "ticket 12" });
+        let (answer, told) = world.told(|| world.send(boss, &post("/v1/keys", body)));
+        assert_eq!(answer.status, 201, "{}", answer.text());
+        assert_eq!(answer.json()["thumbprint"], thumbprint(key));
+        let acted = told.iter().find(|told| told.payload.get("act").is_some()).unwrap();
+        assert_eq!(acted.payload["what"], json!({ "thumbprint": thumbprint(key) }));
+    }
+    let secret = made().serialize_pem();
+    let both = json!({ "pem": made().public_key_pem(), "thumbprint": thumbprint(&made()), "reason": "why" });
+    let nested = "-----BEGIN PUBLIC KEY-----\n".repeat(1000);
+    let zeros = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    for refused in [
+        json!({ "pem": secret, "reason": "why" }),
+        both,
+        json!({ "reason": "why" }),
+        json!({ "pem": "", "reason": "why" }),
+        json!({ "pem": nested, "reason": "why" }),
+        json!({ "pem": zeros, "reason": "why" }),
+        json!({ "pem": "\u{0}\u{fffd}-----BEGIN", "reason": "why" }),
+        json!({ "thumbprint": "AAAA", "reason": "why" }),
+    ] {
+        let (answer, told) = world.told(|| world.send(boss, &post("/v1/keys", refused.clone())));
+        assert_eq!((answer.problem().0, told), (422, Vec::new()), "{refused}");
+        assert!(!answer.text().contains("PRIVATE"), "a secret is not shown again");
+    }
+    world.stop();
+}

@@ -1,0 +1,331 @@
+//! A CA on three disks in memory, behind its admin API.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use axum::Router;
+use ingam_authority::operator::Act;
+use ingam_authority::{Authority, Caller, Catalog, Parts, Policy};
+use ingam_journal::files::Files;
+use ingam_journal::simulated::SimulatedDisk;
+use ingam_operator::acts::Danger;
+use ingam_operator::api::Reload;
+use ingam_operator::{Host, Operator};
+use ingam_protocol::acme::{Account, ChallengeType, NewAccount, NewOrder, OrderStatus, UnreadIdentifier};
+use ingam_protocol::jws::JwsText;
+use ingam_protocol::key::PublicKey;
+use ingam_protocol::operator::{Principal, Role};
+use ingam_protocol::profile::{IssuerName, Profile, ProfileName};
+use ingam_protocol::record::{Class, Record, RecordType, Seal};
+use ingam_protocol::time::{FixedClock, SeededRandom};
+use ingam_protocol::{Id, Serial, Timestamp};
+use ingam_signer::hierarchy::{Hierarchy, IssuerPlan, Plan};
+use ingam_signer::{IssuerUrls, KeyKind, LocalSigner};
+use ingam_store::engine::redb::{FileStorage, RedbConfig, RedbEngine};
+use ingam_store::engine::{Engine, Table};
+use ingam_store::{Grant, Store, StoreProcess, table_classes};
+use ingam_validation::scripted::Scripted;
+use rcgen::{CertificateParams, KeyPair, PublicKeyData as _};
+use serde_json::{Value, json};
+use tokio::runtime::Runtime;
+use tokio::sync::watch;
+
+pub(crate) const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// An address and a contact that no answer may hold unless that is on record.
+pub(crate) const ADDRESS: &str = "192.0.2.77";
+pub(crate) const CONTACT: &str = "mailto:someone@example.org";
+
+/// The process around the API, as a test wants it to be.
+pub(crate) struct TestHost {
+    pub(crate) ready: AtomicBool,
+    pub(crate) mistakes: Mutex<Vec<String>>,
+    stopped: watch::Sender<bool>,
+    authority: Arc<Authority>,
+}
+
+#[async_trait]
+impl Host for TestHost {
+    async fn status(&self) -> Value {
+        json!({ "ready": self.ready.load(Ordering::SeqCst), "issuers": ["ecdsa"] })
+    }
+
+    async fn is_ready(&self) -> bool {
+        self.ready.load(Ordering::SeqCst)
+    }
+
+    async fn reload(&self, act: &Act) -> Result<Reload, Vec<String>> {
+        let mistakes = self.mistakes.lock().unwrap().clone();
+        if !mistakes.is_empty() {
+            return Err(mistakes);
+        }
+        let changed = json!({ "changed": ["limits"] });
+        let recorded = self.authority.configuration_changed(Some(act), &changed).await;
+        recorded.map_err(|error| vec![error.to_string()])?;
+        Ok(Reload { changed: vec!["limits".to_owned()], needs_restart: Vec::new() })
+    }
+
+    async fn stopped(&self) {
+        let _ = self.stopped.subscribe().wait_for(|stopped| *stopped).await;
+    }
+}
+
+/// A CA that runs.
+pub(crate) struct World {
+    pub(crate) router: Router,
+    pub(crate) authority: Arc<Authority>,
+    pub(crate) host: Arc<TestHost>,
+    pub(crate) store: Store,
+    pub(crate) clock: Arc<FixedClock>,
+    pub(crate) random: Arc<SeededRandom>,
+    pub(crate) tables: SimulatedDisk,
+    runtime: Runtime,
+    engine: Arc<dyn Engine>,
+    threads: StoreProcess,
+    /// The number of the last name or user that was made up.
+    last: Mutex<u32>,
+}
+
+/// A record.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Told {
+    pub(crate) kind: RecordType,
+    pub(crate) class: Class,
+    pub(crate) subject: Option<Id>,
+    pub(crate) payload: Value,
+}
+
+fn issuer() -> IssuerName {
+    "ecdsa".to_owned().try_into().unwrap()
+}
+
+pub(crate) fn start() -> Timestamp {
+    Timestamp::from_unix_s(1_795_255_200)
+}
+
+fn policy() -> Policy {
+    let profile = Profile {
+        name: ProfileName::try_from("classic".to_owned()).unwrap(),
+        description: "for tests".to_owned(),
+        issuer: issuer(),
+        validity: 90 * DAY,
+        backdate: Duration::from_secs(60 * 60),
+        order_lifetime: 7 * DAY,
+        pending_authorization_lifetime: 2 * DAY,
+        valid_authorization_lifetime: 30 * DAY,
+        names_max: 10,
+        is_public: true,
+    };
+    let name = profile.name.clone();
+    Policy {
+        catalog: Catalog::new(vec![profile], &name).unwrap(),
+        account_url_prefix: "https://ca.test/account/".to_owned(),
+        terms_of_service: None,
+        names_refused: Vec::new(),
+        finalize_wait: Duration::from_secs(60),
+        lease: Duration::from_secs(60),
+        checks_max: 4,
+        checks_waiting_max: 100,
+        contacts_max: 4,
+    }
+}
+
+fn signer(clock: &Arc<FixedClock>, random: &Arc<SeededRandom>) -> LocalSigner {
+    let plan = Plan {
+        country: "XX".to_owned(),
+        organization: "Ingam Tests".to_owned(),
+        root: "root".to_owned().try_into().unwrap(),
+        is_public: true,
+        issuers: vec![IssuerPlan { name: issuer(), key: KeyKind::EcdsaP256 }],
+    };
+    let hierarchy = Hierarchy::create(&plan, clock.as_ref(), random.as_ref()).unwrap();
+    let urls = IssuerUrls {
+        ocsp: "http://ca.test/ocsp".to_owned(),
+        issuer: "http://ca.test/issuer".to_owned(),
+        crl: "http://ca.test/crl".to_owned(),
+    };
+    LocalSigner::new(hierarchy, BTreeMap::from([(issuer(), urls)]), clock.clone(), random.clone()).unwrap()
+}
+
+fn open_tables(disk: &SimulatedDisk) -> Arc<dyn Engine> {
+    let file = disk.create("store.redb").unwrap();
+    let log = disk.create("store.redb.log").unwrap();
+    disk.sync_directory().unwrap();
+    Arc::new(RedbEngine::with_backend(FileStorage::new(file), log, RedbConfig::default()).unwrap())
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        Self::with_two_people([])
+    }
+
+    /// One where these acts need two people.
+    pub(crate) fn with_two_people(dangers: impl IntoIterator<Item = Danger>) -> Self {
+        let clock = Arc::new(FixedClock::new(start()));
+        let random = Arc::new(SeededRandom::new(1));
+        let tables = SimulatedDisk::new();
+        let engine = open_tables(&tables);
+        let (store, threads) = Store::assemble(ingam_store::Parts {
+            engine: engine.clone(),
+            journal: Arc::new(SimulatedDisk::new()),
+            keys: Arc::new(SimulatedDisk::new()),
+            random: random.clone(),
+        })
+        .unwrap();
+        let parts = Parts {
+            store: store.clone(),
+            validation: Arc::new(Scripted::default()),
+            signer: Arc::new(signer(&clock, &random)),
+            clock: clock.clone(),
+            random: random.clone(),
+        };
+        let authority = Authority::new(parts, policy());
+        let host = Arc::new(TestHost {
+            ready: AtomicBool::new(true),
+            mistakes: Mutex::default(),
+            stopped: watch::Sender::new(false),
+            authority: authority.clone(),
+        });
+        let two_people = dangers.into_iter().collect();
+        let operator = Operator::new(authority.clone(), host.clone(), random.clone(), two_people);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let (router, last) = (operator.router(), Mutex::new(1000));
+        Self { router, authority, host, store, clock, random, tables, runtime, engine, threads, last }
+    }
+
+    pub(crate) fn run<T>(&self, work: impl Future<Output = T>) -> T {
+        self.runtime.block_on(work)
+    }
+
+    /// The process around it is told to stop.
+    pub(crate) fn stop_host(&self) {
+        self.host.stopped.send_replace(true);
+    }
+
+    pub(crate) fn stop(self) {
+        let Self { router, authority, host, store, runtime, engine, threads, .. } = self;
+        drop(router);
+        drop(runtime);
+        threads.close();
+        drop((authority, host, store, engine));
+    }
+
+    /// A number that was not used before.
+    pub(crate) fn next(&self) -> u32 {
+        let mut last = self.last.lock().unwrap();
+        *last += 1;
+        *last
+    }
+
+    /// Somebody with exactly these roles.
+    pub(crate) fn somebody(&self, roles: &[Role]) -> Principal {
+        let principal = Principal::User(self.next());
+        for role in roles {
+            let grant = Grant {
+                principal,
+                role: *role,
+                label: None,
+                by: None,
+                at: start(),
+                reason: "for a test".to_owned(),
+            };
+            assert!(self.run(self.store.role_grant(grant, Vec::new())).unwrap());
+        }
+        principal
+    }
+
+    /// Every record of every class, each once.
+    fn records(&self) -> Vec<Record> {
+        // Outbox first: the archiver may move a record in between, and this way it is seen twice rather than never.
+        let outbox = self.engine.range(Table::new("outbox"), &[], None, usize::MAX).unwrap();
+        let archived = Class::ALL.into_iter().flat_map(|class| self.threads.journal().records(class));
+        let waiting = outbox.iter().map(|(_, bytes)| Record::decode(bytes).unwrap());
+        let mut seen = BTreeSet::new();
+        archived.map(Result::unwrap).chain(waiting).filter(|record| seen.insert(record.id)).collect()
+    }
+
+    /// Runs something and gives the records that it left: those of the class `access_log` last.
+    pub(crate) fn told<T>(&self, work: impl FnOnce() -> T) -> (T, Vec<Told>) {
+        let before: BTreeSet<_> = self.records().into_iter().map(|record| record.id).collect();
+        let outcome = work();
+        let new = self.records().into_iter().filter(|record| !before.contains(&record.id));
+        let mut told: Vec<_> = new
+            .map(|record| {
+                let open = record.parts.iter().find(|part| part.seal == Seal::Open).unwrap();
+                let payload = serde_json::from_slice(&open.bytes).unwrap();
+                Told { kind: record.kind, class: record.class(), subject: record.subject, payload }
+            })
+            .collect();
+        told.sort_by_key(|told| (told.class == Class::AccessLog, told.kind));
+        (outcome, told)
+    }
+
+    /// Everything in the tables but records on their way.
+    pub(crate) fn rows(&self) -> BTreeMap<(&'static str, Vec<u8>), Vec<u8>> {
+        let tables = table_classes().map(|(name, _)| name).filter(|name| *name != "outbox");
+        tables
+            .flat_map(|name| {
+                let pairs = self.engine.range(Table::new(name), &[], None, usize::MAX).unwrap();
+                pairs.into_iter().map(move |(key, value)| ((name, key), value))
+            })
+            .collect()
+    }
+}
+
+/// What subscribers do.
+impl World {
+    pub(crate) fn account(&self) -> Account {
+        let key = KeyPair::generate().unwrap();
+        let key = PublicKey::from_spki(&key.subject_public_key_info()).unwrap();
+        let request = NewAccount {
+            contact: Some(vec![CONTACT.to_owned()]),
+            terms_of_service_agreed: false,
+            only_return_existing: false,
+            external_account_binding: None,
+        };
+        let found = self.run(self.authority.account_create(key, request, &caller())).unwrap();
+        found.account().clone()
+    }
+
+    /// An order of this account for a name of its own, and that name.
+    pub(crate) fn order(&self, account: &Account) -> (ingam_protocol::acme::Order, String) {
+        let name = format!("n{}.example.org", self.next());
+        let identifiers = vec![UnreadIdentifier { kind: "dns".to_owned(), value: name.clone() }];
+        let request = NewOrder { identifiers, not_before: None, not_after: None, profile: None };
+        let view = self.run(self.authority.order_create(account, request, &caller())).unwrap();
+        (view.order, name)
+    }
+
+    /// A certificate of this account for a name of its own.
+    pub(crate) fn certificate(&self, account: &Account) -> Serial {
+        let (order, name) = self.order(account);
+        let id = order.authorizations[0];
+        self.run(async {
+            let kind = ChallengeType::Dns01;
+            self.authority.challenge_answer(account, id, kind, &caller()).await.unwrap().unwrap();
+            while self.authority.order(account, order.id).unwrap().unwrap().status != OrderStatus::Ready {
+                tokio::task::yield_now().await;
+            }
+        });
+        let mut params = CertificateParams::new(vec![name]).unwrap();
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        let csr = params.serialize_request(&KeyPair::generate().unwrap()).unwrap();
+        let who = caller();
+        let done = self.authority.order_finalize(account, order.id, csr.der(), &who);
+        self.run(done).unwrap().unwrap().order.certificate.unwrap()
+    }
+}
+
+/// A request as the front end would have read it.
+fn caller() -> Caller {
+    Caller {
+        address: ADDRESS.parse().unwrap(),
+        user_agent: Some("subscriber/1".to_owned()),
+        request_id: "0123456789abcdef".to_owned(),
+        url: "https://ca.test/any".to_owned(),
+        jws: JwsText { protected: "e30".to_owned(), payload: "e30".to_owned(), signature: "AA".to_owned() },
+    }
+}
