@@ -11,6 +11,8 @@ use serde_json::Value;
 use crate::{config_of, server_with_operators, until};
 
 const EACH: usize = 150;
+/// Enough for one to begin while the runner looks no more at the one before.
+const JOBS_IN_A_ROW: usize = 12;
 /// cessationOfOperation (RFC 5280 5.3.1).
 const CESSATION: Option<u8> = Some(5);
 
@@ -184,4 +186,24 @@ async fn a_second_person_agrees(server: &mut Server, ca: &ingam_tests::operator:
     let job_id = decision["result"]["id"].as_str().expect("the job that was begun").to_owned();
     until("the job ends", async || job(server, &job_id).await["state"] == "done").await;
     assert_eq!(revoked(&job(server, &job_id).await), count);
+}
+
+/// A job that is begun in the moment in which the one before it ends is not forgotten.
+#[tokio::test(flavor = "multi_thread")]
+async fn jobs_one_upon_the_other_all_end() {
+    let (server, _) = server_with_operators(|_| String::new()).await;
+    let prover = Prover::Http(WebAnswers::listen(server.ports().http).await);
+    let mut client = Client::registered(&server.site()).await.expect("an account");
+    for number in 0..JOBS_IN_A_ROW {
+        let name = format!("{number}.row.example.org");
+        let request = CertificateRequest::of(&[&name]);
+        let (_, chain) = client.issue(&[&name], &request, &prover).await.expect("a certificate");
+        let serial = chain.serial_hex();
+        let begin =
+            ["revoke", "--serial", &serial, "--execute", "--revocation-reason", "superseded", "--detach"];
+        let begun =
+            server.admin_json(&[&begin[..], &["--expected", "1", "--reason", "a test"]].concat()).await;
+        let id = begun["id"].as_str().expect("a job has an id").to_owned();
+        until("the job ends", async || job(&server, &id).await["state"] == "done").await;
+    }
 }
