@@ -1,13 +1,11 @@
 //! The CA as a process: everything is built here, in the order in which it depends on each other, and ends here.
 
-use std::fs::File;
-use std::future::Future;
-use std::io;
-use std::path::Path;
+mod taken;
+mod upkeep;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use ingam_authority::operator::JobRunner;
 use ingam_authority::{Authority, Policy};
 use ingam_frontend::{ClientAddress, Frontend};
 use ingam_journal::Journal;
@@ -19,32 +17,26 @@ use ingam_signer::{Hierarchy, LocalSigner, Signer};
 use ingam_store::{Store, StoreProcess};
 use ingam_validation::LocalPerspective;
 use metrics_exporter_prometheus::PrometheusHandle;
-use tokio::net::UdpSocket;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 
-use crate::admin::{self, AdminSockets};
+use crate::admin;
 use crate::config::Config;
 use crate::health::{self, Health};
-use crate::listener::{
-    ConnectionLimits, Listener, Peer, PeerAddress, SharedLimits, bind, bind_failure, stopped,
-};
+use crate::listener::{ConnectionLimits, Listener, Peer, PeerAddress, SharedLimits, stopped};
 use crate::management::Management;
-use crate::notify::{self, State};
 use crate::observation::{Observation, Observed};
 use crate::reload::{CertificateSource, Read, Reloader};
 use crate::served_certificate::ServedCertificate;
 use crate::system::{SystemClock, SystemRandomness};
 use crate::{telemetry, test_dns};
 
-/// How often delegated OCSP certificates are looked at.
-const DELEGATES_PERIOD: Duration = Duration::from_secs(3600);
+use taken::Sockets;
+use upkeep::{hangups, keep_configuration, keep_delegates, keep_issuances, keep_jobs, keep_metrics, until};
 
-/// How often revocation jobs go on.
-const JOBS_PERIOD: Duration = Duration::from_millis(100);
+pub(crate) use taken::StateLock;
 
 /// Why the process does not start; one sentence for the operator, or a line for each mistake.
 #[derive(Debug)]
@@ -332,66 +324,6 @@ pub(crate) async fn close(store: StoreProcess) {
     let _ = tokio::task::spawn_blocking(move || store.close()).await;
 }
 
-/// Every socket of the process, bound and not yet served.
-struct Sockets {
-    acme: Vec<tokio::net::TcpListener>,
-    management: Vec<tokio::net::TcpListener>,
-    publication: Vec<tokio::net::TcpListener>,
-    metrics: Vec<tokio::net::TcpListener>,
-    admin: AdminSockets,
-    dns_udp: Vec<UdpSocket>,
-    dns_tcp: Vec<tokio::net::TcpListener>,
-    dns_management: Vec<tokio::net::TcpListener>,
-}
-
-impl Sockets {
-    async fn bind(config: &Config) -> Result<Self, StartError> {
-        let listen = &config.listen;
-        let mut dns_udp = Vec::with_capacity(listen.dns.len());
-        for address in &listen.dns {
-            let socket = UdpSocket::bind(address).await;
-            dns_udp.push(socket.map_err(|error| StartError(bind_failure("dns", *address, &error)))?);
-        }
-        Ok(Self {
-            acme: bind("acme", &listen.acme).await.map_err(StartError)?,
-            management: bind("management", &listen.management).await.map_err(StartError)?,
-            publication: bind("publication", &listen.publication).await.map_err(StartError)?,
-            metrics: bind("metrics", &listen.metrics).await.map_err(StartError)?,
-            admin: AdminSockets::bind(config).await?,
-            dns_udp,
-            dns_tcp: bind("dns", &listen.dns).await.map_err(StartError)?,
-            dns_management: bind("dns_management", &listen.dns_management).await.map_err(StartError)?,
-        })
-    }
-}
-
-/// One process to a state folder: whoever has this has the folder.
-pub(crate) struct StateLock {
-    _file: File,
-}
-
-impl StateLock {
-    /// Takes the folder, which is there.
-    pub(crate) fn take(state: &Path) -> Result<Self, StartError> {
-        let path = state.join("lock");
-        let unwritable = |error: io::Error| {
-            StartError(format!(
-                "the state folder {} cannot be written to: {error}; choose another",
-                state.display()
-            ))
-        };
-        let file = File::options().create(true).truncate(false).write(true).open(path).map_err(unwritable)?;
-        match file.try_lock() {
-            Ok(()) => Ok(Self { _file: file }),
-            Err(std::fs::TryLockError::WouldBlock) => Err(StartError(format!(
-                "the state folder {} is in use by another ingam: stop that one, or choose another folder",
-                state.display()
-            ))),
-            Err(std::fs::TryLockError::Error(error)) => Err(unwritable(error)),
-        }
-    }
-}
-
 fn build(
     config: &Config,
     hierarchy: Hierarchy,
@@ -517,112 +449,6 @@ fn certificate_record(der: &[u8], sources: &Sources) -> Record {
     let payload = serde_json::json!({ "certificate": ingam_protocol::Bytes::from(der) }).to_string();
     let kind = RecordType::AuthorityCertificateCreated;
     Record::new(kind, sources.clock.now(), payload.into_bytes(), sources.random.as_ref())
-}
-
-/// Takes up orders whose holder was not heard of.
-async fn keep_issuances(authority: Arc<Authority>) {
-    loop {
-        tokio::time::sleep(authority.lease()).await;
-        if let Err(error) = authority.issuances_resume(false).await {
-            tracing::error!(error = &error as &dyn std::error::Error, "open issuances could not be taken up");
-        }
-    }
-}
-
-/// Revokes what revocation jobs ask for.
-async fn keep_jobs(authority: Arc<Authority>) {
-    let mut runner = JobRunner::new(authority.clone());
-    let failed = |error: &(dyn std::error::Error + 'static)| {
-        tracing::error!(error, "revocation jobs stand still: they are tried again");
-    };
-    loop {
-        if let Err(error) = runner.look() {
-            failed(&error);
-            tokio::time::sleep(Duration::from_secs(1)).await;
-            continue;
-        }
-        let (mut last, mut has_changed) = (tokio::time::Instant::now(), false);
-        while !runner.is_idle() && !has_changed {
-            let elapsed = last.elapsed();
-            last = tokio::time::Instant::now();
-            if let Err(error) = runner.tick(elapsed).await {
-                failed(&error);
-            }
-            tokio::select! {
-                () = authority.revocation_jobs_changed() => has_changed = true,
-                () = tokio::time::sleep(JOBS_PERIOD) => {}
-            }
-        }
-        // A change that came while the last job ended asks for another look, and for no more waiting.
-        if !has_changed {
-            authority.revocation_jobs_changed().await;
-        }
-    }
-}
-
-/// SIGHUP, listened for from now on.
-fn hangups() -> Result<Signal, StartError> {
-    signal(SignalKind::hangup()).map_err(|error| StartError::caused("signals cannot be listened for", &error))
-}
-
-/// Reads the configuration again with every SIGHUP.
-async fn keep_configuration(mut hangups: Signal, reloader: Arc<Reloader>) {
-    while hangups.recv().await.is_some() {
-        notify::tell(State::Reloading);
-        let outcome = reloader.reload(None).await;
-        // Whatever came of it, the process serves.
-        notify::tell(State::Ready);
-        if let Err(findings) = outcome {
-            for finding in findings {
-                tracing::error!(
-                    code = "reload",
-                    finding,
-                    "the configuration was not reloaded: nothing was changed"
-                );
-            }
-        }
-    }
-}
-
-/// Renews delegated OCSP certificates before they end.
-async fn keep_delegates(signer: Arc<LocalSigner>, store: Store, sources: Sources) {
-    loop {
-        tokio::time::sleep(DELEGATES_PERIOD).await;
-        let outcome = signer.renew_delegates(sources.clock.now());
-        let records = match outcome {
-            Ok(made) => {
-                made.iter().map(|delegate| certificate_record(&delegate.certificate, &sources)).collect()
-            }
-            Err(error) => {
-                tracing::error!(
-                    error = &error as &dyn std::error::Error,
-                    "OCSP certificates could not be renewed"
-                );
-                continue;
-            }
-        };
-        if let Err(error) = store.statuses().records_append(records).await {
-            tracing::error!(
-                error = &error as &dyn std::error::Error,
-                "new OCSP certificates could not be recorded"
-            );
-        }
-    }
-}
-
-/// Folds what histograms collected, so that nobody who never asks for metrics pays for them in memory.
-async fn keep_metrics(metrics: Arc<PrometheusHandle>) {
-    loop {
-        tokio::time::sleep(Duration::from_secs(5)).await;
-        metrics.run_upkeep();
-    }
-}
-
-async fn until(stopping: watch::Receiver<bool>, job: impl Future<Output = ()>) {
-    tokio::select! {
-        () = stopped(stopping) => {}
-        () = job => {}
-    }
 }
 
 /// Calls the CA's own front doors, as any client would, before anybody is told that they are open.

@@ -1,0 +1,129 @@
+//! What a running CA does without being asked: it takes up what was left, revokes what jobs ask for, renews, reloads.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ingam_authority::Authority;
+use ingam_authority::operator::JobRunner;
+use ingam_signer::LocalSigner;
+use ingam_store::Store;
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+
+use super::{Sources, StartError, certificate_record};
+use crate::listener::stopped;
+use crate::notify::{self, State};
+use crate::reload::Reloader;
+
+/// How often delegated OCSP certificates are looked at.
+const DELEGATES_PERIOD: Duration = Duration::from_secs(3600);
+
+/// How often revocation jobs go on.
+const JOBS_PERIOD: Duration = Duration::from_millis(100);
+
+/// Takes up orders whose holder was not heard of.
+pub(super) async fn keep_issuances(authority: Arc<Authority>) {
+    loop {
+        tokio::time::sleep(authority.lease()).await;
+        if let Err(error) = authority.issuances_resume(false).await {
+            tracing::error!(error = &error as &dyn std::error::Error, "open issuances could not be taken up");
+        }
+    }
+}
+
+/// Revokes what revocation jobs ask for.
+pub(super) async fn keep_jobs(authority: Arc<Authority>) {
+    let mut runner = JobRunner::new(authority.clone());
+    let failed = |error: &(dyn std::error::Error + 'static)| {
+        tracing::error!(error, "revocation jobs stand still: they are tried again");
+    };
+    loop {
+        if let Err(error) = runner.look() {
+            failed(&error);
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            continue;
+        }
+        let (mut last, mut has_changed) = (tokio::time::Instant::now(), false);
+        while !runner.is_idle() && !has_changed {
+            let elapsed = last.elapsed();
+            last = tokio::time::Instant::now();
+            if let Err(error) = runner.tick(elapsed).await {
+                failed(&error);
+            }
+            tokio::select! {
+                () = authority.revocation_jobs_changed() => has_changed = true,
+                () = tokio::time::sleep(JOBS_PERIOD) => {}
+            }
+        }
+        // A change that came while the last job ended asks for another look, and for no more waiting.
+        if !has_changed {
+            authority.revocation_jobs_changed().await;
+        }
+    }
+}
+
+/// SIGHUP, listened for from now on.
+pub(super) fn hangups() -> Result<Signal, StartError> {
+    signal(SignalKind::hangup()).map_err(|error| StartError::caused("signals cannot be listened for", &error))
+}
+
+/// Reads the configuration again with every SIGHUP.
+pub(super) async fn keep_configuration(mut hangups: Signal, reloader: Arc<Reloader>) {
+    while hangups.recv().await.is_some() {
+        notify::tell(State::Reloading);
+        let outcome = reloader.reload(None).await;
+        // Whatever came of it, the process serves.
+        notify::tell(State::Ready);
+        if let Err(findings) = outcome {
+            for finding in findings {
+                tracing::error!(
+                    code = "reload",
+                    finding,
+                    "the configuration was not reloaded: nothing was changed"
+                );
+            }
+        }
+    }
+}
+
+/// Renews delegated OCSP certificates before they end.
+pub(super) async fn keep_delegates(signer: Arc<LocalSigner>, store: Store, sources: Sources) {
+    loop {
+        tokio::time::sleep(DELEGATES_PERIOD).await;
+        let outcome = signer.renew_delegates(sources.clock.now());
+        let records = match outcome {
+            Ok(made) => {
+                made.iter().map(|delegate| certificate_record(&delegate.certificate, &sources)).collect()
+            }
+            Err(error) => {
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "OCSP certificates could not be renewed"
+                );
+                continue;
+            }
+        };
+        if let Err(error) = store.statuses().records_append(records).await {
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "new OCSP certificates could not be recorded"
+            );
+        }
+    }
+}
+
+/// Folds what histograms collected, so that nobody who never asks for metrics pays for them in memory.
+pub(super) async fn keep_metrics(metrics: Arc<PrometheusHandle>) {
+    loop {
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        metrics.run_upkeep();
+    }
+}
+
+pub(super) async fn until(stopping: watch::Receiver<bool>, job: impl Future<Output = ()>) {
+    tokio::select! {
+        () = stopped(stopping) => {}
+        () = job => {}
+    }
+}
