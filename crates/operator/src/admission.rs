@@ -106,12 +106,17 @@ impl Operator {
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Problem> {
         let turn = self.search_turn().await?;
-        let searched = tokio::task::spawn_blocking(move || {
+        read(move || {
             let _turn = turn;
             work()
-        });
-        searched.await.map_err(task_failed)
+        })
+        .await
     }
+}
+
+/// Runs work on a thread that may wait for the disk: a page of rows needs no turn, but it is no single row either.
+pub(crate) async fn read<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
+    tokio::task::spawn_blocking(work).await.map_err(task_failed)
 }
 
 /// Runs work that goes on if the client hangs up: what was begun is not left half done.

@@ -140,8 +140,8 @@ pub struct Parts {
 
 impl Store {
     /// Opens the store in a directory that is there, and makes what is missing in it: `store.redb` or `store.sled/`,
-    /// `journal/`, `contacts/`. One of an older format is copied to `before-format-N/` and brought to this one. Only one
-    /// process may have it open. Blocks.
+    /// `journal/`, `contacts/`. One of an older format is copied to `before-format-N/`, or `before-format-N.1/` and so
+    /// on beside an earlier copy, and brought to this one. Only one process may have it open. Blocks.
     ///
     /// # Errors
     /// [`Error`], which names the part that does not open.

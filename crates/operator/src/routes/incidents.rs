@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::revocations::PageAsked;
 use crate::Operator;
 use crate::acts;
+use crate::admission::read;
 use crate::api::{Incident, IncidentGrown, IncidentOpening, Page, Serials};
 use crate::around::Caller;
 use crate::extract::{self, Asked, Named, Sent};
@@ -26,7 +27,8 @@ pub(crate) async fn incidents(
 ) -> Result<Json<Page<Incident>>, Problem> {
     let rule = &acts::INCIDENT_LIST;
     let act = operator.admit(&caller, rule, Value::Null, None).await?;
-    let found = operator.authority.incidents(asked.after.as_deref(), extract::limit(asked.limit)?);
+    let (authority, limit) = (operator.authority.clone(), extract::limit(asked.limit)?);
+    let found = read(move || authority.incidents(asked.after.as_deref(), limit)).await?;
     let found = operator.finish(rule, &act, found).await?;
     let next = |place: &[u8]| String::from_utf8_lossy(place).into_owned();
     Ok(Json(view::page(found, next, |incident| view::incident(&incident))))

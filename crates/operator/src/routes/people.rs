@@ -13,7 +13,7 @@ use super::orders::id_text;
 use super::revocations::PageAsked;
 use crate::Operator;
 use crate::acts;
-use crate::admission::to_its_end;
+use crate::admission::{read, to_its_end};
 use crate::api::{Approval, ApprovalDecision, Done, Grant, Page, Reason, RoleChange, Waiting};
 use crate::around::Caller;
 use crate::deeds::{Deed, read_deed};
@@ -30,7 +30,9 @@ pub(crate) async fn roles(
 ) -> Result<Json<Page<Grant>>, Problem> {
     let rule = &acts::ROLE_LIST;
     let act = operator.admit(&caller, rule, Value::Null, None).await?;
-    let grants = operator.finish(rule, &act, operator.authority.role_grants()).await?;
+    let authority = operator.authority.clone();
+    let grants = read(move || authority.role_grants()).await?;
+    let grants = operator.finish(rule, &act, grants).await?;
     Ok(Json(Page { items: grants.iter().map(view::grant).collect(), next: None }))
 }
 
@@ -69,7 +71,8 @@ pub(crate) async fn approvals(
     let rule = &acts::APPROVAL_LIST;
     let act = operator.admit(&caller, rule, Value::Null, None).await?;
     let after = optional(asked.after.as_ref(), extract::id)?;
-    let found = operator.authority.approvals(after, extract::limit(asked.limit)?);
+    let (authority, limit) = (operator.authority.clone(), extract::limit(asked.limit)?);
+    let found = read(move || authority.approvals(after, limit)).await?;
     let found = operator.finish(rule, &act, found).await?;
     let now = operator.authority.clock().now();
     Ok(Json(view::page(found, id_text, |approval| view::approval(&approval, now))))

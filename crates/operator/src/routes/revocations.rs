@@ -13,6 +13,7 @@ use utoipa::IntoParams;
 use super::orders::id_text;
 use crate::Operator;
 use crate::acts;
+use crate::admission::read;
 use crate::api::{Page, Reason, RevocationJob, RevocationPlan, RevocationRequest, Selection, Waiting};
 use crate::around::Caller;
 use crate::deeds::Deed;
@@ -72,7 +73,8 @@ pub(crate) async fn jobs(
     let rule = &acts::REVOCATION_LIST;
     let act = operator.admit(&caller, rule, Value::Null, None).await?;
     let after = optional(asked.after.as_ref(), extract::id)?;
-    let found = operator.authority.revocation_jobs(after, extract::limit(asked.limit)?);
+    let (authority, limit) = (operator.authority.clone(), extract::limit(asked.limit)?);
+    let found = read(move || authority.revocation_jobs(after, limit)).await?;
     let found = operator.finish(rule, &act, found).await?;
     Ok(Json(view::page(found, id_text, |job| view::job(&job))))
 }

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use super::revocations::PageAsked;
 use crate::Operator;
 use crate::acts;
+use crate::admission::read;
 use crate::api::{Done, KeyBlock, KeyBlocking, NameRule, NameRuling, Page, Reason, Waiting};
 use crate::around::Caller;
 use crate::deeds::Deed;
@@ -35,7 +36,8 @@ pub(crate) async fn keys(
     let after = optional(asked.after.as_ref(), |text| {
         from_base64url(text).ok_or_else(|| Problem::invalid("after is the next of a page before"))
     })?;
-    let found = operator.authority.key_blocks(after.as_deref(), extract::limit(asked.limit)?);
+    let (authority, limit) = (operator.authority.clone(), extract::limit(asked.limit)?);
+    let found = read(move || authority.key_blocks(after.as_deref(), limit)).await?;
     let found = operator.finish(rule, &act, found).await?;
     Ok(Json(view::page(found, base64url, |block| view::key_block(&block))))
 }
@@ -98,7 +100,8 @@ pub(crate) async fn names(
     let rule = &acts::NAME_LIST;
     let act = operator.admit(&caller, rule, Value::Null, None).await?;
     let after = optional(asked.after.as_ref(), extract::name)?;
-    let found = operator.authority.name_rules(after.as_ref(), extract::limit(asked.limit)?);
+    let (authority, limit) = (operator.authority.clone(), extract::limit(asked.limit)?);
+    let found = read(move || authority.name_rules(after.as_ref(), limit)).await?;
     let found = operator.finish(rule, &act, found).await?;
     let next = |place: &[u8]| String::from_utf8_lossy(place).into_owned();
     Ok(Json(view::page(found, next, |rule| view::name_rule(&rule))))
