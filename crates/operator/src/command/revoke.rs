@@ -155,7 +155,7 @@ impl Revoke {
         match self.expected {
             Some(expected) if expected == count => Ok(count),
             Some(expected) => Err(Failure::Refused(format!(
-                "{count} certificates would be revoked, and --expected says {expected}: nothing was done"
+                "{count} would be revoked, and --expected says {expected}: nothing was done"
             ))),
             None if call.terminal.can_ask => {
                 let typed = call.terminal.ask(&format!("Type {count} to revoke so many certificates: "))?;
@@ -166,7 +166,7 @@ impl Revoke {
                 }
             }
             None => Err(Failure::Usage(format!(
-                "{count} certificates would be revoked, and there is nobody to ask: agree to it with --expected {count}"
+                "{count} would be revoked, and there is nobody to ask: agree to it with --expected {count}"
             ))),
         }
     }
