@@ -318,10 +318,23 @@ fn nonsense_is_refused_before_anybody_is_asked() {
         assert_eq!((refused.problem().0, told), (422, Vec::new()), "{nonsense:?}");
         assert!(world.rows() == before);
     }
-    // An approval that nobody knows, and one that another version of the program wrote.
-    let (unknown, _) = word(&world, boss, waiting(&world), "approve");
-    assert_eq!(unknown.status, 200);
     assert_eq!(world.send(boss, &get("/v1/approvals/AAAAAAAAAAAAAAAAAAAAAA")).problem().0, 404);
+    world.stop();
+}
+
+/// Whoever asked has the role no more when the second person comes: it can only be refused.
+#[test]
+fn nothing_is_done_for_somebody_who_may_not_ask_any_more() {
+    let world = careful();
+    let boss = world.somebody(&[Role::Administrator]);
+    // Put down by somebody without any role.
+    let id = waiting(&world);
+    let before = world.rows();
+    let (gone, told) = word(&world, boss, id, "approve");
+    assert_eq!(gone.problem(), (409, "conflict".to_owned()));
+    assert_eq!((kinds(&told), &told[0].payload["outcome"]), (vec![OperatorActed], &json!("refused")));
+    assert!(world.rows() == before, "it was done all the same");
+    assert_eq!(word(&world, boss, id, "refuse").0.status, 200);
     world.stop();
 }
 
