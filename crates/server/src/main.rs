@@ -59,6 +59,8 @@ fn main() -> ExitCode {
         Command::Check(options) => return check::run(&options).unwrap_or_else(|error| failed(&error)),
         command => command,
     };
+    // For reqwest, which asks for the process's default; all else names its provider. It fails if one is set already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let quiet = "info,hickory_net=off,hickory_proto=off,hickory_resolver=off";
     #[cfg(feature = "otel")]
     let traces = match telemetry::Traces::start() {
@@ -69,8 +71,6 @@ fn main() -> ExitCode {
     telemetry::start_logs(quiet, &traces);
     #[cfg(not(feature = "otel"))]
     telemetry::start_logs(quiet);
-    // For reqwest, which asks for the process's default; all else names its provider. It fails if one is set already.
-    let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return failed(&StartError::caused("threads cannot be started", &error)),

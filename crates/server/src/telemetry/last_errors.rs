@@ -71,8 +71,9 @@ where
         let is_ours = metadata.target() == "ingam"
             || metadata.target().starts_with("ingam_")
             || metadata.target().starts_with("ingam::");
-        // Spans have the request's name.
-        is_ours && (metadata.is_span() || *metadata.level() <= Level::WARN)
+        // Spans have the request's name; those of traces, which are at a lower level, have nothing for here.
+        let most = if metadata.is_span() { Level::INFO } else { Level::WARN };
+        is_ours && *metadata.level() <= most
     };
     Listening(errors).with_filter(FilterFn::new(ours).with_max_level_hint(LevelFilter::INFO))
 }

@@ -9,9 +9,9 @@ use opentelemetry::trace::TracerProvider;
 use opentelemetry_otlp::SpanExporter;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::SdkTracerProvider;
-use tracing::Subscriber;
+use tracing::{Level, Metadata, Subscriber};
 use tracing_subscriber::Layer;
-use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::filter::{FilterFn, LevelFilter};
 use tracing_subscriber::registry::LookupSpan;
 
 const ENDPOINTS: [&str; 2] = ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"];
@@ -41,11 +41,15 @@ impl Traces {
         S: Subscriber + for<'a> LookupSpan<'a> + Send + Sync,
     {
         let tracer = self.0.as_ref()?.tracer("ingam");
-        let ours = Targets::new().with_targets(
-            ["ingam", "ingam_frontend", "ingam_authority", "ingam_store", "ingam_validation", "ingam_signer"]
-                .map(|target| (target, LevelFilter::DEBUG)),
-        );
-        Some(tracing_opentelemetry::layer().with_tracer(tracer).with_filter(ours))
+        // Lines of the log stay in the log: they may name what a trace must not.
+        let ours = FilterFn::new(|metadata: &Metadata<'_>| {
+            metadata.is_span()
+                && *metadata.level() <= Level::DEBUG
+                && (metadata.target() == "ingam" || metadata.target().starts_with("ingam_"))
+        });
+        let spans =
+            tracing_opentelemetry::layer().with_tracer(tracer).with_location(false).with_threads(false);
+        Some(spans.with_filter(ours.with_max_level_hint(LevelFilter::DEBUG)))
     }
 
     /// Sends what waits.
