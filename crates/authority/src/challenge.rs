@@ -10,6 +10,7 @@ use ingam_protocol::acme::{
     Account, Authorization, Challenge, ChallengeType, ErrorType, Failure, Finished, Verdict,
 };
 use ingam_protocol::bytes::base64url;
+use ingam_protocol::identifier::Identifier;
 use ingam_protocol::record::RecordType;
 use ingam_store::{Answered, OpenChallenge};
 use ingam_validation::{Attempt, CaaQuery};
@@ -109,10 +110,12 @@ impl Authority {
         };
         let key_authorization = key_authorization(challenge, &account);
         let attempt = Attempt {
-            name: authorization.name.clone(),
+            host: authorization.host.clone(),
+            beyond_the_name: authorization.wildcard || authorization.subdomains,
             challenge: kind,
             token: challenge.token.clone(),
             key_authorization: key_authorization.clone(),
+            account_uri: self.account_uri(account.id),
         };
         let looking = self.validation.validate(attempt);
         let outcome = looking.instrument(debug_span!("validation", doing = kind.name())).await;
@@ -120,11 +123,16 @@ impl Authority {
         let result = match outcome.result {
             Err(failure) => Err(failure),
             Ok(validated) => {
-                let query = self.caa_query(authorization, validated.challenge());
-                let asking = self.validation.check_caa(query);
-                let asked = asking.instrument(debug_span!("validation", doing = "caa")).await;
-                caa = Some(asked.evidence);
-                asked.result.map(|_| ())
+                let identifier = authorization.identifier();
+                match self.caa_query(&identifier, validated.challenge(), account.id) {
+                    None => Ok(()),
+                    Some(query) => {
+                        let asking = self.validation.check_caa(query);
+                        let asked = asking.instrument(debug_span!("validation", doing = "caa")).await;
+                        caa = Some(asked.evidence);
+                        asked.result.map(|_| ())
+                    }
+                }
             }
         };
         let verdict = match result {
@@ -158,13 +166,21 @@ impl Authority {
         Ok(())
     }
 
-    pub(crate) fn caa_query(&self, authorization: &Authorization, challenge: ChallengeType) -> CaaQuery {
-        CaaQuery {
-            name: authorization.name.clone(),
-            wildcard: authorization.wildcard,
-            challenge,
-            account_uri: format!("{}{}", self.policy().account_url_prefix, authorization.account),
-        }
+    /// What CAA is to be asked about an identifier; nothing about an address, which has no CAA (RFC 8738, section 7).
+    pub(crate) fn caa_query(
+        &self,
+        identifier: &Identifier,
+        challenge: ChallengeType,
+        account: Id,
+    ) -> Option<CaaQuery> {
+        let name = identifier.name()?.clone();
+        let account_uri = self.account_uri(account);
+        Some(CaaQuery { name, wildcard: identifier.is_wildcard(), challenge, account_uri })
+    }
+
+    /// An account's URL, as records in the DNS name it.
+    fn account_uri(&self, account: Id) -> String {
+        format!("{}{account}", self.policy().account_url_prefix)
     }
 }
 

@@ -67,7 +67,12 @@ impl Refusal {
 impl Subproblem {
     /// For an identifier that was read.
     pub fn of(identifier: &Identifier, error: ErrorType, detail: impl Into<String>) -> Self {
-        Self { error, detail: detail.into(), kind: "dns".to_owned(), identifier: identifier.to_string() }
+        Self {
+            error,
+            detail: detail.into(),
+            kind: identifier.kind().to_owned(),
+            identifier: identifier.to_string(),
+        }
     }
 }
 

@@ -92,6 +92,8 @@ impl Authority {
             serial: Serial::new(self.random.as_ref()),
             identifiers: order.identifiers.clone(),
             public_key_info: request.public_key_info().to_vec(),
+            not_before: order.not_before,
+            not_after: order.not_after,
             now: self.clock.now(),
         };
         let prepared =
@@ -323,33 +325,33 @@ impl Authority {
         })
     }
 
-    /// CAA as of now, for every name (RFC 8659; BR 3.2.2.8).
+    /// CAA as of now, for every name itself, wherever control was shown (RFC 8659; BR 3.2.2.8).
     async fn caa_again(&self, order: &Order) -> Result<Vec<Evidence>, Error> {
-        let mut authorizations: Vec<Authorization> = Vec::with_capacity(order.authorizations.len());
-        for id in &order.authorizations {
-            authorizations.extend(self.store.authorization_by_id(*id)?);
-        }
-        let checks = authorizations.iter().filter_map(|authorization| {
-            let challenge = authorization.valid_challenge()?.kind;
-            let query = self.caa_query(authorization, challenge);
+        let mut checks = Vec::with_capacity(order.identifiers.len());
+        for (identifier, id) in order.identifiers.iter().zip(&order.authorizations) {
+            let authorization = self.store.authorization_by_id(*id)?;
+            let challenge = authorization.as_ref().and_then(Authorization::valid_challenge);
+            let Some(challenge) = challenge.map(|challenge| challenge.kind) else {
+                return Err(Error::refusal(
+                    ErrorType::OrderNotReady,
+                    "an authorization ended meanwhile: make a new order",
+                ));
+            };
+            let Some(query) = self.caa_query(identifier, challenge, order.account) else { continue };
             let check = self.validation.check_caa(query).instrument(debug_span!("validation", doing = "caa"));
-            Some(async move { (authorization.identifier(), check.await) })
-        });
+            checks.push(async move { (identifier, check.await) });
+        }
         let outcomes = futures_util::future::join_all(checks).await;
         let mut evidence = Vec::with_capacity(outcomes.len());
         let mut forbidden = Vec::new();
         for (identifier, outcome) in outcomes {
             evidence.push(outcome.evidence);
             if let Err(failure) = outcome.result {
-                forbidden.push(Subproblem::of(&identifier, failure.error, failure.detail));
+                forbidden.push(Subproblem::of(identifier, failure.error, failure.detail));
             }
         }
         match forbidden.first() {
-            None if evidence.len() == order.identifiers.len() => Ok(evidence),
-            None => Err(Error::refusal(
-                ErrorType::OrderNotReady,
-                "an authorization ended meanwhile: make a new order",
-            )),
+            None => Ok(evidence),
             Some(first) => {
                 let refusal = Refusal::new(first.error, format!("{}: {}", first.identifier, first.detail));
                 Err(Refusal { subproblems: forbidden, ..refusal }.into())

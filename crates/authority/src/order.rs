@@ -81,6 +81,9 @@ impl Authority {
             identifiers,
             profile: profile.name.clone(),
             authorizations: authorizations.iter().map(|authorization| authorization.id).collect(),
+            not_before: None,
+            not_after: None,
+            replaces: None,
             claim: None,
             asked: None,
             certificate: None,
@@ -299,8 +302,9 @@ impl Authority {
         Authorization {
             id: Id::new(now, self.random.as_ref()),
             account,
-            name: identifier.name().clone(),
+            host: identifier.host(),
             wildcard: identifier.is_wildcard(),
+            subdomains: false,
             created: now,
             // An order's authorizations need not outlive it while nobody has answered them.
             pending_until: now.plus(profile.pending_authorization_lifetime.min(profile.order_lifetime)),

@@ -121,10 +121,7 @@ impl Frontend {
     async fn challenge(&self, id: &str, kind: &str, request: Request) -> Outcome {
         let FromAccount { account, payload, caller } = self.signed_by_account(request).await?;
         let id = read_id(id)?;
-        let kind = [ChallengeType::Http01, ChallengeType::Dns01, ChallengeType::TlsAlpn01]
-            .into_iter()
-            .find(|known| known.name() == kind)
-            .ok_or_else(Problem::not_found)?;
+        let kind = ChallengeType::from_name(kind).ok_or_else(Problem::not_found)?;
         let found = if payload.payload().is_empty() {
             self.authority.authorization_of(&account, id)?
         } else {

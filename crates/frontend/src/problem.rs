@@ -30,6 +30,7 @@ pub struct Problem {
 /// The HTTP status that belongs to an error type, where nothing more specific is known.
 fn status_of(error: ErrorType) -> StatusCode {
     match error {
+        ErrorType::AlreadyReplaced => StatusCode::CONFLICT,
         ErrorType::AccountDoesNotExist
         | ErrorType::AlreadyRevoked
         | ErrorType::BadCsr
@@ -48,6 +49,7 @@ fn status_of(error: ErrorType) -> StatusCode {
         | ErrorType::UnsupportedContact
         | ErrorType::UnsupportedIdentifier => StatusCode::BAD_REQUEST,
         ErrorType::Caa
+        | ErrorType::ExternalAccountRequired
         | ErrorType::IncorrectResponse
         | ErrorType::OrderNotReady
         | ErrorType::Unauthorized

@@ -6,7 +6,7 @@ use ingam_authority::OrderView;
 use ingam_protocol::acme::{
     Account, Authorization, AuthorizationStatus, Challenge, ChallengeStatus, Contact, OrderStatus, Verdict,
 };
-use ingam_protocol::identifier::Identifier;
+use ingam_protocol::identifier::{Host, Identifier};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -62,7 +62,13 @@ pub(crate) fn order(urls: &Urls, view: &OrderView) -> Value {
 }
 
 fn identifier(identifier: &Identifier) -> Value {
-    json!({ "type": "dns", "value": identifier.to_string() })
+    json!({ "type": identifier.kind(), "value": identifier.to_string() })
+}
+
+/// A wildcard's authorization shows its base name (RFC 8555, section 7.1.4).
+fn host(host: &Host) -> Value {
+    let kind = if host.name().is_some() { "dns" } else { "ip" };
+    json!({ "type": kind, "value": host.to_string() })
 }
 
 /// An authorization at a status: once it is decided, only the challenge that decided it is shown (section 7.1.4).
@@ -89,7 +95,7 @@ pub(crate) fn authorization(
     let mut value = json!({
         "status": status,
         "expires": authorization.expires().to_rfc3339(),
-        "identifier": { "type": "dns", "value": authorization.name },
+        "identifier": host(&authorization.host),
         "challenges": shown.iter().map(|one| challenge(urls, authorization, one)).collect::<Vec<_>>(),
     });
     if authorization.wildcard {

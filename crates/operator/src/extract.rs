@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use axum::http::request::Parts;
 use ingam_protocol::acme::{AccountStatus, OrderStatus};
 use ingam_protocol::bytes::from_base64url;
-use ingam_protocol::identifier::DnsName;
+use ingam_protocol::identifier::{DnsName, Host};
 use ingam_protocol::{Id, Serial, Timestamp};
 use serde::de::DeserializeOwned;
 
@@ -141,6 +141,11 @@ pub(crate) fn thumbprint(text: &str) -> Result<[u8; 32], Problem> {
 /// A domain name.
 pub(crate) fn name(text: &str) -> Result<DnsName, Problem> {
     DnsName::parse(text).map_err(|bad| Problem::invalid(format!("\"{}\": {bad}", shown(text))))
+}
+
+/// A domain name or an address.
+pub(crate) fn host(text: &str) -> Result<Host, Problem> {
+    text.parse().map_err(|bad| Problem::invalid(format!("\"{}\": {bad}", shown(text))))
 }
 
 /// A time.

@@ -155,7 +155,7 @@ pub(crate) fn selection(sent: &api::Selection) -> Result<Selected, Problem> {
         serials: (!serials.is_empty()).then_some(serials),
         account: extract::optional(sent.account.as_ref(), extract::id)?,
         key: extract::optional(sent.key.as_ref(), extract::thumbprint)?,
-        name: extract::optional(sent.name.as_ref(), extract::name)?,
+        name: extract::optional(sent.name.as_ref(), extract::host)?,
         below: extract::optional(sent.below.as_ref(), extract::name)?,
         issuer: extract::optional(sent.issuer.as_ref(), issuer)?,
         issued: IssuedBetween {

@@ -10,15 +10,17 @@ mod request;
 
 pub use account::{Account, AccountStatus, BadContact, Contact};
 pub use authorization::{Authorization, AuthorizationStatus, Challenge, ChallengeStatus, Finished, Verdict};
-pub use order::{Claim, Order, OrderStatus};
+pub use order::{Claim, Order, OrderStatus, Replaced};
 pub use request::{
-    AccountUpdate, AuthorizationUpdate, Finalize, KeyChange, NewAccount, NewOrder, Revocation,
-    UnreadIdentifier,
+    AccountUpdate, AuthorizationUpdate, Finalize, KeyChange, NewAccount, NewAuthorization, NewOrder,
+    Revocation, UnreadIdentifier,
 };
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+
+use crate::identifier::Host;
 
 /// An error type of RFC 8555, section 6.7, and of the RFCs that add to its registry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -26,6 +28,7 @@ use serde::{Deserialize, Serialize};
 #[allow(missing_docs, reason = "each is the registry's own word, explained there")]
 pub enum ErrorType {
     AccountDoesNotExist,
+    AlreadyReplaced,
     AlreadyRevoked,
     #[serde(rename = "badCSR")]
     BadCsr,
@@ -37,6 +40,7 @@ pub enum ErrorType {
     Compound,
     Connection,
     Dns,
+    ExternalAccountRequired,
     IncorrectResponse,
     InvalidContact,
     InvalidProfile,
@@ -54,8 +58,9 @@ pub enum ErrorType {
 
 impl ErrorType {
     /// All of them.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 26] = [
         Self::AccountDoesNotExist,
+        Self::AlreadyReplaced,
         Self::AlreadyRevoked,
         Self::BadCsr,
         Self::BadNonce,
@@ -66,6 +71,7 @@ impl ErrorType {
         Self::Compound,
         Self::Connection,
         Self::Dns,
+        Self::ExternalAccountRequired,
         Self::IncorrectResponse,
         Self::InvalidContact,
         Self::InvalidProfile,
@@ -85,6 +91,7 @@ impl ErrorType {
     pub fn name(self) -> &'static str {
         match self {
             Self::AccountDoesNotExist => "accountDoesNotExist",
+            Self::AlreadyReplaced => "alreadyReplaced",
             Self::AlreadyRevoked => "alreadyRevoked",
             Self::BadCsr => "badCSR",
             Self::BadNonce => "badNonce",
@@ -95,6 +102,7 @@ impl ErrorType {
             Self::Compound => "compound",
             Self::Connection => "connection",
             Self::Dns => "dns",
+            Self::ExternalAccountRequired => "externalAccountRequired",
             Self::IncorrectResponse => "incorrectResponse",
             Self::InvalidContact => "invalidContact",
             Self::InvalidProfile => "invalidProfile",
@@ -138,15 +146,45 @@ pub enum ChallengeType {
     /// A self-signed certificate behind the ALPN name `acme-tls/1` (RFC 8737).
     #[serde(rename = "tls-alpn-01")]
     TlsAlpn01,
+    /// A TXT record at a label of the account's own (draft-ietf-acme-dns-account-label).
+    #[serde(rename = "dns-account-01")]
+    DnsAccount01,
+    /// A TXT record that stays and names CA and account (draft-ietf-acme-dns-persist).
+    #[serde(rename = "dns-persist-01")]
+    DnsPersist01,
 }
 
 impl ChallengeType {
+    /// All of them.
+    pub const ALL: [Self; 5] =
+        [Self::Http01, Self::Dns01, Self::TlsAlpn01, Self::DnsAccount01, Self::DnsPersist01];
+
+    /// The one of this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|known| known.name() == name)
+    }
+
+    /// Whether it can show control of this: a wildcard and a whole domain are shown in the DNS alone, an address never
+    /// there (RFC 8555, section 8.3; RFC 8737, section 3; RFC 8738, section 7; RFC 9444, section 4).
+    pub fn fits(self, host: &Host, beyond_the_name: bool) -> bool {
+        let in_the_dns = match self {
+            Self::Http01 | Self::TlsAlpn01 => false,
+            Self::Dns01 | Self::DnsAccount01 | Self::DnsPersist01 => true,
+        };
+        match host {
+            Host::Name(_) => in_the_dns || !beyond_the_name,
+            Host::Address(_) => !in_the_dns,
+        }
+    }
+
     /// Its name in ACME and in CAA's `validationmethods` (RFC 8657, section 4).
     pub fn name(self) -> &'static str {
         match self {
             Self::Http01 => "http-01",
             Self::Dns01 => "dns-01",
             Self::TlsAlpn01 => "tls-alpn-01",
+            Self::DnsAccount01 => "dns-account-01",
+            Self::DnsPersist01 => "dns-persist-01",
         }
     }
 }

@@ -22,7 +22,8 @@ pub const CSR_NAMES_MAX: usize = 100;
 /// id-pe-tlsfeature (RFC 7633), known as must-staple.
 const TLS_FEATURE: &str = "1.3.6.1.5.5.7.1.24";
 
-/// A request whose signature verified, whose key passed every check, and which asks for DNS names alone.
+/// A request whose signature verified, whose key passed every check, and which asks for names and addresses
+/// alone.
 #[derive(Clone, Debug)]
 pub struct SigningRequest {
     key: PublicKey,
@@ -93,7 +94,7 @@ impl SigningRequest {
         };
         if identifiers.is_empty() {
             return Err(CsrError::bad(
-                "the CSR has no DNS name: put the order's names into its subjectAltName",
+                "the CSR has no names: put the order's names and addresses into its subjectAltName",
             ));
         }
         Ok(Self { key, public_key_info: info.subject_pki.raw.to_vec(), identifiers })
@@ -144,7 +145,7 @@ fn alternative_names(
                 if san.general_names.len() > CSR_NAMES_MAX {
                     return Err(CsrError::bad(format!("the CSR has more than {CSR_NAMES_MAX} names")));
                 }
-                let set = san.general_names.iter().map(dns_name).collect::<Result<BTreeSet<_>, _>>()?;
+                let set = san.general_names.iter().map(identifier).collect::<Result<BTreeSet<_>, _>>()?;
                 if names.replace(set).is_some() {
                     return Err(CsrError::bad("the CSR has two subjectAltName extensions"));
                 }
@@ -167,10 +168,14 @@ fn alternative_names(
     Ok(names)
 }
 
-fn dns_name(name: &GeneralName<'_>) -> Result<Identifier, CsrError> {
+fn identifier(name: &GeneralName<'_>) -> Result<Identifier, CsrError> {
     match name {
         GeneralName::DNSName(text) => parse_name(text),
-        _ => Err(CsrError::bad("the CSR has a subjectAltName that is no DNS name: leave it out")),
+        GeneralName::IPAddress(octets) => Identifier::from_octets(octets)
+            .ok_or_else(|| CsrError::bad("the CSR has an iPAddress that has neither 4 nor 16 octets")),
+        _ => Err(CsrError::bad(
+            "the CSR has a subjectAltName that is neither a DNS name nor an IP address: leave it out",
+        )),
     }
 }
 
@@ -181,7 +186,11 @@ fn common_name(request: &X509CertificationRequest<'_>) -> Result<Option<Identifi
         return Err(CsrError::bad("the CSR's subject has two common names"));
     }
     let text = first.as_str().map_err(|_| CsrError::bad("the CSR's common name is no text"))?;
-    parse_name(text).map(Some)
+    // RFC 8738 has no word on addresses here; clients that put one into the subject mean the address.
+    match Identifier::parse_ip(text) {
+        Ok(address) => Ok(Some(address)),
+        Err(_) => parse_name(text).map(Some),
+    }
 }
 
 fn parse_name(text: &str) -> Result<Identifier, CsrError> {
@@ -232,7 +241,7 @@ mod tests {
     #[test]
     fn what_is_not_offered_is_refused() {
         let none = request(|params| params.subject_alt_names.clear());
-        assert!(refusal(&none).contains("no DNS name"));
+        assert!(refusal(&none).contains("no names"));
         let address =
             request(|params| params.subject_alt_names.push(SanType::IpAddress([127, 0, 0, 1].into())));
         assert!(refusal(&address).contains("no DNS name"));

@@ -55,6 +55,38 @@ impl Curve {
     }
 }
 
+/// A kind of key, as profiles name what they take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum KeyType {
+    /// RSA of 2048 to 4096 bits.
+    Rsa,
+    /// ECDSA on P-256.
+    #[serde(rename = "ecdsa-p256")]
+    EcdsaP256,
+    /// ECDSA on P-384.
+    #[serde(rename = "ecdsa-p384")]
+    EcdsaP384,
+    /// ECDSA on P-521.
+    #[serde(rename = "ecdsa-p521")]
+    EcdsaP521,
+}
+
+impl KeyType {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Rsa, Self::EcdsaP256, Self::EcdsaP384, Self::EcdsaP521];
+
+    /// Its name in the configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Rsa => "rsa",
+            Self::EcdsaP256 => "ecdsa-p256",
+            Self::EcdsaP384 => "ecdsa-p384",
+            Self::EcdsaP521 => "ecdsa-p521",
+        }
+    }
+}
+
 /// A public key that was well formed and passed every check: only the constructors here make one.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct PublicKey(Kind);
@@ -117,6 +149,16 @@ impl fmt::Display for BadKey {
 impl std::error::Error for BadKey {}
 
 impl PublicKey {
+    /// What kind of key it is, among those that certificates can have; Ed25519 is for accounts alone.
+    pub fn key_type(&self) -> Option<KeyType> {
+        match &self.0 {
+            Kind::Rsa { .. } => Some(KeyType::Rsa),
+            Kind::Ec { curve: Curve::P256, .. } => Some(KeyType::EcdsaP256),
+            Kind::Ec { curve: Curve::P384, .. } => Some(KeyType::EcdsaP384),
+            Kind::Ed25519 { .. } => None,
+        }
+    }
+
     /// Reads a JWK (RFC 7517; RFC 8037 for Ed25519) and checks the key. Members that are not the key's are ignored.
     ///
     /// # Errors

@@ -66,16 +66,10 @@ fn signer() -> LocalSigner {
 
 fn request(issuer: &str, names: u32) -> CertificateRequest {
     let profile = Profile {
-        name: ProfileName::try_from("classic".to_owned()).unwrap(),
-        description: String::new(),
-        issuer: name(issuer),
-        validity: Duration::from_secs(90 * 86400),
-        backdate: Duration::from_secs(3600),
         order_lifetime: Duration::from_secs(86400),
         pending_authorization_lifetime: Duration::from_secs(86400),
         valid_authorization_lifetime: Duration::from_secs(86400),
-        names_max: 100,
-        is_public: true,
+        ..Profile::usual(ProfileName::try_from("classic".to_owned()).unwrap(), name(issuer))
     };
     // The generator of P-256, which is as good a public key as any.
     let point = "0459301306072a8648ce3d020106082a8648ce3d030107034200046b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0\
@@ -86,6 +80,8 @@ fn request(issuer: &str, names: u32) -> CertificateRequest {
         .collect();
     *public_key_info.first_mut().unwrap() = 0x30;
     CertificateRequest {
+        not_before: None,
+        not_after: None,
         profile: Arc::new(profile),
         serial: Serial::new(&SeededRandom::new(1)),
         identifiers: (0..names)

@@ -35,11 +35,13 @@ pub(crate) fn certificate(tbs: &[u8], algorithm: &[u8], signature: &[u8]) -> Vec
     writer.finish()
 }
 
-/// Authority Information Access (RFC 5280, section 4.2.2.1): where OCSP answers, and where the issuer's certificate is.
-pub(crate) fn authority_information_access(urls: &IssuerUrls) -> CustomExtension {
+/// Authority Information Access (RFC 5280, section 4.2.2.1): where OCSP answers, if that is to be said, and where the
+/// issuer's certificate is.
+pub(crate) fn authority_information_access(urls: &IssuerUrls, with_ocsp: bool) -> CustomExtension {
+    let ocsp = with_ocsp.then_some((ID_AD_OCSP, &urls.ocsp));
     let mut writer = Writer::new();
     writer.wrap(tag::SEQUENCE, |descriptions| {
-        for (method, url) in [(ID_AD_CA_ISSUERS, &urls.issuer), (ID_AD_OCSP, &urls.ocsp)] {
+        for (method, url) in [(ID_AD_CA_ISSUERS, &urls.issuer)].into_iter().chain(ocsp) {
             descriptions.wrap(tag::SEQUENCE, |description| {
                 description.value(URI, url.as_bytes());
                 description.object_identifier(method);

@@ -1,6 +1,8 @@
 //! Building the bytes of a subscriber's certificate, without any key.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use ingam_protocol::{Identifier, Timestamp};
@@ -21,11 +23,14 @@ pub(crate) struct Validity {
 }
 
 impl Validity {
-    /// As the profile asks: notBefore a while before now, notAfter so that both together last the profile's validity.
+    /// What the order asked for; else as the profile has it: notBefore a while before now, notAfter so that both together
+    /// last the profile's validity.
     pub(crate) fn of(request: &CertificateRequest) -> Self {
-        let not_before = request.now.minus(request.profile.backdate).whole_second();
+        let usual = || request.now.minus(request.profile.backdate);
+        let not_before = request.not_before.unwrap_or_else(usual).whole_second();
         let last = request.profile.validity.saturating_sub(Duration::from_secs(1));
-        Self { not_before, not_after: not_before.plus(last).whole_second() }
+        let not_after = request.not_after.unwrap_or_else(|| not_before.plus(last));
+        Self { not_before, not_after: not_after.whole_second() }
     }
 }
 
@@ -79,29 +84,41 @@ pub(crate) fn params(request: &CertificateRequest, ca: &SigningCa) -> Result<Cer
         params.key_usages.push(KeyUsagePurpose::KeyEncipherment);
     }
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-    params.crl_distribution_points = vec![CrlDistributionPoint { uris: vec![ca.urls.crl.clone()] }];
+    if request.profile.revocation_pointers {
+        params.crl_distribution_points = vec![CrlDistributionPoint { uris: vec![ca.urls.crl.clone()] }];
+    }
     params.is_ca = IsCa::ExplicitNoCa;
     params.use_authority_key_identifier_extension = true;
     params.key_identifier_method = KeyIdMethod::PreSpecified(key_identifier(&public_key).to_vec());
-    params.custom_extensions = vec![encode::authority_information_access(&ca.urls)];
+    params.custom_extensions =
+        vec![encode::authority_information_access(&ca.urls, request.profile.revocation_pointers)];
     if request.profile.is_public {
         params.custom_extensions.push(encode::certificate_policies());
     }
     Ok(params)
 }
 
-/// All names, each once, sorted as text.
+/// All names, each once, sorted as text, and behind them all addresses, sorted as numbers.
 fn subject_alt_names(identifiers: &[Identifier]) -> Result<Vec<SanType>, Error> {
-    let mut names: Vec<String> = identifiers.iter().map(Identifier::to_string).collect();
-    names.sort();
-    names.dedup();
-    names
-        .into_iter()
-        .map(|name| {
-            let refused = |_| Error::Refused("a name has characters outside ASCII".to_owned());
-            name.try_into().map(SanType::DnsName).map_err(refused)
-        })
-        .collect()
+    let (names, addresses) = names_and_addresses(identifiers);
+    let dns_name = |name: String| {
+        let refused = |_| Error::Refused("a name has characters outside ASCII".to_owned());
+        name.try_into().map(SanType::DnsName).map_err(refused)
+    };
+    let addresses = addresses.into_iter().map(|address| Ok(SanType::IpAddress(address)));
+    names.into_iter().map(dns_name).chain(addresses).collect()
+}
+
+/// The two kinds of subjectAltNames, in the order in which they stand there.
+pub(crate) fn names_and_addresses(identifiers: &[Identifier]) -> (BTreeSet<String>, BTreeSet<IpAddr>) {
+    let (mut names, mut addresses) = (BTreeSet::new(), BTreeSet::new());
+    for identifier in identifiers {
+        match identifier {
+            Identifier::Dns(_) | Identifier::Wildcard(_) => drop(names.insert(identifier.to_string())),
+            Identifier::Ip(address) => drop(addresses.insert(*address)),
+        }
+    }
+    (names, addresses)
 }
 
 /// Whether a SubjectPublicKeyInfo is that of an RSA key.

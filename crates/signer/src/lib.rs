@@ -71,7 +71,11 @@ pub struct CertificateRequest {
     pub identifiers: Vec<Identifier>,
     /// The subject's public key: DER of a SubjectPublicKeyInfo.
     pub public_key_info: Vec<u8>,
-    /// The moment from which notBefore is counted back.
+    /// Its first valid second, where the order asked for one (RFC 8555, section 7.4); within the profile's bounds.
+    pub not_before: Option<Timestamp>,
+    /// Its last valid second, likewise.
+    pub not_after: Option<Timestamp>,
+    /// The moment of signing, from which notBefore is counted back where none was asked for.
     pub now: Timestamp,
 }
 

@@ -166,8 +166,15 @@ fn validity(parsed: &X509Certificate<'_>, expected: &Expected<'_>) -> Verdict<Va
     let not_before = moment(&parsed.validity().not_before)?;
     let not_after = moment(&parsed.validity().not_after)?;
     let lasts = not_after.unix_s().saturating_add(1).checked_sub(not_before.unix_s());
-    let wanted = expected.profile.validity.as_secs();
-    require("validity", lasts == Some(wanted), "it does not last as long as the profile says")?;
+    let longest = expected.profile.validity.as_secs();
+    let shortest = expected.profile.validity_min.map_or(longest, |shortest| shortest.as_secs());
+    let fits = lasts.is_some_and(|lasts| (shortest..=longest).contains(&lasts));
+    require("validity", fits, "it does not last as long as the profile says")?;
+    if let Some(request) = expected.request {
+        // BR 7.1.2.7: notBefore lies within 48 hours of the signing.
+        let near = not_before.unix_s().abs_diff(request.now.unix_s()) <= 48 * 60 * 60;
+        require("not_before", near, "notBefore is more than 48 hours away")?;
+    }
     let within = not_after <= expected.ca.issuer.not_after;
     require("validity_issuer", within, "it ends after its issuer")?;
     let backdate_fits = expected.profile.backdate.as_secs() <= 48 * 60 * 60;

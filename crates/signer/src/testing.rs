@@ -64,16 +64,11 @@ pub(crate) fn signer(clock: Arc<FixedClock>) -> LocalSigner {
 
 pub(crate) fn profile(issuer: &str) -> Profile {
     Profile {
-        name: ProfileName::try_from("classic".to_owned()).unwrap(),
         description: "ninety days".to_owned(),
-        issuer: name(issuer),
-        validity: Duration::from_secs(90 * 86400),
-        backdate: Duration::from_secs(3600),
         order_lifetime: Duration::from_secs(86400),
         pending_authorization_lifetime: Duration::from_secs(86400),
         valid_authorization_lifetime: Duration::from_secs(86400),
-        names_max: 100,
-        is_public: true,
+        ..Profile::usual(ProfileName::try_from("classic".to_owned()).unwrap(), name(issuer))
     }
 }
 
@@ -85,6 +80,8 @@ pub(crate) fn public_key_info(kind: KeyKind) -> Vec<u8> {
 
 pub(crate) fn request(issuer: &str, names: &[&str]) -> CertificateRequest {
     CertificateRequest {
+        not_before: None,
+        not_after: None,
         profile: Arc::new(profile(issuer)),
         serial: Serial::new(&SeededRandom::new(4)),
         identifiers: names.iter().map(|name| Identifier::parse_dns(name).unwrap()).collect(),

@@ -129,6 +129,8 @@ impl World {
     async fn leaf_of(&self, profile: Profile, public_key_info: Vec<u8>, names: &[&str]) -> (Serial, Vec<u8>) {
         let serial = Serial::new(&SystemRandomness);
         let request = CertificateRequest {
+            not_before: None,
+            not_after: None,
             profile: Arc::new(profile),
             serial: serial.clone(),
             identifiers: names.iter().map(|name| Identifier::parse_dns(name).unwrap()).collect(),
@@ -142,16 +144,11 @@ impl World {
 
 fn profile(issuer: &str) -> Profile {
     Profile {
-        name: ProfileName::try_from("classic".to_owned()).unwrap(),
         description: "ninety days".to_owned(),
-        issuer: name(issuer),
-        validity: Duration::from_secs(90 * 86400),
-        backdate: Duration::from_secs(3600),
         order_lifetime: Duration::from_secs(86400),
         pending_authorization_lifetime: Duration::from_secs(86400),
         valid_authorization_lifetime: Duration::from_secs(86400),
-        names_max: 100,
-        is_public: true,
+        ..Profile::usual(ProfileName::try_from("classic".to_owned()).unwrap(), name(issuer))
     }
 }
 

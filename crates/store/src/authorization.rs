@@ -51,10 +51,7 @@ impl OpenChallenge {
     fn from_key(key: &[u8]) -> Result<Self, Error> {
         let bad = || Error::Row("an open challenge", "its key is not an id and a type".into());
         let (id, name) = key.split_at_checked(16).ok_or_else(bad)?;
-        let challenge = [ChallengeType::Http01, ChallengeType::Dns01, ChallengeType::TlsAlpn01]
-            .into_iter()
-            .find(|challenge| challenge.name().as_bytes() == name)
-            .ok_or_else(bad)?;
+        let challenge = std::str::from_utf8(name).ok().and_then(ChallengeType::from_name).ok_or_else(bad)?;
         Ok(Self { authorization: id_from(id)?, challenge })
     }
 }

@@ -64,7 +64,9 @@ fn deciding(
     identifier: &Identifier,
     read: impl Fn(&[u8]) -> Result<Option<NameRule>, Error>,
 ) -> Result<Option<NameRule>, Error> {
-    let base = reversed(identifier.name());
+    // Rules are on names.
+    let Some(name) = identifier.name() else { return Ok(None) };
+    let base = reversed(name);
     let mut at = base.as_str();
     let mut is_own = !identifier.is_wildcard();
     for _ in 0..LABELS_MAX {
@@ -86,9 +88,9 @@ pub(crate) fn is_blocked(transaction: &Transaction<'_>, identifier: &Identifier)
     if rule.is_some_and(|rule| rule.verdict == NameVerdict::Block) {
         return Ok(true);
     }
-    let (from, to) = below_range(identifier.name());
-    let covered = || transaction.range(NAMES_BLOCKED_BELOW, &from, to.as_deref(), 1);
-    Ok(identifier.is_wildcard() && !covered()?.is_empty())
+    let Identifier::Wildcard(base) = identifier else { return Ok(false) };
+    let (from, to) = below_range(base);
+    Ok(!transaction.range(NAMES_BLOCKED_BELOW, &from, to.as_deref(), 1)?.is_empty())
 }
 
 impl Store {

@@ -10,7 +10,7 @@
 //! by name      org.example.www 0 | time 8 | issuer 0 serial     labels in reverse: names below lie together
 //! ```
 
-use ingam_protocol::identifier::{DnsName, Identifier};
+use ingam_protocol::identifier::{DnsName, Host, Identifier};
 use ingam_protocol::profile::IssuerName;
 use ingam_protocol::{Id, Serial, Timestamp};
 
@@ -35,8 +35,8 @@ pub enum CertificateIndex {
     Account(Id),
     /// Their key's thumbprint.
     Key([u8; 32]),
-    /// A name that they are for, itself or as a wildcard's base.
-    Name(DnsName),
+    /// A name that they are for, itself or as a wildcard's base, or an address.
+    Name(Host),
     /// Names below this one.
     Below(DnsName),
 }
@@ -70,12 +70,21 @@ pub(crate) fn reversed(name: &DnsName) -> String {
 /// The names under which a certificate for this identifier is found: `*.example.org` under `example.org` and as the
 /// wildcard below it.
 fn name_prefixes(identifier: &Identifier) -> Vec<Vec<u8>> {
-    let plain = [reversed(identifier.name()).as_bytes(), &[0]].concat();
-    if identifier.is_wildcard() {
-        let wildcard = [reversed(identifier.name()).as_bytes(), b".*", &[0]].concat();
-        return vec![plain, wildcard];
+    let plain = host_prefix(&identifier.host());
+    match identifier {
+        Identifier::Wildcard(base) => vec![plain, [reversed(base).as_bytes(), b".*", &[0]].concat()],
+        Identifier::Dns(_) | Identifier::Ip(_) => vec![plain],
     }
-    vec![plain]
+}
+
+/// `org.example.www` or an address, and a zero byte. A name's first label from the right is no number, so no address is
+/// taken for one.
+fn host_prefix(host: &Host) -> Vec<u8> {
+    let text = match host {
+        Host::Name(name) => reversed(name),
+        Host::Address(address) => address.to_string(),
+    };
+    [text.as_bytes(), &[0]].concat()
 }
 
 /// Puts a certificate into all four indexes.
@@ -121,7 +130,7 @@ impl CertificateIndex {
             Self::Time => (CERTIFICATES_BY_TIME, Vec::new()),
             Self::Account(id) => (CERTIFICATES_BY_ACCOUNT, id.as_bytes().to_vec()),
             Self::Key(thumbprint) => (CERTIFICATES_BY_KEY, thumbprint.to_vec()),
-            Self::Name(name) => (CERTIFICATES_BY_NAME, [reversed(name).as_bytes(), &[0]].concat()),
+            Self::Name(host) => (CERTIFICATES_BY_NAME, host_prefix(host)),
             Self::Below(name) => {
                 let from = format!("{}.", reversed(name)).into_bytes();
                 let (to, front) = (end_of(&from), Front::Names(from.clone()));

@@ -17,7 +17,7 @@ pub(crate) async fn validate(
     attempt: &Attempt,
     evidence: &mut Evidence,
 ) -> Result<(), Failure> {
-    let name = format!("_acme-challenge.{}", attempt.name);
+    let name = format!("_acme-challenge.{}", attempt.name()?);
     let wanted = base64url(digest::digest(&digest::SHA256, attempt.key_authorization.as_bytes()).as_ref());
     let records = network.resolver.lookup(&name, RecordType::TXT, evidence).await.map_err(|missing| {
         let failure = missing.failure("add the record and check that your name servers answer it");

@@ -5,7 +5,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use ingam_protocol::acme::ChallengeType;
-use ingam_protocol::identifier::DnsName;
+use ingam_protocol::identifier::{DnsName, Host};
 use ingam_protocol::{Bytes, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -24,8 +24,9 @@ pub(crate) const ADDRESSES_MAX: usize = 32;
 pub struct Evidence {
     /// The configured name of the perspective that looked.
     pub perspective: String,
-    /// The name that was looked at.
-    pub name: DnsName,
+    /// What was looked at.
+    #[serde(rename = "name")]
+    pub host: Host,
     /// The challenge that was looked at, or that the CAA check was made for.
     pub challenge: ChallengeType,
     /// When the look began.
@@ -110,13 +111,13 @@ fn is_zero(count: &usize) -> bool {
 impl Evidence {
     pub(crate) fn new(
         perspective: &str,
-        name: DnsName,
+        host: impl Into<Host>,
         challenge: ChallengeType,
         started: Timestamp,
     ) -> Self {
         Self {
             perspective: perspective.to_owned(),
-            name,
+            host: host.into(),
             challenge,
             started,
             finished: started,
@@ -134,7 +135,7 @@ impl Evidence {
     /// (`url`, `hostname`, `port`, `addressesResolved`, `addressesTried`, `addressUsed`).
     pub fn validation_record(&self) -> Value {
         if self.hops.is_empty() {
-            return json!([{ "hostname": self.name.as_str() }]);
+            return json!([{ "hostname": self.host.to_string() }]);
         }
         Value::Array(self.hops.iter().map(Hop::validation_record).collect())
     }

@@ -23,7 +23,7 @@ pub(crate) async fn validate(
     attempt: &Attempt,
     evidence: &mut Evidence,
 ) -> Result<(), Failure> {
-    let mut target = Target::first(&attempt.name, &attempt.token, network.config.http_port)?;
+    let mut target = Target::first(attempt.name()?, &attempt.token, network.config.http_port)?;
     for _ in 0..=REDIRECTS_MAX {
         match ask(network, &target, evidence).await? {
             Answer::Redirect(location) => target = target.redirect(&location, &network.config)?,

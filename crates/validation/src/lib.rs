@@ -40,7 +40,7 @@ pub use perspective::LocalPerspective;
 /// Whoever can look at the network on the CA's behalf: this process, a perspective elsewhere, or a quorum of them.
 #[async_trait]
 pub trait Validation: Send + Sync {
-    /// Looks whether the account that owns `attempt.key_authorization` controls `attempt.name` (RFC 8555, section 8).
+    /// Looks whether the account that owns `attempt.key_authorization` controls `attempt.host` (RFC 8555, section 8).
     ///
     /// Comes back within the configured total time whatever the other side does. What was seen is in the outcome's
     /// evidence whether it succeeded or failed.

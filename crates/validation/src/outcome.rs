@@ -3,21 +3,33 @@
 use std::fmt;
 
 use ingam_protocol::acme::{ChallengeType, ErrorType};
-use ingam_protocol::identifier::DnsName;
+use ingam_protocol::identifier::{DnsName, Host};
 
 use crate::evidence::Evidence;
 
 /// One challenge to be looked at.
 #[derive(Clone, Debug)]
 pub struct Attempt {
-    /// The name whose control is to be shown; a wildcard's base name.
-    pub name: DnsName,
+    /// What control is to be shown of; of a wildcard, its base name.
+    pub host: Host,
+    /// Whether it is to be shown of more than the name itself: of what a wildcard covers, or of the whole domain.
+    pub beyond_the_name: bool,
     /// How it is to be shown.
     pub challenge: ChallengeType,
     /// The challenge's token: base64url without padding (RFC 8555, section 8.1). It becomes part of a URL's path.
     pub token: String,
     /// Token, a dot, and the thumbprint of the account's key (RFC 8555, section 8.1).
     pub key_authorization: String,
+    /// The account's URL, which is part of labels and records of some challenges.
+    pub account_uri: String,
+}
+
+impl Attempt {
+    /// The name, where control of an address cannot be looked at.
+    pub(crate) fn name(&self) -> Result<&DnsName, Failure> {
+        let why = "this challenge does not show control of an IP address";
+        self.host.name().ok_or_else(|| Failure::new(ErrorType::Malformed, why))
+    }
 }
 
 /// What came of an [`Attempt`].
@@ -29,21 +41,21 @@ pub struct Outcome {
     pub result: Result<Validated, Failure>,
 }
 
-/// Control of a name was shown. Only this crate can make one.
+/// Control of a name or an address was shown. Only this crate can make one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Validated {
-    name: DnsName,
+    host: Host,
     challenge: ChallengeType,
 }
 
 impl Validated {
-    pub(crate) fn new(name: DnsName, challenge: ChallengeType) -> Self {
-        Self { name, challenge }
+    pub(crate) fn new(host: Host, challenge: ChallengeType) -> Self {
+        Self { host, challenge }
     }
 
-    /// The name that is controlled.
-    pub fn name(&self) -> &DnsName {
-        &self.name
+    /// What is controlled.
+    pub fn host(&self) -> &Host {
+        &self.host
     }
 
     /// How this was shown.

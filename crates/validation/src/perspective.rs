@@ -65,6 +65,9 @@ impl LocalPerspective {
             ChallengeType::TlsAlpn01 => {
                 Box::pin(tls_alpn_01::validate(&self.network, attempt, evidence)).await
             }
+            ChallengeType::DnsAccount01 | ChallengeType::DnsPersist01 => {
+                Err(Failure::new(ErrorType::Malformed, "this kind of challenge cannot be checked yet"))
+            }
         }
     }
 
@@ -92,10 +95,10 @@ impl LocalPerspective {
 impl Validation for LocalPerspective {
     async fn validate(&self, attempt: Attempt) -> Outcome {
         let begun = Instant::now();
-        let name = attempt.name.clone();
+        let host = attempt.host.clone();
         let mut evidence = Evidence::new(
             &self.network.config.perspective,
-            name.clone(),
+            host.clone(),
             attempt.challenge,
             self.clock.now(),
         );
@@ -103,9 +106,9 @@ impl Validation for LocalPerspective {
         evidence.finished = self.clock.now();
         count(attempt.challenge.name(), &result, begun.elapsed());
         if let Err(failure) = &result {
-            tracing::debug!(%name, challenge = %attempt.challenge, error = failure.error.name(), detail = failure.detail, "not validated");
+            tracing::debug!(%host, challenge = %attempt.challenge, error = failure.error.name(), detail = failure.detail, "not validated");
         }
-        Outcome { evidence, result: result.map(|()| Validated::new(name, attempt.challenge)) }
+        Outcome { evidence, result: result.map(|()| Validated::new(host, attempt.challenge)) }
     }
 
     async fn check_caa(&self, query: CaaQuery) -> CaaOutcome {

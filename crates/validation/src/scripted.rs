@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use ingam_protocol::Timestamp;
-use ingam_protocol::identifier::DnsName;
+use ingam_protocol::identifier::{DnsName, Host};
 
 use crate::Validation;
 use crate::evidence::Evidence;
@@ -19,8 +19,8 @@ pub struct Scripted {
 
 #[derive(Debug, Default)]
 struct Script {
-    failures: HashMap<DnsName, Failure>,
-    caa_failures: HashMap<DnsName, Failure>,
+    failures: HashMap<Host, Failure>,
+    caa_failures: HashMap<Host, Failure>,
     attempts: Vec<Attempt>,
     queries: Vec<CaaQuery>,
 }
@@ -28,12 +28,12 @@ struct Script {
 impl Scripted {
     /// From now on validations of `name` end in `failure`; with `None` they succeed again.
     pub fn fail(&self, name: &DnsName, failure: Option<Failure>) {
-        set(&mut self.lock().failures, name, failure);
+        set(&mut self.lock().failures, name.clone().into(), failure);
     }
 
     /// From now on CAA checks of `name` end in `failure`; with `None` they succeed again.
     pub fn fail_caa(&self, name: &DnsName, failure: Option<Failure>) {
-        set(&mut self.lock().caa_failures, name, failure);
+        set(&mut self.lock().caa_failures, name.clone().into(), failure);
     }
 
     /// The attempts so far, in order.
@@ -51,10 +51,10 @@ impl Scripted {
     }
 }
 
-fn set(failures: &mut HashMap<DnsName, Failure>, name: &DnsName, failure: Option<Failure>) {
+fn set(failures: &mut HashMap<Host, Failure>, host: Host, failure: Option<Failure>) {
     match failure {
-        Some(failure) => failures.insert(name.clone(), failure),
-        None => failures.remove(name),
+        Some(failure) => failures.insert(host, failure),
+        None => failures.remove(&host),
     };
 }
 
@@ -62,10 +62,10 @@ fn set(failures: &mut HashMap<DnsName, Failure>, name: &DnsName, failure: Option
 impl Validation for Scripted {
     async fn validate(&self, attempt: Attempt) -> Outcome {
         let evidence =
-            Evidence::new("scripted", attempt.name.clone(), attempt.challenge, Timestamp::default());
-        let validated = Validated::new(attempt.name.clone(), attempt.challenge);
+            Evidence::new("scripted", attempt.host.clone(), attempt.challenge, Timestamp::default());
+        let validated = Validated::new(attempt.host.clone(), attempt.challenge);
         let mut script = self.lock();
-        let result = script.failures.get(&attempt.name).cloned().map_or(Ok(validated), Err);
+        let result = script.failures.get(&attempt.host).cloned().map_or(Ok(validated), Err);
         script.attempts.push(attempt);
         Outcome { evidence, result }
     }
@@ -74,7 +74,8 @@ impl Validation for Scripted {
         let evidence = Evidence::new("scripted", query.name.clone(), query.challenge, Timestamp::default());
         let permitted = CaaPermitted::new(&query, None);
         let mut script = self.lock();
-        let result = script.caa_failures.get(&query.name).cloned().map_or(Ok(permitted), Err);
+        let result =
+            script.caa_failures.get(&Host::Name(query.name.clone())).cloned().map_or(Ok(permitted), Err);
         script.queries.push(query);
         CaaOutcome { evidence, result }
     }

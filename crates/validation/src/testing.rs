@@ -29,7 +29,14 @@ pub(crate) fn name(text: &str) -> DnsName {
 }
 
 pub(crate) fn attempt(text: &str, challenge: ChallengeType) -> Attempt {
-    Attempt { name: name(text), challenge, token: TOKEN.into(), key_authorization: KEY_AUTHORIZATION.into() }
+    Attempt {
+        host: name(text).into(),
+        beyond_the_name: false,
+        challenge,
+        token: TOKEN.into(),
+        key_authorization: KEY_AUTHORIZATION.into(),
+        account_uri: ACCOUNT.into(),
+    }
 }
 
 pub(crate) fn query(text: &str, wildcard: bool) -> CaaQuery {

@@ -20,9 +20,10 @@ pub(crate) async fn validate(
     evidence: &mut Evidence,
 ) -> Result<(), Failure> {
     let port = network.config.tls_alpn_port;
-    evidence.hops.push(Hop::new(None, &attempt.name, port));
-    let stream = network.dial(&attempt.name, port, evidence).await?;
-    let stream = network.tls.connect_acme_tls(&attempt.name, stream, &network.config).await?;
+    let name = attempt.name()?;
+    evidence.hops.push(Hop::new(None, name, port));
+    let stream = network.dial(name, port, evidence).await?;
+    let stream = network.tls.connect_acme_tls(name, stream, &network.config).await?;
     if let Some(hop) = evidence.hop() {
         hop.tls = Some(tls::facts(&stream, true));
     }
@@ -38,7 +39,7 @@ pub(crate) async fn validate(
 }
 
 fn refusal(attempt: &Attempt, words: &str) -> Failure {
-    Failure::unauthorized(format!("TLS: the tls-alpn-01 server of {} is not ready: {words}", attempt.name))
+    Failure::unauthorized(format!("TLS: the tls-alpn-01 server of {} is not ready: {words}", attempt.host))
 }
 
 /// Looks whether `der` is the certificate that RFC 8737, section 3, asks for; the words say what it is not.
@@ -49,7 +50,7 @@ fn check_certificate(der: &[u8], attempt: &Attempt) -> Result<(), String> {
         return Err("its certificate has bytes after the end".into());
     }
     check_self_signed(&certificate)?;
-    check_names(&certificate, attempt.name.as_str())?;
+    check_names(&certificate, &attempt.host.to_string())?;
     check_identifier(&certificate, &attempt.key_authorization)
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use ingam_protocol::acme::{Account, AccountStatus, Authorization, Contact, Order, OrderStatus};
-use ingam_protocol::identifier::{DnsName, Identifier};
+use ingam_protocol::identifier::{DnsName, Host, Identifier};
 use ingam_protocol::profile::IssuerName;
 use ingam_protocol::{Id, Reason, Serial, Timestamp};
 use ingam_store::{CertificateIndex, CertificateRow, IssuedBetween, StatusState};
@@ -29,8 +29,8 @@ pub struct OrderFilter {
     pub account: Option<Id>,
     /// In this state.
     pub status: Option<OrderStatus>,
-    /// For this name, itself or as a wildcard's base.
-    pub name: Option<DnsName>,
+    /// For this name, itself or as a wildcard's base, or for this address.
+    pub name: Option<Host>,
     /// Made at this time or later.
     pub from: Option<Timestamp>,
     /// Made before this time.
@@ -73,8 +73,8 @@ pub struct CertificateFilter {
     pub account: Option<Id>,
     /// With this key.
     pub key: Option<[u8; 32]>,
-    /// For this name.
-    pub name: Option<DnsName>,
+    /// For this name or address.
+    pub name: Option<Host>,
     /// For a name below this one.
     pub below: Option<DnsName>,
     /// By this issuer.
@@ -116,20 +116,19 @@ impl CertificateFilter {
 
     /// Whether the certificate fits, whatever its index said.
     pub(super) fn fits(&self, found: &CertificateSummary) -> bool {
-        let names = || found.identifiers.iter().map(Identifier::name);
-        let is_below = |name: &DnsName, above: &DnsName| {
-            name.as_str().strip_suffix(above.as_str()).is_some_and(|rest| rest.ends_with('.'))
+        let is_named = |host: &Host| found.identifiers.iter().any(|one| one.host() == *host);
+        let is_below = |above: &DnsName| {
+            found.identifiers.iter().any(|one| match one {
+                Identifier::Dns(name) => name.is_below(above),
+                Identifier::Wildcard(base) => base == above || base.is_below(above),
+                Identifier::Ip(_) => false,
+            })
         };
-        let wildcard_of =
-            |above: &DnsName| found.identifiers.iter().any(|one| one.is_wildcard() && one.name() == above);
         self.serials.as_ref().is_none_or(|serials| serials.contains(&found.serial))
             && self.account.is_none_or(|account| account == found.row.account)
             && self.key.is_none_or(|key| key == found.row.key_thumbprint[..])
-            && self.name.as_ref().is_none_or(|name| names().any(|one| one == name))
-            && self
-                .below
-                .as_ref()
-                .is_none_or(|above| names().any(|name| is_below(name, above)) || wildcard_of(above))
+            && self.name.as_ref().is_none_or(is_named)
+            && self.below.as_ref().is_none_or(is_below)
             && self.issuer.as_ref().is_none_or(|issuer| *issuer == found.issuer)
             && self.issued.from.is_none_or(|from| found.row.issued >= from)
             && self.issued.until.is_none_or(|until| found.row.issued < until)
@@ -237,7 +236,7 @@ impl Authority {
             if filter.until.is_some_and(|until| id.time() >= until) {
                 return Ok(Seen::End);
             }
-            let is_named = |name: &DnsName| order.identifiers.iter().any(|own| own.name() == name);
+            let is_named = |host: &Host| order.identifiers.iter().any(|own| own.host() == *host);
             if !filter.name.as_ref().is_none_or(is_named) || filter.from.is_some_and(|from| id.time() < from)
             {
                 return Ok(Seen::Row(id, None));

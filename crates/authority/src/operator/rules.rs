@@ -118,7 +118,7 @@ impl Authority {
 
     /// Why no certificate may be issued for an identifier, by the configuration and by operators' rules as of now.
     pub(crate) fn name_refused(&self, identifier: &Identifier) -> Result<Option<String>, Error> {
-        let name = identifier.name();
+        let Some(name) = identifier.name() else { return Ok(None) };
         let below = |suffix: &str| name.as_str().strip_suffix(suffix).is_some_and(|rest| rest.ends_with('.'));
         let policy = self.policy();
         let configured = policy.names_refused.iter().find(|own| name.as_str() == own.as_str() || below(own));

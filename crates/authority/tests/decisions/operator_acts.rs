@@ -172,11 +172,8 @@ fn a_blocked_key_serves_no_account_and_no_certificate_until_it_is_let_go() {
 }
 
 fn order_refused(process: &Process, account: &Account, names: &[&str]) -> (ErrorType, Vec<String>) {
-    let identifiers = names
-        .iter()
-        .map(|name| UnreadIdentifier { kind: "dns".to_owned(), value: (*name).to_owned() })
-        .collect();
-    let request = NewOrder { identifiers, not_before: None, not_after: None, profile: None };
+    let identifiers = names.iter().map(|name| UnreadIdentifier::dns(*name)).collect();
+    let request = NewOrder { identifiers, not_before: None, not_after: None, profile: None, replaces: None };
     let refused = refusal(process.run(process.authority.order_create(account, request, &caller())));
     let names = refused.subproblems.iter().map(|sub| sub.identifier.clone());
     (refused.error, names.collect())

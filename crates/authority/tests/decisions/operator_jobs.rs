@@ -11,7 +11,7 @@ use ingam_authority::operator::{
     CertificateFilter, IssuedBetween, JobRunner, JobState, PlannedJob, RevocationJob, Selection,
 };
 use ingam_protocol::acme::Account;
-use ingam_protocol::identifier::DnsName;
+use ingam_protocol::identifier::{DnsName, Host};
 use ingam_protocol::record::{Class, RecordType};
 use ingam_protocol::{Id, Reason, Serial};
 use ingam_store::StatusState;
@@ -399,8 +399,8 @@ fn a_selection_is_what_all_its_conditions_hold_for() {
     check(of(CertificateFilter { account: Some(account.id), ..any() }), &[0, 1]);
     check(of(CertificateFilter { key: thumbprint, ..any() }), &[0, 2]);
     check(of(CertificateFilter { key: thumbprint, account: Some(other.id), ..any() }), &[2]);
-    check(of(CertificateFilter { name: dns("a.example.org"), ..any() }), &[0, 1]);
-    check(of(CertificateFilter { name: dns("example.net"), ..any() }), &[]);
+    check(of(CertificateFilter { name: dns("a.example.org").map(Host::from), ..any() }), &[0, 1]);
+    check(of(CertificateFilter { name: dns("example.net").map(Host::from), ..any() }), &[]);
     check(of(CertificateFilter { below: dns("example.org"), ..any() }), &[0, 1]);
     check(of(CertificateFilter { below: dns("a.example.org"), ..any() }), &[1]);
     check(of(CertificateFilter { issuer: Some(issuer()), ..any() }), &[0, 1, 2, 3]);

@@ -68,16 +68,12 @@ fn start() -> Timestamp {
 
 fn policy() -> Policy {
     let profile = Profile {
-        name: ProfileName::try_from("classic".to_owned()).unwrap(),
         description: "ninety days".to_owned(),
-        issuer: issuer(),
-        validity: 90 * DAY,
-        backdate: HOUR,
-        order_lifetime: 7 * DAY,
         pending_authorization_lifetime: 2 * DAY,
         valid_authorization_lifetime: 30 * DAY,
         names_max: 3,
-        is_public: true,
+        reuse_authorizations: false,
+        ..Profile::usual(ProfileName::try_from("classic".to_owned()).unwrap(), issuer())
     };
     let name = profile.name.clone();
     Policy {

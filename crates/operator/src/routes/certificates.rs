@@ -67,7 +67,7 @@ impl CertificatesAsked {
             serials: optional(self.serial.as_ref(), extract::serial)?.map(|serial| vec![serial]),
             account: optional(self.account.as_ref(), extract::id)?,
             key: optional(self.key.as_ref(), extract::thumbprint)?,
-            name: optional(self.name.as_ref(), extract::name)?,
+            name: optional(self.name.as_ref(), extract::host)?,
             below: optional(self.below.as_ref(), extract::name)?,
             issuer: optional(self.issuer.as_ref(), view::issuer)?,
             issued: IssuedBetween {

@@ -166,7 +166,7 @@ pub(crate) async fn orders(
     let filter = OrderFilter {
         account: optional(asked.account.as_ref(), extract::id)?,
         status: optional(asked.status.as_ref(), extract::order_status)?,
-        name: optional(asked.name.as_ref(), extract::name)?,
+        name: optional(asked.name.as_ref(), extract::host)?,
         from: optional(asked.created_from.as_ref(), extract::time)?,
         until: optional(asked.created_until.as_ref(), extract::time)?,
     };

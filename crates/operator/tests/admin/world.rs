@@ -108,16 +108,11 @@ pub(crate) fn start() -> Timestamp {
 
 fn policy() -> Policy {
     let profile = Profile {
-        name: ProfileName::try_from("classic".to_owned()).unwrap(),
         description: "for tests".to_owned(),
-        issuer: issuer(),
-        validity: 90 * DAY,
-        backdate: Duration::from_secs(60 * 60),
-        order_lifetime: 7 * DAY,
         pending_authorization_lifetime: 2 * DAY,
         valid_authorization_lifetime: 30 * DAY,
         names_max: 10,
-        is_public: true,
+        ..Profile::usual(ProfileName::try_from("classic".to_owned()).unwrap(), issuer())
     };
     let name = profile.name.clone();
     Policy {
@@ -293,8 +288,9 @@ impl World {
     /// An order of this account for a name of its own, and that name.
     pub(crate) fn order(&self, account: &Account) -> (ingam_protocol::acme::Order, String) {
         let name = format!("n{}.example.org", self.next());
-        let identifiers = vec![UnreadIdentifier { kind: "dns".to_owned(), value: name.clone() }];
-        let request = NewOrder { identifiers, not_before: None, not_after: None, profile: None };
+        let identifiers = vec![UnreadIdentifier::dns(name)];
+        let request =
+            NewOrder { identifiers, not_before: None, not_after: None, profile: None, replaces: None };
         let view = self.run(self.authority.order_create(account, request, &caller())).unwrap();
         (view.order, name)
     }

@@ -250,16 +250,11 @@ fn hierarchy(clock: &FixedClock, random: &SeededRandom) -> Hierarchy {
 
 fn policy() -> Policy {
     let profile = Profile {
-        name: "classic".to_owned().try_into().unwrap(),
         description: "for tests".to_owned(),
-        issuer: issuer(),
-        validity: 90 * DAY,
         backdate: Duration::ZERO,
-        order_lifetime: 7 * DAY,
         pending_authorization_lifetime: 2 * DAY,
         valid_authorization_lifetime: 30 * DAY,
-        names_max: 100,
-        is_public: true,
+        ..Profile::usual("classic".to_owned().try_into().unwrap(), issuer())
     };
     let name = profile.name.clone();
     Policy {

@@ -5,21 +5,25 @@ use serde_json::value::RawValue;
 
 use super::{ChallengeType, Failure};
 use crate::id::Id;
-use crate::identifier::{DnsName, Identifier};
+use crate::identifier::{Host, Identifier};
 use crate::time::Timestamp;
 
-/// An account's right to a name, shown or still to be shown.
+/// An account's right to a name or an address, shown or still to be shown.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Authorization {
     /// Its name; part of its URL.
     pub id: Id,
     /// Whose right it is.
     pub account: Id,
-    /// The name.
-    pub name: DnsName,
+    /// What it is a right to; of a wildcard, the base name.
+    #[serde(rename = "name")]
+    pub host: Host,
     /// Whether it is for the names one label below.
     #[serde(default)]
     pub wildcard: bool,
+    /// Whether it is for all names below, too: `subdomainAuthAllowed` of RFC 9444, section 4.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub subdomains: bool,
     /// When it was made.
     pub created: Timestamp,
     /// Until when its challenges can be answered.
@@ -159,14 +163,19 @@ impl Authorization {
         self.challenges.iter().find(|challenge| challenge.status() == ChallengeStatus::Valid)
     }
 
-    /// The identifier of orders that it is for.
+    /// What it is for; with `subdomains`, the topmost of what it is for.
     pub fn identifier(&self) -> Identifier {
-        if self.wildcard {
-            Identifier::Wildcard(self.name.clone())
-        } else {
-            Identifier::Dns(self.name.clone())
+        match &self.host {
+            Host::Name(name) if self.wildcard => Identifier::Wildcard(name.clone()),
+            Host::Name(name) => Identifier::Dns(name.clone()),
+            Host::Address(address) => Identifier::Ip(*address),
         }
     }
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 #[cfg(test)]
@@ -175,6 +184,7 @@ mod tests {
 
     use super::*;
     use crate::acme::ErrorType;
+    use crate::identifier::DnsName;
     use crate::time::SeededRandom;
 
     const START: u64 = 1_795_255_200;
@@ -185,8 +195,9 @@ mod tests {
         Authorization {
             id: Id::new(now, &SeededRandom::new(1)),
             account: Id::new(now, &SeededRandom::new(2)),
-            name: DnsName::parse("example.org").unwrap(),
+            host: DnsName::parse("example.org").unwrap().into(),
             wildcard: false,
+            subdomains: false,
             created: now,
             pending_until: now.plus(Duration::from_secs(100)),
             valid_for_ms: 1_000_000,

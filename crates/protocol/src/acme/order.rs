@@ -25,8 +25,17 @@ pub struct Order {
     pub identifiers: Vec<Identifier>,
     /// The kind of certificate.
     pub profile: ProfileName,
-    /// One for each identifier, in their order.
+    /// One for each identifier, in their order; one that is for a whole domain can stand there more than once.
     pub authorizations: Vec<Id>,
+    /// The wished first second of the certificate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_before: Option<Timestamp>,
+    /// The wished last second of the certificate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_after: Option<Timestamp>,
+    /// The certificate that the new one is to take the place of (RFC 9773, section 5).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<Replaced>,
     /// Set once finalized: the bytes to be signed are fixed from here on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub claim: Option<Claim>,
@@ -39,6 +48,15 @@ pub struct Order {
     /// Set when it failed for good.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
+}
+
+/// A certificate that another one takes the place of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Replaced {
+    /// Who signed it.
+    pub issuer: IssuerName,
+    /// Its serial number.
+    pub serial: Serial,
 }
 
 /// Who works on a finalized order, until when, and on which bytes.
@@ -137,6 +155,9 @@ mod tests {
             identifiers: vec![Identifier::parse_dns("example.org").unwrap()],
             profile: "classic".to_owned().try_into().unwrap(),
             authorizations: vec![id],
+            not_before: None,
+            not_after: None,
+            replaces: None,
             claim: None,
             asked: None,
             certificate: None,

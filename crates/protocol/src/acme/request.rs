@@ -39,11 +39,25 @@ pub struct AccountUpdate {
 /// An identifier nobody has looked at yet.
 #[derive(Clone, Debug, Deserialize)]
 pub struct UnreadIdentifier {
-    /// `dns` is known.
+    /// `dns` and `ip` are known.
     #[serde(rename = "type")]
     pub kind: String,
-    /// The name.
+    /// The name or the address.
     pub value: String,
+    /// A domain above the name whose control is shown instead (RFC 9444, section 4.2).
+    #[serde(default, rename = "ancestorDomain")]
+    pub ancestor_domain: Option<String>,
+    /// Whether the authorization is to be for all names below, too (RFC 9444, section 4.1; newAuthz alone).
+    #[serde(default, rename = "subdomainAuthAllowed")]
+    pub subdomain_auth_allowed: bool,
+}
+
+impl UnreadIdentifier {
+    /// An identifier of type `dns` that asks for nothing more.
+    pub fn dns(value: impl Into<String>) -> Self {
+        let (kind, value) = ("dns".to_owned(), value.into());
+        Self { kind, value, ancestor_domain: None, subdomain_auth_allowed: false }
+    }
 }
 
 /// newOrder (RFC 8555, section 7.4; draft-ietf-acme-profiles; RFC 9773 for `replaces`).
@@ -61,6 +75,16 @@ pub struct NewOrder {
     /// The wished profile.
     #[serde(default)]
     pub profile: Option<String>,
+    /// The ARI certificate identifier of the certificate that is renewed (RFC 9773, section 5).
+    #[serde(default)]
+    pub replaces: Option<String>,
+}
+
+/// newAuthz (RFC 8555, section 7.4.1; RFC 9444, section 4.1).
+#[derive(Clone, Debug, Deserialize)]
+pub struct NewAuthorization {
+    /// What control is to be shown of.
+    pub identifier: UnreadIdentifier,
 }
 
 /// finalize (RFC 8555, section 7.4).

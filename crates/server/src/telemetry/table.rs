@@ -47,7 +47,8 @@ const LISTENER: (&str, Values) = ("listener", Bounded("the kinds of listeners"))
 const ISSUER: (&str, Values) = ("issuer", Bounded("the names of the issuing CAs"));
 const QUEUE: (&str, Values) =
     ("queue", These(&["checks", "validations", "ocsp_signatures", "signing_events", "transactions"]));
-const CHALLENGE: (&str, Values) = ("type", These(&["http-01", "dns-01", "tls-alpn-01", "caa"]));
+const CHALLENGE: (&str, Values) =
+    ("type", These(&["http-01", "dns-01", "tls-alpn-01", "dns-account-01", "dns-persist-01", "caa"]));
 const SIGNED: (&str, Values) = ("kind", These(&["certificate", "ocsp", "crl", "delegate"]));
 const ROLE: (&str, Values) =
     ("role", These(&["frontend", "validation", "signer", "responder", "store", "journal"]));
@@ -55,6 +56,7 @@ const ROLE: (&str, Values) =
 /// The error types of RFC 8555 and its relatives.
 const PROBLEMS: &[&str] = &[
     "accountDoesNotExist",
+    "alreadyReplaced",
     "alreadyRevoked",
     "badCSR",
     "badNonce",
@@ -65,6 +67,7 @@ const PROBLEMS: &[&str] = &[
     "compound",
     "connection",
     "dns",
+    "externalAccountRequired",
     "incorrectResponse",
     "invalidContact",
     "invalidProfile",

@@ -91,18 +91,20 @@ impl Hierarchy {
         let lifetime = Duration::from_secs(60);
         let broken = |why: &dyn std::fmt::Display| Error::Refused(why.to_string());
         let profile = Profile {
-            name: ProfileName::try_from("trial".to_owned()).map_err(|why| broken(&why))?,
-            description: String::new(),
-            issuer: intermediate.name.clone(),
             validity: lifetime,
             backdate: Duration::ZERO,
             order_lifetime: lifetime,
             pending_authorization_lifetime: lifetime,
             valid_authorization_lifetime: lifetime,
             names_max: 1,
-            is_public: true,
+            ..Profile::usual(
+                ProfileName::try_from("trial".to_owned()).map_err(|why| broken(&why))?,
+                intermediate.name.clone(),
+            )
         };
         let request = CertificateRequest {
+            not_before: None,
+            not_after: None,
             profile: Arc::new(profile),
             serial: Serial::new(random),
             identifiers: vec![Identifier::parse_dns("trial.invalid").map_err(|why| broken(&why))?],

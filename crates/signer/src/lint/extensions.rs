@@ -1,8 +1,11 @@
-//! The extensions of a subscriber's certificate: these nine, each once, and no other (BR 7.1.2.7.6); eight where the
-//! profile makes no claim, as then there are no certificatePolicies.
+//! The extensions of a subscriber's certificate: these nine, each once, and no other (BR 7.1.2.7.6); one less where the
+//! profile makes no claim, as then there are no certificatePolicies, and one less where it says nothing of revocation, as
+//! then there are no cRLDistributionPoints.
 //!
 //! Each value is read and its meaning compared, which gives the finding its name; then its bytes are compared with the
 //! one encoding that this meaning has.
+
+use std::net::IpAddr;
 
 use ingam_protocol::Identifier;
 use ingam_protocol::der::{Writer, tag};
@@ -17,6 +20,7 @@ use super::subject_key::Kind;
 use super::{Expected, Finding, Verdict, der, require};
 use crate::encode::DOMAIN_VALIDATED;
 use crate::key::key_identifier;
+use crate::leaf::names_and_addresses;
 
 /// Values that have one right form, as the contents of extnValue.
 const DIGITAL_SIGNATURE: &[u8] = b"\x03\x02\x07\x80";
@@ -28,12 +32,13 @@ const NO_CA: &[u8] = b"\x30\x00";
 const OCSP: &[u8] = b"\x2b\x06\x01\x05\x05\x07\x30\x01";
 const CA_ISSUERS: &[u8] = b"\x2b\x06\x01\x05\x05\x07\x30\x02";
 
-/// `keyIdentifier` of an AuthorityKeyIdentifier; `dNSName` and `uniformResourceIdentifier` of a GeneralName.
+/// `keyIdentifier` of an AuthorityKeyIdentifier; `dNSName`, `iPAddress` and `uniformResourceIdentifier` of a GeneralName.
 const KEY_IDENTIFIER: u8 = tag::context_primitive(0);
 const DNS_NAME: u8 = tag::context_primitive(2);
+const IP_ADDRESS: u8 = tag::context_primitive(7);
 const URI: u8 = tag::context_primitive(6);
 
-/// How many kinds of extension there must be; one less without certificatePolicies.
+/// How many kinds of extension there must be at most.
 const KINDS: usize = 9;
 
 /// Checks all extensions. `public_key` is the contents of the subject's BIT STRING.
@@ -52,7 +57,8 @@ pub(super) fn check(
         check_one(extension, expected, key, public_key)?;
     }
     // Each was allowed and none was there twice, so that the count says whether all are there.
-    let wanted = if expected.profile.is_public { KINDS } else { KINDS - 1 };
+    let profile = expected.profile;
+    let wanted = KINDS - usize::from(!profile.is_public) - usize::from(!profile.revocation_pointers);
     require("extension_missing", seen.len() == wanted, "an extension is missing")
 }
 
@@ -134,23 +140,30 @@ fn subject_alt_names(names: &SubjectAlternativeName<'_>, value: &[u8], expected:
     let rule = "subject_alt_names";
     let mut found = Vec::with_capacity(names.general_names.len());
     for name in &names.general_names {
-        let GeneralName::DNSName(text) = name else {
-            return Err(Finding::new(rule, "a name that is no dNSName"));
-        };
-        let identifier = Identifier::parse_dns(text)
-            .map_err(|bad| Finding::new(rule, format!("a dNSName that is none: {bad}")))?;
-        require(rule, identifier.to_string() == *text, "a dNSName is not in lower case")?;
+        let identifier = identifier(name)?;
+        if let Some(why) = expected.profile.identifiers.refuses(&identifier) {
+            return Err(Finding::new("names_allowed", why));
+        }
         found.push(identifier);
     }
-    let texts: Vec<String> = found.iter().map(Identifier::to_string).collect();
-    let sorted = texts.is_sorted_by(|earlier, later| earlier < later);
-    require(rule, sorted, "names are not sorted, or one is there twice")?;
+    // Written anew from what was read: this fixes their order and that each is there once, too.
+    let (texts, addresses) = names_and_addresses(&found);
     let canonical = encoded(|writer| {
         writer.wrap(tag::SEQUENCE, |names| {
+            for address in addresses.iter().rev() {
+                match address {
+                    IpAddr::V4(address) => names.value(IP_ADDRESS, &address.octets()),
+                    IpAddr::V6(address) => names.value(IP_ADDRESS, &address.octets()),
+                }
+            }
             texts.iter().rev().for_each(|text| names.value(DNS_NAME, text.as_bytes()));
         });
     });
-    require(rule, value == canonical, "not encoded as names are")?;
+    require(
+        rule,
+        value == canonical,
+        "names are not sorted, one is there twice, or not encoded as names are",
+    )?;
     let count_fits = (1..=expected.profile.names_max).contains(&found.len());
     require("names_count", count_fits, "no name, or more names than the profile allows")?;
     if let Some(request) = expected.request {
@@ -163,18 +176,38 @@ fn subject_alt_names(names: &SubjectAlternativeName<'_>, value: &[u8], expected:
     Ok(())
 }
 
+fn identifier(name: &GeneralName<'_>) -> Verdict<Identifier> {
+    let rule = "subject_alt_names";
+    match name {
+        GeneralName::DNSName(text) => {
+            let identifier = Identifier::parse_dns(text)
+                .map_err(|bad| Finding::new(rule, format!("a dNSName that is none: {bad}")))?;
+            require(rule, identifier.to_string() == *text, "a dNSName is not in lower case")?;
+            Ok(identifier)
+        }
+        GeneralName::IPAddress(octets) => Identifier::from_octets(octets)
+            .ok_or_else(|| Finding::new(rule, "an iPAddress that has neither 4 nor 16 octets")),
+        _ => Err(Finding::new(rule, "a name that is neither dNSName nor iPAddress")),
+    }
+}
+
 fn access_locations(access: &AuthorityInfoAccess<'_>, value: &[u8], expected: &Expected<'_>) -> Verdict {
     let urls = &expected.ca.urls;
     let points_to = |description: &AccessDescription<'_>, method: &[u8], url: &str| {
         description.access_method.as_bytes() == method && description.access_location == GeneralName::URI(url)
     };
+    let with_ocsp = expected.profile.revocation_pointers;
     let same = match access.accessdescs.as_slice() {
-        [ocsp, issuer] => points_to(ocsp, OCSP, &urls.ocsp) && points_to(issuer, CA_ISSUERS, &urls.issuer),
+        [ocsp, issuer] if with_ocsp => {
+            points_to(ocsp, OCSP, &urls.ocsp) && points_to(issuer, CA_ISSUERS, &urls.issuer)
+        }
+        [issuer] if !with_ocsp => points_to(issuer, CA_ISSUERS, &urls.issuer),
         _ => false,
     };
     let canonical = encoded(|writer| {
         writer.wrap(tag::SEQUENCE, |descriptions| {
-            for (method, url) in [(CA_ISSUERS, &urls.issuer), (OCSP, &urls.ocsp)] {
+            let ocsp = with_ocsp.then_some((OCSP, &urls.ocsp));
+            for (method, url) in [(CA_ISSUERS, &urls.issuer)].into_iter().chain(ocsp) {
                 descriptions.wrap(tag::SEQUENCE, |description| {
                     description.value(URI, url.as_bytes());
                     description.object_identifier(method);
@@ -186,11 +219,13 @@ fn access_locations(access: &AuthorityInfoAccess<'_>, value: &[u8], expected: &E
     require(
         "authority_information_access",
         same,
-        "not the configured URLs, one for OCSP and one for the issuer",
+        "not the configured URLs: one for the issuer, and one for OCSP where the profile has it",
     )
 }
 
 fn distribution_points(points: &CRLDistributionPoints<'_>, value: &[u8], expected: &Expected<'_>) -> Verdict {
+    let wanted = expected.profile.revocation_pointers;
+    require("crl_distribution_points", wanted, "there is one, and the profile says nothing of revocation")?;
     let same = match points.points.as_slice() {
         [
             CRLDistributionPoint {

@@ -37,7 +37,7 @@ fn is_allowed(store: &Store, text: &str) -> bool {
     let decides = store.name_rule_for(&identifier).unwrap();
     let covered = identifier
         .is_wildcard()
-        .then(|| store.name_rule_under_wildcard(identifier.name()).unwrap())
+        .then(|| store.name_rule_under_wildcard(identifier.name().unwrap()).unwrap())
         .flatten();
     decides.is_none_or(|rule| rule.verdict == NameVerdict::Allow) && covered.is_none()
 }

@@ -62,10 +62,11 @@ impl Known {
             CertificateIndex::Time => true,
             CertificateIndex::Account(account) => self.wanted.account == *account,
             CertificateIndex::Key(thumbprint) => self.wanted.thumbprint == *thumbprint,
-            CertificateIndex::Name(name) => names.iter().any(|own| own.name() == name),
+            CertificateIndex::Name(host) => names.iter().any(|own| own.host() == *host),
             CertificateIndex::Below(above) => names.iter().any(|own| match own {
                 Identifier::Dns(name) => is_below(name, above),
                 Identifier::Wildcard(base) => base == above || is_below(base, above),
+                Identifier::Ip(_) => false,
             }),
         };
         let at = self.wanted.issued;
@@ -123,7 +124,7 @@ fn indexes(accounts: &[Id], keys: &[[u8; 32]]) -> Vec<CertificateIndex> {
     let mut indexes = vec![CertificateIndex::Time];
     indexes.extend(accounts.iter().copied().map(CertificateIndex::Account));
     indexes.extend(keys.iter().copied().map(CertificateIndex::Key));
-    indexes.extend(ASKED.iter().map(|name| CertificateIndex::Name(dns(name))));
+    indexes.extend(ASKED.iter().map(|name| CertificateIndex::Name(dns(name).into())));
     indexes.extend(ASKED.iter().map(|name| CertificateIndex::Below(dns(name))));
     indexes
 }

@@ -47,7 +47,7 @@ async fn the_file_is_asked_for_as_the_rfc_says() {
     let (port, heads) = http_server("127.0.0.1:0", |_| ok(KEY_AUTHORIZATION)).await;
     let outcome = validate(&world, port).await;
     let validated = outcome.result.unwrap();
-    assert_eq!((validated.name().as_str(), validated.challenge()), (HOST, ChallengeType::Http01));
+    assert_eq!((validated.host().to_string().as_str(), validated.challenge()), (HOST, ChallengeType::Http01));
     let heads = heads.lock().unwrap().clone();
     assert_eq!(heads.len(), 1);
     assert!(

@@ -74,12 +74,14 @@ impl Process {
         names: &[&str],
         profile: Option<&str>,
     ) -> OrderView {
-        let identifiers = names
-            .iter()
-            .map(|name| UnreadIdentifier { kind: "dns".to_owned(), value: (*name).to_owned() })
-            .collect();
-        let request =
-            NewOrder { identifiers, not_before: None, not_after: None, profile: profile.map(str::to_owned) };
+        let identifiers = names.iter().map(|name| UnreadIdentifier::dns(*name)).collect();
+        let request = NewOrder {
+            identifiers,
+            not_before: None,
+            not_after: None,
+            profile: profile.map(str::to_owned),
+            replaces: None,
+        };
         self.run(self.authority.order_create(account, request, &caller())).unwrap()
     }
 

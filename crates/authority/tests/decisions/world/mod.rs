@@ -64,16 +64,12 @@ pub(crate) fn issuer() -> IssuerName {
 
 fn profile() -> Profile {
     Profile {
-        name: ProfileName::try_from("classic".to_owned()).unwrap(),
         description: "for tests".to_owned(),
-        issuer: issuer(),
-        validity: 90 * DAY,
-        backdate: HOUR,
-        order_lifetime: 7 * DAY,
         pending_authorization_lifetime: 2 * DAY,
         valid_authorization_lifetime: 30 * DAY,
         names_max: 10,
-        is_public: true,
+        reuse_authorizations: false,
+        ..Profile::usual(ProfileName::try_from("classic".to_owned()).unwrap(), issuer())
     }
 }
 
