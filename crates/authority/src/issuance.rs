@@ -23,6 +23,7 @@ use ingam_validation::Evidence;
 use tracing::{Instrument, debug_span};
 
 use crate::Authority;
+use crate::admission::{check_account, check_dates};
 use crate::error::{Error, Fault, Refusal, Subproblem};
 use crate::evidence::{AbandonedEvidence, AskedEvidence, Caller, IssuedEvidence, PreparedEvidence};
 use crate::order::OrderView;
@@ -58,9 +59,11 @@ impl Authority {
             }
         }
         self.refuse_blocked_names(&view.order)?;
-        let request = read_request(csr, account, &view.order)?;
-        let caa = self.caa_again(&view.order).await?;
         let profile = self.profile_of(&view.order)?;
+        check_account(&profile, account)?;
+        check_dates(&view.order, self.clock.now())?;
+        let request = read_request(csr, account, &view.order, &profile)?;
+        let caa = self.caa_again(&view.order).await?;
         let prepared = self.prepare(&request, &view.order, profile).await?;
         match self.claim(&view.order, &prepared, &request, csr, caa, caller).await? {
             Err(status) => return self.after_lost_claim(account, id, status),
@@ -365,8 +368,13 @@ impl Authority {
     }
 }
 
-/// The CSR's checks that need the order and the account (RFC 8555, section 7.4).
-fn read_request(csr: &[u8], account: &Account, order: &Order) -> Result<SigningRequest, Error> {
+/// The CSR's checks that need order, account and profile (RFC 8555, section 7.4).
+fn read_request(
+    csr: &[u8],
+    account: &Account,
+    order: &Order,
+    profile: &Profile,
+) -> Result<SigningRequest, Error> {
     let request = SigningRequest::parse(csr).map_err(|bad| match bad {
         CsrError::Bad(why) => Error::refusal(ErrorType::BadCsr, why),
         // RFC 8555, section 6.7: badPublicKey is for JWS keys; a CSR's key makes a bad CSR.
@@ -376,6 +384,13 @@ fn read_request(csr: &[u8], account: &Account, order: &Order) -> Result<SigningR
         return Err(Error::refusal(
             ErrorType::BadCsr,
             "the CSR's key is the account's key: make another one",
+        ));
+    }
+    if !request.key().key_type().is_some_and(|kind| profile.key_types.contains(&kind)) {
+        let kinds: Vec<&str> = profile.key_types.iter().map(|kind| kind.name()).collect();
+        return Err(Error::refusal(
+            ErrorType::BadCsr,
+            format!("the profile \"{}\" takes keys of these kinds alone: {}", profile.name, kinds.join(", ")),
         ));
     }
     let wanted: std::collections::BTreeSet<_> = order.identifiers.iter().cloned().collect();

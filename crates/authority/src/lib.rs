@@ -5,13 +5,16 @@
 //! [`Signer`].
 //!
 //! - [`operator`]: what operators may ask for.
-//! - `account`, `order`, `challenge`, `issuance`, `revocation`: one file for each thing that can be asked for.
+//! - `admission`: what a request asks for, held against profile and policy.
+//! - `account`, `order`, `authorization`, `challenge`, `issuance`, `revocation`: one file for each thing that can be asked for.
 //! - `in_hand`: what a clean end waits for.
 //! - [`error`]: a [`Refusal`] is the client's mistake, a [`Fault`] is ours.
 //! - [`policy`]: what the operator decided.
 //! - `evidence`: what each record says.
 
 mod account;
+mod admission;
+mod authorization;
 mod challenge;
 pub mod error;
 mod evidence;

@@ -119,8 +119,8 @@ impl Authority {
         let now = self.clock.now();
         let Some(order) = self.store.order_by_id(row.order)? else { return Ok(false) };
         for identifier in &order.identifiers {
-            let held = self.store.authorization_by_identifier(account.id, identifier)?;
-            if !held.is_some_and(|authorization| authorization.status(now) == AuthorizationStatus::Valid) {
+            let held = self.store.authorizations_covering(account.id, identifier)?;
+            if !held.iter().any(|authorization| authorization.status(now) == AuthorizationStatus::Valid) {
                 return Ok(false);
             }
         }

@@ -22,6 +22,9 @@ pub(crate) async fn directory(State(frontend): State<Arc<Frontend>>) -> Response
         .collect();
     let mut meta = json!({ "externalAccountRequired": false, "profiles": profiles });
     if let Some(meta) = meta.as_object_mut() {
+        if policy.catalog.iter().any(|profile| profile.identifiers.ancestors) {
+            meta.insert("subdomainAuthAllowed".to_owned(), true.into());
+        }
         if let Some(terms) = &policy.terms_of_service {
             meta.insert("termsOfService".to_owned(), terms.as_str().into());
         }
@@ -36,6 +39,7 @@ pub(crate) async fn directory(State(frontend): State<Arc<Frontend>>) -> Response
         "newNonce": url("/new-nonce"),
         "newAccount": url("/new-account"),
         "newOrder": url("/new-order"),
+        "newAuthz": url("/new-authz"),
         "revokeCert": url("/revoke-cert"),
         "keyChange": url("/key-change"),
         "meta": meta,

@@ -94,6 +94,7 @@ impl Frontend {
             .route("/account/{id}", only_post(post(account::account)))
             .route("/account/{id}/orders", only_post(post(account::orders)))
             .route("/key-change", only_post(post(account::key_change)))
+            .route("/new-authz", only_post(post(order::new_authorization)))
             .route("/new-order", only_post(post(order::new_order)))
             .route("/order/{id}", only_post(post(order::order)))
             .route("/order/{id}/finalize", only_post(post(order::finalize)))

@@ -9,7 +9,7 @@ use ingam_authority::OrderView;
 use ingam_protocol::Id;
 use ingam_protocol::acme::{
     Authorization, AuthorizationStatus, AuthorizationUpdate, ChallengeStatus, ChallengeType, Finalize,
-    NewOrder, OrderStatus,
+    NewAuthorization, NewOrder, OrderStatus,
 };
 use ingam_protocol::bytes::from_base64url;
 use serde_json::Value;
@@ -23,6 +23,14 @@ use crate::signed::{FromAccount, empty_payload, read_payload};
 pub(crate) async fn new_order(State(frontend): State<Arc<Frontend>>, request: Request) -> Response<Body> {
     let id = request_id(&request);
     frontend.answer(&id, frontend.new_order(request).await)
+}
+
+pub(crate) async fn new_authorization(
+    State(frontend): State<Arc<Frontend>>,
+    request: Request,
+) -> Response<Body> {
+    let id = request_id(&request);
+    frontend.answer(&id, frontend.new_authorization(request).await)
 }
 
 pub(crate) async fn order(
@@ -71,6 +79,16 @@ impl Frontend {
         Ok(self.order_response(StatusCode::CREATED, &view))
     }
 
+    /// Pre-authorization (RFC 8555, section 7.4.1).
+    async fn new_authorization(&self, request: Request) -> Outcome {
+        let FromAccount { account, payload, caller } = self.signed_by_account(request).await?;
+        let wish: NewAuthorization = read_payload(&payload)?;
+        let authorization = self.authority.authorization_create(&account, wish, &caller).await?;
+        let mut response = self.authorization_response(StatusCode::CREATED, &authorization);
+        set_location(response.headers_mut(), &self.urls.authorization(authorization.id));
+        Ok(response)
+    }
+
     async fn order(&self, id: &str, request: Request) -> Outcome {
         let FromAccount { account, payload, .. } = self.signed_by_account(request).await?;
         empty_payload(&payload)?;
@@ -105,9 +123,12 @@ impl Frontend {
             }
         };
         let authorization = found.ok_or_else(Problem::not_found)?;
-        let status = self.status(&authorization);
-        let mut response =
-            json_response(StatusCode::OK, &resource::authorization(&self.urls, &authorization, status));
+        Ok(self.authorization_response(StatusCode::OK, &authorization))
+    }
+
+    fn authorization_response(&self, code: StatusCode, authorization: &Authorization) -> Response<Body> {
+        let status = authorization.status(self.authority.clock().now());
+        let mut response = json_response(code, &resource::authorization(&self.urls, authorization, status));
         let processing = authorization
             .challenges
             .iter()
@@ -115,7 +136,7 @@ impl Frontend {
         if status == AuthorizationStatus::Pending && processing {
             retry_later(&mut response);
         }
-        Ok(response)
+        response
     }
 
     async fn challenge(&self, id: &str, kind: &str, request: Request) -> Outcome {
@@ -145,10 +166,6 @@ impl Frontend {
             retry_later(&mut response);
         }
         Ok(response)
-    }
-
-    fn status(&self, authorization: &Authorization) -> AuthorizationStatus {
-        authorization.status(self.authority.clock().now())
     }
 
     fn order_response(&self, status: StatusCode, view: &OrderView) -> Response<Body> {

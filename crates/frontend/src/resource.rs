@@ -43,14 +43,23 @@ pub(crate) fn account(urls: &Urls, account: &Account, contacts: &[Contact]) -> V
 
 pub(crate) fn order(urls: &Urls, view: &OrderView) -> Value {
     let order = &view.order;
+    // Names of one domain can share an authorization: it is listed once.
+    let mut authorizations = order.authorizations.clone();
+    authorizations.sort();
+    authorizations.dedup();
     let mut value = json!({
         "status": view.status,
         "expires": order.expires.to_rfc3339(),
         "identifiers": order.identifiers.iter().map(identifier).collect::<Vec<_>>(),
         "profile": order.profile,
-        "authorizations": order.authorizations.iter().map(|id| urls.authorization(*id)).collect::<Vec<_>>(),
+        "authorizations": authorizations.iter().map(|id| urls.authorization(*id)).collect::<Vec<_>>(),
         "finalize": urls.finalize(order.id),
     });
+    for (member, wished) in [("notBefore", order.not_before), ("notAfter", order.not_after)] {
+        if let Some(time) = wished {
+            insert(&mut value, member, time.to_rfc3339());
+        }
+    }
     if let (OrderStatus::Valid, Some(serial), Some(issuer)) = (view.status, &order.certificate, &view.issuer)
     {
         insert(&mut value, "certificate", urls.certificate(issuer, serial));
@@ -100,6 +109,9 @@ pub(crate) fn authorization(
     });
     if authorization.wildcard {
         insert(&mut value, "wildcard", true);
+    }
+    if authorization.subdomains {
+        insert(&mut value, "subdomainAuthAllowed", true);
     }
     value
 }

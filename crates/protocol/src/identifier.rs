@@ -86,6 +86,12 @@ impl DnsName {
         self.0.strip_suffix(above.as_str()).is_some_and(|rest| rest.ends_with('.'))
     }
 
+    /// The name without its leftmost label; `None` if that leaves less than two.
+    pub fn parent(&self) -> Option<Self> {
+        let (_, parent) = self.0.split_once('.')?;
+        parent.contains('.').then(|| Self(parent.to_owned()))
+    }
+
     /// The name's labels from the left.
     pub fn labels(&self) -> impl DoubleEndedIterator<Item = &str> {
         self.0.split('.')

@@ -152,6 +152,8 @@ pub enum RecordType {
     ValidationFinished = 21,
     /// An authorization was deactivated by its holder.
     AuthorizationDeactivated = 22,
+    /// An authorization was made ahead of any order.
+    AuthorizationCreated = 23,
     /// An order was claimed; the exact bytes to be signed are fixed, with their serial number.
     CertificatePrepared = 30,
     /// The key is about to be used for a prepared certificate.
@@ -196,7 +198,7 @@ pub enum RecordType {
 
 impl RecordType {
     /// All types.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 30] = [
         Self::AccountCreated,
         Self::AccountUpdated,
         Self::AccountDeactivated,
@@ -206,6 +208,7 @@ impl RecordType {
         Self::ChallengeAnswered,
         Self::ValidationFinished,
         Self::AuthorizationDeactivated,
+        Self::AuthorizationCreated,
         Self::CertificatePrepared,
         Self::SignatureAsked,
         Self::CertificateIssued,

@@ -4,14 +4,16 @@ use ingam_protocol::Id;
 use ingam_protocol::acme::{
     Authorization, AuthorizationStatus, ChallengeStatus, ChallengeType, Finished, Verdict,
 };
-use ingam_protocol::identifier::Identifier;
+use ingam_protocol::identifier::{Host, Identifier};
 use ingam_protocol::record::Record;
 use ingam_protocol::time::Timestamp;
 
 use crate::account::{active, id_from};
 use crate::error::Error;
 use crate::open::Store;
-use crate::table::{AUTHORIZATIONS, AUTHORIZATIONS_BY_IDENTIFIER, CHALLENGES_OPEN, identifier_key};
+use crate::table::{
+    AUTHORIZATIONS, AUTHORIZATIONS_BY_IDENTIFIER, CHALLENGES_OPEN, domain_key, identifier_key,
+};
 use crate::transaction::{Transaction, read_range, read_row};
 
 /// What came of a client's word that its answer to a challenge is in place.
@@ -65,23 +67,54 @@ impl Store {
         read_row(self.engine(), AUTHORIZATIONS, id.as_bytes())
     }
 
-    /// The authorization by which the account last showed control of this identifier, whatever became of it since.
+    /// The authorizations by which the account last showed control of this identifier, whatever became of them since: of
+    /// itself, then of the domains that it is in, the nearest first (RFC 9444).
     ///
     /// # Errors
     /// [`Error`] if the engine fails.
-    pub fn authorization_by_identifier(
+    pub fn authorizations_covering(
         &self,
         account: Id,
         identifier: &Identifier,
-    ) -> Result<Option<Authorization>, Error> {
-        let id = self
-            .engine()
-            .get(AUTHORIZATIONS_BY_IDENTIFIER, &identifier_key(account, identifier))
-            .map_err(|cause| Error::Engine("reading an authorization's identifier", cause))?;
-        match id {
-            None => Ok(None),
-            Some(bytes) => self.authorization_by_id(id_from(&bytes)?),
+    ) -> Result<Vec<Authorization>, Error> {
+        let mut keys = vec![identifier_key(account, identifier)];
+        // A name has at most 127 labels (RFC 1035, section 2.3.4).
+        let mut domain = identifier.name().cloned();
+        while let Some(name) = domain {
+            keys.push(domain_key(account, &name));
+            domain = name.parent();
         }
+        let mut covering = Vec::new();
+        for key in keys {
+            let id = self
+                .engine()
+                .get(AUTHORIZATIONS_BY_IDENTIFIER, &key)
+                .map_err(|cause| Error::Engine("reading an authorization's identifier", cause))?;
+            if let Some(bytes) = id {
+                covering.extend(self.authorization_by_id(id_from(&bytes)?)?);
+            }
+        }
+        Ok(covering)
+    }
+
+    /// Puts a new authorization in that belongs to no order yet. `false` if the account has ended.
+    ///
+    /// # Errors
+    /// [`Error`] if it could not be made durable.
+    pub async fn authorization_insert(
+        &self,
+        authorization: Authorization,
+        record: Record,
+    ) -> Result<bool, Error> {
+        self.run(move |transaction| {
+            if active(transaction, authorization.account)?.is_none() {
+                return Ok(false);
+            }
+            put(transaction, &authorization)?;
+            transaction.record(&record);
+            Ok(true)
+        })
+        .await
     }
 
     /// Notes that a challenge was answered; whoever gets [`Answered::Check`] checks it.
@@ -148,7 +181,10 @@ impl Store {
             }
             put(transaction, &authorization)?;
             if succeeded {
-                let key = identifier_key(authorization.account, &authorization.identifier());
+                let key = match (&authorization.host, authorization.subdomains) {
+                    (Host::Name(domain), true) => domain_key(authorization.account, domain),
+                    _ => identifier_key(authorization.account, &authorization.identifier()),
+                };
                 transaction.put(AUTHORIZATIONS_BY_IDENTIFIER, key, *authorization.id.as_bytes());
             }
             Ok(Settled::Now)

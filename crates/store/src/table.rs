@@ -1,6 +1,6 @@
 //! The tables of the engine, each with the class of what it holds, and how their keys are made.
 
-use ingam_protocol::identifier::Identifier;
+use ingam_protocol::identifier::{DnsName, Identifier};
 use ingam_protocol::profile::IssuerName;
 use ingam_protocol::record::Class;
 use ingam_protocol::{Id, Serial};
@@ -26,7 +26,8 @@ pub(crate) const ORDERS: Table = Table::new("orders");
 pub(crate) const ORDERS_BY_ACCOUNT: Table = Table::new("orders_by_account");
 /// Authorization id to [`ingam_protocol::acme::Authorization`].
 pub(crate) const AUTHORIZATIONS: Table = Table::new("authorizations");
-/// Account id and identifier to the id of the authorization that was last shown for it.
+/// Account id and identifier (or a dot and a domain, for all that is in it) to the id of the authorization that was last
+/// shown for it.
 pub(crate) const AUTHORIZATIONS_BY_IDENTIFIER: Table = Table::new("authorizations_by_identifier");
 /// Authorization id and challenge type of challenges that were answered and not finished, to nothing.
 pub(crate) const CHALLENGES_OPEN: Table = Table::new("challenges_open");
@@ -147,6 +148,11 @@ pub(crate) fn issuer_range(issuer: &IssuerName) -> (Vec<u8>, Vec<u8>) {
 /// An account and what it showed control of.
 pub(crate) fn identifier_key(account: Id, identifier: &Identifier) -> Vec<u8> {
     [account.as_bytes().as_slice(), identifier.to_string().as_bytes()].concat()
+}
+
+/// An account and a domain that it showed control of, with everything below: no identifier begins with a dot.
+pub(crate) fn domain_key(account: Id, domain: &DnsName) -> Vec<u8> {
+    [account.as_bytes().as_slice(), b".", domain.as_str().as_bytes()].concat()
 }
 
 /// Two ids, one after the other.

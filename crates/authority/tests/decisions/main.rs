@@ -9,6 +9,8 @@
 //! - `operator_acts`: what operators do to certificates, keys, names, incidents and rights, and exactly what is on record.
 //! - `operator_jobs`: many certificates are revoked at a rate, through holds, restarts and each other.
 //! - `operator_finds`: what operators look for is found, each thing once, in pages of any length.
+//! - `authorizations`: control that was shown is used again as far as it counts, and no further.
+//! - `wishes`: what orders can wish for, and what profiles do not allow.
 //! - `contact`: contacts lie nowhere in the clear.
 //!
 //! Time stands still but for what a test adds to it, chance is seeded, nothing sleeps and nothing listens. What is not
@@ -21,6 +23,7 @@
     reason = "a test ends by panicking"
 )]
 
+mod authorizations;
 mod contact;
 mod issuance;
 mod lease;
@@ -31,4 +34,5 @@ mod regressions;
 mod restart;
 mod revocation;
 mod states;
+mod wishes;
 mod world;

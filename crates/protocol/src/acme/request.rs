@@ -85,6 +85,9 @@ pub struct NewOrder {
 pub struct NewAuthorization {
     /// What control is to be shown of.
     pub identifier: UnreadIdentifier,
+    /// The same wish as the identifier's own member of this name, where clients put it beside it.
+    #[serde(default, rename = "subdomainAuthAllowed")]
+    pub subdomain_auth_allowed: bool,
 }
 
 /// finalize (RFC 8555, section 7.4).

@@ -35,6 +35,21 @@ pub(crate) fn csr(key: &Key, names: &[&str]) -> Vec<u8> {
     params.serialize_request(&key.0).unwrap().der().to_vec()
 }
 
+/// An order of these names and addresses that wishes nothing else.
+pub(crate) fn new_order(names: &[&str]) -> NewOrder {
+    let identifier = |name: &&str| {
+        let kind = if name.parse::<std::net::IpAddr>().is_ok() { "ip" } else { "dns" };
+        UnreadIdentifier { kind: kind.to_owned(), ..UnreadIdentifier::dns(*name) }
+    };
+    NewOrder {
+        identifiers: names.iter().map(identifier).collect(),
+        not_before: None,
+        not_after: None,
+        profile: None,
+        replaces: None,
+    }
+}
+
 pub(crate) fn refusal<T>(outcome: Result<T, Error>) -> Refusal {
     match outcome {
         Err(Error::Refusal(refusal)) => *refusal,
@@ -74,15 +89,12 @@ impl Process {
         names: &[&str],
         profile: Option<&str>,
     ) -> OrderView {
-        let identifiers = names.iter().map(|name| UnreadIdentifier::dns(*name)).collect();
-        let request = NewOrder {
-            identifiers,
-            not_before: None,
-            not_after: None,
-            profile: profile.map(str::to_owned),
-            replaces: None,
-        };
-        self.run(self.authority.order_create(account, request, &caller())).unwrap()
+        let request = NewOrder { profile: profile.map(str::to_owned), ..new_order(names) };
+        self.try_order(account, request).unwrap()
+    }
+
+    pub(crate) fn try_order(&self, account: &Account, request: NewOrder) -> Result<OrderView, Error> {
+        self.run(self.authority.order_create(account, request, &caller()))
     }
 
     /// Says that the answer to a challenge is in place, and waits for nothing.

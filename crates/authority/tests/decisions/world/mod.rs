@@ -26,7 +26,7 @@ use ingam_store::engine::{Engine, Table};
 use ingam_store::{StatusRow, Store, StoreProcess};
 use tokio::runtime::Runtime;
 
-pub(crate) use flow::{Key, csr, refusal, revocation};
+pub(crate) use flow::{Key, csr, new_order, refusal, revocation};
 pub(crate) use signer::{Step, TestSigner};
 pub(crate) use validation::TestValidation;
 
@@ -121,6 +121,21 @@ impl World {
         let mut world = Self::new();
         world.policy.finalize_wait = Duration::ZERO;
         world
+    }
+
+    /// The same world with one profile, which is the usual one of these tests but for what `change` makes of it.
+    pub(crate) fn of_profile(change: impl FnOnce(&mut Profile)) -> Self {
+        let mut world = Self::new();
+        world.change_profile(change);
+        world
+    }
+
+    /// An operator changed the profile; it counts from the next start on.
+    pub(crate) fn change_profile(&mut self, change: impl FnOnce(&mut Profile)) {
+        let mut profile = Profile::clone(self.policy.catalog.default_profile());
+        change(&mut profile);
+        let name = profile.name.clone();
+        self.policy.catalog = Catalog::new(vec![profile], &name).unwrap();
     }
 
     /// An operator took the profile `short` out of the configuration.
