@@ -8,6 +8,7 @@
 
 mod cpu;
 mod issuance;
+mod mixed;
 mod queries;
 mod table;
 
@@ -30,6 +31,7 @@ Usage: ingam-bench [FLAGS]
   --queries N        OCSP queries, after one of each certificate (200000)
   --rsa              order from the RSA issuer, by the profile classic-rsa
   --dns              prove names by dns-01 in place of http-01
+  --mixed            as many orders of a mixed load instead: 70 % renewals with ARI, 20 % new, 10 % failing
   --pebble           the same issuances from Debian's pebble too, for comparison
   --pebble-only      pebble alone
 
@@ -48,6 +50,7 @@ struct Plan {
     queries: usize,
     is_rsa: bool,
     by_dns: bool,
+    is_mixed: bool,
     with_ingam: bool,
     with_pebble: bool,
     running: Running,
@@ -87,6 +90,9 @@ async fn main() -> ExitCode {
 /// Runs every part of the plan and prints its table as soon as it is there. Whether all of our issuances succeeded;
 /// what Pebble could not do, the table tells (its locks can block each other for good under load).
 async fn measure(plan: &Plan) -> bool {
+    if plan.is_mixed {
+        return measure_mixed(plan).await;
+    }
     let mut table = Table::new();
     let mut issued = None;
     // The server lives until the queries are done.
@@ -115,6 +121,19 @@ async fn measure(plan: &Plan) -> bool {
     failures.is_empty()
 }
 
+/// The mixed load, against the CA that the flags name or one of our own.
+async fn measure_mixed(plan: &Plan) -> bool {
+    let mixed = match running(plan) {
+        Some((site, pid)) => mixed::run(plan, &site, pid).await,
+        None => {
+            let server = Server::start().await;
+            mixed::run(plan, &server.site(), server.pid()).await
+        }
+    };
+    mixed.print(plan);
+    mixed.failures.is_empty()
+}
+
 /// The CA that the flags name, if they name one.
 fn running(plan: &Plan) -> Option<(Site, u32)> {
     let Running { directory, tls_ca, http_port, pid } = plan.running.clone();
@@ -138,6 +157,7 @@ fn plan(mut words: impl Iterator<Item = String>) -> Result<Option<Plan>, String>
         queries: 200_000,
         is_rsa: false,
         by_dns: false,
+        is_mixed: false,
         with_ingam: true,
         with_pebble: false,
         running: Running::default(),
@@ -151,6 +171,7 @@ fn plan(mut words: impl Iterator<Item = String>) -> Result<Option<Plan>, String>
             "--queries" => plan.queries = number(&word, &value()?)?,
             "--rsa" => plan.is_rsa = true,
             "--dns" => plan.by_dns = true,
+            "--mixed" => plan.is_mixed = true,
             "--pebble" => plan.with_pebble = true,
             "--pebble-only" => (plan.with_pebble, plan.with_ingam) = (true, false),
             "--directory" => plan.running.directory = Some(value()?),

@@ -5,7 +5,7 @@ use crate::cpu::{milliseconds, percentile};
 use crate::issuance::Issued;
 
 /// CPU milliseconds a certificate of all server processes, on one machine of two cores; for scale.
-const SCALE: &str = "\
+pub const SCALE: &str = "\
 For scale, server CPU a certificate on a machine of two cores: Boulder 72 to 78 ms, Pebble (memory only) 4 to 6 ms,
 the unavoidable cryptography, parsing and syncing about 1 ms.";
 

@@ -7,6 +7,8 @@ use rustls_pki_types::pem::PemObject;
 use x509_parser::extensions::{DistributionPointName, GeneralName, ParsedExtension};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
+use crate::jws::base64url;
+
 /// id-ad-ocsp (RFC 5280 4.2.2.1).
 const OCSP: &str = "1.3.6.1.5.5.7.48.1";
 /// id-ad-caIssuers (RFC 5280 4.2.2.1).
@@ -69,6 +71,17 @@ impl Chain {
         let significant =
             serial.iter().position(|byte| *byte != 0).map_or(&serial[..], |first| &serial[first..]);
         significant.iter().map(|byte| format!("{byte:02X}")).collect()
+    }
+
+    /// The identifier that ARI has for the leaf (RFC 9773, section 4.1).
+    pub fn renewal_id(&self) -> String {
+        let leaf = self.parsed();
+        let key = leaf.extensions().iter().find_map(|extension| match extension.parsed_extension() {
+            ParsedExtension::AuthorityKeyIdentifier(found) => found.key_identifier.as_ref().map(|key| key.0),
+            _ => None,
+        });
+        let key = key.expect("the leaf names its issuer's key");
+        format!("{}.{}", base64url(key), base64url(&self.serial()))
     }
 
     /// The DNS names of the leaf, sorted.

@@ -38,6 +38,16 @@ pub struct Client {
     account: Option<String>,
     nonces: Vec<String>,
     requests: u64,
+    timings: Option<Vec<Timing>>,
+}
+
+/// How long one request took.
+#[derive(Debug, Clone)]
+pub struct Timing {
+    /// The path of its URL.
+    pub path: String,
+    /// From its first byte to the last of its answer.
+    pub took: Duration,
 }
 
 /// An order as it was last seen.
@@ -105,7 +115,15 @@ impl Client {
         if answer.status != 200 {
             return Err(Error::answered("reading the directory", answer));
         }
-        Ok(Self { connection, directory: answer.json(), key, account: None, nonces: Vec::new(), requests: 0 })
+        Ok(Self {
+            connection,
+            directory: answer.json(),
+            key,
+            account: None,
+            nonces: Vec::new(),
+            requests: 0,
+            timings: None,
+        })
     }
 
     /// A client with a new ES256 key and an account of it.
@@ -153,6 +171,27 @@ impl Client {
         self.requests
     }
 
+    /// Notes from now on how long each request takes.
+    pub fn time_requests(&mut self) {
+        self.timings = Some(Vec::new());
+    }
+
+    /// What was noted since [`Client::time_requests`].
+    pub fn timings(&self) -> &[Timing] {
+        self.timings.as_deref().unwrap_or_default()
+    }
+
+    /// Sends a request as it is, and notes how long that takes.
+    pub async fn send(&mut self, request: Request<Full<Bytes>>) -> Result<Answer, Error> {
+        let path = request.uri().path().to_owned();
+        let begun = Instant::now();
+        let answer = self.connection.send(request).await?;
+        if let Some(timings) = &mut self.timings {
+            timings.push(Timing { path, took: begun.elapsed() });
+        }
+        Ok(answer)
+    }
+
     /// The connection, for requests that are not ACME's.
     pub fn connection(&mut self) -> &mut Connection {
         &mut self.connection
@@ -165,7 +204,7 @@ impl Client {
         }
         let url = self.resource("newNonce");
         let request = Request::head(&url).body(Full::default()).expect("a request");
-        let answer = self.connection.send(request).await?;
+        let answer = self.send(request).await?;
         match answer.header("replay-nonce") {
             "" => Err(Error::answered("asking for a nonce", answer)),
             nonce => Ok(nonce.to_owned()),
@@ -498,7 +537,7 @@ impl<'a> Sending<'a> {
             .body(Full::new(body))
             .expect("a request");
         self.client.requests += 1;
-        let answer = self.client.connection.send(request).await?;
+        let answer = self.client.send(request).await?;
         let nonce = answer.header("replay-nonce");
         if !nonce.is_empty() {
             self.client.nonces.push(nonce.to_owned());

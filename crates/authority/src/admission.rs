@@ -114,6 +114,26 @@ pub(crate) fn check_account(profile: &Profile, account: &Account) -> Result<(), 
 }
 
 impl Authority {
+    /// Whether the account agreed to the terms as they are now (RFC 8555, section 7.3.3).
+    ///
+    /// # Errors
+    /// A refusal as `userActionRequired`.
+    pub(crate) fn check_terms(&self, account: &Account) -> Result<(), Error> {
+        let policy = self.policy();
+        let (Some(terms), Some(since)) = (&policy.terms_of_service, policy.terms_since) else {
+            return Ok(());
+        };
+        // What comes into force later does not count yet.
+        if self.clock.now() < since || account.terms_agreed.is_some_and(|agreed| agreed >= since) {
+            return Ok(());
+        }
+        let why = format!(
+            "the terms of service have changed: read them at {terms}, and agree by an update of the account with \
+             \"termsOfServiceAgreed\": true"
+        );
+        Err(Error::refusal(ErrorType::UserActionRequired, why))
+    }
+
     /// The profile of this name, or the default one.
     ///
     /// # Errors

@@ -70,6 +70,7 @@ impl Authority {
         caller: &Caller,
     ) -> Result<Authorization, Error> {
         let now = self.clock.now();
+        self.check_terms(account)?;
         let profile = self.profile_wished(None)?;
         check_account(&profile, account)?;
         let whole = request.subdomain_auth_allowed || request.identifier.subdomain_auth_allowed;

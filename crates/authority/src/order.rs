@@ -44,7 +44,8 @@ impl Authority {
     ///
     /// # Errors
     /// Refusals: `malformed`, `rejectedIdentifier`, `unsupportedIdentifier` (with one subproblem for each bad
-    /// identifier), `invalidProfile`, `unauthorized` for a profile that is not for this account.
+    /// identifier), `invalidProfile`, `unauthorized` for a profile that is not for this account,
+    /// `userActionRequired` where the terms have changed.
     pub async fn order_create(
         &self,
         account: &Account,
@@ -52,6 +53,7 @@ impl Authority {
         caller: &Caller,
     ) -> Result<OrderView, Error> {
         let now = self.clock.now();
+        self.check_terms(account)?;
         let profile = self.profile_wished(request.profile.as_deref())?;
         check_account(&profile, account)?;
         let dates = Dates::wished(&request, &profile, now)?;

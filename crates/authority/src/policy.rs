@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ingam_protocol::Timestamp;
 use ingam_protocol::profile::{Profile, ProfileName};
 
 /// The profiles that orders can ask for; at least one, and one of them is taken where an order names none.
@@ -47,6 +48,8 @@ pub struct Policy {
     pub account_url_prefix: String,
     /// Where the terms of service are; with it, an account needs consent to them.
     pub terms_of_service: Option<String>,
+    /// Since when these terms hold: consent from before does not count for new orders (RFC 8555, section 7.3.3).
+    pub terms_since: Option<Timestamp>,
     /// Names that are never in a certificate, and all names below them: the CA's own.
     pub names_refused: Vec<String>,
     /// How long a finalize waits for its certificate before it answers `processing`.

@@ -157,8 +157,18 @@ pub(crate) struct Urls {
     pub(crate) publication: String,
     /// The terms of service; with it, accounts need consent to them.
     pub(crate) terms_of_service: Option<String>,
+    /// Since when these terms hold, as RFC 3339 writes it: accounts that agreed earlier have to agree again before they
+    /// order.
+    pub(crate) terms_since: Option<String>,
     /// A page about the CA.
     pub(crate) website: Option<String>,
+}
+
+impl Urls {
+    /// [`Urls::terms_since`] as a time, if it is one; rules tell where it is none.
+    pub(crate) fn terms_since(&self) -> Option<Timestamp> {
+        self.terms_since.as_deref().and_then(Timestamp::from_rfc3339)
+    }
 }
 
 /// The certificate of the https listeners.

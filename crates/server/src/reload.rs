@@ -18,7 +18,7 @@ use crate::serve;
 use crate::served_certificate::{Presentable, ServedCertificate, ServerIdentity};
 
 /// Keys, and what lies below them, that are put in force without a restart.
-const RELOADABLE: [&str; 15] = [
+const RELOADABLE: [&str; 16] = [
     "issuance.contacts_max",
     "issuance.default_profile",
     "issuance.finalize_wait_ms",
@@ -33,6 +33,7 @@ const RELOADABLE: [&str; 15] = [
     "profiles",
     "tls",
     "urls.terms_of_service",
+    "urls.terms_since",
     "urls.website",
 ];
 

@@ -1,14 +1,14 @@
 //! Proves what orders can wish for: addresses, dates, profiles with bounds of their own; and that what a profile does not
 //! allow is refused by name, at newOrder or at finalize.
 
-use ingam_protocol::acme::{ErrorType, NewOrder, OrderStatus};
+use ingam_protocol::acme::{AccountUpdate, ErrorType, NewOrder, OrderStatus};
 use ingam_protocol::identifier::Domain;
 use ingam_protocol::key::KeyType;
 use ingam_protocol::profile::Accounts;
 use ingam_protocol::time::Clock as _;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use crate::world::{DAY, HOUR, Key, World, csr, new_order, refusal};
+use crate::world::{DAY, HOUR, Key, World, caller, csr, new_order, refusal};
 
 #[test]
 fn an_address_is_shown_where_it_answers_and_stands_in_the_certificate() {
@@ -151,5 +151,24 @@ fn a_profile_for_listed_accounts_is_for_nobody_else() {
     // What was ordered before the list was made is looked at again.
     let refused = refusal(process.finalize(&other, order.order.id, &csr(&Key::new(), &["a.example.org"])));
     assert_eq!(refused.error, ErrorType::Unauthorized);
+    process.stop();
+}
+
+#[test]
+fn changed_terms_are_agreed_to_before_the_next_order() {
+    let mut world = World::new();
+    let process = world.start();
+    let account = process.account_with(&Key::new(), &[]);
+    process.stop();
+    world.policy.terms_of_service = Some("https://ca.test/terms".to_owned());
+    world.policy.terms_since = Some(world.clock.now().plus(DAY));
+    let process = world.start();
+    assert_eq!(process.order(&account, &["a.example.org"]).status, OrderStatus::Pending, "not in force yet");
+    world.clock.advance(DAY);
+    let refused = refusal(process.try_order(&account, new_order(&["a.example.org"])));
+    assert_eq!(refused.error, ErrorType::UserActionRequired);
+    let update = AccountUpdate { contact: None, status: None, terms_of_service_agreed: Some(true) };
+    let account = process.run(process.authority.account_update(&account, update, &caller())).unwrap();
+    assert_eq!(process.order(&account, &["a.example.org"]).status, OrderStatus::Pending);
     process.stop();
 }

@@ -119,6 +119,7 @@ fn policy() -> Policy {
         catalog: Catalog::new(vec![profile], &name).unwrap(),
         account_url_prefix: "https://ca.test/account/".to_owned(),
         terms_of_service: None,
+        terms_since: None,
         names_refused: Vec::new(),
         finalize_wait: Duration::from_secs(60),
         lease: Duration::from_secs(60),

@@ -23,6 +23,12 @@ pub(crate) fn check(config: &Config, found: &mut Findings) {
     environment(config, found);
     url(found, "urls.public_url", &config.urls.public_url, "https://");
     url(found, "urls.publication", &config.urls.publication, "http://");
+    let without = config.urls.terms_since.is_some() && config.urls.terms_of_service.is_none();
+    let fix = "give urls.terms_of_service, too, or leave it out";
+    found.require(!without, "urls.terms_since", "is there, and no terms of service are", fix);
+    let is_time = config.urls.terms_since.is_none() || config.urls.terms_since().is_some();
+    let fix = "write it as 2026-11-21T00:00:00Z (RFC 3339)";
+    found.require(is_time, "urls.terms_since", "is no time", fix);
     addresses(config, found);
     bounds(config, found);
     for name in &config.issuance.names_refused {

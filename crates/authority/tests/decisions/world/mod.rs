@@ -81,6 +81,7 @@ fn policy() -> Policy {
         catalog: Catalog::new(vec![profile, short], &name).unwrap(),
         account_url_prefix: "https://ca.test/account/".to_owned(),
         terms_of_service: None,
+        terms_since: None,
         names_refused: Vec::new(),
         // Never waited for: a task that ends, ends long before.
         finalize_wait: Duration::from_secs(60),

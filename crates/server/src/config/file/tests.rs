@@ -51,7 +51,7 @@ fn every_shipped_configuration_is_good() {
     assert_eq!(findings(SERVER), []);
     let config = Reading::of_text(Table::new(), SERVER).checked(now()).unwrap();
     assert_eq!(config.environment, Environment::Staging);
-    assert_eq!(config.catalog().unwrap().iter().count(), 2);
+    assert_eq!(config.catalog().unwrap().iter().count(), 5);
     assert_eq!(config.issuer_urls().unwrap().len(), 2);
 }
 

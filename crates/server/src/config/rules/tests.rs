@@ -44,8 +44,9 @@ fn dangerous_values_are_refused() {
 #[test]
 fn production_is_for_private_profiles_alone() {
     let production = "environment = \"production\"\n[listen]\ndns = []\ndns_management = []\n";
-    assert_eq!(with(production), ["profiles.classic.public", "profiles.classic-rsa.public"]);
-    let private = "[profiles.classic]\npublic = false\n[profiles.classic-rsa]\npublic = false";
+    let public = ["classic", "classic-rsa", "shortlived", "tlsserver"];
+    assert_eq!(with(production), public.map(|name| format!("profiles.{name}.public")));
+    let private: String = public.map(|name| format!("[profiles.{name}]\npublic = false\n")).concat();
     assert_eq!(with(&format!("{production}{private}")), Vec::<String>::new());
 }
 
