@@ -76,7 +76,7 @@ struct Document<'a> {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     subproblems: Vec<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    algorithms: Option<[&'static str; 4]>,
+    algorithms: Option<[&'static str; 5]>,
     /// Where the user has to act (RFC 8555, section 7.3.3).
     #[serde(skip_serializing_if = "Option::is_none")]
     instance: Option<&'a str>,
@@ -121,6 +121,11 @@ impl Problem {
         Self { status, ..self }
     }
 
+    /// Whether its receiver has to agree to the terms of service first.
+    pub(crate) fn needs_consent(&self) -> bool {
+        self.error == ErrorType::UserActionRequired
+    }
+
     /// The short code that metrics carry.
     pub(crate) fn code(&self) -> &'static str {
         self.error.name()
@@ -141,8 +146,9 @@ impl Problem {
             detail: &self.detail,
             status: self.status.as_u16(),
             subproblems: subproblems.collect(),
-            algorithms: (self.error == ErrorType::BadSignatureAlgorithm).then_some(Algorithm::NAMES),
-            instance: terms.filter(|_| self.error == ErrorType::UserActionRequired),
+            algorithms: (self.error == ErrorType::BadSignatureAlgorithm)
+                .then(|| Algorithm::ALL.map(Algorithm::name)),
+            instance: terms.filter(|_| self.needs_consent()),
             request_id,
         };
         let body = serde_json::to_vec(&document).unwrap_or_default();

@@ -5,6 +5,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use ingam_authority::Caller;
 use ingam_protocol::acme::{Account, AccountStatus, ErrorType};
+use ingam_protocol::json::Object;
 use ingam_protocol::jws::{Jws, KeyReference, Verified};
 use ingam_protocol::key::PublicKey;
 use serde::de::DeserializeOwned;
@@ -166,15 +167,9 @@ fn user_agent(headers: &HeaderMap) -> Option<String> {
 
 /// Reads a payload as a JSON object of known shape.
 pub(crate) fn read_payload<T: DeserializeOwned>(payload: &Verified) -> Result<T, Problem> {
-    // The library would take an array with an object's members in their order.
-    if !payload.payload().trim_ascii_start().starts_with(b"{") {
-        return Err(Problem::malformed("this resource takes a JSON object as its payload"));
-    }
-    serde_json::from_slice(payload.payload()).map_err(|error| {
-        // The library repeats what it found, which can be as long as the body.
-        let why: String = error.to_string().chars().filter(|c| !c.is_control()).take(200).collect();
-        Problem::malformed(format!("the payload is not what this resource takes: {why}"))
-    })
+    Object::parse(payload.payload())
+        .and_then(Object::read)
+        .map_err(|bad| Problem::malformed(format!("the payload is not what this resource takes: {bad}")))
 }
 
 /// Insists on POST-as-GET (RFC 8555, section 6.3).

@@ -5,12 +5,13 @@ mod form;
 use std::collections::BTreeSet;
 use std::fmt;
 
+use ring::digest::{SHA256, SHA384, SHA512, digest};
 use x509_parser::certification_request::X509CertificationRequest;
 use x509_parser::extensions::{GeneralName, ParsedExtension};
 use x509_parser::prelude::FromDer;
 
 use crate::identifier::Identifier;
-use crate::key::{BadKey, KeyParts, PublicKey};
+use crate::key::{BadKey, Curve, KeyParts, PublicKey, p521};
 
 /// At most this many bytes are a request: a hundred names of full length and a 4096-bit key need less than half.
 pub const CSR_BYTES_MAX: usize = 64 * 1024;
@@ -74,12 +75,12 @@ impl SigningRequest {
         let key = PublicKey::from_spki(info.subject_pki.raw).map_err(CsrError::Key)?;
         if matches!(key.parts(), KeyParts::Ed25519(_)) {
             return Err(CsrError::bad(
-                "Ed25519 keys are for accounts: use ECDSA P-256, P-384 or RSA in a certificate",
+                "Ed25519 keys are for accounts: use ECDSA on P-256, P-384 or P-521, or RSA in a certificate",
             ));
         }
-        request
-            .verify_signature()
-            .map_err(|_| CsrError::bad("the CSR's signature does not verify under its own key"))?;
+        if !is_signed_by(&request, &key) {
+            return Err(CsrError::bad("the CSR's signature does not verify under its own key"));
+        }
         let alternative = alternative_names(&request)?;
         let common = common_name(&request)?;
         let identifiers = match (alternative, common) {
@@ -133,6 +134,20 @@ fn check_signature_algorithm(request: &X509CertificationRequest<'_>) -> Result<(
             "the CSR's signature algorithm is not supported: use SHA-256 with RSA or ECDSA",
         )),
     }
+}
+
+fn is_signed_by(request: &X509CertificationRequest<'_>, key: &PublicKey) -> bool {
+    let KeyParts::Ec { curve: Curve::P521, point } = key.parts() else {
+        return request.verify_signature().is_ok();
+    };
+    let hash = match request.signature_algorithm.algorithm.to_id_string().as_str() {
+        "1.2.840.10045.4.3.2" => &SHA256,
+        "1.2.840.10045.4.3.3" => &SHA384,
+        "1.2.840.10045.4.3.4" => &SHA512,
+        _ => return false,
+    };
+    let digest = digest(hash, request.certification_request_info.raw);
+    p521::is_signed_der(&point, digest.as_ref(), &request.signature_value.data)
 }
 
 fn alternative_names(
@@ -226,6 +241,14 @@ mod tests {
     }
 
     #[test]
+    fn addresses_are_names_too() {
+        let address =
+            request(|params| params.subject_alt_names = vec![SanType::IpAddress([192, 0, 2, 1].into())]);
+        let parsed = SigningRequest::parse(&address).unwrap();
+        assert_eq!(parsed.identifiers().iter().map(ToString::to_string).collect::<Vec<_>>(), ["192.0.2.1"]);
+    }
+
+    #[test]
     fn a_common_name_counts_when_it_is_one_of_the_names_or_the_only_one() {
         let among = request(|params| params.distinguished_name.push(DnType::CommonName, "b.example.org"));
         assert!(SigningRequest::parse(&among).is_ok());
@@ -242,9 +265,9 @@ mod tests {
     fn what_is_not_offered_is_refused() {
         let none = request(|params| params.subject_alt_names.clear());
         assert!(refusal(&none).contains("no names"));
-        let address =
-            request(|params| params.subject_alt_names.push(SanType::IpAddress([127, 0, 0, 1].into())));
-        assert!(refusal(&address).contains("no DNS name"));
+        let mail = SanType::Rfc822Name("a@example.org".to_owned().try_into().unwrap());
+        let mail = request(|params| params.subject_alt_names.push(mail));
+        assert!(refusal(&mail).contains("neither a DNS name nor an IP address"));
         let must_staple = request(|params| {
             let feature =
                 CustomExtension::from_oid_content(&[1, 3, 6, 1, 5, 5, 7, 1, 24], vec![0x30, 3, 2, 1, 5]);

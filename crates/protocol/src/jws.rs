@@ -6,16 +6,17 @@
 
 use std::fmt;
 
+use ring::digest::{SHA512, digest};
 use ring::signature::{
     ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ED25519, RSA_PKCS1_2048_8192_SHA256,
     RsaPublicKeyComponents, UnparsedPublicKey,
 };
-use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::bytes::{Bytes, from_base64url};
-use crate::key::{BadKey, Curve, KeyParts, PublicKey};
+use crate::json::Object;
+use crate::key::{BadKey, Curve, KeyParts, PublicKey, p521};
 
 /// A signature algorithm (RFC 7518, section 3.1; RFC 8037).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,21 +27,39 @@ pub enum Algorithm {
     Es256,
     /// ECDSA on P-384 with SHA-384.
     Es384,
+    /// ECDSA on P-521 with SHA-512.
+    Es512,
     /// Ed25519.
     EdDsa,
 }
 
 impl Algorithm {
-    /// What `badSignatureAlgorithm` lists (RFC 8555, section 6.2).
-    pub const NAMES: [&'static str; 4] = ["RS256", "ES256", "ES384", "EdDSA"];
+    /// All of them: what `badSignatureAlgorithm` lists (RFC 8555, section 6.2).
+    pub const ALL: [Self; 5] = [Self::Rs256, Self::Es256, Self::Es384, Self::Es512, Self::EdDsa];
 
     fn from_name(name: &str) -> Option<Self> {
-        match name {
-            "RS256" => Some(Self::Rs256),
-            "ES256" => Some(Self::Es256),
-            "ES384" => Some(Self::Es384),
-            "EdDSA" => Some(Self::EdDsa),
-            _ => None,
+        Self::ALL.into_iter().find(|algorithm| algorithm.name() == name)
+    }
+
+    /// The one algorithm that a key of this kind signs with.
+    fn of(key: &PublicKey) -> Self {
+        match key.parts() {
+            KeyParts::Rsa { .. } => Self::Rs256,
+            KeyParts::Ec { curve: Curve::P256, .. } => Self::Es256,
+            KeyParts::Ec { curve: Curve::P384, .. } => Self::Es384,
+            KeyParts::Ec { curve: Curve::P521, .. } => Self::Es512,
+            KeyParts::Ed25519(_) => Self::EdDsa,
+        }
+    }
+
+    /// Its name in a protected header.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Rs256 => "RS256",
+            Self::Es256 => "ES256",
+            Self::Es384 => "ES384",
+            Self::Es512 => "ES512",
+            Self::EdDsa => "EdDSA",
         }
     }
 }
@@ -100,7 +119,7 @@ impl Verified {
 pub enum JwsError {
     /// Its form is wrong; the words say how.
     Malformed(String),
-    /// The algorithm is none of [`Algorithm::NAMES`], or not one for the key.
+    /// The algorithm is none of [`Algorithm::ALL`], or not one for the key.
     Algorithm(String),
     /// The key in `jwk` is refused.
     Key(BadKey),
@@ -128,137 +147,21 @@ impl fmt::Display for JwsError {
 
 impl std::error::Error for JwsError {}
 
-/// The outer members; `header` and `signatures` are named so that they can be refused, others are ignored
-/// (RFC 7515, section 7.2.1).
+/// The outer members; others are ignored (RFC 7515, section 7.2.1).
 #[derive(Deserialize)]
 struct Flattened {
     protected: Option<String>,
     payload: Option<String>,
     signature: Option<String>,
-    #[serde(default, deserialize_with = "present")]
-    header: Option<IgnoredAny>,
-    #[serde(default, deserialize_with = "present")]
-    signatures: Option<IgnoredAny>,
 }
 
 #[derive(Deserialize)]
 struct ProtectedHeader {
     alg: Option<String>,
-    jwk: Option<Members>,
+    jwk: Option<Map<String, Value>>,
     kid: Option<String>,
     nonce: Option<String>,
     url: Option<String>,
-    #[serde(default, deserialize_with = "present")]
-    crit: Option<IgnoredAny>,
-    #[serde(default, deserialize_with = "present")]
-    b64: Option<IgnoredAny>,
-}
-
-/// At most this many members has a JWK: twice what RFC 7517 and RFC 7518 know.
-const JWK_MEMBERS_MAX: usize = 40;
-
-/// The members of a JWK, each there once (RFC 7517, section 4). Those that are no strings are null here: no member that
-/// matters is anything else, and what is nested in them is not kept.
-struct Members(Map<String, Value>);
-
-impl<'de> Deserialize<'de> for Members {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Object;
-
-        impl<'de> Visitor<'de> for Object {
-            type Value = Members;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a JWK")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Members, A::Error> {
-                let mut members = Map::new();
-                while let Some((name, Member(value))) = access.next_entry::<String, Member>()? {
-                    if members.len() == JWK_MEMBERS_MAX || members.insert(name, value).is_some() {
-                        return Err(A::Error::custom("the JWK has a member twice, or too many of them"));
-                    }
-                }
-                Ok(Members(members))
-            }
-        }
-
-        deserializer.deserialize_map(Object)
-    }
-}
-
-/// A member's value, if it is a string.
-struct Member(Value);
-
-impl<'de> Deserialize<'de> for Member {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Any;
-
-        impl<'de> Visitor<'de> for Any {
-            type Value = Member;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a value")
-            }
-
-            fn visit_str<E>(self, text: &str) -> Result<Member, E> {
-                Ok(Member(Value::String(text.to_owned())))
-            }
-
-            fn visit_bool<E>(self, _: bool) -> Result<Member, E> {
-                Ok(Member(Value::Null))
-            }
-
-            fn visit_i64<E>(self, _: i64) -> Result<Member, E> {
-                Ok(Member(Value::Null))
-            }
-
-            fn visit_u64<E>(self, _: u64) -> Result<Member, E> {
-                Ok(Member(Value::Null))
-            }
-
-            fn visit_f64<E>(self, _: f64) -> Result<Member, E> {
-                Ok(Member(Value::Null))
-            }
-
-            fn visit_unit<E>(self) -> Result<Member, E> {
-                Ok(Member(Value::Null))
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Member, A::Error> {
-                while access.next_element::<IgnoredAny>()?.is_some() {}
-                Ok(Member(Value::Null))
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Member, A::Error> {
-                while access.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-                Ok(Member(Value::Null))
-            }
-        }
-
-        deserializer.deserialize_any(Any)
-    }
-}
-
-/// A member that is there, be it null.
-fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<IgnoredAny>, D::Error> {
-    IgnoredAny::deserialize(deserializer).map(Some)
-}
-
-/// Reads an object in UTF-8: serde by itself would take an array with a struct's fields in their order. The words for a
-/// refusal say where it is, never what stands there: that can be long.
-fn object<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, String> {
-    let text = std::str::from_utf8(json).map_err(|_| "it is not UTF-8".to_owned())?;
-    if !text.trim_ascii_start().starts_with('{') {
-        return Err("it is no JSON object".to_owned());
-    }
-    serde_json::from_str(text).map_err(|error| {
-        let what = match error.classify() {
-            serde_json::error::Category::Data => "a member is there twice or of the wrong type",
-            _ => "it is not valid JSON",
-        };
-        format!("{what}, at line {} column {}", error.line(), error.column())
-    })
 }
 
 impl Jws {
@@ -268,19 +171,19 @@ impl Jws {
     /// # Errors
     /// [`JwsError`], with words for the client.
     pub fn parse(body: &[u8]) -> Result<Self, JwsError> {
-        let outer: Flattened = object(body).map_err(|why| {
-            JwsError::malformed(format!("the body is no JWS in flattened JSON form: {why}"))
-        })?;
-        if outer.header.is_some() {
+        let no_jws = |bad| JwsError::malformed(format!("the body is no JWS in flattened JSON form: {bad}"));
+        let outer = Object::parse(body).map_err(no_jws)?;
+        if outer.has("header") {
             return Err(JwsError::malformed(
                 "the JWS has an unprotected \"header\": put everything into \"protected\"",
             ));
         }
-        if outer.signatures.is_some() {
+        if outer.has("signatures") {
             return Err(JwsError::malformed(
                 "the JWS has \"signatures\": use the flattened form with one \"signature\"",
             ));
         }
+        let outer: Flattened = outer.read().map_err(no_jws)?;
         let member = |value: Option<String>, name| {
             value.ok_or_else(|| JwsError::malformed(format!("the JWS has no member \"{name}\"")))
         };
@@ -300,24 +203,25 @@ impl Jws {
         let protected = decode(&text.protected, "protected")?;
         let payload = decode(&text.payload, "payload")?;
         let signature = decode(&text.signature, "signature")?;
-        let header: ProtectedHeader = object(&protected).map_err(|why| {
-            JwsError::malformed(format!("the protected header is not what it should be: {why}"))
-        })?;
-        if header.crit.is_some() || header.b64.is_some() {
+        let no_header =
+            |bad| JwsError::malformed(format!("the protected header is not what it should be: {bad}"));
+        let header = Object::parse(&protected).map_err(no_header)?;
+        if header.has("crit") || header.has("b64") {
             return Err(JwsError::malformed(
-                "the protected header has \"crit\" or \"b64\", which ACME does not use",
+                "the protected header has \"crit\" or \"b64\", which ACME does not use: leave them out",
             ));
         }
+        let header: ProtectedHeader = header.read().map_err(no_header)?;
         let name = header.alg.ok_or_else(|| JwsError::malformed("the protected header has no \"alg\""))?;
         let algorithm = Algorithm::from_name(&name).ok_or_else(|| {
             JwsError::Algorithm(format!(
                 "this \"alg\" is not accepted: use one of {}",
-                Algorithm::NAMES.join(", ")
+                Algorithm::ALL.map(Algorithm::name).join(", ")
             ))
         })?;
         let url = header.url.ok_or_else(|| JwsError::malformed("the protected header has no \"url\""))?;
         let key = match (header.jwk, header.kid) {
-            (Some(jwk), None) => KeyReference::Key(PublicKey::from_jwk(&jwk.0).map_err(JwsError::Key)?),
+            (Some(jwk), None) => KeyReference::Key(PublicKey::from_jwk(&jwk).map_err(JwsError::Key)?),
             (None, Some(kid)) => KeyReference::Account(kid),
             (Some(_), Some(_)) => {
                 return Err(JwsError::malformed(
@@ -338,28 +242,34 @@ impl Jws {
     /// wrong. ECDSA signatures must have the fixed length of RFC 7518, section 3.4.
     pub fn verify(&self, key: &PublicKey) -> Result<Verified, JwsError> {
         let input = format!("{}.{}", self.text.protected, self.text.payload);
-        let outcome = match (self.algorithm, key.parts()) {
+        let (input, signature) = (input.as_bytes(), self.signature.as_slice());
+        let is_signed = match (self.algorithm, key.parts()) {
             (Algorithm::Rs256, KeyParts::Rsa { modulus, exponent }) => {
-                RsaPublicKeyComponents { n: modulus, e: exponent }.verify(
-                    &RSA_PKCS1_2048_8192_SHA256,
-                    input.as_bytes(),
-                    &self.signature,
-                )
+                let key = RsaPublicKeyComponents { n: modulus, e: exponent };
+                key.verify(&RSA_PKCS1_2048_8192_SHA256, input, signature).is_ok()
             }
             (Algorithm::Es256, KeyParts::Ec { curve: Curve::P256, point }) => {
-                UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point)
-                    .verify(input.as_bytes(), &self.signature)
+                UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point).verify(input, signature).is_ok()
             }
             (Algorithm::Es384, KeyParts::Ec { curve: Curve::P384, point }) => {
-                UnparsedPublicKey::new(&ECDSA_P384_SHA384_FIXED, point)
-                    .verify(input.as_bytes(), &self.signature)
+                UnparsedPublicKey::new(&ECDSA_P384_SHA384_FIXED, point).verify(input, signature).is_ok()
+            }
+            (Algorithm::Es512, KeyParts::Ec { curve: Curve::P521, point }) => {
+                p521::is_signed_fixed(&point, digest(&SHA512, input).as_ref(), signature)
             }
             (Algorithm::EdDsa, KeyParts::Ed25519(x)) => {
-                UnparsedPublicKey::new(&ED25519, x).verify(input.as_bytes(), &self.signature)
+                UnparsedPublicKey::new(&ED25519, x).verify(input, signature).is_ok()
             }
-            _ => return Err(JwsError::Algorithm("the \"alg\" is not one for this kind of key".to_owned())),
+            _ => {
+                return Err(JwsError::Algorithm(format!(
+                    "the \"alg\" is not one for this kind of key, which signs with {}",
+                    Algorithm::of(key).name()
+                )));
+            }
         };
-        outcome.map_err(|_| JwsError::Signature)?;
+        if !is_signed {
+            return Err(JwsError::Signature);
+        }
         Ok(Verified { payload: self.payload.clone() })
     }
 

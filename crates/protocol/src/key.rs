@@ -3,6 +3,7 @@
 //! The same checks hold for account keys (from a JWK) and for certificate keys (from a SubjectPublicKeyInfo): a key is
 //! read into one [`PublicKey`], and two keys are equal when they are the same key, wherever they came from.
 
+pub(crate) mod p521;
 mod weak;
 
 use std::borrow::Cow;
@@ -27,6 +28,10 @@ const P384_ALGORITHM: &[u8] = &[
     0x30, 0x10, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x05, 0x2b, 0x81, 0x04, 0x00,
     0x22,
 ];
+const P521_ALGORITHM: &[u8] = &[
+    0x30, 0x10, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x05, 0x2b, 0x81, 0x04, 0x00,
+    0x23,
+];
 const ED25519_ALGORITHM: &[u8] = &[0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70];
 
 /// A named curve (RFC 7518, section 6.2.1.1).
@@ -36,13 +41,23 @@ pub enum Curve {
     P256,
     /// secp384r1.
     P384,
+    /// secp521r1.
+    P521,
 }
 
 impl Curve {
+    const ALL: [Self; 3] = [Self::P256, Self::P384, Self::P521];
+
+    /// The curve of this name.
+    fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|curve| curve.name() == name)
+    }
+
     fn name(self) -> &'static str {
         match self {
             Self::P256 => "P-256",
             Self::P384 => "P-384",
+            Self::P521 => "P-521",
         }
     }
 
@@ -51,6 +66,7 @@ impl Curve {
         match self {
             Self::P256 => 32,
             Self::P384 => 48,
+            Self::P521 => 66,
         }
     }
 }
@@ -155,6 +171,7 @@ impl PublicKey {
             Kind::Rsa { .. } => Some(KeyType::Rsa),
             Kind::Ec { curve: Curve::P256, .. } => Some(KeyType::EcdsaP256),
             Kind::Ec { curve: Curve::P384, .. } => Some(KeyType::EcdsaP384),
+            Kind::Ec { curve: Curve::P521, .. } => Some(KeyType::EcdsaP521),
             Kind::Ed25519 { .. } => None,
         }
     }
@@ -174,16 +191,13 @@ impl PublicKey {
         match text(jwk, "kty")? {
             "RSA" => Self::rsa(&integer(jwk, "n")?, &integer(jwk, "e")?),
             "EC" => {
-                let curve = match text(jwk, "crv")? {
-                    "P-256" => Curve::P256,
-                    "P-384" => Curve::P384,
-                    other => {
-                        return Err(BadKey::new(format!(
-                            "the curve {} is not supported: use P-256 or P-384",
-                            printable(other)
-                        )));
-                    }
-                };
+                let name = text(jwk, "crv")?;
+                let curve = Curve::from_name(name).ok_or_else(|| {
+                    BadKey::new(format!(
+                        "the curve {} is not supported: use P-256, P-384 or P-521",
+                        printable(name)
+                    ))
+                })?;
                 Self::ec(curve, &octets(jwk, "x")?, &octets(jwk, "y")?)
             }
             "OKP" => match text(jwk, "crv")? {
@@ -217,9 +231,10 @@ impl PublicKey {
             }
             P256_ALGORITHM => Self::uncompressed(Curve::P256, key),
             P384_ALGORITHM => Self::uncompressed(Curve::P384, key),
+            P521_ALGORITHM => Self::uncompressed(Curve::P521, key),
             ED25519_ALGORITHM => Self::ed25519(key),
             _ => Err(BadKey::new(
-                "the key's algorithm or its parameters are not supported: use RSA or EC on P-256 or P-384",
+                "the key's algorithm or its parameters are not supported: use RSA or EC on P-256, P-384 or P-521",
             )),
         }
     }
@@ -350,8 +365,10 @@ impl<'de> Deserialize<'de> for PublicKey {
         let member = |value: Option<Bytes>| value.map(Bytes::into_vec).ok_or_else(bad);
         let kind = match (kty.as_ref(), crv.as_deref()) {
             ("RSA", None) => Kind::Rsa { modulus: member(n)?, exponent: member(e)? },
-            ("EC", Some("P-256")) => Kind::Ec { curve: Curve::P256, x: member(x)?, y: member(y)? },
-            ("EC", Some("P-384")) => Kind::Ec { curve: Curve::P384, x: member(x)?, y: member(y)? },
+            ("EC", Some(name)) => {
+                let curve = Curve::from_name(name).ok_or_else(bad)?;
+                Kind::Ec { curve, x: member(x)?, y: member(y)? }
+            }
             ("OKP", Some("Ed25519")) => Kind::Ed25519 { x: member(x)?.try_into().map_err(|_| bad())? },
             _ => return Err(bad()),
         };
@@ -411,63 +428,4 @@ fn printable(text: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn jwk(text: &str) -> Map<String, Value> {
-        serde_json::from_str(text).unwrap()
-    }
-
-    /// The example of RFC 7638, section 3.1.
-    const RFC7638: &str = r#"{"kty":"RSA","n":"0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3oknjhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6qMQvRL5hajrn1n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-kEgU8awapJzKnqDKgw","e":"AQAB","alg":"RS256","kid":"2011-04-29"}"#;
-
-    #[test]
-    fn the_thumbprint_is_that_of_rfc_7638() {
-        let key = PublicKey::from_jwk(&jwk(RFC7638)).unwrap();
-        assert_eq!(base64url(&key.thumbprint()), "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs");
-    }
-
-    #[test]
-    fn a_stored_key_is_the_same_key() {
-        let key = PublicKey::from_jwk(&jwk(RFC7638)).unwrap();
-        let stored = serde_json::to_string(&key).unwrap();
-        assert_eq!(serde_json::from_str::<PublicKey>(&stored).unwrap(), key);
-    }
-
-    #[test]
-    fn a_key_is_the_same_from_jwk_and_spki() {
-        for algorithm in
-            [&rcgen::PKCS_ECDSA_P256_SHA256, &rcgen::PKCS_ECDSA_P384_SHA384, &rcgen::PKCS_ED25519]
-        {
-            let pair = rcgen::KeyPair::generate_for(algorithm).unwrap();
-            let from_spki =
-                PublicKey::from_spki(&rcgen::PublicKeyData::subject_public_key_info(&pair)).unwrap();
-            let from_jwk = PublicKey::from_jwk(&jwk(&from_spki.to_jwk())).unwrap();
-            assert_eq!(from_spki, from_jwk);
-        }
-    }
-
-    #[test]
-    fn bad_keys_are_refused_with_the_check_that_failed() {
-        let off_curve = format!(
-            r#"{{"kty":"EC","crv":"P-256","x":"{}","y":"{}"}}"#,
-            base64url(&[1; 32]),
-            base64url(&[2; 32])
-        );
-        let cases = [
-            (off_curve.as_str(), "does not lie on P-256"),
-            (r#"{"kty":"EC","crv":"P-256","x":"AQ","y":"AQ"}"#, "not those of a point"),
-            (r#"{"kty":"EC","crv":"secp256k1","x":"AQ","y":"AQ"}"#, "not supported"),
-            (r#"{"kty":"oct","k":"AQ"}"#, "private parts"),
-            (r#"{"kty":"RSA","n":"AQAB","e":"AQAB"}"#, "2048"),
-            (r#"{"kty":"RSA","n":"AQAB=","e":"AQAB"}"#, "base64url"),
-            (r#"{"kty":"OKP","crv":"X25519","x":"AQ"}"#, "not supported"),
-            (r#"{"kty":"OKP","crv":"Ed25519","x":"AQ"}"#, "32 bytes"),
-            (r#"{}"#, "kty"),
-        ];
-        for (text, expected) in cases {
-            let refusal = PublicKey::from_jwk(&jwk(text)).unwrap_err().to_string();
-            assert!(refusal.contains(expected), "{text}: {refusal}");
-        }
-    }
-}
+mod tests;

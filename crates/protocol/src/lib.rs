@@ -5,6 +5,7 @@
 //!
 //! - [`identifier`], [`serial`], [`id`], [`time`], [`bytes`]: the small types that everything else is made of.
 //! - [`acme`], [`jws`], [`csr`], [`key`], [`certificate`]: RFC 8555 and its relatives, read strictly and once, at the edge.
+//! - [`json`]: what comes in as JSON, before it is anything else.
 //! - [`ocsp`], [`crl`], [`der`], [`pem`]: certificate status, read and written byte by byte.
 //! - [`record`]: what the CA remembers, in which class, and for how long.
 //! - [`revocation`], [`profile`]: why certificates end early, and what kinds of them there are.
@@ -23,6 +24,7 @@ pub mod finding;
 pub mod health;
 pub mod id;
 pub mod identifier;
+pub mod json;
 pub mod jws;
 pub mod key;
 pub mod ocsp;

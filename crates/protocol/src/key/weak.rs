@@ -98,7 +98,7 @@ fn is_square(n: &BigUint) -> bool {
 }
 
 /// Whether `y² = x³ - 3x + b` holds modulo the curve's prime, and both coordinates are below it (SEC 1, section 3.2.2.1).
-/// The cofactor of both curves is 1, so such a point is in the right group.
+/// The cofactor of each curve is 1, so such a point is in the right group.
 pub(super) fn is_on_curve(curve: Curve, x: &[u8], y: &[u8]) -> bool {
     let (p, b) = match curve {
         Curve::P256 => (
@@ -108,6 +108,12 @@ pub(super) fn is_on_curve(curve: Curve, x: &[u8], y: &[u8]) -> bool {
         Curve::P384 => (
             "fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffeffffffff0000000000000000ffffffff",
             "b3312fa7e23ee7e4988e056be3f82d19181d9c6efe8141120314088f5013875ac656398d8a2ed19d2a85c8edd3ec2aef",
+        ),
+        Curve::P521 => (
+            "01ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff\
+             ffffffffffffffffffffffffffffffff",
+            "0051953eb9618e1c9a1f929a21a0b68540eea2da725b99b315f3b8b489918ef109e156193951ec7e937b1652c0bd3bb1bf07\
+             3573df883d2c34f1ef451fd46b503f00",
         ),
     };
     let number = |text: &str| BigUint::parse_bytes(text.as_bytes(), 16).unwrap_or_default();
