@@ -119,9 +119,14 @@ impl Frontend {
             Ok(response) => response,
             Err(problem) => {
                 tracing::info!(problem = problem.code(), "refused");
-                let conflict = problem.conflict;
+                let (conflict, needs_consent) = (problem.conflict, problem.needs_consent());
                 let policy = self.authority.policy();
-                let mut response = problem.into_response(&request_id.0, policy.terms_of_service.as_deref());
+                let terms = policy.terms_of_service.as_deref();
+                let mut response = problem.into_response(&request_id.0, terms);
+                // RFC 8555, section 7.3.3: beside the document's `instance`.
+                if let Some(terms) = terms.filter(|_| needs_consent) {
+                    append_link(response.headers_mut(), terms, "terms-of-service");
+                }
                 if let Some(account) = conflict {
                     set_location(response.headers_mut(), &self.urls.account(account));
                 }
