@@ -72,13 +72,21 @@ impl Answer {
 
 /// Sends a request into the process's router.
 pub(crate) fn send(process: &Process, request: Request<Body>) -> Answer {
+    process.run(answered(process, request))
+}
+
+/// Sends them all at once; the answers come in the order of the requests.
+pub(crate) fn send_all(process: &Process, requests: Vec<Request<Body>>) -> Vec<Answer> {
+    process
+        .run(futures_util::future::join_all(requests.into_iter().map(|request| answered(process, request))))
+}
+
+async fn answered(process: &Process, request: Request<Body>) -> Answer {
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let answer = process.run(async {
-        let response: Response<Body> = process.router.clone().oneshot(request).await.unwrap();
-        let (parts, body) = response.into_parts();
-        let body = body.collect().await.unwrap().to_bytes().to_vec();
-        Answer { status: parts.status, headers: parts.headers, body }
-    });
+    let response: Response<Body> = process.router.clone().oneshot(request).await.unwrap();
+    let (parts, body) = response.into_parts();
+    let body = body.collect().await.unwrap().to_bytes().to_vec();
+    let answer = Answer { status: parts.status, headers: parts.headers, body };
     answer.check(&method, &path);
     answer
 }
@@ -90,10 +98,15 @@ pub(crate) fn plain(process: &Process, method: Method, path: &str) -> Answer {
 
 /// A POST of a JOSE body.
 pub(crate) fn post(process: &Process, path: &str, body: impl Into<Body>) -> Answer {
+    send(process, jose(path, body))
+}
+
+/// The request that [`post`] sends.
+pub(crate) fn jose(path: &str, body: impl Into<Body>) -> Request<Body> {
     let request = Request::builder()
         .method(Method::POST)
         .uri(path)
         .header("content-type", "application/jose+json")
         .body(body.into());
-    send(process, request.unwrap())
+    request.unwrap()
 }

@@ -35,10 +35,9 @@ impl Key {
 
     /// A flattened JWS.
     pub(crate) fn sign(&self, protected: &Value, payload: &[u8]) -> Value {
-        let (protected, payload) = (base64url(protected.to_string().as_bytes()), base64url(payload));
-        let input = format!("{protected}.{payload}");
-        let signature = base64url(self.signing.sign(&self.random, input.as_bytes()).unwrap().as_ref());
-        json!({ "protected": protected, "payload": payload, "signature": signature })
+        flattened(protected, payload, |input| {
+            self.signing.sign(&self.random, input).unwrap().as_ref().to_vec()
+        })
     }
 
     /// Base64url of a CSR for these names.
@@ -47,6 +46,13 @@ impl Key {
         params.distinguished_name = DistinguishedName::new();
         base64url(params.serialize_request(&self.requesting).unwrap().der())
     }
+}
+
+/// A flattened JWS (RFC 7515, section 7.2.2), by whatever signs.
+pub(crate) fn flattened(protected: &Value, payload: &[u8], sign: impl FnOnce(&[u8]) -> Vec<u8>) -> Value {
+    let (protected, payload) = (base64url(protected.to_string().as_bytes()), base64url(payload));
+    let signature = base64url(&sign(format!("{protected}.{payload}").as_bytes()));
+    json!({ "protected": protected, "payload": payload, "signature": signature })
 }
 
 /// The path of a URL of this CA.
@@ -86,4 +92,12 @@ pub(crate) fn register(process: &Process, key: &Key) -> String {
 pub(crate) fn key_change(old: &Key, new: &Key, kid: &str) -> Value {
     let header = json!({ "alg": "ES256", "jwk": new.jwk(), "url": format!("{PUBLIC_URL}/key-change") });
     new.sign(&header, json!({ "account": kid, "oldKey": old.jwk() }).to_string().as_bytes())
+}
+
+/// The first certificate of a chain in PEM: its DER in base64url.
+pub(crate) fn leaf(chain: &Answer) -> String {
+    let text = String::from_utf8(chain.body.clone()).unwrap();
+    let begin = text.split("-----").nth(2).unwrap();
+    let standard: String = begin.chars().filter(|c| !c.is_whitespace()).collect();
+    standard.trim_end_matches('=').replace('+', "-").replace('/', "_")
 }

@@ -2,6 +2,9 @@
 //!
 //! What is proved, one file for each:
 //! - `router`: what RFC 8555 asks of transport: methods, media types, sizes, headers, nonces, who may sign.
+//! - `requirements`: RFC 8555, sections 6 and 7, request by request, in tables: one row a requirement.
+//! - `conformance`: docs/conformance.md names tests that are there.
+//! - `races`: requests at the same time come to what they come to one after the other.
 //! - `properties`: after any sequence of requests, restarts and power cuts the whole CA is still consistent.
 //!
 //! Time stands still but for what a test adds to it, and chance is seeded: a failing sequence prints its seed. What is
@@ -17,7 +20,11 @@
 
 mod answer;
 mod client;
+mod conformance;
+mod keys;
 mod pretend;
 mod properties;
+mod races;
+mod requirements;
 mod router;
 mod world;

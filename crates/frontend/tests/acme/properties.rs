@@ -7,7 +7,7 @@
 //! nobody was told of when the power goes.
 
 mod sequence;
-mod watch;
+pub(crate) mod watch;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 

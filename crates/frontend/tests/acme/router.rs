@@ -22,8 +22,9 @@ fn process() -> (World, Process) {
 }
 
 /// Every resource that takes POST alone, with ids that nothing has.
-const POSTS: [&str; 11] = [
+const POSTS: [&str; 12] = [
     "/new-account",
+    "/new-authz",
     "/account/AAAAAAAAAAAAAAAAAAAAAA",
     "/account/AAAAAAAAAAAAAAAAAAAAAA/orders",
     "/key-change",
@@ -48,6 +49,7 @@ fn the_directory_names_every_resource_and_one_that_nobody_knows() {
         ("newNonce", "/new-nonce"),
         ("newAccount", "/new-account"),
         ("newOrder", "/new-order"),
+        ("newAuthz", "/new-authz"),
         ("revokeCert", "/revoke-cert"),
         ("keyChange", "/key-change"),
     ] {
@@ -61,7 +63,7 @@ fn the_directory_names_every_resource_and_one_that_nobody_knows() {
     });
     assert_eq!(directory["meta"], meta);
     let unknown = |directory: &Value| -> Vec<String> {
-        let known = ["newNonce", "newAccount", "newOrder", "revokeCert", "keyChange", "meta"];
+        let known = ["newNonce", "newAccount", "newOrder", "newAuthz", "revokeCert", "keyChange", "meta"];
         let keys = directory.as_object().unwrap().keys();
         keys.filter(|key| !known.contains(&key.as_str())).cloned().collect()
     };

@@ -62,7 +62,7 @@ pub(crate) fn hierarchy() -> Hierarchy {
     Hierarchy::create(&plan, &FixedClock::new(start()), &SeededRandom::new(1)).unwrap()
 }
 
-fn start() -> Timestamp {
+pub(crate) fn start() -> Timestamp {
     Timestamp::from_unix_s(1_795_255_200)
 }
 

@@ -17,7 +17,7 @@ use crate::world::{Process, World, issuer};
 
 /// What is remembered from one look to the next.
 #[derive(Default)]
-pub(super) struct Watch {
+pub(crate) struct Watch {
     seen: Picture,
     /// Records that were read before, as reading them again costs time.
     read: HashMap<Id, Told>,
@@ -50,12 +50,12 @@ struct Told {
 
 /// What happened over a whole sequence; a sequence in which nothing happens proves nothing.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Tally {
-    pub(super) valid: usize,
-    pub(super) failed: usize,
-    pub(super) revoked: usize,
-    pub(super) abandoned: usize,
-    pub(super) late: usize,
+pub(crate) struct Tally {
+    pub(crate) valid: usize,
+    pub(crate) failed: usize,
+    pub(crate) revoked: usize,
+    pub(crate) abandoned: usize,
+    pub(crate) late: usize,
 }
 
 fn rows<T: DeserializeOwned>(process: &Process, table: &'static str) -> Vec<(Vec<u8>, T)> {
@@ -92,7 +92,7 @@ impl Told {
 
 impl Watch {
     /// Looks at everything; panics at the first thing that must not be.
-    pub(super) fn look(&mut self, world: &World, process: &Process) {
+    pub(crate) fn look(&mut self, world: &World, process: &Process) {
         let now = self.picture(world, process);
         accounts_are_consistent(process, &now);
         orders_have_what_their_status_says(&now);
@@ -194,7 +194,7 @@ impl Watch {
     }
 
     /// What has happened so far.
-    pub(super) fn tally(&self) -> Tally {
+    pub(crate) fn tally(&self) -> Tally {
         let Picture { orders, statuses, certificates, records, .. } = &self.seen;
         let count = |wanted| orders.values().filter(|(_, status)| *status == wanted).count();
         let is_revoked = |serial: &&Serial| matches!(statuses[*serial].state, StatusState::Revoked { .. });
