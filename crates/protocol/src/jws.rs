@@ -80,7 +80,7 @@ pub struct Jws {
     pub algorithm: Algorithm,
     /// Who says to have signed it.
     pub key: KeyReference,
-    /// The `nonce` of the protected header; the JWS inside a key change has none.
+    /// The `nonce` of the protected header, base64url; the JWS inside a key change has none.
     pub nonce: Option<String>,
     /// The `url` of the protected header.
     pub url: String,
@@ -232,6 +232,12 @@ impl Jws {
                 return Err(JwsError::malformed("the protected header has neither \"jwk\" nor \"kid\""));
             }
         };
+        // RFC 8555, section 6.5.2: one that could never have been given out is no matter of a fresh one.
+        if header.nonce.as_deref().is_some_and(|nonce| from_base64url(nonce).is_none()) {
+            return Err(JwsError::malformed(
+                "the \"nonce\" is not base64url without padding: send what Replay-Nonce held",
+            ));
+        }
         Ok(Self { algorithm, key, nonce: header.nonce, url, text, payload, signature })
     }
 
@@ -327,7 +333,7 @@ mod tests {
     fn a_good_request_opens_and_a_changed_one_does_not() {
         let signer = Signer::new();
         let protected =
-            format!(r#"{{"alg":"ES256","jwk":{},"nonce":"n","url":"https://ca/x"}}"#, signer.jwk());
+            format!(r#"{{"alg":"ES256","jwk":{},"nonce":"bm8","url":"https://ca/x"}}"#, signer.jwk());
         let body = signer.sign(&protected, "{}");
         let jws = Jws::parse(body.as_bytes()).unwrap();
         assert_eq!(jws.verify(key_of(&jws)).unwrap().payload(), b"{}");
@@ -365,7 +371,7 @@ mod tests {
     #[test]
     fn every_other_form_is_refused() {
         let encoded = |header: &str| base64url(header.as_bytes());
-        let good = encoded(r#"{"alg":"ES256","kid":"k","url":"u","nonce":"n"}"#);
+        let good = encoded(r#"{"alg":"ES256","kid":"k","url":"u","nonce":"bm8"}"#);
         let bodies = [
             String::new(),
             "{".to_owned(),

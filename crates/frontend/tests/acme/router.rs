@@ -235,7 +235,7 @@ fn a_nonce_is_good_once_and_for_this_process_alone() {
     // The refusal brings a nonce along that works.
     let fresh = replayed.header("replay-nonce").to_owned();
     assert_eq!(post(&process, path(&kid), body(&fresh)).status, 200);
-    for bad in ["", "x", "not base64url", &base64url(&[7; 28]), &format!("{}A", nonce(&process))] {
+    for bad in ["", "AAAA", &base64url(&[7; 28]), &format!("{}A", nonce(&process))] {
         assert_eq!(post(&process, path(&kid), body(bad)).problem(), "badNonce", "{bad:?}");
     }
     let mut header = protected(&key, Some(&kid), "", path(&kid));

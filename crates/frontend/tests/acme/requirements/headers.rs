@@ -38,8 +38,10 @@ const HEADER_ROWS: &[Row] = &[
         "a nonce that is no base64url",
         |scene| headed_with(scene, "nonce", json!("not base64url!")),
         400,
-        "badNonce",
+        "malformed",
     ),
+    row("an empty nonce", |scene| headed_with(scene, "nonce", json!("")), 400, "badNonce"),
+    row("a nonce that is padded", |scene| headed_with(scene, "nonce", json!("AAA=")), 400, "malformed"),
     row(
         "a nonce of nobody's",
         |scene| headed_with(scene, "nonce", json!(base64url(&[7; 28]))),
