@@ -11,6 +11,7 @@
 //! - [`revocation`], [`profile`]: why certificates end early, and what kinds of them there are.
 //! - [`operator`]: people who run the CA, and their roles.
 //! - [`baseline`], [`finding`]: limits that hold from a date on, and what is wrong or unwise with what an operator set.
+//! - [`proxy`]: who the client is behind proxies, by whose word.
 //! - [`health`]: how the CA fares, in its own words.
 
 pub mod acme;
@@ -31,6 +32,7 @@ pub mod ocsp;
 pub mod operator;
 pub mod pem;
 pub mod profile;
+pub mod proxy;
 pub mod record;
 pub mod revocation;
 pub mod serial;
