@@ -65,7 +65,7 @@ impl Authority {
         let request = read_request(csr, account, &view.order, &profile)?;
         let caa = self.caa_again(&view.order).await?;
         let prepared = self.prepare(&request, &view.order, profile).await?;
-        match self.claim(&view.order, &prepared, &request, csr, caa, caller).await? {
+        match self.claim(&view.order, &prepared, &request, csr, caa, Some(caller)).await? {
             Err(status) => return self.after_lost_claim(account, id, status),
             Ok(token) => self.finish_in_time(id, token, prepared).await?,
         }
@@ -84,7 +84,7 @@ impl Authority {
         Ok(())
     }
 
-    async fn prepare(
+    pub(crate) async fn prepare(
         &self,
         request: &SigningRequest,
         order: &Order,
@@ -105,14 +105,14 @@ impl Authority {
     }
 
     /// Step 1's transaction. The lease's token, or the status that the order has instead of `ready`.
-    async fn claim(
+    pub(crate) async fn claim(
         &self,
         order: &Order,
         prepared: &Prepared,
         request: &SigningRequest,
         csr: &[u8],
         caa: Vec<Evidence>,
-        caller: &Caller,
+        caller: Option<&Caller>,
     ) -> Result<Result<Id, OrderStatus>, Error> {
         let now = self.clock.now();
         let claim = Claim {
@@ -127,7 +127,7 @@ impl Authority {
         let token = claim.token;
         let evidence = PreparedEvidence { order: order.id, claim: &claim, csr: csr.into(), caa: &caa };
         let record = self
-            .record(RecordType::CertificatePrepared, Some(order.account), Some(caller), &evidence)?
+            .record(RecordType::CertificatePrepared, Some(order.account), caller, &evidence)?
             .ending(claim.not_after);
         let claimed = self.store.order_claim(order.id, claim, now, record).await?;
         match claimed {
@@ -186,7 +186,7 @@ impl Authority {
     }
 
     /// Step 2: on record that the signer is asked, the signature, on record that it is there.
-    async fn sign(&self, id: Id, token: Id, prepared: Prepared) -> Result<(), Error> {
+    pub(crate) async fn sign(&self, id: Id, token: Id, prepared: Prepared) -> Result<(), Error> {
         let (issuer, serial) = (prepared.issuer().clone(), prepared.serial().clone());
         let (not_before, not_after) = (prepared.not_before(), prepared.not_after());
         let evidence = AskedEvidence { order: id, token, issuer: &issuer, serial: &serial };
@@ -369,7 +369,7 @@ impl Authority {
 }
 
 /// The CSR's checks that need order, account and profile (RFC 8555, section 7.4).
-fn read_request(
+pub(crate) fn read_request(
     csr: &[u8],
     account: &Account,
     order: &Order,

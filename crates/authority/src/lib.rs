@@ -7,6 +7,7 @@
 //! - [`operator`]: what operators may ask for.
 //! - `admission`: what a request asks for, held against profile and policy.
 //! - `account`, `order`, `authorization`, `challenge`, `issuance`, `revocation`: one file for each thing that can be asked for.
+//! - `own`: the certificate of the CA's own endpoint.
 //! - `in_hand`: what a clean end waits for.
 //! - [`error`]: a [`Refusal`] is the client's mistake, a [`Fault`] is ours.
 //! - [`policy`]: what the operator decided.
@@ -22,6 +23,7 @@ mod in_hand;
 mod issuance;
 pub mod operator;
 mod order;
+mod own;
 pub mod policy;
 mod revocation;
 
@@ -40,6 +42,7 @@ pub use account::AccountFound;
 pub use error::{Error, Fault, Refusal, Subproblem};
 pub use evidence::Caller;
 pub use order::{CertificateView, OrderView};
+pub use own::OwnRequest;
 pub use policy::{Catalog, Policy};
 pub use revocation::RevokedBy;
 

@@ -83,7 +83,7 @@ impl Authority {
     }
 
     /// The certificate on record that these bytes are, to the last bit.
-    fn issued(&self, der: &[u8]) -> Result<(IssuerName, Serial, CertificateRow), Error> {
+    pub(crate) fn issued(&self, der: &[u8]) -> Result<(IssuerName, Serial, CertificateRow), Error> {
         let parsed = ingam_protocol::certificate::Names::read(der).ok_or_else(|| {
             Error::refusal(ErrorType::Malformed, "\"certificate\" is not the DER of a certificate")
         })?;

@@ -19,6 +19,11 @@ use crate::problem::{PROBLEM_JSON, Problem};
 #[derive(Clone, Copy, Debug)]
 pub struct ClientAddress(pub SocketAddr);
 
+/// A request that came in the clear from another machine than a trusted proxy: whoever stands on the way could read and
+/// change it, so it is refused (RFC 8555, section 6.1). The listener puts this beside the [`ClientAddress`].
+#[derive(Clone, Copy, Debug)]
+pub struct InTheClear;
+
 /// A request's name in logs, records and problem documents.
 #[derive(Clone, Debug)]
 pub(crate) struct RequestId(pub(crate) Arc<str>);
@@ -43,7 +48,10 @@ pub(crate) async fn around(
     let begun = Instant::now();
     request.extensions_mut().insert(RequestId(id.clone()));
     let span = tracing::info_span!("request", id = %id, %method, route = %route);
-    let mut response = if method == Method::OPTIONS {
+    let mut response = if request.extensions().get::<InTheClear>().is_some() {
+        let refused = Problem::in_the_clear(&frontend.urls.directory());
+        span.in_scope(|| frontend.answer(&RequestId(id.clone()), Err(refused)))
+    } else if method == Method::OPTIONS {
         preflight()
     } else {
         next.run(request).instrument(span.clone()).await

@@ -26,7 +26,7 @@ use axum::routing::{MethodRouter, get, post};
 use ingam_authority::Authority;
 use ingam_protocol::time::Random;
 
-pub use around::ClientAddress;
+pub use around::{ClientAddress, InTheClear};
 
 use nonce::Nonces;
 use urls::Urls;

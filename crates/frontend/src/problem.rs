@@ -112,6 +112,11 @@ impl Problem {
         Self::malformed(detail).with_status(StatusCode::NOT_FOUND)
     }
 
+    /// A request without TLS from somewhere that needs it.
+    pub(crate) fn in_the_clear(directory: &str) -> Self {
+        Self::new(ErrorType::Unauthorized, format!("this port is for proxies alone: begin at {directory}"))
+    }
+
     pub(crate) fn method_not_allowed(allow: &'static str) -> Self {
         let problem = Self::malformed(format!("this resource takes {allow} only"));
         Self { allow: Some(allow), ..problem.with_status(StatusCode::METHOD_NOT_ALLOWED) }

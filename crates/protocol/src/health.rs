@@ -157,6 +157,8 @@ pub enum Code {
     Stopping,
     /// The certificate of the https listeners ends soon, or has ended.
     HttpsCertificate,
+    /// A newer certificate of the https listeners could not be taken up or made.
+    HttpsRenewal,
     /// Many challenges wait to be checked.
     ChecksQueue,
     /// Many validations and CAA checks are under way.
@@ -199,8 +201,9 @@ pub enum Code {
 
 impl Code {
     /// All codes but [`Code::Stopping`], each with the one role that can lack it. Every role can be stopping.
-    pub const PLACES: [(Self, Role); 20] = [
+    pub const PLACES: [(Self, Role); 21] = [
         (Self::HttpsCertificate, Role::Frontend),
+        (Self::HttpsRenewal, Role::Frontend),
         (Self::ChecksQueue, Role::Validation),
         (Self::ValidationsQueue, Role::Validation),
         (Self::NoIssuer, Role::Signer),
@@ -227,6 +230,7 @@ impl Code {
         match self {
             Self::Stopping => "stopping",
             Self::HttpsCertificate => "https_certificate",
+            Self::HttpsRenewal => "https_renewal",
             Self::ChecksQueue => "checks_queue",
             Self::ValidationsQueue => "validations_queue",
             Self::NoIssuer => "no_issuer",

@@ -8,7 +8,9 @@
 
 mod advice;
 mod file;
+mod proxies;
 mod rules;
+mod tls;
 mod value;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,6 +28,7 @@ use ingam_protocol::profile::IssuerName;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use file::Reading;
+pub(crate) use proxies::{Proxies, ProxyWord};
 pub(crate) use rules::host;
 
 /// What `ingam dev` starts from.
@@ -42,6 +45,7 @@ pub(crate) struct Config {
     /// The folder of everything that the CA keeps.
     pub(crate) state: PathBuf,
     pub(crate) listen: Listen,
+    pub(crate) proxies: Proxies,
     pub(crate) urls: Urls,
     pub(crate) tls: Tls,
     pub(crate) limits: Limits,
@@ -61,6 +65,7 @@ impl Default for Config {
             environment: Environment::Production,
             state: "/var/lib/ingam".into(),
             listen: Listen::default(),
+            proxies: Proxies::default(),
             urls: Urls::default(),
             tls: Tls::default(),
             limits: Limits::default(),
@@ -102,6 +107,8 @@ impl Environment {
 pub(crate) struct Listen {
     /// ACME over https.
     pub(crate) acme: Vec<SocketAddr>,
+    /// ACME over http, for a proxy that ends TLS: loopback alone, or with `proxies.trusted` any address.
+    pub(crate) acme_plain: Vec<SocketAddr>,
     /// Roots and intermediates over https, as ACME client authors know it from Pebble.
     pub(crate) management: Vec<SocketAddr>,
     /// OCSP, CRLs and CA certificates over http.
@@ -122,6 +129,7 @@ impl Default for Listen {
         let any = |port| vec![SocketAddr::from(([0, 0, 0, 0], port)), SocketAddr::from(([0_u16; 8], port))];
         Self {
             acme: any(443),
+            acme_plain: Vec::new(),
             management: Vec::new(),
             publication: any(80),
             metrics: vec![SocketAddr::from(([127, 0, 0, 1], 14090))],
@@ -133,10 +141,16 @@ impl Default for Listen {
 }
 
 impl Listen {
+    /// Whether anything is served over https.
+    pub(crate) fn has_https(&self) -> bool {
+        [&self.acme, &self.management, &self.admin].iter().any(|addresses| !addresses.is_empty())
+    }
+
     /// Every list by its key.
-    pub(crate) fn all(&self) -> [(&'static str, &[SocketAddr]); 7] {
+    pub(crate) fn all(&self) -> [(&'static str, &[SocketAddr]); 8] {
         [
             ("listen.acme", &self.acme),
+            ("listen.acme_plain", &self.acme_plain),
             ("listen.management", &self.management),
             ("listen.publication", &self.publication),
             ("listen.metrics", &self.metrics),
@@ -171,16 +185,36 @@ impl Urls {
     }
 }
 
-/// The certificate of the https listeners.
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+/// The certificate of the https listeners: from files, or with `issue` from the CA itself.
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Tls {
     /// PEM file of the server's certificate and its chain.
     pub(crate) certificate: Option<PathBuf>,
     /// PEM file of its key, PKCS #8.
     pub(crate) key: Option<PathBuf>,
+    /// In the place of files: the CA issues the certificate to itself, and renews it.
+    pub(crate) issue: Option<Issue>,
+    /// How often the files are looked at for newer ones, or the CA's own certificate for its renewal, in seconds.
+    pub(crate) look_interval_s: u64,
     /// `max-age` of Strict-Transport-Security, in seconds.
     pub(crate) hsts_max_age_s: Option<u64>,
+}
+
+impl Default for Tls {
+    fn default() -> Self {
+        Self { certificate: None, key: None, issue: None, look_interval_s: 60, hsts_max_age_s: None }
+    }
+}
+
+/// The certificate that the CA issues to itself, for the host of `urls.public_url` and more names.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Issue {
+    /// The profile, which has to be a private one.
+    pub(crate) profile: String,
+    /// Names beside the host.
+    pub(crate) names: Vec<String>,
 }
 
 /// What a client can take up.

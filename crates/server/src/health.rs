@@ -67,6 +67,8 @@ struct Inner {
     start: facts::Start,
     /// The certificates of the process's own listeners.
     certificates: Mutex<Vec<CertificateReport>>,
+    /// Why the https listeners have no newer certificate than they show.
+    renewal_trouble: Mutex<Option<String>>,
     stopping: AtomicBool,
     /// Held by the one who gathers; the others wait for what comes of it.
     kept: tokio::sync::Mutex<Option<(Instant, Report)>>,
@@ -86,6 +88,7 @@ impl Health {
             looks,
             start,
             certificates: Mutex::default(),
+            renewal_trouble: Mutex::default(),
             stopping: AtomicBool::new(false),
             kept: tokio::sync::Mutex::default(),
         })))
@@ -132,6 +135,15 @@ impl Health {
         });
     }
 
+    /// Tells why the https listeners could not be given a newer certificate, or that all is well with it. Whether that is
+    /// news.
+    pub(crate) fn watch_renewal(&self, trouble: Option<String>) -> bool {
+        let mut known = self.0.renewal_trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_news = *known != trouble;
+        *known = trouble;
+        is_news
+    }
+
     /// How long `/readyz` is to say that the process ends, before it does.
     pub(crate) fn stop_notice(&self) -> Duration {
         Duration::from_secs(self.0.parts.config.stop_notice_s)
@@ -147,7 +159,8 @@ impl Health {
 
     async fn gather(&self) -> Report {
         let Inner { parts, looks, start, .. } = self.0.as_ref();
-        let facts = facts::gather(parts, looks, start, self.certificates()).await;
+        let mut facts = facts::gather(parts, looks, start, self.certificates()).await;
+        facts.renewal_trouble = self.0.renewal_trouble.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let roles = judge::judge(&facts, &parts.config);
         facts::report(parts, start, facts, roles)
     }

@@ -1,6 +1,7 @@
 //! Listeners: sockets, TLS, connections, and who is at the other end. Connections are limited in number, and in how
 //! long they may be silent, shake hands, or send headers.
 
+mod front;
 mod idle;
 mod unix;
 
@@ -21,8 +22,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
+use front::Silent;
 use idle::IdleTimeout;
 
+pub(crate) use front::Front;
 pub(crate) use unix::bind_unix;
 
 /// How many connections may wait in the kernel to be accepted.
@@ -77,6 +80,8 @@ impl From<Socket> for Sockets {
 #[derive(Clone, Debug)]
 pub(crate) struct Peer {
     pub(crate) address: PeerAddress,
+    /// Who opened the connection by the word of a trusted proxy; for TCP alone, and the peer itself without a proxy.
+    pub(crate) opener: Option<SocketAddr>,
     /// DER of the certificate that it showed and proved to hold, where one was asked for.
     pub(crate) certificate: Option<Arc<[u8]>>,
 }
@@ -97,6 +102,8 @@ pub(crate) struct Listener {
     pub(crate) name: &'static str,
     pub(crate) sockets: Sockets,
     pub(crate) tls: Option<TlsAcceptor>,
+    /// The proxies before it.
+    pub(crate) front: Front,
     /// Connections at once; more wait.
     pub(crate) connections_max: usize,
     pub(crate) limits: Arc<SharedLimits>,
@@ -176,7 +183,12 @@ impl Listener {
         let all = u32::try_from(self.connections_max).unwrap_or(u32::MAX);
         metrics::gauge!("ingam_connections_max", "listener" => self.name).set(f64::from(all));
         let limits = self.limits.clone();
-        let shared = Arc::new(Connections { name: self.name, tls: self.tls, limits: self.limits });
+        let shared = Arc::new(Connections {
+            name: self.name,
+            tls: self.tls,
+            front: self.front,
+            limits: self.limits,
+        });
         let mut accepting = JoinSet::new();
         for socket in self.sockets.0 {
             let (shared, places) = (shared.clone(), places.clone());
@@ -197,6 +209,7 @@ pub(crate) async fn stopped(mut shutdown: watch::Receiver<bool>) {
 struct Connections {
     name: &'static str,
     tls: Option<TlsAcceptor>,
+    front: Front,
     limits: Arc<SharedLimits>,
 }
 
@@ -282,27 +295,55 @@ impl Connections {
     {
         let open = metrics::gauge!("ingam_connections", "listener" => self.name);
         open.increment(1.0);
-        match (arrived, &self.tls) {
-            (Arrived::Unix(stream, uid), _) => {
-                let peer = Peer { address: PeerAddress::Unix { uid }, certificate: None };
+        match arrived {
+            Arrived::Unix(stream, uid) => {
+                let peer = Peer { address: PeerAddress::Unix { uid }, opener: None, certificate: None };
                 self.requests(stream, peer, answer, shutdown).await;
             }
-            (Arrived::Tcp(stream, address), None) => {
-                let peer = Peer { address: PeerAddress::Tcp(address), certificate: None };
-                self.requests(stream, peer, answer, shutdown).await;
-            }
-            (Arrived::Tcp(stream, address), Some(acceptor)) => {
-                let handshake = tokio::time::timeout(self.limits.now().header, acceptor.accept(stream)).await;
-                // A failed handshake is the client's affair, and no more than noise in a log.
-                if let Ok(Ok(stream)) = handshake {
-                    let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
-                    let certificate = shown.map(|certificate| Arc::from(certificate.as_ref()));
-                    let peer = Peer { address: PeerAddress::Tcp(address), certificate };
-                    self.requests(stream, peer, answer, shutdown).await;
-                }
-            }
+            Arrived::Tcp(stream, address) => self.tcp(stream, address, answer, shutdown).await,
         }
         open.decrement(1.0);
+    }
+
+    async fn tcp<H, F, B>(
+        &self,
+        mut stream: TcpStream,
+        address: SocketAddr,
+        answer: H,
+        shutdown: watch::Receiver<bool>,
+    ) where
+        H: Fn(Request<Incoming>, Peer) -> F + Clone + Send + Sync + 'static,
+        F: Future<Output = Response<B>> + Send + 'static,
+        B: Body + Send + 'static,
+        B::Data: Send,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let limit = self.limits.now().header;
+        let opener = match self.front.opener(&mut stream, address, limit).await {
+            Ok(opener) => opener,
+            Err(Silent::Gone) => return,
+            Err(Silent::Unsaid(why)) => {
+                metrics::counter!("ingam_proxy_refusals_total", "listener" => self.name).increment(1);
+                tracing::warn!(
+                    listener = self.name,
+                    proxy = %address.ip(),
+                    why,
+                    "a trusted proxy did not tell for whom it came, and was not served: let it speak the PROXY protocol, or \
+                     change [proxies]"
+                );
+                return;
+            }
+        };
+        let mut peer = Peer { address: PeerAddress::Tcp(address), opener: Some(opener), certificate: None };
+        let Some(acceptor) = &self.tls else {
+            return self.requests(stream, peer, answer, shutdown).await;
+        };
+        // A failed handshake is the client's affair, and no more than noise in a log.
+        if let Ok(Ok(stream)) = tokio::time::timeout(limit, acceptor.accept(stream)).await {
+            let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
+            peer.certificate = shown.map(|certificate| Arc::from(certificate.as_ref()));
+            self.requests(stream, peer, answer, shutdown).await;
+        }
     }
 
     async fn requests<S, H, F, B>(&self, stream: S, peer: Peer, answer: H, shutdown: watch::Receiver<bool>)

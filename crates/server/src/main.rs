@@ -1,6 +1,8 @@
 //! The binary `ingam`: command line, configuration, construction, process life. No business rules.
 
+mod acme;
 mod admin;
+mod certificate_keeper;
 mod check;
 mod client;
 mod config;
@@ -12,6 +14,7 @@ mod listener;
 mod management;
 mod notify;
 mod observation;
+mod own_certificate;
 mod production;
 mod reload;
 mod serve;

@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use ingam_protocol::Finding;
 use ingam_protocol::time::Clock;
@@ -41,7 +42,7 @@ pub(crate) async fn serve(options: &Serve, metrics: PrometheusHandle) -> Result<
     let lock = StateLock::take(&config.state)?;
     check_keys(&config)?;
     let loaded = hierarchy::load(&config)?;
-    let certificate = ServedCertificate::new(&ServerIdentity::read(&config)?)?;
+    let (certificate, certificate_source) = https(&config)?;
     let end = End::listen()?;
     let file = options.config.clone();
     let start = Start {
@@ -50,7 +51,7 @@ pub(crate) async fn serve(options: &Serve, metrics: PrometheusHandle) -> Result<
         hierarchy: loaded,
         made: Vec::new(),
         certificate,
-        certificate_source: CertificateSource::Files,
+        certificate_source,
         read: Box::new(move || Config::read(&file, SystemClock.now())),
         metrics,
         sources,
@@ -65,6 +66,18 @@ pub(crate) async fn serve(options: &Serve, metrics: PrometheusHandle) -> Result<
     notify::tell(State::Stopping);
     running.stop().await;
     told.map_err(|error| StartError::new(format!("standard output: {error}")))
+}
+
+/// What the https listeners show at first, and where the next one comes from.
+fn https(config: &Config) -> Result<(Arc<ServedCertificate>, CertificateSource), StartError> {
+    if !config.listen.has_https() {
+        return Ok((ServedCertificate::none(), CertificateSource::Nowhere));
+    }
+    if config.tls.issue.is_some() {
+        // It can be issued once the CA stands, which is before anything listens.
+        return Ok((ServedCertificate::none(), CertificateSource::Issued));
+    }
+    Ok((ServedCertificate::new(&ServerIdentity::read(config)?)?, CertificateSource::Files))
 }
 
 /// In production, refuses keys that lie open, and warns of a root's key that is still here.
@@ -114,7 +127,7 @@ pub(crate) fn key_refusals(files: &[KeyFile]) -> Vec<Finding> {
 }
 
 fn missing(key: &str) -> Finding {
-    Finding::error(key, "is missing: ACME is served over https alone", "name a PEM file")
+    Finding::error(key, "is missing: https needs a certificate", "name a PEM file, or let the CA issue it by tls.issue")
 }
 
 /// The chain of the https listeners, leaf first.

@@ -18,7 +18,7 @@ use crate::serve;
 use crate::served_certificate::{Presentable, ServedCertificate, ServerIdentity};
 
 /// Keys, and what lies below them, that are put in force without a restart.
-const RELOADABLE: [&str; 16] = [
+const RELOADABLE: [&str; 18] = [
     "issuance.contacts_max",
     "issuance.default_profile",
     "issuance.finalize_wait_ms",
@@ -31,7 +31,9 @@ const RELOADABLE: [&str; 16] = [
     "limits.stop_timeout_ms",
     "operator.administrators",
     "profiles",
-    "tls",
+    "tls.certificate",
+    "tls.hsts_max_age_s",
+    "tls.key",
     "urls.terms_of_service",
     "urls.terms_since",
     "urls.website",
@@ -46,6 +48,10 @@ pub(crate) enum CertificateSource {
     Files,
     /// It was made at the start, and stays.
     Made,
+    /// The CA itself, which renews it.
+    Issued,
+    /// Nothing is served over https.
+    Nowhere,
 }
 
 /// Everything that a new configuration reaches.
@@ -66,7 +72,9 @@ pub(crate) struct Reloader {
 impl Reloader {
     /// Tells those who watch when the certificate of the https listeners ends.
     pub(crate) fn watch_certificate(&self) {
-        self.health.watch_certificate("https", "acme", &self.certificate.leaf());
+        if let Some(leaf) = self.certificate.leaf() {
+            self.health.watch_certificate("https", "acme", &leaf);
+        }
     }
 
     /// Reads the configuration and puts in force what can be; `act` is the operator's who asked, if one did.
@@ -88,7 +96,7 @@ impl Reloader {
             }
         }
         let certificate = match self.certificate_source {
-            CertificateSource::Made => None,
+            CertificateSource::Made | CertificateSource::Issued | CertificateSource::Nowhere => None,
             CertificateSource::Files => {
                 let identity =
                     ServerIdentity::read(&in_force).map_err(|finding| vec![finding.to_string()])?;

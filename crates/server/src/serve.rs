@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ingam_authority::{Authority, Policy};
-use ingam_frontend::{ClientAddress, Frontend};
+use ingam_frontend::Frontend;
 use ingam_journal::Journal;
 use ingam_operator::Operator;
 use ingam_protocol::record::{Record, RecordType};
@@ -20,14 +20,16 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
-use tower::ServiceExt;
 
+use crate::acme::{self, Transport};
 use crate::admin;
+use crate::certificate_keeper::CertificateKeeper;
 use crate::config::Config;
 use crate::health::{self, Health};
-use crate::listener::{ConnectionLimits, Listener, Peer, PeerAddress, SharedLimits, stopped};
+use crate::listener::{ConnectionLimits, Front, Listener, Peer, SharedLimits, stopped};
 use crate::management::Management;
 use crate::observation::{Observation, Observed};
+use crate::own_certificate::OwnCertificate;
 use crate::reload::{CertificateSource, Read, Reloader};
 use crate::served_certificate::ServedCertificate;
 use crate::system::{SystemClock, SystemRandomness};
@@ -199,21 +201,23 @@ impl Running {
             stopping.clone(),
         ));
         take_up(config, &authority).await?;
+        let keeper = keeper(config, sources, reloader, &authority);
+        keeper.begin().await?;
         let limits = self.limits.clone();
         let connections_max = config.limits.connections_max;
-        let listener =
-            |name, sockets, tls| Listener { name, sockets, tls, connections_max, limits: limits.clone() };
+        let listener = |name, sockets, tls| Listener {
+            name,
+            sockets,
+            tls,
+            front: Front::default(),
+            connections_max,
+            limits: limits.clone(),
+        };
         let acceptor = TlsAcceptor::from(reloader.certificate.for_everybody()?);
         let router = reloader.frontend.clone().router();
-        let acme = move |request: http::Request<hyper::body::Incoming>, peer: Peer| {
-            let mut request = request.map(axum::body::Body::new);
-            if let PeerAddress::Tcp(address) = peer.address {
-                request.extensions_mut().insert(ClientAddress(address));
-            }
-            let router = router.clone();
-            // A router never fails.
-            async move { router.oneshot(request).await.unwrap_or_else(|never| match never {}) }
-        };
+        let [front, plain_front] = fronts(config);
+        let plain = acme::service(router.clone(), plain_front.clone(), Transport::Plain);
+        let acme = acme::service(router, front.clone(), Transport::Tls);
         let management = Arc::new(Management::new(signer.issuers()));
         let managed = move |request: http::Request<hyper::body::Incoming>, _| {
             std::future::ready(management.answer(request.method(), request.uri().path()))
@@ -230,7 +234,11 @@ impl Running {
         let admin = self.admin(config, sources, reloader, stopping);
         let tasks = &mut self.tasks;
         let stop = || stopping.clone();
-        tasks.spawn(listener("acme", sockets.acme.into(), Some(acceptor.clone())).serve(acme, stop()));
+        let tls = listener("acme", sockets.acme.into(), Some(acceptor.clone()));
+        tasks.spawn(Listener { front, ..tls }.serve(acme, stop()));
+        let open = listener("acme_plain", sockets.acme_plain.into(), None);
+        tasks.spawn(Listener { front: plain_front, ..open }.serve(plain, stop()));
+        tasks.spawn(until(stop(), keeper.run()));
         tasks.spawn(listener("management", sockets.management.into(), Some(acceptor)).serve(managed, stop()));
         tasks.spawn(listener("publication", sockets.publication.into(), None).serve(publication, stop()));
         if let Some(client_ca) = config.operator.client_ca.as_ref().filter(|_| !sockets.admin.tcp.is_empty())
@@ -302,6 +310,23 @@ struct Going<'a> {
     sources: &'a Sources,
     stopping: watch::Receiver<bool>,
     reloader: Arc<Reloader>,
+}
+
+/// The proxies before the ACME listeners: before the one with TLS, and before the one without.
+fn fronts(config: &Config) -> [Front; 2] {
+    let trusted = Arc::new(config.proxies.trusted());
+    [config.proxies.acme, config.proxies.acme_plain].map(|word| Front { trusted: trusted.clone(), word })
+}
+
+fn keeper(
+    config: &Config,
+    sources: &Sources,
+    reloader: &Arc<Reloader>,
+    authority: &Arc<Authority>,
+) -> CertificateKeeper {
+    let own = OwnCertificate::new(authority.clone(), sources.clone(), config.clone());
+    let interval = Duration::from_secs(config.tls.look_interval_s);
+    CertificateKeeper::new(reloader.clone(), authority.clone(), own, interval)
 }
 
 /// Takes up what an earlier process had left, and makes those administrators whom the configuration names.

@@ -64,28 +64,36 @@ impl Presentable {
 
 /// What the https listeners show, as of now.
 #[derive(Debug)]
-pub(crate) struct ServedCertificate(RwLock<Arc<CertifiedKey>>);
+pub(crate) struct ServedCertificate(RwLock<Option<Arc<CertifiedKey>>>);
 
 impl ServedCertificate {
     /// Shows this from the first connection on.
     pub(crate) fn new(identity: &ServerIdentity) -> Result<Arc<Self>, StartError> {
-        Ok(Arc::new(Self(RwLock::new(certified(identity)?))))
+        Ok(Arc::new(Self(RwLock::new(Some(certified(identity)?)))))
+    }
+
+    /// Shows nothing yet: handshakes fail.
+    pub(crate) fn none() -> Arc<Self> {
+        Arc::new(Self(RwLock::new(None)))
     }
 
     /// Whether this is the one that is shown.
     pub(crate) fn shows(&self, Presentable(other): &Presentable) -> bool {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).cert == other.cert
+        self.current().is_some_and(|current| current.cert == other.cert)
     }
 
     /// Shows another one to every connection that comes after.
     pub(crate) fn replace(&self, Presentable(new): Presentable) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = new;
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Some(new);
     }
 
     /// DER of the certificate itself, as of now.
-    pub(crate) fn leaf(&self) -> Vec<u8> {
-        let current = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        current.cert.first().map(|certificate| certificate.as_ref().to_vec()).unwrap_or_default()
+    pub(crate) fn leaf(&self) -> Option<Vec<u8>> {
+        self.current()?.cert.first().map(|certificate| certificate.as_ref().to_vec())
+    }
+
+    fn current(&self) -> Option<Arc<CertifiedKey>> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// TLS for whoever connects.
@@ -124,7 +132,7 @@ impl ServedCertificate {
 
 impl ResolvesServerCert for ServedCertificate {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(self.0.read().unwrap_or_else(PoisonError::into_inner).clone())
+        self.current()
     }
 }
 

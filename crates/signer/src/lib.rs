@@ -9,6 +9,7 @@
 //! - [`LocalSigner`]: the implementation with keys in this process. It builds the bytes (`leaf`), holds them against
 //!   every rule before a key is touched (`lint`), signs, and verifies what it signed.
 //! - [`tls`]: the certificate of the management and ACME endpoints of a development server; no part of the hierarchy.
+//! - [`own_tls`]: key and file of an https certificate that the CA issues to itself.
 
 mod ca;
 mod delegate;
@@ -18,6 +19,7 @@ mod key;
 mod leaf;
 mod lint;
 mod local;
+pub mod own_tls;
 mod passphrase;
 mod sealing;
 mod storage;

@@ -27,10 +27,11 @@ const SPACE_NONE_BYTES: u64 = 100 << 20;
 const NOTICE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// What of the folder the CA writes to, or reads.
-const USED: [(&str, Access); 8] = [
+const USED: [(&str, Access); 9] = [
     ("lock", Access::WRITE_OK),
     ("hierarchy.json", Access::READ_OK),
     ("keys", Access::READ_OK.union(Access::EXEC_OK)),
+    ("tls-own.pem", Access::READ_OK),
     ("store.redb", Access::READ_OK.union(Access::WRITE_OK)),
     ("store.redb.log", Access::READ_OK.union(Access::WRITE_OK)),
     ("store.sled", Access::READ_OK.union(Access::WRITE_OK).union(Access::EXEC_OK)),

@@ -18,6 +18,10 @@ use crate::production;
 const NOTICE: Duration = Duration::from_secs(14 * 24 * 60 * 60);
 
 pub(super) fn check(config: &Config, now: Timestamp, found: &mut Findings) {
+    // Where nothing is served over https, or the CA issues the certificate itself, no file is read.
+    if !config.listen.has_https() || config.tls.issue.is_some() {
+        return;
+    }
     let mut take = |finding| found.push(finding);
     let chain = production::chain(config).map_err(&mut take).ok();
     let key = production::key(config).map_err(&mut take).ok();
@@ -186,6 +190,18 @@ mod tests {
         let config = made(folder.path());
         fs::write(config.tls.key.as_ref().unwrap(), garbage).unwrap();
         is_told(&found(&config, 0), &["E tls.key: cannot be used"]);
+    }
+
+    #[test]
+    fn no_file_is_asked_for_where_none_is_read() {
+        let mut config = Config::default();
+        config.urls.public_url = "https://acme.ca.example".to_owned();
+        is_told(&found(&config, 0), &["E tls.certificate: is missing", "E tls.key: is missing"]);
+        config.tls.issue = Some(crate::config::Issue::default());
+        is_told(&found(&config, 0), &[]);
+        config.tls.issue = None;
+        config.listen.acme.clear();
+        is_told(&found(&config, 0), &[]);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use ingam_protocol::{Findings, Timestamp};
 use ingam_responder::Nonces;
 use ingam_validation::AddressPolicy;
 
-use super::{Config, DAY_S, Environment, host};
+use super::{Config, DAY_S, Environment, host, proxies};
 
 /// How long before a limit comes into force it is told.
 const NOTICE: Duration = Duration::from_secs(365 * DAY_S);
@@ -20,6 +20,7 @@ pub(crate) fn check(config: &Config, now: Timestamp, found: &mut Findings) {
         return;
     }
     listeners(config, found);
+    proxies::advise(config, found);
     urls(config, found);
     validation(config, found);
     if config.environment == Environment::Production && config.responder.nonces == Nonces::Answer {
@@ -61,7 +62,7 @@ fn listeners(config: &Config, found: &mut Findings) {
             "name an administrator, as in [\"uid:1000\"]",
         );
     }
-    if listen.acme.is_empty() {
+    if listen.acme.is_empty() && listen.acme_plain.is_empty() {
         found.warning(
             "listen.acme",
             "is empty: nobody can ask for a certificate",

@@ -16,7 +16,9 @@ use ingam_protocol::profile::{Accounts, Allowed, IssuerName, Profile, ProfileNam
 use ingam_signer::hierarchy::{IssuerPlan, Plan};
 use ingam_signer::{IssuerUrls, KeyKind as SignerKey};
 
-use super::{AccountKind, Config, ConfigError, DAY_S, Environment, IdentifierKind, KeyKind, ProfileConfig};
+use super::{
+    AccountKind, Config, ConfigError, DAY_S, Environment, IdentifierKind, KeyKind, ProfileConfig, proxies, tls,
+};
 
 /// All of them.
 pub(crate) fn check(config: &Config, found: &mut Findings) {
@@ -30,6 +32,8 @@ pub(crate) fn check(config: &Config, found: &mut Findings) {
     let fix = "write it as 2026-11-21T00:00:00Z (RFC 3339)";
     found.require(is_time, "urls.terms_since", "is no time", fix);
     addresses(config, found);
+    proxies::check(config, found);
+    tls::check(config, found);
     bounds(config, found);
     for name in &config.issuance.names_refused {
         if let Err(bad) = DnsName::parse(name) {
@@ -94,6 +98,7 @@ fn bounds(config: &Config, found: &mut Findings) {
     found.between("issuance.checks_max", issuance.checks_max, 1..=65_536);
     found.between("issuance.checks_waiting_max", issuance.checks_waiting_max, 0..=1_000_000);
     found.between("issuance.contacts_max", issuance.contacts_max, 0..=100);
+    found.between("tls.look_interval_s", config.tls.look_interval_s, 1..=DAY_S);
     found.between("store.cache_mib", config.store.cache_mib, 1..=1 << 20);
 }
 

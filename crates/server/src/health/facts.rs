@@ -156,6 +156,8 @@ pub(super) struct Facts {
     pub(super) now: Timestamp,
     pub(super) clock: ClockReport,
     pub(super) certificates: Vec<CertificateReport>,
+    /// Why the https listeners have no newer certificate than they show.
+    pub(super) renewal_trouble: Option<String>,
     pub(super) issuers: Vec<IssuerReport>,
     pub(super) profiles: Vec<ProfileFacts>,
     /// For each issuer that needs an OCSP certificate, that one's last second.
@@ -196,6 +198,7 @@ pub(super) async fn gather(
         now,
         clock: start.clock(now, since_boot()),
         certificates,
+        renewal_trouble: None,
         issuers: issuers(parts, &delegates, &crls, &oldest),
         profiles: profiles(parts),
         delegates,

@@ -76,7 +76,11 @@ fn frontend(facts: &Facts, config: &Config) -> Vec<Lack> {
             Left::None => Some(failing(code, format!("{what} ended at {}", certificate.not_after), fix)),
         }
     });
-    judged.collect()
+    let trouble = facts.renewal_trouble.as_ref().map(|why| {
+        let fix = "put this right: the one that is shown goes on until its end, and the next look finds it";
+        warning(Code::HttpsRenewal, format!("no newer certificate for the https listeners: {why}"), fix)
+    });
+    judged.chain(trouble).collect()
 }
 
 fn validation(facts: &Facts) -> Vec<Lack> {

@@ -14,6 +14,7 @@ use crate::listener::{bind, bind_failure};
 /// Every socket of the process, bound and not yet served.
 pub(super) struct Sockets {
     pub(super) acme: Vec<tokio::net::TcpListener>,
+    pub(super) acme_plain: Vec<tokio::net::TcpListener>,
     pub(super) management: Vec<tokio::net::TcpListener>,
     pub(super) publication: Vec<tokio::net::TcpListener>,
     pub(super) metrics: Vec<tokio::net::TcpListener>,
@@ -33,6 +34,7 @@ impl Sockets {
         }
         Ok(Self {
             acme: bind("acme", &listen.acme).await.map_err(StartError)?,
+            acme_plain: bind("acme_plain", &listen.acme_plain).await.map_err(StartError)?,
             management: bind("management", &listen.management).await.map_err(StartError)?,
             publication: bind("publication", &listen.publication).await.map_err(StartError)?,
             metrics: bind("metrics", &listen.metrics).await.map_err(StartError)?,

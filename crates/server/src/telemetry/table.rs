@@ -293,6 +293,12 @@ pub(super) const METRICS: &[Metric] = &[
         "Times that connections had to wait, as all places were taken",
     ),
     metric("ingam_accept_failures_total", Counter, &[LISTENER], "Connections that the system could not give"),
+    metric(
+        "ingam_proxy_refusals_total",
+        Counter,
+        &[LISTENER],
+        "Connections of trusted proxies that did not say who their client is, and had to",
+    ),
 ];
 
 /// Tells the recorder what each metric is, and starts the counters whose labels are known at zero: an increase from

@@ -36,9 +36,42 @@ fn dangerous_values_are_refused() {
         ("[limits]\nconnections_max = 9223372036854775807", "limits.connections_max"),
         ("[issuance]\nchecks_max = 9223372036854775807", "issuance.checks_max"),
         ("[limits]\nidle_timeout_s = 9223372036854775807", "limits.idle_timeout_s"),
+        ("[listen]\nacme_plain = ['0.0.0.0:8080']", "listen.acme_plain"),
+        ("[listen]\nacme_plain = ['127.0.0.1:14000']", "listen.acme_plain"),
+        ("[proxies]\ntrusted = ['proxy.example']", "proxies.trusted"),
+        ("[proxies]\ntrusted = ['10.0.0.1/8']", "proxies.trusted"),
+        ("[proxies]\ntrusted = ['0.0.0.0/0']", "proxies.trusted"),
+        ("[proxies]\nacme = 'forwarded'", "proxies.trusted"),
+        ("[proxies]\nacme = 'via'", "proxies.acme"),
+        ("[tls]\nlook_interval_s = 0", "tls.look_interval_s"),
     ] {
         assert_eq!(with(text), [key], "{text}");
     }
+}
+
+#[test]
+fn proxies_are_trusted_by_address_and_network() {
+    let trusted = "[proxies]\ntrusted = ['192.0.2.7', '2001:db8::/32']\nacme = 'proxy-protocol'";
+    assert_eq!(with(trusted), Vec::<String>::new());
+    assert_eq!(with(&format!("[listen]\nacme_plain = ['0.0.0.0:8080']\n{trusted}")), Vec::<String>::new());
+    assert_eq!(with("[listen]\nacme_plain = ['127.0.0.1:8080', '[::1]:8080']"), Vec::<String>::new());
+}
+
+#[test]
+fn the_ca_issues_to_itself_by_a_private_profile_alone() {
+    let own = |issue: &str, host: &str| {
+        with(&format!(
+            "[urls]\npublic_url = 'https://{host}'\n[profiles.classic]\npublic = false\n[tls]\nissue = {{ {issue} }}"
+        ))
+    };
+    assert_eq!(own("profile = 'classic', names = ['b.example.org']", "acme.example"), Vec::<String>::new());
+    assert_eq!(own("profile = 'classic-rsa'", "acme.example"), ["tls.issue.profile"]);
+    assert_eq!(own("profile = 'none'", "acme.example"), ["tls.issue.profile"]);
+    assert_eq!(own("", "acme.example"), ["tls.issue.profile"]);
+    assert_eq!(own("profile = 'classic', names = ['b']", "acme.example"), ["tls.issue.names"]);
+    assert_eq!(own("profile = 'classic'", "localhost"), ["urls.public_url"]);
+    let both = "profile = 'classic' }\ncertificate = 'a.pem'\nkey = 'a.key'\nfurther = { x = 1";
+    assert_eq!(own(both, "acme.example"), ["tls.certificate", "tls.key", "tls.further"]);
 }
 
 #[test]

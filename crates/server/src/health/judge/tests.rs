@@ -33,6 +33,7 @@ fn well() -> Facts {
     Facts {
         now: now(),
         clock: ClockReport::default(),
+        renewal_trouble: None,
         certificates: vec![CertificateReport {
             kind: "https".to_owned(),
             name: "acme".to_owned(),
@@ -114,6 +115,8 @@ fn a_well_ca_lacks_nothing() {
 fn certificates_end() {
     let https = |end: Timestamp| move |facts: &mut Facts| facts.certificates[0].not_after = end;
     // A third of 90 days is sooner than no days at all, so 30 days it is.
+    lacks(Code::HttpsRenewal, None, |_| {});
+    lacks(Code::HttpsRenewal, WARNING, |facts| facts.renewal_trouble = Some("it is no PEM".to_owned()));
     lacks(Code::HttpsCertificate, None, https(now().plus(31 * DAY)));
     lacks(Code::HttpsCertificate, WARNING, https(now().plus(SECOND)));
     lacks(Code::HttpsCertificate, WARNING, https(now()));

@@ -1,0 +1,109 @@
+//! The https certificate that the CA issues to itself (docs/decisions/0010): kept in the state folder, made anew when two
+//! thirds of its time are over, or when it is not for the names that the configuration asks for.
+
+use std::sync::Arc;
+
+use ingam_authority::{Authority, OwnRequest};
+use ingam_protocol::Timestamp;
+use ingam_protocol::certificate::Validity;
+use ingam_protocol::identifier::Identifier;
+use ingam_signer::own_tls::OwnTls;
+
+use crate::config::Config;
+use crate::serve::{Sources, StartError};
+use crate::served_certificate::ServerIdentity;
+
+/// Who keeps it.
+pub(crate) struct OwnCertificate {
+    authority: Arc<Authority>,
+    sources: Sources,
+
+    config: Config,
+}
+
+impl OwnCertificate {
+    /// As this configuration, which has `tls.issue`, asks for it.
+    pub(crate) fn new(authority: Arc<Authority>, sources: Sources, config: Config) -> Self {
+        Self { authority, sources, config }
+    }
+
+    /// What the listeners are to show: what the state folder has, or a new one where that is due. Where none could be
+    /// made and the old one still has time, that one, and why.
+    ///
+    /// # Errors
+    /// [`StartError`] if there is nothing to show.
+    pub(crate) async fn current(&self) -> Result<(ServerIdentity, Option<StartError>), StartError> {
+        let state = self.config.state.clone();
+        let doing = "the certificate that the CA issues to itself";
+        let loaded = tokio::task::spawn_blocking(move || OwnTls::load(&state)).await;
+        let loaded = loaded.map_err(|error| StartError::caused(doing, &error))?;
+        let now = self.sources.clock.now();
+        let kept = match loaded {
+            Ok(kept) => kept,
+            Err(error) => {
+                // A new one takes its place.
+                tracing::warn!(error = &error as &dyn std::error::Error, "{doing} cannot be read");
+                None
+            }
+        };
+        let wanted = self.config.own_names();
+        if let Some(kept) = &kept
+            && !is_due(kept, &wanted, now)
+        {
+            return Ok((identity(kept), None));
+        }
+        match self.issue(wanted, kept.as_ref()).await {
+            Ok(made) => Ok((identity(&made), None)),
+            Err(error) => match kept.filter(|kept| !has_ended(kept, now)) {
+                Some(kept) => Ok((identity(&kept), Some(error))),
+                None => Err(error),
+            },
+        }
+    }
+
+    /// A new key, a certificate for it by the way of every other one, and both in the state folder.
+    async fn issue(&self, names: Vec<Identifier>, kept: Option<&OwnTls>) -> Result<OwnTls, StartError> {
+        let doing = "the CA cannot issue its own https certificate";
+        let failed = |error: &dyn std::error::Error| StartError::caused(doing, error);
+        let issue = self.config.tls.issue.clone().unwrap_or_default();
+        let texts: Vec<String> = names.iter().map(ToString::to_string).collect();
+        let request = ingam_signer::own_tls::request(&texts, self.sources.random.as_ref());
+        let request = request.map_err(|error| failed(&error))?;
+        let own = OwnRequest {
+            profile: issue.profile,
+            identifiers: names,
+            csr: request.csr,
+            account_key: request.account_key,
+            previous: kept.and_then(|kept| kept.chain.first().cloned()),
+        };
+        let view = self.authority.own_certificate(own).await.map_err(|error| failed(&error))?;
+        let chain = std::iter::once(view.der).chain(view.issuer.chain).collect();
+        let made = OwnTls { key: request.key, chain };
+        let (state, saved) = (self.config.state.clone(), made.clone());
+        let saving = tokio::task::spawn_blocking(move || saved.save(&state)).await;
+        saving.map_err(|error| failed(&error))?.map_err(|error| failed(&error))?;
+        tracing::info!(names = texts.join(", "), "the CA issued its own https certificate");
+        Ok(made)
+    }
+}
+
+fn identity(own: &OwnTls) -> ServerIdentity {
+    ServerIdentity { chain: own.chain.clone(), pkcs8: own.key.pkcs8().to_vec().into() }
+}
+
+fn validity(own: &OwnTls) -> Option<Validity> {
+    own.chain.first().and_then(|leaf| Validity::read(leaf))
+}
+
+fn has_ended(own: &OwnTls, now: Timestamp) -> bool {
+    validity(own).is_none_or(|validity| validity.not_after < now)
+}
+
+/// Whether two thirds of its time are over, or it is for other names than these.
+fn is_due(own: &OwnTls, names: &[Identifier], now: Timestamp) -> bool {
+    let is_old = validity(own).is_none_or(|Validity { not_before, not_after }| {
+        not_after.since(now) < not_after.since(not_before) / 3
+    });
+    let wanted: Vec<String> = names.iter().map(ToString::to_string).collect();
+    is_old || own.names() != wanted
+}
