@@ -7,6 +7,7 @@ use ingam_protocol::profile::IssuerName;
 use ingam_protocol::record::RecordType;
 use ingam_protocol::{Id, Serial};
 use ingam_signer::Issuer;
+use ingam_store::CertificateRow;
 
 use crate::Authority;
 use crate::admission::{Dates, check_account};
@@ -123,7 +124,28 @@ impl Authority {
         issuer: &IssuerName,
         serial: &Serial,
     ) -> Result<Option<CertificateView>, Error> {
-        let row = self.store.certificate_by_serial(issuer, serial)?.filter(|row| row.account == account.id);
+        self.certificate_view(issuer, serial, |row| row.account == account.id)
+    }
+
+    /// A certificate, for whoever knows issuer and serial number; `None` if there is none.
+    ///
+    /// # Errors
+    /// [`Error::Fault`] if the store fails.
+    pub fn certificate_for_anybody(
+        &self,
+        issuer: &IssuerName,
+        serial: &Serial,
+    ) -> Result<Option<CertificateView>, Error> {
+        self.certificate_view(issuer, serial, |_| true)
+    }
+
+    fn certificate_view(
+        &self,
+        issuer: &IssuerName,
+        serial: &Serial,
+        may_have: impl Fn(&CertificateRow) -> bool,
+    ) -> Result<Option<CertificateView>, Error> {
+        let row = self.store.certificate_by_serial(issuer, serial)?.filter(may_have);
         let issuer = self.signer.issuers().iter().find(|known| known.name == *issuer);
         Ok(row
             .zip(issuer)

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, header};
-use ingam_authority::RevokedBy;
+use ingam_authority::{CertificateView, RevokedBy};
 use ingam_protocol::acme::Revocation;
 use ingam_protocol::profile::IssuerName;
 use ingam_protocol::{Serial, pem};
@@ -26,6 +26,24 @@ pub(crate) async fn certificate(
     frontend.answer(&id, frontend.certificate(issuer, &serial, request).await)
 }
 
+/// GET, where it is configured; with POST-as-GET alone it is another method like any other.
+pub(crate) async fn certificate_for_anybody(
+    State(frontend): State<Arc<Frontend>>,
+    Path((issuer, serial)): Path<(String, String)>,
+    request: Request,
+) -> Response<Body> {
+    let id = request_id(&request);
+    let outcome = match frontend.config().certificates_by_get {
+        true => frontend.certificate_for_anybody(issuer, &serial, request.headers()),
+        false => Err(frontend.certificate_methods()),
+    };
+    frontend.answer(&id, outcome)
+}
+
+pub(crate) async fn other_method(State(frontend): State<Arc<Frontend>>, request: Request) -> Response<Body> {
+    frontend.answer(&request_id(&request), Err(frontend.certificate_methods()))
+}
+
 pub(crate) async fn revoke(State(frontend): State<Arc<Frontend>>, request: Request) -> Response<Body> {
     let id = request_id(&request);
     frontend.answer(&id, frontend.revoke(request).await)
@@ -33,16 +51,29 @@ pub(crate) async fn revoke(State(frontend): State<Arc<Frontend>>, request: Reque
 
 impl Frontend {
     async fn certificate(&self, issuer: String, serial: &str, request: Request) -> Outcome {
-        let acceptable = accepts_pem_chain(request.headers());
+        let acceptable = pem_chain_wanted(request.headers());
         let FromAccount { account, payload, .. } = self.signed_by_account(request).await?;
         empty_payload(&payload)?;
-        if !acceptable {
-            let detail = format!("a certificate comes as {PEM_CHAIN} only: accept that");
-            return Err(Problem::malformed(detail).with_status(StatusCode::NOT_ACCEPTABLE));
-        }
-        let issuer = IssuerName::try_from(issuer).map_err(|_| Problem::not_found())?;
-        let serial = Serial::from_hex(serial).ok_or_else(Problem::not_found)?;
+        acceptable?;
+        let (issuer, serial) = names(issuer, serial)?;
         let view = self.authority.certificate(&account, &issuer, &serial)?.ok_or_else(Problem::not_found)?;
+        Ok(self.chain(&view))
+    }
+
+    /// Issuer and serial number are in the certificate itself, so whoever knows the URL has seen it already.
+    fn certificate_for_anybody(&self, issuer: String, serial: &str, headers: &HeaderMap) -> Outcome {
+        pem_chain_wanted(headers)?;
+        let (issuer, serial) = names(issuer, serial)?;
+        let view =
+            self.authority.certificate_for_anybody(&issuer, &serial)?.ok_or_else(Problem::not_found)?;
+        Ok(self.chain(&view))
+    }
+
+    fn certificate_methods(&self) -> Problem {
+        Problem::method_not_allowed(if self.config().certificates_by_get { "GET, HEAD, POST" } else { "POST" })
+    }
+
+    fn chain(&self, view: &CertificateView) -> Response<Body> {
         let chain: String =
             std::iter::once(&view.der).chain(&view.issuer.chain).map(|der| pem::certificate(der)).collect();
         let mut response = Response::new(Body::from(chain));
@@ -50,7 +81,7 @@ impl Frontend {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(PEM_CHAIN));
         let up = format!("{}/issuer/{}.crt", self.config().publication_url, view.issuer.name);
         append_link(headers, &up, "up");
-        Ok(response)
+        response
     }
 
     async fn revoke(&self, request: Request) -> Outcome {
@@ -62,6 +93,20 @@ impl Frontend {
         self.authority.certificate_revoke(by, wish, &caller).await?;
         Ok(Response::new(Body::empty()))
     }
+}
+
+fn names(issuer: String, serial: &str) -> Result<(IssuerName, Serial), Problem> {
+    let issuer = IssuerName::try_from(issuer).map_err(|_| Problem::not_found())?;
+    let serial = Serial::from_hex(serial).ok_or_else(Problem::not_found)?;
+    Ok((issuer, serial))
+}
+
+fn pem_chain_wanted(headers: &HeaderMap) -> Result<(), Problem> {
+    if accepts_pem_chain(headers) {
+        return Ok(());
+    }
+    let detail = format!("a certificate comes as {PEM_CHAIN} only: accept that");
+    Err(Problem::malformed(detail).with_status(StatusCode::NOT_ACCEPTABLE))
 }
 
 /// Whether `Accept` leaves room for a PEM chain; most clients send none or `*/*`.

@@ -11,7 +11,7 @@ mod account;
 mod around;
 mod certificate;
 mod directory;
-mod nonce;
+pub mod nonce;
 mod order;
 pub mod problem;
 mod resource;
@@ -46,6 +46,8 @@ pub struct Config {
     pub body_bytes_max: usize,
     /// How long a request's body may take.
     pub body_timeout: Duration,
+    /// Whether anybody may GET a certificate, without signing for it (RFC 8555, section 7.4.2).
+    pub certificates_by_get: bool,
     /// `max-age` of Strict-Transport-Security, in seconds; none by default.
     pub hsts_max_age_s: Option<u64>,
 }
@@ -70,6 +72,7 @@ impl Frontend {
     /// A front end to `authority`, with a nonce key of its own: nonces of an earlier process mean nothing to it.
     pub fn new(authority: Arc<Authority>, random: Arc<dyn Random>, config: Config) -> Arc<Self> {
         let nonces = Nonces::new(random.as_ref());
+        tracing::info!(node = %nonces.node(), "nonces of this process name this node");
         let urls = Urls::new(&config.public_url);
         Arc::new(Self { authority, random, config: RwLock::new(Arc::new(config)), urls, nonces })
     }
@@ -100,7 +103,12 @@ impl Frontend {
             .route("/order/{id}/finalize", only_post(post(order::finalize)))
             .route("/authorization/{id}", only_post(post(order::authorization)))
             .route("/challenge/{id}/{kind}", only_post(post(order::challenge)))
-            .route("/certificate/{issuer}/{serial}", only_post(post(certificate::certificate)))
+            .route(
+                "/certificate/{issuer}/{serial}",
+                post(certificate::certificate)
+                    .get(certificate::certificate_for_anybody)
+                    .fallback(certificate::other_method),
+            )
             .route("/revoke-cert", only_post(post(certificate::revoke)))
             .fallback(around::not_found)
             .layer(axum::middleware::from_fn_with_state(self.clone(), around::around))

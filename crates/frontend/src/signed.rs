@@ -1,8 +1,9 @@
 //! Signed requests: from bytes to somebody who may ask (RFC 8555, sections 6.2 to 6.5).
 
+use axum::body::Body;
 use axum::extract::Request;
 use axum::http::{HeaderMap, StatusCode, header};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body_util::BodyExt;
 use ingam_authority::Caller;
 use ingam_protocol::acme::{Account, AccountStatus, ErrorType};
 use ingam_protocol::json::Object;
@@ -16,6 +17,9 @@ use crate::problem::Problem;
 
 /// At most this many characters of a User-Agent are kept.
 const USER_AGENT_CHARS_MAX: usize = 256;
+
+/// At most this many bytes of a body that is too large are read and thrown away.
+const THROWN_BYTES_MAX: usize = 16 << 20;
 
 /// A request whose form, URL and nonce are right; its signature has still to be checked.
 pub(crate) struct Unverified {
@@ -134,19 +138,50 @@ impl Frontend {
         };
         let said =
             request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-        if said.is_some_and(|length: u64| length > config.body_bytes_max as u64) {
+        let is_told_large = said.is_some_and(|length: u64| length > config.body_bytes_max as u64);
+        if is_told_large && request.headers().contains_key(header::EXPECT) {
+            // It asks before it sends.
             return Err(too_large());
         }
-        let body = Limited::new(request.into_body(), config.body_bytes_max).collect();
-        match tokio::time::timeout(config.body_timeout, body).await {
-            Ok(Ok(collected)) => Ok(collected.to_bytes().to_vec()),
-            Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
+        let mut collected =
+            Collected { bytes: Vec::new(), seen: 0, max: config.body_bytes_max, is_large: is_told_large };
+        let read = tokio::time::timeout(config.body_timeout, collected.read(request.into_body())).await;
+        match read {
+            _ if collected.is_large => Err(too_large()),
+            Ok(Ok(())) => Ok(collected.bytes),
             Ok(Err(_)) => Err(Problem::malformed("the body ended before it was whole")),
             Err(_) => {
                 let detail = "the body took too long: send it at once";
                 Err(Problem::malformed(detail).with_status(StatusCode::REQUEST_TIMEOUT))
             }
         }
+    }
+}
+
+/// A body as far as it was read.
+struct Collected {
+    bytes: Vec<u8>,
+    /// How many bytes came, kept or not.
+    seen: usize,
+    max: usize,
+    is_large: bool,
+}
+
+impl Collected {
+    /// Reads a body to its end. One that is too large is thrown away, but read on for a while: a client that were cut off
+    /// while it sends would see a reset, and not the answer that tells it why.
+    async fn read(&mut self, mut body: Body) -> Result<(), axum::Error> {
+        while let Some(frame) = body.frame().await {
+            let Ok(data) = frame?.into_data() else { continue };
+            self.seen = self.seen.saturating_add(data.len());
+            self.is_large |= self.seen > self.max;
+            if !self.is_large {
+                self.bytes.extend_from_slice(&data);
+            } else if self.seen > THROWN_BYTES_MAX {
+                return Ok(());
+            }
+        }
+        Ok(())
     }
 }
 

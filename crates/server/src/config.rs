@@ -307,6 +307,8 @@ pub(crate) struct Issuance {
     pub(crate) checks_waiting_max: usize,
     /// How many contacts an account may have.
     pub(crate) contacts_max: usize,
+    /// Whether anybody may GET a certificate by its URL, which has nothing that the certificate itself does not say.
+    pub(crate) certificates_by_get: bool,
 }
 
 impl Default for Issuance {
@@ -319,6 +321,7 @@ impl Default for Issuance {
             checks_max: 512,
             checks_waiting_max: 8192,
             contacts_max: 10,
+            certificates_by_get: false,
         }
     }
 }

@@ -18,7 +18,8 @@ use crate::serve;
 use crate::served_certificate::{Presentable, ServedCertificate, ServerIdentity};
 
 /// Keys, and what lies below them, that are put in force without a restart.
-const RELOADABLE: [&str; 18] = [
+const RELOADABLE: &[&str] = &[
+    "issuance.certificates_by_get",
     "issuance.contacts_max",
     "issuance.default_profile",
     "issuance.finalize_wait_ms",

@@ -428,6 +428,7 @@ pub(crate) fn frontend_config(config: &Config) -> ingam_frontend::Config {
         caa_identities: config.validation.caa_issuer_domains.clone(),
         body_bytes_max: config.limits.body_bytes_max,
         body_timeout: Duration::from_secs(config.limits.body_timeout_s),
+        certificates_by_get: config.issuance.certificates_by_get,
         hsts_max_age_s: config.tls.hsts_max_age_s,
     }
 }

@@ -250,6 +250,116 @@ fn a_nonce_is_good_once_and_for_this_process_alone() {
 }
 
 #[test]
+fn every_answer_with_a_nonce_brings_one_that_is_good_once() {
+    let (_world, process) = process();
+    let key = Key::new();
+    let kid = register(&process, &key);
+    let get = |method| plain(&process, method, "/new-nonce").header("replay-nonce").to_owned();
+    let problem = |path: &str, body: &str| {
+        let answer = post(&process, path, body.to_owned());
+        assert!(answer.status.is_client_error(), "{path}");
+        answer.header("replay-nonce").to_owned()
+    };
+    let another_media = plain(&process, Method::POST, "/new-order");
+    let nonces = [
+        get(Method::HEAD),
+        get(Method::GET),
+        ask(&process, &key, Some(&kid), path(&kid), &Value::Null).header("replay-nonce").to_owned(),
+        another_media.header("replay-nonce").to_owned(),
+        problem("/new-order", "no json"),
+        problem("/nowhere", "{}"),
+        problem("/dir", "{}"),
+    ];
+    for nonce in nonces {
+        let header = protected(&key, Some(&kid), &nonce, path(&kid));
+        let request = key.sign(&header, b"").to_string();
+        assert_eq!(post(&process, path(&kid), request.clone()).status, 200);
+        assert_eq!(post(&process, path(&kid), request).problem(), "badNonce");
+    }
+    process.stop();
+}
+
+/// The node that made it may be gone: whoever gets it refuses it, and gives one of its own.
+#[test]
+fn a_nonce_of_another_node_brings_a_fresh_one() {
+    let (_world, process) = process();
+    let other_world = World::new(hierarchy(), 2);
+    let other = other_world.start();
+    let foreign = nonce(&other);
+    other.stop();
+    let key = Key::new();
+    let kid = register(&process, &key);
+    let body = |nonce: &str| key.sign(&protected(&key, Some(&kid), nonce, path(&kid)), b"").to_string();
+    let refused = post(&process, path(&kid), body(&foreign));
+    assert_eq!((refused.status.as_u16(), refused.problem().as_str()), (400, "badNonce"));
+    assert_eq!(post(&process, path(&kid), body(refused.header("replay-nonce"))).status, 200);
+    process.stop();
+}
+
+/// What proxies or clients say of host and scheme changes no link, and no URL that has to be signed.
+#[test]
+fn the_public_url_is_the_configured_one_whatever_a_request_says() {
+    let (_world, process) = process();
+    let says = |request: axum::http::request::Builder| {
+        request
+            .header("host", "elsewhere.example")
+            .header("x-forwarded-host", "elsewhere.example")
+            .header("x-forwarded-proto", "http")
+            .header("x-forwarded-prefix", "/acme")
+            .header("forwarded", "host=elsewhere.example;proto=http")
+    };
+    let directory = send(&process, says(Request::get("/dir")).body(Body::empty()).unwrap()).json();
+    assert_eq!(directory["newOrder"], format!("{PUBLIC_URL}/new-order"));
+    let key = Key::new();
+    let header = protected(&key, None, &nonce(&process), "/new-account");
+    let request = says(Request::post("/new-account")).header("content-type", "application/jose+json");
+    let answer = send(&process, request.body(Body::from(key.sign(&header, b"{}").to_string())).unwrap());
+    assert_eq!(answer.status, 201);
+    assert!(answer.header("location").starts_with(PUBLIC_URL));
+    // There is no path before it: a proxy that adds one is answered 404, and one that takes one away is told what to sign.
+    assert_eq!(plain(&process, Method::GET, "/acme/dir").status, 404);
+    let mut header = protected(&key, None, &nonce(&process), "/new-account");
+    header["url"] = json!(format!("{PUBLIC_URL}/acme/new-account"));
+    let refused = post(&process, "/new-account", key.sign(&header, b"{}").to_string());
+    assert_eq!((refused.status.as_u16(), refused.problem().as_str()), (401, "unauthorized"));
+    assert!(refused.json()["detail"].as_str().unwrap().contains(&format!("{PUBLIC_URL}/new-account")));
+    process.stop();
+}
+
+#[test]
+fn a_request_in_the_clear_from_afar_is_told_where_to_begin() {
+    let (_world, process) = process();
+    for (method, path) in [(Method::GET, "/dir"), (Method::HEAD, "/new-nonce"), (Method::POST, "/new-order")] {
+        let mut request = Request::builder().method(method).uri(path).body(Body::empty()).unwrap();
+        request.extensions_mut().insert(ingam_frontend::InTheClear);
+        let answer = send(&process, request);
+        assert_eq!(answer.status, 403);
+        if !answer.body.is_empty() {
+            assert_eq!(answer.problem(), "unauthorized");
+            assert!(answer.json()["detail"].as_str().unwrap().contains(&format!("{PUBLIC_URL}/dir")));
+        }
+    }
+    process.stop();
+}
+
+#[test]
+fn certificates_are_given_by_get_where_that_is_configured() {
+    let (mut world, process) = process();
+    let path = "/certificate/ecdsa/40";
+    assert_eq!(plain(&process, Method::GET, path).header("allow"), "POST");
+    process.stop();
+    world.config.certificates_by_get = true;
+    let process = world.start();
+    for missing in [path, "/certificate/nobody/40", "/certificate/ecdsa/zz", "/certificate/ECDSA/40"] {
+        assert_eq!(plain(&process, Method::GET, missing).status, 404, "{missing}");
+    }
+    assert_eq!(plain(&process, Method::PUT, path).header("allow"), "GET, HEAD, POST");
+    let picky = Request::get(path).header("accept", "application/pkix-cert").body(Body::empty()).unwrap();
+    assert_eq!(send(&process, picky).status, 406);
+    process.stop();
+}
+
+#[test]
 fn a_request_for_another_url_is_unauthorized() {
     let (_world, process) = process();
     let key = Key::new();

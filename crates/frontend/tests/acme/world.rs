@@ -99,6 +99,7 @@ fn config() -> Config {
         caa_identities: vec!["ca.test".to_owned()],
         body_bytes_max: 64 * 1024,
         body_timeout: Duration::from_secs(10),
+        certificates_by_get: false,
         hsts_max_age_s: None,
     }
 }
