@@ -12,7 +12,7 @@
 //! - [`operator`] is whoever runs the CA: the command line, client certificates, the admin API over mutual TLS;
 //!   [`transcript`] plays written sessions of the command line again.
 //! - [`expression`] finds the names in a PromQL expression.
-//! - [`forward`] makes a port of a Unix socket.
+//! - [`forward`] makes a port of a Unix socket, [`proxy`] runs nginx and HAProxy.
 //! - [`command`] runs foreign programs under a time limit, [`pebble`] starts another CA for comparison, [`random`] is
 //!   randomness with a seed that a failed test prints.
 //!
@@ -32,6 +32,7 @@ pub mod openssl;
 pub mod operator;
 pub mod pebble;
 pub mod ports;
+pub mod proxy;
 pub mod random;
 pub mod server;
 pub mod service;

@@ -101,6 +101,12 @@ pub struct Setup {
     pub identity: Option<Identity>,
     /// `store.engine`.
     pub engine: String,
+    /// The port that clients see, where that is a proxy's and not `ports.acme`.
+    pub public_port: Option<u16>,
+    /// How often the https certificate is looked for anew, in seconds; far longer than a story by default.
+    pub look_interval_s: u64,
+    /// Further lines in the section `[listen]` of its config file.
+    pub further_listeners: String,
     /// Lines after the generated ones in its config file.
     pub further_config: String,
     /// Arguments after `ingam dev --config FILE --dir DIR`.
@@ -119,6 +125,9 @@ impl Setup {
             has_admin_port: false,
             identity: None,
             engine: "redb".to_owned(),
+            public_port: None,
+            look_interval_s: 86_400,
+            further_listeners: String::new(),
             further_config: String::new(),
             further_arguments: Vec::new(),
             program: None,
@@ -134,13 +143,14 @@ impl Setup {
             write!(
                 text,
                 r#"state = "state"
-tls = {{ certificate = "{}", key = "{}" }}
+tls = {{ certificate = "{}", key = "{}", look_interval_s = {} }}
 hierarchy.issuers.ecdsa = "ecdsa-p256"
 issuance.default_profile = "classic"
 profiles.classic = {{ description = "90 days", issuer = "ecdsa", validity_s = 7776000 }}
 "#,
                 certificate.display(),
-                key.display()
+                key.display(),
+                self.look_interval_s
             )
             .expect("a string takes any text");
         }
@@ -158,17 +168,18 @@ profiles.classic = {{ description = "90 days", issuer = "ecdsa", validity_s = 77
             let ipv6 = if ports::has_ipv6() { format!(", \"[::1]:{port}\"") } else { String::new() };
             writeln!(text, "{name} = [\"127.0.0.1:{port}\"{ipv6}]").expect("a string takes any text");
         }
+        text.push_str(&self.further_listeners);
         if self.identity.is_none() {
             let Ports { dns, dns_management, .. } = ports;
             write!(text, "dns = [\"127.0.0.1:{dns}\"]\ndns_management = [\"127.0.0.1:{dns_management}\"]\n")
                 .expect("a string takes any text");
         }
-        let Ports { acme, publication, http, https, tls_alpn, .. } = ports;
+        let Ports { publication, http, https, tls_alpn, .. } = ports;
         write!(
             text,
             r#"
 [urls]
-acme = "https://localhost:{acme}"
+acme = "https://localhost:{public_port}"
 publication = "http://localhost:{publication}"
 
 [validation]
@@ -180,11 +191,16 @@ tls_alpn_port = {tls_alpn}
 engine = "{engine}"
 
 {further}"#,
+            public_port = self.public_port(),
             engine = self.engine,
             further = self.further_config,
         )
         .expect("a string takes any text");
         text
+    }
+
+    fn public_port(&self) -> u16 {
+        self.public_port.unwrap_or(self.ports.acme)
     }
 
     /// Writes the config file, and gives the command that starts this server on this state folder.
@@ -325,7 +341,7 @@ impl Server {
     pub fn site(&self) -> Site {
         let ports = &self.setup.ports;
         Site {
-            directory: format!("https://localhost:{}/dir", ports.acme),
+            directory: format!("https://localhost:{}/dir", self.setup.public_port()),
             tls_ca: match &self.setup.identity {
                 Some(identity) => identity.ca.clone(),
                 None => self.state().join("tls-ca.pem"),

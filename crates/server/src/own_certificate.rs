@@ -107,3 +107,45 @@ fn is_due(own: &OwnTls, names: &[Identifier], now: Timestamp) -> bool {
     let wanted: Vec<String> = names.iter().map(ToString::to_string).collect();
     is_old || own.names() != wanted
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use ingam_protocol::Clock;
+    use ingam_protocol::time::{FixedClock, SeededRandom};
+    use ingam_signer::PrivateKey;
+    use rcgen::{CertificateParams, KeyPair};
+
+    use super::*;
+
+    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+    fn own(names: &[&str], from: Timestamp) -> OwnTls {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let request = ingam_signer::own_tls::request(&names, &SeededRandom::new(1)).unwrap();
+        let mut params = CertificateParams::new(names).unwrap();
+        params.not_before = from.to_date_time();
+        params.not_after = from.plus(90 * DAY).to_date_time();
+        let certificate = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
+        OwnTls { key: PrivateKey::from_pkcs8(request.key.pkcs8().to_vec()), chain: vec![certificate.der().to_vec()] }
+    }
+
+    #[test]
+    fn it_is_renewed_after_two_thirds_of_its_time_and_for_other_names() {
+        let clock = FixedClock::new(Timestamp::from_unix_s(1_795_255_200));
+        let names = ["a.example.org", "b.example.org"];
+        let own = own(&names, clock.now());
+        let names: Vec<Identifier> = names.iter().map(|name| Identifier::parse_dns(name).unwrap()).collect();
+        assert!(!is_due(&own, &names, clock.now()));
+        assert!(is_due(&own, &names[..1], clock.now()));
+        clock.advance(60 * DAY);
+        assert!(!is_due(&own, &names, clock.now()));
+        clock.advance(Duration::from_secs(1));
+        assert!(is_due(&own, &names, clock.now()) && !has_ended(&own, clock.now()));
+        clock.advance(30 * DAY);
+        assert!(has_ended(&own, clock.now()));
+        let broken = OwnTls { chain: Vec::new(), ..own };
+        assert!(is_due(&broken, &names, clock.now()) && has_ended(&broken, clock.now()));
+    }
+}

@@ -11,6 +11,7 @@
 //! - `operator_finds`: what operators look for is found, each thing once, in pages of any length.
 //! - `authorizations`: control that was shown is used again as far as it counts, and no further.
 //! - `wishes`: what orders can wish for, and what profiles do not allow.
+//! - `own`: the CA's own certificate goes the way of every other one.
 //! - `contact`: contacts lie nowhere in the clear.
 //!
 //! Time stands still but for what a test adds to it, chance is seeded, nothing sleeps and nothing listens. What is not
@@ -30,6 +31,7 @@ mod lease;
 mod operator_acts;
 mod operator_finds;
 mod operator_jobs;
+mod own;
 mod regressions;
 mod restart;
 mod revocation;

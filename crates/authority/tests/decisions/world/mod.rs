@@ -76,9 +76,11 @@ fn profile() -> Profile {
 fn policy() -> Policy {
     let profile = profile();
     let name = profile.name.clone();
+    let private =
+        Profile { name: "private".to_owned().try_into().unwrap(), is_public: false, ..profile.clone() };
     let short = Profile { name: "short".to_owned().try_into().unwrap(), ..profile.clone() };
     Policy {
-        catalog: Catalog::new(vec![profile, short], &name).unwrap(),
+        catalog: Catalog::new(vec![profile, private, short], &name).unwrap(),
         account_url_prefix: "https://ca.test/account/".to_owned(),
         terms_of_service: None,
         terms_since: None,
