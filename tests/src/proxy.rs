@@ -60,7 +60,8 @@ impl Proxy {
     async fn start(mut command: Command, log: PathBuf, port: u16) -> Self {
         let file = std::fs::File::create(&log).expect("a writable folder");
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(file).kill_on_drop(true);
-        let child = command.spawn().unwrap_or_else(|error| panic!("no proxy can be started: {error}. {INSTALL}"));
+        let child =
+            command.spawn().unwrap_or_else(|error| panic!("no proxy can be started: {error}. {INSTALL}"));
         let begun = Instant::now();
         while TcpStream::connect(("127.0.0.1", port)).await.is_err() {
             let said = std::fs::read_to_string(&log).unwrap_or_default();

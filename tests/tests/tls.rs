@@ -55,7 +55,16 @@ async fn it_speaks_tls_1_2_and_1_3_and_http_2() {
     for (wanted, version) in [("--http2", "2"), ("--http1.1", "1.1")] {
         let url = format!("https://localhost:{port}/dir");
         let mut command = Command::new("curl");
-        command.args(["-sS", "--cacert", ca, wanted, "-o", "/dev/null", "-w", "%{http_code} %{http_version}"]);
+        command.args([
+            "-sS",
+            "--cacert",
+            ca,
+            wanted,
+            "-o",
+            "/dev/null",
+            "-w",
+            "%{http_code} %{http_version}",
+        ]);
         let got = run(command.arg(&url), INSTALL).await.succeeded();
         assert_eq!(got.text(), format!("200 {version}"));
     }
@@ -82,7 +91,11 @@ async fn a_body_that_is_far_too_large_is_answered() {
 async fn lacks(server: &Server) -> Vec<String> {
     let url = format!("http://127.0.0.1:{}/readyz?role=frontend", server.ports().metrics);
     let answer = fetch(&url).await.expect("a report").text();
-    ["https_renewal", "https_certificate"].iter().filter(|code| answer.contains(*code)).map(ToString::to_string).collect()
+    ["https_renewal", "https_certificate"]
+        .iter()
+        .filter(|code| answer.contains(*code))
+        .map(ToString::to_string)
+        .collect()
 }
 
 fn copy(from: &Path, to: &Path) {
@@ -95,8 +108,7 @@ async fn newer_files_are_taken_up_by_themselves_and_broken_ones_are_not() {
     let [https, newer] = ["https-ca", "newer-ca"].map(|name| ClientCa::new(home.path(), name));
     let Person { certificate, key, .. } = https.server("https");
     let (renewed, other) = (newer.server("renewed"), newer.server("other"));
-    let identity =
-        Identity { certificate: certificate.clone(), key: key.clone(), ca: https.path.clone() };
+    let identity = Identity { certificate: certificate.clone(), key: key.clone(), ca: https.path.clone() };
     let setup = Setup { identity: Some(identity), look_interval_s: 1, ..Setup::new() };
     let server = Server::start_in(home, setup).await;
     let url = server.site().directory;
@@ -145,8 +157,8 @@ async fn the_ca_issues_its_own_certificate_and_makes_it_anew() {
     home.init("ca.toml", &[home.settings("production"), home.new_keys()].concat()).await.succeeded();
     home.adapt("ca.toml", 53);
     home.change("ca.toml", "https://localhost:", &format!("https://{OWN_NAME}:"));
-    let [certificate, key] =
-        [("certificate", "tls.pem"), ("key", "tls.key")].map(|(key, file)| format!("{key} = \"{}\"", home.text(file)));
+    let [certificate, key] = [("certificate", "tls.pem"), ("key", "tls.key")]
+        .map(|(key, file)| format!("{key} = \"{}\"", home.text(file)));
     home.change("ca.toml", &certificate, "look_interval_s = 1\nissue = { profile = \"classic\" }");
     home.change("ca.toml", &key, "");
     run(home.command("check", "ca.toml").arg("--json"), "").await.succeeded();

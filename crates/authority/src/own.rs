@@ -7,12 +7,12 @@
 
 use std::sync::Arc;
 
+use ingam_protocol::Id;
 use ingam_protocol::acme::{Account, ErrorType, Order};
 use ingam_protocol::identifier::Identifier;
 use ingam_protocol::key::PublicKey;
 use ingam_protocol::profile::Profile;
 use ingam_protocol::record::RecordType;
-use ingam_protocol::Id;
 use ingam_store::AccountInserted;
 
 use crate::error::{Error, Fault};
@@ -42,9 +42,13 @@ impl Authority {
     /// Refusals: `invalidProfile` for one that is not there or public; `badCSR`; `rejectedIdentifier` for a name that
     /// operators blocked.
     pub async fn own_certificate(self: &Arc<Self>, request: OwnRequest) -> Result<CertificateView, Error> {
-        let profile = self.policy().catalog.by_name(&request.profile).filter(|profile| !profile.is_public).cloned();
+        let profile =
+            self.policy().catalog.by_name(&request.profile).filter(|profile| !profile.is_public).cloned();
         let profile = profile.ok_or_else(|| {
-            let why = format!("the CA's own certificate needs a private profile, and '{}' is none", request.profile);
+            let why = format!(
+                "the CA's own certificate needs a private profile, and '{}' is none",
+                request.profile
+            );
             Error::refusal(ErrorType::InvalidProfile, why)
         })?;
         let account = match self.own_account(request.previous.as_deref())? {

@@ -70,7 +70,11 @@ impl Frontend {
     }
 
     fn certificate_methods(&self) -> Problem {
-        Problem::method_not_allowed(if self.config().certificates_by_get { "GET, HEAD, POST" } else { "POST" })
+        Problem::method_not_allowed(if self.config().certificates_by_get {
+            "GET, HEAD, POST"
+        } else {
+            "POST"
+        })
     }
 
     fn chain(&self, view: &CertificateView) -> Response<Body> {

@@ -31,7 +31,8 @@ pub(crate) fn service(
             let opener = peer.opener.unwrap_or(address);
             let client = front.client(opener, request.headers());
             request.extensions_mut().insert(ClientAddress(client));
-            let may_be_plain = address.ip().to_canonical().is_loopback() || front.trusted.contains(address.ip());
+            let may_be_plain =
+                address.ip().to_canonical().is_loopback() || front.trusted.contains(address.ip());
             if transport == Transport::Plain && !may_be_plain {
                 request.extensions_mut().insert(InTheClear);
             }

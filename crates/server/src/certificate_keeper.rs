@@ -76,7 +76,8 @@ impl CertificateKeeper {
     async fn take_up(&self, new: Presentable) -> Result<(), StartError> {
         let told = json!({ "changed": ["tls.certificate"], "needs_restart": [] });
         let recorded = self.authority.configuration_changed(None, &told).await;
-        recorded.map_err(|error| StartError::caused("a newer certificate could not be put on record", &error))?;
+        recorded
+            .map_err(|error| StartError::caused("a newer certificate could not be put on record", &error))?;
         self.reloader.certificate.replace(new);
         self.reloader.watch_certificate();
         tracing::info!("the https listeners show a newer certificate");

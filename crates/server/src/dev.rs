@@ -38,7 +38,9 @@ pub(crate) async fn run(options: Dev, metrics: PrometheusHandle) -> Result<(), S
     let file = options.config.clone();
     let mut config = configuration(file.as_deref(), resolver)?;
     if config.tls.issue.is_some() {
-        return Err(StartError::new("tls.issue is not for `ingam dev`, which makes its own certificate: remove it"));
+        return Err(StartError::new(
+            "tls.issue is not for `ingam dev`, which makes its own certificate: remove it",
+        ));
     }
     // Removed when this function ends.
     let throwaway = match options.dir {

@@ -183,12 +183,8 @@ impl Listener {
         let all = u32::try_from(self.connections_max).unwrap_or(u32::MAX);
         metrics::gauge!("ingam_connections_max", "listener" => self.name).set(f64::from(all));
         let limits = self.limits.clone();
-        let shared = Arc::new(Connections {
-            name: self.name,
-            tls: self.tls,
-            front: self.front,
-            limits: self.limits,
-        });
+        let shared =
+            Arc::new(Connections { name: self.name, tls: self.tls, front: self.front, limits: self.limits });
         let mut accepting = JoinSet::new();
         for socket in self.sockets.0 {
             let (shared, places) = (shared.clone(), places.clone());

@@ -104,7 +104,8 @@ fn is_due(own: &OwnTls, names: &[Identifier], now: Timestamp) -> bool {
     let is_old = validity(own).is_none_or(|Validity { not_before, not_after }| {
         not_after.since(now) < not_after.since(not_before) / 3
     });
-    let wanted: Vec<String> = names.iter().map(ToString::to_string).collect();
+    let mut wanted: Vec<String> = names.iter().map(ToString::to_string).collect();
+    wanted.sort();
     is_old || own.names() != wanted
 }
 
@@ -128,7 +129,10 @@ mod tests {
         params.not_before = from.to_date_time();
         params.not_after = from.plus(90 * DAY).to_date_time();
         let certificate = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
-        OwnTls { key: PrivateKey::from_pkcs8(request.key.pkcs8().to_vec()), chain: vec![certificate.der().to_vec()] }
+        OwnTls {
+            key: PrivateKey::from_pkcs8(request.key.pkcs8().to_vec()),
+            chain: vec![certificate.der().to_vec()],
+        }
     }
 
     #[test]
@@ -145,6 +149,11 @@ mod tests {
         assert!(is_due(&own, &names, clock.now()) && !has_ended(&own, clock.now()));
         clock.advance(30 * DAY);
         assert!(has_ended(&own, clock.now()));
+        let addresses = ["::1", "10.0.0.1"];
+        let own_addresses = self::own(&["a.example.org", "::1", "10.0.0.1"], clock.now());
+        let mut all = names[..1].to_vec();
+        all.extend(addresses.iter().map(|address| Identifier::parse_ip(address).unwrap()));
+        assert!(!is_due(&own_addresses, &all, clock.now()));
         let broken = OwnTls { chain: Vec::new(), ..own };
         assert!(is_due(&broken, &names, clock.now()) && has_ended(&broken, clock.now()));
     }

@@ -127,7 +127,11 @@ pub(crate) fn key_refusals(files: &[KeyFile]) -> Vec<Finding> {
 }
 
 fn missing(key: &str) -> Finding {
-    Finding::error(key, "is missing: https needs a certificate", "name a PEM file, or let the CA issue it by tls.issue")
+    Finding::error(
+        key,
+        "is missing: https needs a certificate",
+        "name a PEM file, or let the CA issue it by tls.issue",
+    )
 }
 
 /// The chain of the https listeners, leaf first.

@@ -42,7 +42,8 @@ pub struct OwnKey {
 /// # Errors
 /// [`Error::Unavailable`] if no key could be made or used.
 pub fn request(names: &[String], random: &dyn Random) -> Result<OwnKey, Error> {
-    let failed = |what: &dyn std::fmt::Display| Error::Unavailable(format!("no request could be made: {what}"));
+    let failed =
+        |what: &dyn std::fmt::Display| Error::Unavailable(format!("no request could be made: {what}"));
     let key = PrivateKey::generate(KeyKind::EcdsaP256, random)?;
     let mut params = CertificateParams::new(names).map_err(|error| failed(&error))?;
     params.distinguished_name = DistinguishedName::new();
@@ -66,7 +67,10 @@ impl OwnTls {
         let text = storage::read(&path)?;
         let blocks = storage::split_pem(&text);
         let Some((key, [leaf, issuers @ ..])) = blocks.split_first() else {
-            return Err(broken(&path, "must hold a key and its certificates; remove it, and a new one is made"));
+            return Err(broken(
+                &path,
+                "must hold a key and its certificates; remove it, and a new one is made",
+            ));
         };
         let key = storage::key_from_pem(&path, key)?;
         let all = std::iter::once(leaf).chain(issuers);
@@ -106,7 +110,9 @@ fn name(listed: &GeneralName<'_>) -> Option<String> {
         GeneralName::DNSName(name) => Some((*name).to_owned()),
         GeneralName::IPAddress(octets) => {
             let v4 = <[u8; 4]>::try_from(*octets).map(std::net::IpAddr::from);
-            v4.or_else(|_| <[u8; 16]>::try_from(*octets).map(std::net::IpAddr::from)).ok().map(|ip| ip.to_string())
+            v4.or_else(|_| <[u8; 16]>::try_from(*octets).map(std::net::IpAddr::from))
+                .ok()
+                .map(|ip| ip.to_string())
         }
         _ => None,
     }
@@ -126,8 +132,10 @@ mod tests {
     #[test]
     fn a_request_is_for_its_names_and_nobody_has_the_accounts_key() {
         let names = ["a.example.org".to_owned(), "b.example.org".to_owned()];
-        let (one, other) =
-            (request(&names, &SeededRandom::new(1)).unwrap(), request(&names, &SeededRandom::new(1)).unwrap());
+        let (one, other) = (
+            request(&names, &SeededRandom::new(1)).unwrap(),
+            request(&names, &SeededRandom::new(1)).unwrap(),
+        );
         assert!(one.key != other.key && one.account_key != other.account_key);
         let read = SigningRequest::parse(&one.csr).unwrap();
         assert_eq!(read.identifiers().iter().map(ToString::to_string).collect::<Vec<_>>(), names);

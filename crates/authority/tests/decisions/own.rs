@@ -13,7 +13,11 @@ use crate::world::{Key, Process, Step, World, csr, issuer, refusal};
 
 const NAMES: [&str; 2] = ["acme.ca.test", "inside.ca.test"];
 
-fn own(process: &Process, profile: &str, previous: Option<&CertificateView>) -> Result<CertificateView, Error> {
+fn own(
+    process: &Process,
+    profile: &str,
+    previous: Option<&CertificateView>,
+) -> Result<CertificateView, Error> {
     let request = OwnRequest {
         profile: profile.to_owned(),
         identifiers: NAMES.iter().map(|name| Identifier::parse_dns(name).unwrap()).collect(),

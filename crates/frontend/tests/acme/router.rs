@@ -3,6 +3,7 @@
 //! for every request of this file.
 
 use axum::body::{Body, Bytes};
+use axum::http::request::Builder;
 use axum::http::{Method, Request};
 use ingam_protocol::Reason;
 use ingam_protocol::bytes::base64url;
@@ -300,7 +301,7 @@ fn a_nonce_of_another_node_brings_a_fresh_one() {
 #[test]
 fn the_public_url_is_the_configured_one_whatever_a_request_says() {
     let (_world, process) = process();
-    let says = |request: axum::http::request::Builder| {
+    let says = |request: Builder| {
         request
             .header("host", "elsewhere.example")
             .header("x-forwarded-host", "elsewhere.example")
@@ -329,7 +330,8 @@ fn the_public_url_is_the_configured_one_whatever_a_request_says() {
 #[test]
 fn a_request_in_the_clear_from_afar_is_told_where_to_begin() {
     let (_world, process) = process();
-    for (method, path) in [(Method::GET, "/dir"), (Method::HEAD, "/new-nonce"), (Method::POST, "/new-order")] {
+    for (method, path) in [(Method::GET, "/dir"), (Method::HEAD, "/new-nonce"), (Method::POST, "/new-order")]
+    {
         let mut request = Request::builder().method(method).uri(path).body(Body::empty()).unwrap();
         request.extensions_mut().insert(ingam_frontend::InTheClear);
         let answer = send(&process, request);

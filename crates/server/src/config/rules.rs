@@ -17,7 +17,8 @@ use ingam_signer::hierarchy::{IssuerPlan, Plan};
 use ingam_signer::{IssuerUrls, KeyKind as SignerKey};
 
 use super::{
-    AccountKind, Config, ConfigError, DAY_S, Environment, IdentifierKind, KeyKind, ProfileConfig, proxies, tls,
+    AccountKind, Config, ConfigError, DAY_S, Environment, IdentifierKind, KeyKind, ProfileConfig, proxies,
+    tls,
 };
 
 /// All of them.

@@ -1,8 +1,8 @@
 //! Rules about the certificate that the CA issues to itself (docs/decisions/0010).
 
-use ingam_protocol::finding::dotted;
-use ingam_protocol::identifier::Identifier;
 use ingam_protocol::Findings;
+use ingam_protocol::finding::dotted;
+use ingam_protocol::identifier::{BadName, Identifier};
 
 use super::{Config, host};
 
@@ -35,16 +35,24 @@ pub(super) fn check(config: &Config, found: &mut Findings) {
         ),
     }
     for name in &issue.names {
-        if let Err(bad) = Identifier::parse_dns(name) {
-            found.error("tls.issue.names", format!("has {name:?}: {bad}"), "give whole DNS names");
+        if let Err(bad) = own_name(name) {
+            found.error(
+                "tls.issue.names",
+                format!("has {name:?}: {bad}"),
+                "give whole DNS names, or addresses",
+            );
         }
     }
     if found.is_sound("urls.public_url")
         && let Some(host) = host(&config.urls.public_url)
-        && let Err(bad) = Identifier::parse_dns(&host)
+        && let Err(bad) = own_name(&host)
     {
         let reason = format!("has the host {host}, which tls.issue cannot name in a certificate: {bad}");
-        found.error("urls.public_url", reason, "give the CA a whole DNS name, or have the certificate from elsewhere");
+        found.error(
+            "urls.public_url",
+            reason,
+            "give the CA a whole DNS name, or have the certificate from elsewhere",
+        );
     }
 }
 
@@ -55,7 +63,12 @@ impl Config {
         let more = self.tls.issue.iter().flat_map(|issue| issue.names.iter().cloned());
         let names = host(&self.urls.public_url).into_iter().chain(more);
         let names: std::collections::BTreeSet<Identifier> =
-            names.filter_map(|name| Identifier::parse_dns(&name).ok()).collect();
+            names.filter_map(|name| own_name(&name).ok()).collect();
         names.into_iter().collect()
     }
+}
+
+/// A DNS name or an address. What is wrong is told of it as a name.
+fn own_name(text: &str) -> Result<Identifier, BadName> {
+    Identifier::parse_dns(text).or_else(|bad| Identifier::parse_ip(text).map_err(|_| bad))
 }

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, header};
+use ingam_protocol::proxy::TrustedProxies;
 use ingam_protocol::proxy::forwarded::{forwarded, x_forwarded_for};
 use ingam_protocol::proxy::preface::{self, Reading};
-use ingam_protocol::proxy::TrustedProxies;
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 use crate::config::ProxyWord;
@@ -88,7 +88,11 @@ async fn read_preface<S: AsyncRead + Unpin>(stream: &mut S) -> Result<Option<Soc
 }
 
 fn gone(begun: usize, error: &io::Error) -> Silent {
-    if begun == 0 { Silent::Gone } else { Silent::Unsaid(format!("its PROXY protocol header was cut off: {error}")) }
+    if begun == 0 {
+        Silent::Gone
+    } else {
+        Silent::Unsaid(format!("its PROXY protocol header was cut off: {error}"))
+    }
 }
 
 #[cfg(test)]

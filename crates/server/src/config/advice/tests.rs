@@ -9,7 +9,10 @@ const SERVER: &str = include_str!("../../../../../config/server.toml");
 /// The keys of the warnings about the shipped file with `old` replaced, at a date.
 fn changed(old: &str, new: &str, day: &str) -> Vec<String> {
     assert!(SERVER.contains(old), "{old}");
-    let mut reading = Reading::of_text(Table::new(), &SERVER.replacen(old, new, 1).replace("trusted = []", "trusted = [\"192.0.2.1\"]"));
+    let mut reading = Reading::of_text(
+        Table::new(),
+        &SERVER.replacen(old, new, 1).replace("trusted = []", "trusted = [\"192.0.2.1\"]"),
+    );
     reading.examine(Timestamp::from_rfc3339(&format!("{day}T00:00:00Z")).unwrap());
     let warnings = reading.into_findings().into_iter().filter(|finding| finding.level == Level::Warning);
     warnings.map(|finding| finding.key).collect()

@@ -65,6 +65,7 @@ fn the_ca_issues_to_itself_by_a_private_profile_alone() {
         ))
     };
     assert_eq!(own("profile = 'classic', names = ['b.example.org']", "acme.example"), Vec::<String>::new());
+    assert_eq!(own("profile = 'classic', names = ['10.0.0.1']", "[::1]:14000"), Vec::<String>::new());
     assert_eq!(own("profile = 'classic-rsa'", "acme.example"), ["tls.issue.profile"]);
     assert_eq!(own("profile = 'none'", "acme.example"), ["tls.issue.profile"]);
     assert_eq!(own("", "acme.example"), ["tls.issue.profile"]);
