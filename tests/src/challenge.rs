@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -63,11 +64,20 @@ pub struct WebAnswers {
 impl WebAnswers {
     /// Listens on this port of 127.0.0.1.
     pub async fn listen(port: u16) -> Self {
+        Self::start(port, None).await
+    }
+
+    /// The same, and whatever lies in this folder, in a file of the token's name, is given too.
+    pub async fn listen_with_folder(port: u16, folder: &Path) -> Self {
+        Self::start(port, Some(folder.to_owned())).await
+    }
+
+    async fn start(port: u16, folder: Option<PathBuf>) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
             .await
             .unwrap_or_else(|error| panic!("cannot listen on port {port} for http-01: {error}"));
         let answers = Arc::new(Mutex::new(HashMap::new()));
-        let task = tokio::spawn(serve(listener, Arc::clone(&answers)));
+        let task = tokio::spawn(serve(listener, Arc::clone(&answers), folder));
         Self { answers, _task: Arc::new(Running(task)) }
     }
 
@@ -86,13 +96,14 @@ impl Drop for Running {
     }
 }
 
-async fn serve(listener: TcpListener, answers: Arc<Mutex<HashMap<String, String>>>) {
+async fn serve(listener: TcpListener, answers: Arc<Mutex<HashMap<String, String>>>, folder: Option<PathBuf>) {
     loop {
         let Ok((socket, _)) = listener.accept().await else { continue };
-        let answers = Arc::clone(&answers);
+        let (answers, folder) = (Arc::clone(&answers), folder.clone());
         let service = service_fn(move |request: Request<Incoming>| {
             let token = request.uri().path().strip_prefix(WELL_KNOWN).unwrap_or("").to_owned();
             let text = answers.lock().expect("no panic with the answers in hand").get(&token).cloned();
+            let text = text.or_else(|| read(folder.as_deref()?, &token));
             async move {
                 let mut answer = Response::new(Full::new(Bytes::from(text.clone().unwrap_or_default())));
                 if text.is_none() {
@@ -105,6 +116,15 @@ async fn serve(listener: TcpListener, answers: Arc<Mutex<HashMap<String, String>
             drop(http1::Builder::new().serve_connection(TokioIo::new(socket), service).await)
         });
     }
+}
+
+/// What a client has put into its web folder for this token.
+fn read(folder: &Path, token: &str) -> Option<String> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    if token.is_empty() || !token.chars().all(is_plain) {
+        return None;
+    }
+    std::fs::read_to_string(folder.join(token)).ok()
 }
 
 /// The test DNS server, through its management interface (the one that Pebble's users know).

@@ -1,0 +1,184 @@
+//! certbot as a person would use it: standalone for http-01, hooks for dns-01.
+//!
+//! It is the newest of PyPI, in `target/clients`, where `scripts/test` puts it.
+
+use std::path::PathBuf;
+
+use ingam_tests::certificate::Chain;
+use ingam_tests::command::{Finished, write_script};
+use tokio::process::Command;
+
+use crate::matrix::{Ability, Column, Story};
+use crate::world::{World, done, has_rsa_key, installed, text, version};
+
+pub static STORY: Story = Story::new(|| Box::pin(story()));
+
+const LACKING: &[(Ability, &str)] =
+    &[(Ability::TlsAlpn01, "no plugin of its own does it"), (Ability::KeyRollover, "no command for it")];
+
+#[test]
+fn story_of_certbot() {
+    STORY.succeeds();
+}
+
+fn program() -> PathBuf {
+    installed("bin/certbot")
+}
+
+/// certbot with folders of its own, pointed at one server.
+struct Certbot<'a> {
+    world: &'a World,
+    folder: PathBuf,
+}
+
+impl<'a> Certbot<'a> {
+    fn of(world: &'a World, name: &str) -> Self {
+        Self { world, folder: world.folder.join(name) }
+    }
+
+    async fn run(&self, arguments: &[&str]) -> Finished {
+        let mut command = Command::new(program());
+        command.args(arguments).args(["--non-interactive", "--server", &self.world.site.directory]);
+        for (flag, name) in [("--config-dir", "config"), ("--work-dir", "work"), ("--logs-dir", "logs")] {
+            command.arg(flag).arg(self.folder.join(name));
+        }
+        command.env("REQUESTS_CA_BUNDLE", &self.world.site.tls_ca);
+        done(&mut command).await
+    }
+
+    async fn standalone(&self, lineage: &str, names: &[&str], further: &[&str]) -> Chain {
+        let port = self.world.site.http_port.to_string();
+        let mut arguments = vec!["certonly", "--standalone", "--preferred-challenges", "http"];
+        arguments.extend(["--http-01-address", "127.0.0.1", "--http-01-port", &port, "--cert-name", lineage]);
+        arguments.extend(further);
+        for name in names {
+            arguments.extend(["-d", name]);
+        }
+        self.run(&arguments).await;
+        self.chain(lineage)
+    }
+
+    async fn wildcard(&self, names: &[&str]) -> Chain {
+        let url = format!("http://127.0.0.1:{}", self.world.site.dns_management_port);
+        let (auth, cleanup) = (self.folder.join("auth.sh"), self.folder.join("cleanup.sh"));
+        let set = r#"curl -sSf -d "{\"host\":\"_acme-challenge.$CERTBOT_DOMAIN.\",\"value\":\"$CERTBOT_VALIDATION\"}""#;
+        let clear = r#"curl -sSf -d "{\"host\":\"_acme-challenge.$CERTBOT_DOMAIN.\"}""#;
+        write_script(&auth, &format!("{set} {url}/set-txt\n"));
+        write_script(&cleanup, &format!("{clear} {url}/clear-txt\n"));
+        let mut arguments =
+            vec!["certonly", "--manual", "--preferred-challenges", "dns", "--cert-name", "dns"];
+        arguments.extend(["--manual-auth-hook", text(&auth), "--manual-cleanup-hook", text(&cleanup)]);
+        for name in names {
+            arguments.extend(["-d", name]);
+        }
+        self.run(&arguments).await;
+        self.chain("dns")
+    }
+
+    fn chain(&self, lineage: &str) -> Chain {
+        Chain::from_file(&self.file(lineage, "fullchain.pem"))
+    }
+
+    fn file(&self, lineage: &str, name: &str) -> PathBuf {
+        self.folder.join("config/live").join(lineage).join(name)
+    }
+}
+
+async fn story() -> Column {
+    let mut world = World::of("certbot", version(Command::new(program()).arg("--version")).await).await;
+    world.lacks(LACKING);
+    account(&mut world).await;
+    http_01_and_renewal(&mut world).await;
+    dns_01(&mut world).await;
+    rsa_and_profile(&mut world).await;
+    external_account(&mut world).await;
+    Certbot::of(&world, "certbot").run(&["unregister"]).await;
+    let oldest = world.accounts().await.remove(0);
+    assert_eq!(oldest.status, "deactivated");
+    world.shows(Ability::Deactivate);
+    world.end()
+}
+
+async fn account(world: &mut World) {
+    let certbot = Certbot::of(world, "certbot");
+    certbot.run(&["register", "--agree-tos", "--email", "first@example.org"]).await;
+    let account = world.account().await;
+    assert_eq!(world.contacts(&account).await, ["mailto:first@example.org"]);
+    certbot.run(&["update_account", "--email", "second@example.org"]).await;
+    assert_eq!(world.contacts(&account).await, ["mailto:second@example.org"]);
+    world.shows(Ability::Register);
+    world.shows(Ability::Contacts);
+}
+
+async fn http_01_and_renewal(world: &mut World) {
+    let names = ["one.certbot.example.org", "two.certbot.example.org"];
+    let certbot = Certbot::of(world, "certbot");
+    let first = certbot.standalone("web", &names, &[]).await;
+    world.is_issued(&first, &names).await;
+    assert!(!has_rsa_key(&first), "certbot's keys are on P-256 unless it is told otherwise");
+
+    certbot.run(&["renew", "--cert-name", "web", "--force-renewal", "--no-random-sleep-on-renew"]).await;
+    let second = certbot.chain("web");
+    assert_ne!(second.serial(), first.serial(), "a renewal is a new certificate");
+    world.is_issued(&second, &names).await;
+    renewal_info(world).await;
+
+    let certbot = Certbot::of(world, "certbot");
+    let arguments = ["--cert-name", "web", "--reason", "superseded", "--no-delete-after-revoke"];
+    certbot.run(&[&["revoke"][..], &arguments].concat()).await;
+    world.is_revoked(&second, Some("superseded")).await;
+    world.is_good(&first).await;
+    world.shows(Ability::Http01);
+    world.shows(Ability::Ecdsa);
+    world.shows(Ability::Renew);
+    world.shows(Ability::RevokeByAccount);
+}
+
+/// A look at what is due asks the server, and finds nothing due.
+async fn renewal_info(world: &mut World) {
+    let Some(url) = world.renewal_info() else { return };
+    let before = world.requests(&url).await;
+    let certbot = Certbot::of(world, "certbot");
+    let serial = certbot.chain("web").serial();
+    certbot.run(&["renew", "--cert-name", "web", "--no-random-sleep-on-renew"]).await;
+    assert!(world.requests(&url).await > before, "certbot asks when to renew");
+    assert_eq!(certbot.chain("web").serial(), serial, "nothing was due");
+    world.shows(Ability::RenewalInfo);
+}
+
+async fn dns_01(world: &mut World) {
+    let names = ["*.dns.example.org", "dns.example.org"];
+    let certbot = Certbot::of(world, "certbot");
+    let chain = certbot.wildcard(&names).await;
+    world.is_issued(&chain, &names).await;
+
+    let (certificate, key) = (certbot.file("dns", "cert.pem"), certbot.file("dns", "privkey.pem"));
+    let files = ["--cert-path", text(&certificate), "--key-path", text(&key)];
+    let arguments = ["revoke", "--reason", "keycompromise", "--no-delete-after-revoke"];
+    certbot.run(&[&arguments[..], &files].concat()).await;
+    world.is_revoked(&chain, Some("keyCompromise")).await;
+    world.shows(Ability::Dns01);
+    world.shows(Ability::Wildcard);
+    world.shows(Ability::RevokeByCertificateKey);
+}
+
+async fn rsa_and_profile(world: &mut World) {
+    let name = "rsa.certbot.example.org";
+    let further = ["--key-type", "rsa", "--rsa-key-size", "2048", "--required-profile", "classic-rsa"];
+    let chain = Certbot::of(world, "certbot").standalone("rsa", &[name], &further).await;
+    world.is_issued(&chain, &[name]).await;
+    assert!(has_rsa_key(&chain), "an RSA key was asked for");
+    world.is_of_the_rsa_profile(&chain);
+    world.shows(Ability::Rsa);
+    world.shows(Ability::Profile);
+}
+
+async fn external_account(world: &mut World) {
+    let Some(external) = world.external_account().await else { return };
+    let certbot = Certbot::of(world, "external");
+    let further = ["--eab-kid", &external.kid, "--eab-hmac-key", &external.hmac];
+    let arguments = ["register", "--agree-tos", "--register-unsafely-without-email"];
+    certbot.run(&[&arguments[..], &further].concat()).await;
+    assert_eq!(world.accounts().await.len(), 2, "an account of its own, bound to the key");
+    world.shows(Ability::ExternalAccount);
+}
