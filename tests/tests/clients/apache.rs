@@ -225,6 +225,6 @@ async fn external_account(world: &mut World) {
     let running = apache.start(&further);
     apache.until("mod_md has got a certificate", || apache.is_staged(HTTP)).await;
     running.stop().await;
-    assert_eq!(world.accounts().await.len(), 2, "an account of its own, bound to the key");
+    world.is_bound(&external).await;
     world.shows(Ability::ExternalAccount);
 }

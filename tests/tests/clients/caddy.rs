@@ -157,6 +157,6 @@ async fn external_account(world: &mut World) {
     let mut running = caddy.start("", &[site]);
     caddy.until("Caddy has a certificate", || caddy.chain(name).is_some()).await;
     running.kill().await.expect("one may kill one's own child");
-    assert_eq!(world.accounts().await.len(), 2, "an account of its own, bound to the key");
+    world.is_bound(&external).await;
     world.shows(Ability::ExternalAccount);
 }

@@ -179,6 +179,6 @@ async fn external_account(world: &mut World) {
     let further = ["--eab-kid", &external.kid, "--eab-hmac-key", &external.hmac];
     let arguments = ["register", "--agree-tos", "--register-unsafely-without-email"];
     certbot.run(&[&arguments[..], &further].concat()).await;
-    assert_eq!(world.accounts().await.len(), 2, "an account of its own, bound to the key");
+    world.is_bound(&external).await;
     world.shows(Ability::ExternalAccount);
 }

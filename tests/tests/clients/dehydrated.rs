@@ -180,6 +180,6 @@ async fn external_account(world: &mut World) {
     let Some(external) = world.external_account().await else { return };
     let settings = [("EAB_KID", external.kid.as_str()), ("EAB_HMAC_KEY", external.hmac.as_str())];
     Dehydrated::of(world, "external").run(&settings, &["--register", "--accept-terms"]).await;
-    assert_eq!(world.accounts().await.len(), 2, "an account of its own, bound to the key");
+    world.is_bound(&external).await;
     world.shows(Ability::ExternalAccount);
 }

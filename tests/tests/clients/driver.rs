@@ -103,7 +103,7 @@ pub async fn last(world: &mut World, program: fn() -> Command) {
     if let Some(external) = world.external_account().await {
         let driver = Driver::of(world, "external", program);
         driver.run(&["register", "third@example.org", &external.kid, &external.hmac]).await;
-        assert_eq!(world.accounts().await.len(), 2, "an account of its own, bound to the key");
+        world.is_bound(&external).await;
         world.shows(Ability::ExternalAccount);
     }
     Driver::of(world, "driver", program).run(&["deactivate"]).await;

@@ -185,9 +185,8 @@ async fn rsa_and_profile(world: &mut World) {
 
 async fn external_account(world: &mut World) {
     let Some(external) = world.external_account().await else { return };
-    let before = world.accounts().await.len();
     let arguments = ["--accept-tos", "--eab", "--eab.kid", &external.kid, "--eab.hmac", &external.hmac];
     Lego::of(world, "external").run(&["accounts", "register"], &arguments).await;
-    assert_eq!(world.accounts().await.len(), before + 1, "an account of its own, bound to the key");
+    world.is_bound(&external).await;
     world.shows(Ability::ExternalAccount);
 }

@@ -176,6 +176,6 @@ async fn external_account(world: &mut World) {
     let further = ["--eab", "--kid", &external.kid, "--hmac", &external.hmac];
     options.extend(further.map(str::to_owned));
     lego.run(&[name], &words(&options), "run", &[]).await;
-    assert_eq!(world.accounts().await.len(), 2, "an account of its own, bound to the key");
+    world.is_bound(&external).await;
     world.shows(Ability::ExternalAccount);
 }

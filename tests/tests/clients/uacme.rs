@@ -201,6 +201,6 @@ async fn external_account(world: &mut World) {
     let Some(external) = world.external_account().await else { return };
     let key = format!("{}:{}", external.kid, external.hmac);
     Uacme::of(world, "external").run(&["--eab", &key, "new"]).await;
-    assert_eq!(world.accounts().await.len(), 2, "an account of its own, bound to the key");
+    world.is_bound(&external).await;
     world.shows(Ability::ExternalAccount);
 }

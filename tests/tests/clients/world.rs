@@ -167,22 +167,22 @@ impl World {
 
     /// A key for an external account, or `None` with the ability noted as not offered yet.
     pub async fn external_account(&mut self) -> Option<ExternalAccount> {
-        let finished = self.server.admin(&["eab", "create", "--json"]).await;
-        if !finished.status.success() {
-            assert!(!EAB_IS_OFFERED, "no key for an external account: {finished}");
+        let made = self.server.admin(&["eab", "create", "--for", "a test", "--json"]).await;
+        if !made.status.success() {
+            assert!(!EAB_IS_OFFERED, "no key for an external account: {made}");
             self.column.cells.insert(Ability::ExternalAccount, Cell::NotOffered);
             return None;
         }
-        let text = finished.text();
-        let made: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
-        let member = |names: &[&str]| {
-            let found = names.iter().find_map(|name| made[*name].as_str());
-            found.unwrap_or_else(|| panic!("none of {names:?} in {text}")).to_owned()
-        };
-        Some(ExternalAccount {
-            kid: member(&["kid", "id", "key_id"]),
-            hmac: member(&["hmac", "hmac_key", "secret", "key"]),
-        })
+        let made: Value = serde_json::from_str(&made.text()).expect("JSON");
+        let word =
+            |name: &str| made[name].as_str().unwrap_or_else(|| panic!("no {name} in {made}")).to_owned();
+        Some(ExternalAccount { kid: word("id"), hmac: word("mac_key") })
+    }
+
+    /// Asserts that an account is bound to this key.
+    pub async fn is_bound(&self, external: &ExternalAccount) {
+        let shown = self.server.admin_json(&["eab", "show", &external.kid]).await;
+        assert_eq!(shown["status"], "bound", "{shown}");
     }
 }
 
