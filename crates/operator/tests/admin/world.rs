@@ -289,7 +289,7 @@ impl World {
     /// An order of this account for a name of its own, and that name.
     pub(crate) fn order(&self, account: &Account) -> (ingam_protocol::acme::Order, String) {
         let name = format!("n{}.example.org", self.next());
-        let identifiers = vec![UnreadIdentifier::dns(name)];
+        let identifiers = vec![UnreadIdentifier::dns(name.clone())];
         let request =
             NewOrder { identifiers, not_before: None, not_after: None, profile: None, replaces: None };
         let view = self.run(self.authority.order_create(account, request, &caller())).unwrap();

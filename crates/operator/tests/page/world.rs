@@ -13,7 +13,7 @@ use ingam_operator::{Host, LastError, Operator};
 use ingam_protocol::acme::{
     Account, Authorization, Challenge, ChallengeType, Claim, Finished, Order, Verdict,
 };
-use ingam_protocol::identifier::{DnsName, Identifier};
+use ingam_protocol::identifier::Identifier;
 use ingam_protocol::key::PublicKey;
 use ingam_protocol::operator::{Principal, Role};
 use ingam_protocol::profile::{IssuerName, Profile};
@@ -203,8 +203,9 @@ impl World {
             .map(|identifier| Authorization {
                 id: self.id(at),
                 account,
-                name: DnsName::clone(identifier.name()),
+                host: identifier.host(),
                 wildcard: identifier.is_wildcard(),
+                subdomains: false,
                 created: at,
                 pending_until: at.plus(DAY),
                 valid_for_ms: 30 * 24 * 60 * 60 * 1000,
@@ -220,6 +221,9 @@ impl World {
             identifiers,
             profile: "classic".to_owned().try_into().unwrap(),
             authorizations: authorizations.iter().map(|authorization| authorization.id).collect(),
+            not_before: None,
+            not_after: None,
+            replaces: None,
             claim: None,
             asked: None,
             certificate: None,
