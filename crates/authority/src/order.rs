@@ -139,6 +139,11 @@ impl Authority {
         self.certificate_view(issuer, serial, |_| true)
     }
 
+    /// An issuing CA of this name; `None` if there is none.
+    pub fn issuer(&self, name: &IssuerName) -> Option<&Issuer> {
+        self.signer.issuers().iter().find(|issuer| issuer.name == *name)
+    }
+
     fn certificate_view(
         &self,
         issuer: &IssuerName,
@@ -146,9 +151,8 @@ impl Authority {
         may_have: impl Fn(&CertificateRow) -> bool,
     ) -> Result<Option<CertificateView>, Error> {
         let row = self.store.certificate_by_serial(issuer, serial)?.filter(may_have);
-        let issuer = self.signer.issuers().iter().find(|known| known.name == *issuer);
         Ok(row
-            .zip(issuer)
+            .zip(self.issuer(issuer))
             .map(|(row, issuer)| CertificateView { der: row.der.to_vec(), issuer: issuer.clone() }))
     }
 

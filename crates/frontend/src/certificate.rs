@@ -17,6 +17,9 @@ use crate::signed::{FromAccount, FromEither, empty_payload, read_payload};
 
 const PEM_CHAIN: &str = "application/pem-certificate-chain";
 
+/// The media type of one certificate in DER (RFC 2585, section 4.1).
+const PKIX_CERT: &str = "application/pkix-cert";
+
 pub(crate) async fn certificate(
     State(frontend): State<Arc<Frontend>>,
     Path((issuer, serial)): Path<(String, String)>,
@@ -42,6 +45,16 @@ pub(crate) async fn certificate_for_anybody(
 
 pub(crate) async fn other_method(State(frontend): State<Arc<Frontend>>, request: Request) -> Response<Body> {
     frontend.answer(&request_id(&request), Err(frontend.certificate_methods()))
+}
+
+/// An issuer's certificate: where `Link: …;rel="up"` leads (section 7.4.2). The whole world may have it, so it is given for a
+/// GET and for a POST, as some clients ask by POST-as-GET wherever a link leads.
+pub(crate) async fn issuer(
+    State(frontend): State<Arc<Frontend>>,
+    Path(name): Path<String>,
+    request: Request,
+) -> Response<Body> {
+    frontend.answer(&request_id(&request), frontend.issuer(name))
 }
 
 pub(crate) async fn revoke(State(frontend): State<Arc<Frontend>>, request: Request) -> Response<Body> {
@@ -83,9 +96,16 @@ impl Frontend {
         let mut response = Response::new(Body::from(chain));
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(PEM_CHAIN));
-        let up = format!("{}/issuer/{}.crt", self.config().publication_url, view.issuer.name);
-        append_link(headers, &up, "up");
+        append_link(headers, &self.urls.issuer(&view.issuer.name), "up");
         response
+    }
+
+    fn issuer(&self, name: String) -> Outcome {
+        let name = IssuerName::try_from(name).map_err(|_| Problem::not_found())?;
+        let issuer = self.authority.issuer(&name).ok_or_else(Problem::not_found)?;
+        let mut response = Response::new(Body::from(issuer.certificate.clone()));
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(PKIX_CERT));
+        Ok(response)
     }
 
     async fn revoke(&self, request: Request) -> Outcome {

@@ -36,8 +36,6 @@ use urls::Urls;
 pub struct Config {
     /// How clients see this server: scheme, host and port, without a slash at the end.
     pub public_url: String,
-    /// Where issuer certificates are published, without a slash at the end.
-    pub publication_url: String,
     /// The directory's `website`.
     pub website: Option<String>,
     /// The directory's `caaIdentities`: names that CAA records permit this CA by.
@@ -109,6 +107,7 @@ impl Frontend {
                     .get(certificate::certificate_for_anybody)
                     .fallback(certificate::other_method),
             )
+            .route("/issuer/{name}", get(certificate::issuer).post(certificate::issuer))
             .route("/revoke-cert", only_post(post(certificate::revoke)))
             .fallback(around::not_found)
             .layer(axum::middleware::from_fn_with_state(self.clone(), around::around))

@@ -60,6 +60,10 @@ impl Urls {
         format!("{}/challenge/{authorization}/{kind}", self.base)
     }
 
+    pub(crate) fn issuer(&self, issuer: &IssuerName) -> String {
+        format!("{}/issuer/{issuer}", self.base)
+    }
+
     pub(crate) fn certificate(&self, issuer: &IssuerName, serial: &Serial) -> String {
         format!("{}/certificate/{issuer}/{serial}", self.base)
     }

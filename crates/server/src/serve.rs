@@ -423,7 +423,6 @@ pub(crate) fn policy(config: &Config) -> Result<Policy, StartError> {
 pub(crate) fn frontend_config(config: &Config) -> ingam_frontend::Config {
     ingam_frontend::Config {
         public_url: config.urls.public_url.trim_end_matches('/').to_owned(),
-        publication_url: config.urls.publication.trim_end_matches('/').to_owned(),
         website: config.urls.website.clone(),
         caa_identities: config.validation.caa_issuer_domains.clone(),
         body_bytes_max: config.limits.body_bytes_max,

@@ -94,7 +94,6 @@ fn policy() -> Policy {
 fn config() -> Config {
     Config {
         public_url: PUBLIC_URL.to_owned(),
-        publication_url: "http://ca.test".to_owned(),
         website: Some("https://www.ca.test".to_owned()),
         caa_identities: vec!["ca.test".to_owned()],
         body_bytes_max: 64 * 1024,
