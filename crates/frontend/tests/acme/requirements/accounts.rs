@@ -1,12 +1,14 @@
 //! RFC 8555, sections 7.1.2 and 7.3 but for key changes: accounts from their making to their end.
 
 use axum::http::Method;
+use ingam_protocol::Clock;
 use serde_json::{Value, json};
 
 use super::scene::{Scene, wish};
 use super::{Row, hold, row};
 use crate::answer::{plain, send};
 use crate::client::{Key, ask, path, register};
+use crate::world::HOUR;
 
 const NEW_ACCOUNT_ROWS: &[Row] = &[
     row("newAccount by kid", |scene| scene.by_account("/new-account", b"{}"), 400, "malformed"),
@@ -229,6 +231,25 @@ fn terms_of_service_have_to_be_agreed_to() {
     let agreed =
         ask(&scene.process, &scene.other, None, "/new-account", &json!({ "termsOfServiceAgreed": true }));
     assert_eq!((agreed.status.as_u16(), &agreed.json()["termsOfServiceAgreed"]), (201, &json!(true)));
+    scene.process.stop();
+}
+
+/// RFC 8555, section 7.3.3: whoever agreed to other terms is told where the new ones are, until they agree to them.
+#[test]
+fn changed_terms_have_to_be_agreed_to_again() {
+    let terms = "https://www.ca.test/terms/2";
+    let scene = Scene::changed(|world| {
+        world.policy.terms_of_service = Some(terms.to_owned());
+        world.policy.terms_since = Some(world.clock.now().plus(HOUR));
+    });
+    scene.world.clock.advance(HOUR);
+    let order = wish(&["a.example.org"]);
+    let refused = scene.ask("/new-order", &order);
+    assert_eq!((refused.status.as_u16(), refused.problem().as_str()), (403, "userActionRequired"));
+    assert_eq!(refused.json()["instance"], terms);
+    assert!(refused.links().contains(&format!("<{terms}>;rel=\"terms-of-service\"").as_str()), "{refused:?}");
+    assert_eq!(scene.done(scene.account(), &json!({ "termsOfServiceAgreed": true })).status, 200);
+    assert_eq!(scene.ask("/new-order", &order).status, 201);
     scene.process.stop();
 }
 
