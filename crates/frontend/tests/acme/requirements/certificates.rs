@@ -1,11 +1,12 @@
 //! RFC 8555, section 7.4.2: downloading a certificate.
 
 use axum::body::Body;
-use axum::http::Request;
+use axum::http::{Method, Request};
 use serde_json::Value;
 
 use super::scene::Scene;
 use super::{Row, hold, row};
+use crate::answer::plain;
 use crate::client::{Key, ask, register};
 use crate::world::PUBLIC_URL;
 
@@ -51,12 +52,28 @@ fn the_chain_begins_with_the_leaf_and_ends_below_the_root() {
     let (at, leaf) = scene.certificate(&Key::new(), &["a.example.org"]);
     let answer = scene.done(&at, &Value::Null);
     assert_eq!(answer.header("content-type"), "application/pem-certificate-chain");
-    assert!(answer.links().contains(&"<http://ca.test/issuer/ecdsa.crt>;rel=\"up\""), "{answer:?}");
+    assert!(answer.links().contains(&"<https://ca.test/issuer/ecdsa>;rel=\"up\""), "{answer:?}");
     let text = String::from_utf8(answer.body).unwrap();
     // The one issuing CA, which the root signed; the root itself is for the client to have.
     assert_eq!(text.matches("-----BEGIN CERTIFICATE-----").count(), 2);
     assert_eq!(text.matches("-----END CERTIFICATE-----\n").count(), 2);
     assert!(!leaf.is_empty() && !text.contains('\r'));
+    scene.process.stop();
+}
+
+/// By whatever way a client follows the link, and for anybody.
+#[test]
+fn the_link_up_leads_to_the_issuers_certificate() {
+    let scene = Scene::new();
+    let (at, _) = scene.certificate(&Key::new(), &["a.example.org"]);
+    let chain = String::from_utf8(scene.done(&at, &Value::Null).body).unwrap();
+    let signed = scene.done("/issuer/ecdsa", &Value::Null);
+    let asked = plain(&scene.process, Method::GET, "/issuer/ecdsa");
+    for answer in [signed, asked] {
+        assert_eq!((answer.status.as_u16(), answer.header("content-type")), (200, "application/pkix-cert"));
+        assert!(chain.ends_with(&ingam_protocol::pem::certificate(&answer.body)), "the chain's second");
+    }
+    assert_eq!(plain(&scene.process, Method::GET, "/issuer/nobody").status, 404);
     scene.process.stop();
 }
 
