@@ -57,7 +57,10 @@ def register(mail, kid=None, hmac=None):
     new = messages.NewRegistration.from_data(
         email=mail, terms_of_service_agreed=True, external_account_binding=binding
     )
-    (FOLDER / "account.json").write_text(connected.new_account(new).json_dumps())
+    account = connected.new_account(new)
+    # A server may give the binding back, and the library cannot write it down.
+    account = account.update(body=account.body.update(external_account_binding=None))
+    (FOLDER / "account.json").write_text(account.json_dumps())
 
 
 def contact(mail):

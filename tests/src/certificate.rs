@@ -81,7 +81,7 @@ impl Chain {
             _ => None,
         });
         let key = key.expect("the leaf names its issuer's key");
-        format!("{}.{}", base64url(key), base64url(&self.serial()))
+        format!("{}.{}", base64url(key), base64url(self.serial()))
     }
 
     /// The DNS names of the leaf, sorted.
