@@ -238,7 +238,6 @@ impl Running {
         tasks.spawn(Listener { front, ..tls }.serve(acme, stop()));
         let open = listener("acme_plain", sockets.acme_plain.into(), None);
         tasks.spawn(Listener { front: plain_front, ..open }.serve(plain, stop()));
-        tasks.spawn(until(stop(), keeper.run()));
         tasks.spawn(listener("management", sockets.management.into(), Some(acceptor)).serve(managed, stop()));
         tasks.spawn(listener("publication", sockets.publication.into(), None).serve(publication, stop()));
         if let Some(client_ca) = config.operator.client_ca.as_ref().filter(|_| !sockets.admin.tcp.is_empty())
@@ -256,11 +255,23 @@ impl Running {
         let (record_stop, crl_stop) = (stopped(stop()), stopped(stop()));
         tasks.spawn(async move { recorder.run_recorder(record_stop).await });
         tasks.spawn(async move { crls.run_crls(crl_stop).await });
-        tasks.spawn(until(stop(), keep_issuances(authority.clone())));
-        tasks.spawn(until(stop(), keep_jobs(authority)));
-        tasks.spawn(until(stop(), keep_delegates(signer, store, sources.clone())));
-        tasks.spawn(until(stop(), keep_configuration(hangups()?, reloader.clone())));
+        tasks.spawn(until(stop(), keeper.run()));
         tasks.spawn(until(stop(), keep_metrics(upkeep)));
+        tasks.spawn(until(stop(), keep_delegates(signer, store, sources.clone())));
+        self.keep(authority, reloader, stopping)
+    }
+
+    /// Sets going what the CA does without being asked.
+    fn keep(
+        &mut self,
+        authority: Arc<Authority>,
+        reloader: &Arc<Reloader>,
+        stopping: &watch::Receiver<bool>,
+    ) -> Result<(), StartError> {
+        let stop = || stopping.clone();
+        self.tasks.spawn(until(stop(), keep_issuances(authority.clone())));
+        self.tasks.spawn(until(stop(), keep_jobs(authority)));
+        self.tasks.spawn(until(stop(), keep_configuration(hangups()?, reloader.clone())));
         Ok(())
     }
 

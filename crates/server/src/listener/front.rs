@@ -1,7 +1,7 @@
 //! What stands in front of a listener: proxies, and by which of their words a client's address is known.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -54,21 +54,23 @@ impl Front {
 
     /// Who sent a request over a connection that `opener` opened.
     pub(crate) fn client(&self, opener: SocketAddr, headers: &HeaderMap) -> SocketAddr {
-        let (name, read): (_, fn(&[&str]) -> Vec<Option<IpAddr>>) = match self.word {
-            ProxyWord::Forwarded => (&header::FORWARDED, forwarded),
-            ProxyWord::XForwardedFor => (&X_FORWARDED_FOR, x_forwarded_for),
-            ProxyWord::None | ProxyWord::ProxyProtocol => return opener,
-        };
         if !self.trusted.contains(opener.ip()) {
             return opener;
         }
-        // What is no text is no word either.
-        let lines: Vec<&str> =
-            headers.get_all(name).iter().map(|line| line.to_str().unwrap_or("?")).collect();
-        let client = self.trusted.client(opener.ip(), read(&lines));
+        let told = match self.word {
+            ProxyWord::Forwarded => forwarded(&lines(headers, &header::FORWARDED)),
+            ProxyWord::XForwardedFor => x_forwarded_for(&lines(headers, &X_FORWARDED_FOR)),
+            ProxyWord::None | ProxyWord::ProxyProtocol => return opener,
+        };
+        let client = self.trusted.client(opener.ip(), told);
         // Nobody told the port that this client came from.
         if client == opener.ip().to_canonical() { opener } else { SocketAddr::new(client, 0) }
     }
+}
+
+/// The lines of a header; what is no text is no word either.
+fn lines<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Vec<&'h str> {
+    headers.get_all(name).iter().map(|line| line.to_str().unwrap_or("?")).collect()
 }
 
 /// Reads a preface and not a byte beyond it; its length is bounded by the parser.
