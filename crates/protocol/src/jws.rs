@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::bytes::{Bytes, from_base64url};
-use crate::json::Object;
+use crate::json::{BadJson, Object};
 use crate::key::{BadKey, Curve, KeyParts, PublicKey, p521};
 
 /// A signature algorithm (RFC 7518, section 3.1; RFC 8037).
@@ -128,7 +128,7 @@ pub enum JwsError {
 }
 
 impl JwsError {
-    fn malformed(why: impl Into<String>) -> Self {
+    pub(crate) fn malformed(why: impl Into<String>) -> Self {
         Self::Malformed(why.into())
     }
 }
@@ -164,13 +164,16 @@ struct ProtectedHeader {
     url: Option<String>,
 }
 
-impl Jws {
-    /// Reads a flattened JWS: strict base64url, one signature, a whole protected header. No signature is checked here,
-    /// so this is cheap; a key in `jwk` is checked for weaknesses.
-    ///
-    /// # Errors
-    /// [`JwsError`], with words for the client.
-    pub fn parse(body: &[u8]) -> Result<Self, JwsError> {
+/// What the three members of a flattened JWS stand for.
+pub(crate) struct JwsParts {
+    pub(crate) protected: Vec<u8>,
+    pub(crate) payload: Vec<u8>,
+    pub(crate) signature: Vec<u8>,
+}
+
+impl JwsText {
+    /// Reads a flattened JWS, whatever is in it.
+    pub(crate) fn parse(body: &[u8]) -> Result<Self, JwsError> {
         let no_jws = |bad| JwsError::malformed(format!("the body is no JWS in flattened JSON form: {bad}"));
         let outer = Object::parse(body).map_err(no_jws)?;
         if outer.has("header") {
@@ -187,31 +190,60 @@ impl Jws {
         let member = |value: Option<String>, name| {
             value.ok_or_else(|| JwsError::malformed(format!("the JWS has no member \"{name}\"")))
         };
-        let text = JwsText {
+        Ok(Self {
             protected: member(outer.protected, "protected")?,
             payload: member(outer.payload, "payload")?,
             signature: member(outer.signature, "signature")?,
-        };
-        Self::from_text(text)
+        })
     }
 
-    fn from_text(text: JwsText) -> Result<Self, JwsError> {
+    pub(crate) fn decode(&self) -> Result<JwsParts, JwsError> {
         let decode = |encoded: &str, name| {
             from_base64url(encoded)
                 .ok_or_else(|| JwsError::malformed(format!("\"{name}\" is not base64url without padding")))
         };
-        let protected = decode(&text.protected, "protected")?;
-        let payload = decode(&text.payload, "payload")?;
-        let signature = decode(&text.signature, "signature")?;
-        let no_header =
-            |bad| JwsError::malformed(format!("the protected header is not what it should be: {bad}"));
-        let header = Object::parse(&protected).map_err(no_header)?;
-        if header.has("crit") || header.has("b64") {
-            return Err(JwsError::malformed(
-                "the protected header has \"crit\" or \"b64\", which ACME does not use: leave them out",
-            ));
-        }
-        let header: ProtectedHeader = header.read().map_err(no_header)?;
+        Ok(JwsParts {
+            protected: decode(&self.protected, "protected")?,
+            payload: decode(&self.payload, "payload")?,
+            signature: decode(&self.signature, "signature")?,
+        })
+    }
+
+    /// What is signed (RFC 7515, section 5.1).
+    pub(crate) fn signing_input(&self) -> String {
+        format!("{}.{}", self.protected, self.payload)
+    }
+}
+
+/// Reads a protected header, which has nothing that ACME does not use.
+pub(crate) fn read_header(protected: &[u8]) -> Result<Object, JwsError> {
+    let header = Object::parse(protected).map_err(no_header)?;
+    if header.has("crit") || header.has("b64") {
+        return Err(JwsError::malformed(
+            "the protected header has \"crit\" or \"b64\", which ACME does not use: leave them out",
+        ));
+    }
+    Ok(header)
+}
+
+/// A protected header that is none.
+pub(crate) fn no_header(bad: BadJson) -> JwsError {
+    JwsError::malformed(format!("the protected header is not what it should be: {bad}"))
+}
+
+impl Jws {
+    /// Reads a flattened JWS: strict base64url, one signature, a whole protected header. No signature is checked here,
+    /// so this is cheap; a key in `jwk` is checked for weaknesses.
+    ///
+    /// # Errors
+    /// [`JwsError`], with words for the client.
+    pub fn parse(body: &[u8]) -> Result<Self, JwsError> {
+        Self::from_text(JwsText::parse(body)?)
+    }
+
+    fn from_text(text: JwsText) -> Result<Self, JwsError> {
+        let JwsParts { protected, payload, signature } = text.decode()?;
+        let header: ProtectedHeader = read_header(&protected)?.read().map_err(no_header)?;
         let name = header.alg.ok_or_else(|| JwsError::malformed("the protected header has no \"alg\""))?;
         let algorithm = Algorithm::from_name(&name).ok_or_else(|| {
             JwsError::Algorithm(format!(
@@ -247,7 +279,7 @@ impl Jws {
     /// [`JwsError::Algorithm`] if the algorithm is not one for this key, [`JwsError::Signature`] if the signature is
     /// wrong. ECDSA signatures must have the fixed length of RFC 7518, section 3.4.
     pub fn verify(&self, key: &PublicKey) -> Result<Verified, JwsError> {
-        let input = format!("{}.{}", self.text.protected, self.text.payload);
+        let input = self.text.signing_input();
         let (input, signature) = (input.as_bytes(), self.signature.as_slice());
         let is_signed = match (self.algorithm, key.parts()) {
             (Algorithm::Rs256, KeyParts::Rsa { modulus, exponent }) => {

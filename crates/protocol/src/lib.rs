@@ -4,7 +4,8 @@
 //! know of the outside (the time, random bytes) comes in as an argument or through [`Clock`] and [`Random`].
 //!
 //! - [`identifier`], [`serial`], [`id`], [`time`], [`bytes`]: the small types that everything else is made of.
-//! - [`acme`], [`jws`], [`csr`], [`key`], [`certificate`]: RFC 8555 and its relatives, read strictly and once, at the edge.
+//! - [`acme`], [`jws`], [`external`], [`csr`], [`key`], [`certificate`]: RFC 8555 and its relatives, read strictly and once,
+//!   at the edge.
 //! - [`json`]: what comes in as JSON, before it is anything else.
 //! - [`ocsp`], [`crl`], [`der`], [`pem`]: certificate status, read and written byte by byte.
 //! - [`record`]: what the CA remembers, in which class, and for how long.
@@ -21,6 +22,7 @@ pub mod certificate;
 pub mod crl;
 pub mod csr;
 pub mod der;
+pub mod external;
 pub mod finding;
 pub mod health;
 pub mod id;
