@@ -9,6 +9,7 @@ use ingam_store::AccountInserted;
 use crate::Authority;
 use crate::error::{Error, Refusal};
 use crate::evidence::{AccountEvidence, Caller};
+use crate::external;
 
 /// What newAccount found.
 #[derive(Clone, Debug)]
@@ -33,8 +34,8 @@ impl Authority {
     ///
     /// # Errors
     /// Refusals: `accountDoesNotExist`, `unauthorized` for a deactivated one, `userActionRequired` without consent to
-    /// the terms, `unsupportedContact`, `invalidContact`, `badPublicKey` for a blocked key, `malformed` for a binding
-    /// to an outside account, which is not offered.
+    /// the terms, `unsupportedContact`, `invalidContact`, `badPublicKey` for a blocked key, `externalAccountRequired`
+    /// without a binding where each account needs one, `malformed` and `unauthorized` for a binding that is not in order.
     pub async fn account_create(
         &self,
         key: PublicKey,
@@ -51,13 +52,11 @@ impl Authority {
         if request.only_return_existing {
             return Err(Error::refusal(ErrorType::AccountDoesNotExist, "no account has this key"));
         }
-        if request.external_account_binding.is_some() {
-            return Err(Error::refusal(
-                ErrorType::Malformed,
-                "this CA does not bind accounts to outside ones: leave \"externalAccountBinding\" out",
-            ));
-        }
         let policy = self.policy();
+        let binding = request.external_account_binding;
+        if policy.external_account_required && binding.is_none() {
+            return Err(external::required());
+        }
         if let Some(terms) = policy.terms_of_service.as_ref().filter(|_| !request.terms_of_service_agreed) {
             return Err(Error::refusal(
                 ErrorType::UserActionRequired,
@@ -66,6 +65,7 @@ impl Authority {
         }
         let sent = request.contact.unwrap_or_default();
         let contacts = self.read_contacts(&sent)?;
+        let external = binding.map(|binding| self.read_binding(&binding, &key, &caller.url)).transpose()?;
         let now = self.clock.now();
         let account = Account {
             id: Id::new(now, self.random.as_ref()),
@@ -73,15 +73,19 @@ impl Authority {
             created: now,
             terms_agreed: request.terms_of_service_agreed.then_some(now),
             deactivated: None,
+            external,
         };
         let evidence = AccountEvidence::of(&account);
+        let hides = !sent.is_empty() || account.external.is_some();
         let record =
-            self.account_record(RecordType::AccountCreated, account.id, &sent, caller, &evidence).await?;
+            self.account_record(RecordType::AccountCreated, account.id, hides, caller, &evidence).await?;
         match self.store.account_insert(account.clone(), &contacts, record).await? {
-            AccountInserted::New => Ok(AccountFound::New(account)),
+            Ok(AccountInserted::New) => Ok(AccountFound::New(account)),
             // Two requests with one key at the same time: the second finds the first's account.
-            AccountInserted::Taken(existing) => found(existing),
-            AccountInserted::Blocked => Err(blocked_key()),
+            Ok(AccountInserted::Taken(existing)) => found(existing),
+            Ok(AccountInserted::Blocked) => Err(blocked_key()),
+            // Two accounts with one key of the operators' at the same time, or it was withdrawn in this moment.
+            Err(unbound) => Err(external::unusable(unbound)),
         }
     }
 
@@ -123,10 +127,10 @@ impl Authority {
         match update.status.as_deref() {
             None | Some("valid") => {}
             Some("deactivated") => {
-                let evidence = AccountEvidence { account: account.id, key: None, terms_agreed: None };
-                let sent = update.contact.as_deref().unwrap_or_default();
+                let evidence = AccountEvidence::about(account.id);
+                let hides = update.contact.as_ref().is_some_and(|sent| !sent.is_empty());
                 let record = self
-                    .account_record(RecordType::AccountDeactivated, account.id, sent, caller, &evidence)
+                    .account_record(RecordType::AccountDeactivated, account.id, hides, caller, &evidence)
                     .await?;
                 let now = self.clock.now();
                 return self.store.account_deactivate(account.id, now, record).await?.ok_or_else(ended);
@@ -143,10 +147,10 @@ impl Authority {
         }
         let contacts = update.contact.as_deref().map(|urls| self.read_contacts(urls)).transpose()?;
         let agreed = update.terms_of_service_agreed.unwrap_or(false).then(|| self.clock.now());
-        let evidence = AccountEvidence { account: account.id, key: None, terms_agreed: agreed };
-        let sent = update.contact.as_deref().unwrap_or_default();
+        let evidence = AccountEvidence { terms_agreed: agreed, ..AccountEvidence::about(account.id) };
+        let hides = update.contact.as_ref().is_some_and(|sent| !sent.is_empty());
         let record =
-            self.account_record(RecordType::AccountUpdated, account.id, sent, caller, &evidence).await?;
+            self.account_record(RecordType::AccountUpdated, account.id, hides, caller, &evidence).await?;
         self.store.account_update(account.id, contacts.as_deref(), agreed, record).await?.ok_or_else(ended)
     }
 
@@ -160,7 +164,7 @@ impl Authority {
         new: PublicKey,
         caller: &Caller,
     ) -> Result<Account, Error> {
-        let evidence = AccountEvidence { account: account.id, key: Some(&new), terms_agreed: None };
+        let evidence = AccountEvidence { key: Some(&new), ..AccountEvidence::about(account.id) };
         let record = self.record(RecordType::AccountKeyChanged, Some(account.id), Some(caller), &evidence)?;
         let changed =
             self.store.account_key_change(account.id, account.key.clone(), new.clone(), record).await?;
@@ -177,19 +181,20 @@ impl Authority {
         }
     }
 
-    /// A record of a request that holds these contacts, used or not: with any, its payload is sealed.
+    /// A record of a request. If it `hides` something, as contacts, used or not, or the MAC of a binding, its payload is
+    /// sealed.
     async fn account_record(
         &self,
         kind: RecordType,
         id: Id,
-        contacts: &[String],
+        hides: bool,
         caller: &Caller,
         evidence: &AccountEvidence<'_>,
     ) -> Result<ingam_protocol::record::Record, Error> {
-        if contacts.is_empty() {
-            self.record(kind, Some(id), Some(caller), evidence)
-        } else {
+        if hides {
             self.record_sealed(kind, id, caller, evidence).await
+        } else {
+            self.record(kind, Some(id), Some(caller), evidence)
         }
     }
 
@@ -215,7 +220,10 @@ impl Authority {
 fn found(account: Account) -> Result<AccountFound, Error> {
     match account.deactivated {
         None => Ok(AccountFound::Existing(account)),
-        Some(_) => Err(Error::refusal(ErrorType::Unauthorized, "the account of this key was deactivated")),
+        Some(_) => {
+            let refusal = Refusal::new(ErrorType::Unauthorized, "the account of this key was deactivated");
+            Err(Refusal { account_ended: true, ..refusal }.into())
+        }
     }
 }
 

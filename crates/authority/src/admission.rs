@@ -8,9 +8,11 @@ use ingam_protocol::Timestamp;
 use ingam_protocol::acme::{Account, ErrorType, NewOrder, Order, UnreadIdentifier};
 use ingam_protocol::identifier::{DnsName, Identifier};
 use ingam_protocol::profile::{Accounts, Profile};
+use ingam_store::ExternalKey;
 
 use crate::Authority;
 use crate::error::{Error, Refusal, Subproblem};
+use crate::external::{outside_names, permitted_profile};
 
 /// How far from the signing the first second of a certificate may lie (BR 7.1.2.7).
 const NEAR_MAX: Duration = Duration::from_secs(48 * 60 * 60);
@@ -103,7 +105,7 @@ pub(crate) fn check_dates(order: &Order, now: Timestamp) -> Result<(), Error> {
 pub(crate) fn check_account(profile: &Profile, account: &Account) -> Result<(), Error> {
     let (may, who) = match &profile.accounts {
         Accounts::All => return Ok(()),
-        Accounts::Bound => (false, "accounts that are bound to an external account"),
+        Accounts::Bound => (account.external.is_some(), "accounts that are bound to an external account"),
         Accounts::Listed(ids) => (ids.contains(&account.id), "accounts that the CA's operators listed"),
     };
     if may {
@@ -134,21 +136,29 @@ impl Authority {
         Err(Error::refusal(ErrorType::UserActionRequired, why))
     }
 
-    /// The profile of this name, or the default one.
+    /// The profile of this name, or the default one, within what the account's `key` permits.
     ///
     /// # Errors
     /// A refusal as `invalidProfile` (draft-ietf-acme-profiles, section 5).
-    pub(crate) fn profile_wished(&self, wished: Option<&str>) -> Result<Arc<Profile>, Error> {
+    pub(crate) fn profile_wished(
+        &self,
+        wished: Option<&str>,
+        key: Option<&ExternalKey>,
+    ) -> Result<Arc<Profile>, Error> {
         let catalog = &self.policy().catalog;
-        match wished {
-            None => Ok(catalog.default_profile().clone()),
+        let profile = match wished {
+            None => catalog.default_profile().clone(),
             Some(name) => catalog.by_name(name).cloned().ok_or_else(|| {
                 let names: Vec<&str> = catalog.iter().map(|profile| profile.name.as_str()).collect();
                 Error::refusal(
                     ErrorType::InvalidProfile,
                     format!("there is no such profile: use one of {}", names.join(", ")),
                 )
-            }),
+            })?,
+        };
+        match key {
+            None => Ok(profile),
+            Some(key) => permitted_profile(key, catalog, profile, wished.is_some()),
         }
     }
 
@@ -160,6 +170,7 @@ impl Authority {
         &self,
         unread: &[UnreadIdentifier],
         profile: &Profile,
+        key: Option<&ExternalKey>,
     ) -> Result<Vec<Wanted>, Error> {
         if unread.is_empty() {
             return Err(Error::refusal(ErrorType::Malformed, "the order has no identifiers"));
@@ -177,7 +188,7 @@ impl Authority {
         let mut wanted = BTreeMap::new();
         let mut bad = Vec::new();
         for one in unread {
-            match self.identifier_wanted(one, profile)? {
+            match self.identifier_wanted(one, profile, key)? {
                 Ok(one) => drop(wanted.insert(one.identifier.to_string(), one)),
                 Err(subproblem) => bad.push(subproblem),
             }
@@ -202,6 +213,7 @@ impl Authority {
         &self,
         unread: &UnreadIdentifier,
         profile: &Profile,
+        key: Option<&ExternalKey>,
     ) -> Result<Result<Wanted, Subproblem>, Error> {
         let cut = |text: &str, length| text.chars().take(length).collect::<String>();
         let refused = |error, detail: String| Subproblem {
@@ -226,7 +238,7 @@ impl Authority {
         if let Some(why) = profile.identifiers.refuses(&identifier) {
             return rejected(why.to_owned());
         }
-        if let Some(why) = self.name_refused(&identifier)? {
+        if let Some(why) = self.name_refused(&identifier)?.or_else(|| outside_names(key, &identifier)) {
             return rejected(why);
         }
         let ancestor = match &unread.ancestor_domain {

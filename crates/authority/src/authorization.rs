@@ -71,11 +71,12 @@ impl Authority {
     ) -> Result<Authorization, Error> {
         let now = self.clock.now();
         self.check_terms(account)?;
-        let profile = self.profile_wished(None)?;
+        let key = self.key_in_force(account)?;
+        let profile = self.profile_wished(None, key.as_ref())?;
         check_account(&profile, account)?;
         let whole = request.subdomain_auth_allowed || request.identifier.subdomain_auth_allowed;
         let [wanted] = self
-            .identifiers_wanted(&[request.identifier], &profile)?
+            .identifiers_wanted(&[request.identifier], &profile, key.as_ref())?
             .try_into()
             .map_err(|_| Error::refusal(ErrorType::Malformed, "newAuthz takes one identifier"))?;
         if wanted.identifier.is_wildcard() {

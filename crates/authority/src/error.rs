@@ -29,6 +29,8 @@ pub struct Refusal {
     pub retry_after: Option<Duration>,
     /// The account that already has the key which was sent (RFC 8555, section 7.3.5).
     pub conflict: Option<Id>,
+    /// The account that asks was deactivated (RFC 8555, section 7.3.6).
+    pub account_ended: bool,
 }
 
 /// What is wrong with one identifier.
@@ -60,7 +62,14 @@ pub struct Fault {
 impl Refusal {
     /// A refusal with words alone.
     pub fn new(error: ErrorType, detail: impl Into<String>) -> Self {
-        Self { error, detail: detail.into(), subproblems: Vec::new(), retry_after: None, conflict: None }
+        Self {
+            error,
+            detail: detail.into(),
+            subproblems: Vec::new(),
+            retry_after: None,
+            conflict: None,
+            account_ended: false,
+        }
     }
 }
 

@@ -50,11 +50,25 @@ pub(crate) struct AccountEvidence<'a> {
     pub(crate) key: Option<&'a PublicKey>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) terms_agreed: Option<Timestamp>,
+    /// The key that the account was bound to when it was made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) external_key: Option<Id>,
 }
 
 impl<'a> AccountEvidence<'a> {
+    /// Of an account of which nothing more is to be told.
+    pub(crate) fn about(account: Id) -> Self {
+        Self { account, key: None, terms_agreed: None, external_key: None }
+    }
+
     pub(crate) fn of(account: &'a Account) -> Self {
-        Self { account: account.id, key: Some(&account.key), terms_agreed: account.terms_agreed }
+        let external_key = account.external.as_ref().map(|external| external.key);
+        Self {
+            key: Some(&account.key),
+            terms_agreed: account.terms_agreed,
+            external_key,
+            ..Self::about(account.id)
+        }
     }
 }
 

@@ -26,6 +26,7 @@ use crate::Authority;
 use crate::admission::{check_account, check_dates};
 use crate::error::{Error, Fault, Refusal, Subproblem};
 use crate::evidence::{AbandonedEvidence, AskedEvidence, Caller, IssuedEvidence, PreparedEvidence};
+use crate::external;
 use crate::order::OrderView;
 
 /// At most this many open orders are looked at in one go.
@@ -37,7 +38,8 @@ impl Authority {
     /// `None` if this account has no such order.
     ///
     /// # Errors
-    /// Refusals: `orderNotReady`, `badCSR`, `badPublicKey`, `caa`, `unauthorized`.
+    /// Refusals: `orderNotReady`, `badCSR`, `badPublicKey`, `caa`, `unauthorized`, `rejectedIdentifier`,
+    /// `invalidProfile`.
     pub async fn order_finalize(
         self: &Arc<Self>,
         account: &Account,
@@ -59,6 +61,7 @@ impl Authority {
             }
         }
         self.refuse_blocked_names(&view.order)?;
+        self.refuse_beyond_key(account, &view.order)?;
         let profile = self.profile_of(&view.order)?;
         check_account(&profile, account)?;
         check_dates(&view.order, self.clock.now())?;
@@ -144,6 +147,7 @@ impl Authority {
                 let why = "one of the names was blocked meanwhile: make a new order";
                 Err(Error::refusal(ErrorType::RejectedIdentifier, why))
             }
+            Claimed::ExternalKeyWithdrawn(key) => Err(external::withdrawn(key)),
         }
     }
 

@@ -8,6 +8,7 @@
 //! - `admission`: what a request asks for, held against profile and policy.
 //! - `account`, `order`, `authorization`, `challenge`, `issuance`, `revocation`: one file for each thing that can be asked for.
 //! - `own`: the certificate of the CA's own endpoint.
+//! - `external`: which key an account is bound to, and what that permits.
 //! - `in_hand`: what a clean end waits for.
 //! - [`error`]: a [`Refusal`] is the client's mistake, a [`Fault`] is ours.
 //! - [`policy`]: what the operator decided.
@@ -19,6 +20,7 @@ mod authorization;
 mod challenge;
 pub mod error;
 mod evidence;
+mod external;
 mod in_hand;
 mod issuance;
 pub mod operator;

@@ -5,8 +5,10 @@
 //!   as what it changes, or by [`Authority::act_ended`] where nothing was changed.
 //! - `find`: accounts, orders, authorizations, certificates. `log`: records.
 //! - `revoke`: one certificate. `jobs`: many. `incidents`: sets of them.
+//! - `external`: keys that accounts can be bound to.
 //! - `rules`: blocked keys, rules on names. `people`: roles, and acts that wait for a second person.
 
+mod external;
 mod find;
 mod incidents;
 mod jobs;
@@ -29,10 +31,11 @@ use crate::error::{Error, Fault};
 
 /// What the store keeps of it, as it is.
 pub use ingam_store::{
-    Approval, Grant, Incident, IncidentGrown, IssuedBetween, JobState, KeyBlock, NameRule, NameVerdict,
-    RecordQuery, RecordsPlace, RevocationJob,
+    Approval, Bound, ExternalKey, Grant, Incident, IncidentGrown, IssuedBetween, JobState, KeyBlock,
+    NameRule, NameVerdict, RecordQuery, RecordsPlace, RevocationJob, Withdrawal,
 };
 
+pub use external::{ExternalKeyStatus, NewExternalKey};
 pub use find::{AccountView, CertificateFilter, CertificateSummary, IssuedStatus, OrderFilter};
 pub use jobs::{JobRunner, Plan, PlannedJob, Selection};
 pub use page::Found;

@@ -46,6 +46,7 @@ impl Authority {
     /// # Errors
     /// Refusals: `malformed`, `rejectedIdentifier`, `unsupportedIdentifier` (with one subproblem for each bad
     /// identifier), `invalidProfile`, `unauthorized` for a profile that is not for this account,
+    /// or if the key to which it is bound was withdrawn,
     /// `userActionRequired` where the terms have changed.
     pub async fn order_create(
         &self,
@@ -55,10 +56,11 @@ impl Authority {
     ) -> Result<OrderView, Error> {
         let now = self.clock.now();
         self.check_terms(account)?;
-        let profile = self.profile_wished(request.profile.as_deref())?;
+        let key = self.key_in_force(account)?;
+        let profile = self.profile_wished(request.profile.as_deref(), key.as_ref())?;
         check_account(&profile, account)?;
         let dates = Dates::wished(&request, &profile, now)?;
-        let wanted = self.identifiers_wanted(&request.identifiers, &profile)?;
+        let wanted = self.identifiers_wanted(&request.identifiers, &profile, key.as_ref())?;
         let authorizations = self.authorizations_for(account.id, &wanted, &profile, now)?;
         let order = Order {
             id: Id::new(now, self.random.as_ref()),

@@ -94,12 +94,13 @@ impl Authority {
     async fn own_account_create(&self, key: PublicKey) -> Result<Account, Error> {
         let now = self.clock.now();
         let id = Id::new(now, self.random.as_ref());
-        let account = Account { id, key, created: now, terms_agreed: None, deactivated: None };
+        let account =
+            Account { id, key, created: now, terms_agreed: None, deactivated: None, external: None };
         let evidence = AccountEvidence::of(&account);
         let record = self.record(RecordType::AccountCreated, Some(account.id), None, &evidence)?;
         match self.store.account_insert(account.clone(), &[], record).await? {
-            AccountInserted::New => Ok(account),
-            AccountInserted::Taken(_) | AccountInserted::Blocked => {
+            Ok(AccountInserted::New) => Ok(account),
+            Ok(AccountInserted::Taken(_) | AccountInserted::Blocked) | Err(_) => {
                 let why = "the key that was made for the CA's own account is known already";
                 Err(Error::refusal(ErrorType::BadPublicKey, why))
             }

@@ -50,6 +50,8 @@ pub struct Policy {
     pub terms_of_service: Option<String>,
     /// Since when these terms hold: consent from before does not count for new orders (RFC 8555, section 7.3.3).
     pub terms_since: Option<Timestamp>,
+    /// Whether an account has to be bound to a key of the operators' when it is made (RFC 8555, section 7.3.4).
+    pub external_account_required: bool,
     /// Names that are never in a certificate, and all names below them: the CA's own.
     pub names_refused: Vec<String>,
     /// How long a finalize waits for its certificate before it answers `processing`.

@@ -59,9 +59,9 @@ impl Frontend {
         let FromKey { key, payload, caller } = self.signed_by_key(request).await?;
         let wish: NewAccount = read_payload(&payload)?;
         let found = self.authority.account_create(key, wish, &caller).await.map_err(|error| {
-            let ended = matches!(&error, Error::Refusal(refusal) if refusal.error == ErrorType::Unauthorized);
+            let ended = matches!(&error, Error::Refusal(refusal) if refusal.account_ended);
             let problem = Problem::from(error);
-            // The one refusal of this type: the key's account was deactivated (RFC 8555, section 7.3.6).
+            // RFC 8555, section 7.3.6; whoever is refused otherwise may come back with something better.
             if ended { problem.with_status(StatusCode::UNAUTHORIZED) } else { problem }
         })?;
         let status = match found {

@@ -20,7 +20,8 @@ pub(crate) async fn directory(State(frontend): State<Arc<Frontend>>) -> Response
         .iter()
         .map(|profile| (profile.name.as_str().to_owned(), Value::from(profile.description.as_str())))
         .collect();
-    let mut meta = json!({ "externalAccountRequired": false, "profiles": profiles });
+    let mut meta =
+        json!({ "externalAccountRequired": policy.external_account_required, "profiles": profiles });
     if let Some(meta) = meta.as_object_mut() {
         if policy.catalog.iter().any(|profile| profile.identifiers.ancestors) {
             meta.insert("subdomainAuthAllowed".to_owned(), true.into());

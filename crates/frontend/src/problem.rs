@@ -175,7 +175,7 @@ impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         match error {
             Error::Refusal(refusal) => {
-                let Refusal { error, detail, subproblems, retry_after, conflict } = *refusal;
+                let Refusal { error, detail, subproblems, retry_after, conflict, .. } = *refusal;
                 let status = if conflict.is_some() { StatusCode::CONFLICT } else { status_of(error) };
                 Self { error, status, detail, subproblems, retry_after, allow: None, conflict }
             }

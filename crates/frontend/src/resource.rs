@@ -38,6 +38,9 @@ pub(crate) fn account(urls: &Urls, account: &Account, contacts: &[Contact]) -> V
     if account.terms_agreed.is_some() {
         insert(&mut value, "termsOfServiceAgreed", true);
     }
+    if let Some(external) = &account.external {
+        insert(&mut value, "externalAccountBinding", json!(external.binding));
+    }
     value
 }
 

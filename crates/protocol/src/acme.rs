@@ -8,7 +8,7 @@ mod authorization;
 mod order;
 mod request;
 
-pub use account::{Account, AccountStatus, BadContact, Contact};
+pub use account::{Account, AccountStatus, BadContact, Contact, ExternalAccount};
 pub use authorization::{Authorization, AuthorizationStatus, Challenge, ChallengeStatus, Finished, Verdict};
 pub use order::{Claim, Order, OrderStatus, Replaced};
 pub use request::{

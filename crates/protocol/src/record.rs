@@ -142,6 +142,10 @@ pub enum RecordType {
     AccountDeactivated = 3,
     /// An account has another key now.
     AccountKeyChanged = 4,
+    /// A key was made to which an account can be bound (RFC 8555, section 7.3.4).
+    ExternalKeyMade = 5,
+    /// Such a key was withdrawn.
+    ExternalKeyWithdrawn = 6,
     /// An order was made, with its authorizations.
     OrderCreated = 10,
     /// An order failed for good.
@@ -198,11 +202,13 @@ pub enum RecordType {
 
 impl RecordType {
     /// All types.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 32] = [
         Self::AccountCreated,
         Self::AccountUpdated,
         Self::AccountDeactivated,
         Self::AccountKeyChanged,
+        Self::ExternalKeyMade,
+        Self::ExternalKeyWithdrawn,
         Self::OrderCreated,
         Self::OrderFailed,
         Self::ChallengeAnswered,

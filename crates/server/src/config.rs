@@ -295,6 +295,8 @@ pub(crate) enum KeyKind {
 pub(crate) struct Issuance {
     /// The profile of orders that name none.
     pub(crate) default_profile: String,
+    /// Whether an account has to be bound to a key that operators gave out (`ingam admin eab create`).
+    pub(crate) external_account_required: bool,
     /// Names that no certificate is issued for, with all names below them.
     pub(crate) names_refused: Vec<String>,
     /// How long a finalize waits for its certificate, in milliseconds.
@@ -315,6 +317,7 @@ impl Default for Issuance {
     fn default() -> Self {
         Self {
             default_profile: "classic".to_owned(),
+            external_account_required: false,
             names_refused: Vec::new(),
             finalize_wait_ms: 5000,
             lease_s: 60,

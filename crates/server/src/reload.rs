@@ -22,6 +22,7 @@ const RELOADABLE: &[&str] = &[
     "issuance.certificates_by_get",
     "issuance.contacts_max",
     "issuance.default_profile",
+    "issuance.external_account_required",
     "issuance.finalize_wait_ms",
     "issuance.lease_s",
     "issuance.names_refused",

@@ -421,6 +421,7 @@ pub(crate) fn policy(config: &Config) -> Result<Policy, StartError> {
         account_url_prefix: ingam_frontend::account_url_prefix(&config.urls.public_url),
         terms_of_service: config.urls.terms_of_service.clone(),
         terms_since: config.urls.terms_since(),
+        external_account_required: issuance.external_account_required,
         names_refused: config.names_refused(),
         finalize_wait: Duration::from_millis(issuance.finalize_wait_ms),
         lease: Duration::from_secs(issuance.lease_s.max(1)),

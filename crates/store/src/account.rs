@@ -8,6 +8,7 @@ use ingam_protocol::time::Timestamp;
 
 use crate::contact::Place;
 use crate::error::Error;
+use crate::external_key::{Bound, Unbound, bind};
 use crate::open::Store;
 use crate::table::{ACCOUNTS, ACCOUNTS_BY_KEY, CONTACTS, KEYS_BLOCKED};
 use crate::transaction::{Transaction, decode, read_range, read_row};
@@ -71,8 +72,8 @@ impl Store {
         }
     }
 
-    /// Makes an account, unless its key is another's or blocked. `contacts` are sealed first, under a new key of the
-    /// subject's own.
+    /// Makes an account, unless its key is another's or blocked, or the key outside ACME that it is to be bound to cannot
+    /// be used. `contacts` are sealed first, under a new key of the subject's own.
     ///
     /// # Errors
     /// [`Error`] if it could not be made durable.
@@ -81,11 +82,17 @@ impl Store {
         account: Account,
         contacts: &[Contact],
         record: Record,
-    ) -> Result<AccountInserted, Error> {
+    ) -> Result<Result<AccountInserted, Unbound>, Error> {
         let sealed = self.contacts_seal(account.id, contacts).await?;
         self.run(move |transaction| {
             if let Some(refused) = key_taken(transaction, &account.key)? {
-                return Ok(refused);
+                return Ok(Ok(refused));
+            }
+            if let Some(external) = &account.external {
+                let bound = Bound { account: account.id, at: account.created };
+                if let Err(unbound) = bind(transaction, external.key, bound)? {
+                    return Ok(Err(unbound));
+                }
             }
             transaction.put_row(ACCOUNTS, *account.id.as_bytes(), &account)?;
             transaction.put(ACCOUNTS_BY_KEY, account.key.thumbprint(), *account.id.as_bytes());
@@ -93,7 +100,7 @@ impl Store {
                 transaction.put(CONTACTS, *account.id.as_bytes(), sealed);
             }
             transaction.record(&record);
-            Ok(AccountInserted::New)
+            Ok(Ok(AccountInserted::New))
         })
         .await
     }
@@ -223,7 +230,7 @@ impl Store {
         self.subject_keys().seal(contact_place(id), &plain).map(Some)
     }
 
-    async fn subject_key_ensure(&self, subject: Id) -> Result<(), Error> {
+    pub(crate) async fn subject_key_ensure(&self, subject: Id) -> Result<(), Error> {
         let keys = self.subject_keys().clone();
         // Waits for a sync of its own: not on a thread of the runtime.
         tokio::task::spawn_blocking(move || keys.ensure(subject))

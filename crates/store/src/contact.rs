@@ -1,4 +1,5 @@
-//! Contacts of subscribers: sealed under a key for each subject, so that destroying that key erases them everywhere.
+//! Contacts of subscribers: sealed under a key for each subject, so that destroying that key erases them everywhere. The MAC
+//! keys that accounts are bound with ([`crate::ExternalKey`]) are sealed in the same way, each as a subject of its own.
 //!
 //! ```text
 //! contact.key (32 bytes, the key-encryption key) ──AES-256-GCM──▶ subjects: one entry of 76 bytes for each subject
@@ -30,7 +31,7 @@ pub struct Place<'a> {
     pub table: &'a str,
     /// The column, or the part.
     pub column: &'a str,
-    /// The row: the account.
+    /// The row: the account, or the MAC key.
     pub subject: Id,
 }
 
@@ -147,7 +148,7 @@ impl SubjectKeys {
     /// [`Error::Seal`] if the subject has no key any more or the value was moved or changed.
     pub fn open_sealed(&self, place: Place<'_>, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, Error> {
         let key = self.key(place.subject)?;
-        open(&key, &place.bound(), sealed).ok_or(Error::Seal("opening sealed personal data"))
+        open(&key, &place.bound(), sealed).ok_or(Error::Seal("opening sealed data"))
     }
 
     fn key(&self, subject: Id) -> Result<Zeroizing<[u8; KEY_BYTES]>, Error> {
@@ -178,7 +179,7 @@ fn seal(
 ) -> Result<(), Error> {
     cipher(key)?
         .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(bound), data)
-        .map_err(|_| Error::Seal("sealing personal data"))
+        .map_err(|_| Error::Seal("sealing data"))
 }
 
 fn open(key: &[u8; KEY_BYTES], bound: &[u8], sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {

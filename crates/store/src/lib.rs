@@ -13,7 +13,7 @@
 //! - [`Store`] is the handle of the authority: every domain operation, each a named transaction.
 //! - [`StatusStore`] is the responder's handle: serials and statuses, nothing that leads to a person.
 //! - [`engine`]: the two engines behind one small interface.
-//! - [`contact`]: personal data, sealed under keys that live apart from the engine.
+//! - [`contact`]: personal data and MAC keys, sealed under keys that live apart from the engine.
 
 mod account;
 mod approval;
@@ -25,6 +25,7 @@ mod condition;
 pub mod contact;
 pub mod engine;
 mod error;
+mod external_key;
 mod incident;
 mod key_block;
 mod log;
@@ -46,6 +47,7 @@ pub use authorization::{Answered, OpenChallenge, Settled};
 pub use certificate::{CertificateRow, RevocationOutcome, RevocationRequest};
 pub use condition::{Condition, Outbox};
 pub use error::Error;
+pub use external_key::{Bound, ExternalKey, KeyUnusable, KeyWithdrawn, Unbound, Withdrawal};
 pub use incident::{Incident, IncidentGrown};
 pub use key_block::KeyBlock;
 pub use log::{RecordQuery, RecordsFound, RecordsPlace};

@@ -16,6 +16,7 @@ use crate::account::{active, id_from};
 use crate::authorization::{find as find_authorization, put as put_authorization};
 use crate::certificate::CertificateRow;
 use crate::error::Error;
+use crate::external_key::is_in_force;
 use crate::name_rule::is_blocked;
 use crate::open::Store;
 use crate::search;
@@ -38,6 +39,8 @@ pub enum Claimed {
     KeyBlocked,
     /// An operator's rule blocks one of its names since.
     NameBlocked,
+    /// The key to which its account is bound was withdrawn since.
+    ExternalKeyWithdrawn(Id),
 }
 
 /// The caller's lease is not in force any more: somebody else has the order, or it has ended.
@@ -129,8 +132,8 @@ impl Store {
     }
 
     /// Step 1: claims a ready order for `claim`, whose serial is set aside and whose bytes are recorded. Account,
-    /// authorizations, key and rules on names are looked at again inside the transaction: whoever blocked a name and was
-    /// answered sees no claim on it after that.
+    /// authorizations, keys and rules on names are looked at again inside the transaction: whoever blocked a name or withdrew
+    /// a key and was answered sees no claim on it after that.
     ///
     /// # Errors
     /// [`Error`] if it could not be made durable, or the serial number was used before.
@@ -143,8 +146,11 @@ impl Store {
     ) -> Result<Claimed, Error> {
         self.run(move |transaction| {
             let Some(mut order) = find(transaction, id)? else { return Ok(Claimed::Missing) };
-            if active(transaction, order.account)?.is_none() {
-                return Ok(Claimed::Missing);
+            let Some(account) = active(transaction, order.account)? else { return Ok(Claimed::Missing) };
+            if let Some(external) = &account.external
+                && !is_in_force(transaction, external.key)?
+            {
+                return Ok(Claimed::ExternalKeyWithdrawn(external.key));
             }
             let status = status(transaction, &order, now)?;
             if status != OrderStatus::Ready {

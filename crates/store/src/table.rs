@@ -20,6 +20,10 @@ pub(crate) const ACCOUNTS: Table = Table::new("accounts");
 pub(crate) const ACCOUNTS_BY_KEY: Table = Table::new("accounts_by_key");
 /// Account id to its contacts, sealed under the subject's own key.
 pub(crate) const CONTACTS: Table = Table::new("contacts");
+/// Key id to [`crate::ExternalKey`].
+pub(crate) const EXTERNAL_KEYS: Table = Table::new("external_keys");
+/// Key id to its MAC key, sealed under the subject's own key, which here is the key's.
+pub(crate) const EXTERNAL_SECRETS: Table = Table::new("external_secrets");
 /// Order id to [`ingam_protocol::acme::Order`].
 pub(crate) const ORDERS: Table = Table::new("orders");
 /// Account id and order id to nothing.
@@ -71,11 +75,13 @@ pub(crate) const REVOCATION_ITEMS: Table = Table::new("revocation_items");
 pub(crate) const OUTBOX: Table = Table::new("outbox");
 
 /// Every table with the retention class of what it holds; a table without a class is a promise nobody keeps.
-pub(crate) const CLASSES: [(Table, Class); 28] = [
+pub(crate) const CLASSES: [(Table, Class); 30] = [
     (META, Class::Working),
     (ACCOUNTS, Class::Issuance),
     (ACCOUNTS_BY_KEY, Class::Issuance),
     (CONTACTS, Class::Contact),
+    (EXTERNAL_KEYS, Class::Issuance),
+    (EXTERNAL_SECRETS, Class::Issuance),
     (ORDERS, Class::Working),
     (ORDERS_BY_ACCOUNT, Class::Working),
     (AUTHORIZATIONS, Class::Working),

@@ -355,7 +355,7 @@ impl Authority {
 }
 
 /// The first name that a page can begin with.
-fn start(from: Option<Timestamp>, after: Option<Id>) -> Id {
+pub(super) fn start(from: Option<Timestamp>, after: Option<Id>) -> Id {
     let earliest = from.map_or(Id::from_bytes([0; 16]), Id::first_of);
     after.map_or(earliest, |after| after.max(earliest))
 }

@@ -12,6 +12,7 @@
 //! - `authorizations`: control that was shown is used again as far as it counts, and no further.
 //! - `wishes`: what orders can wish for, and what profiles do not allow.
 //! - `own`: the CA's own certificate goes the way of every other one.
+//! - `external`: a key that operators gave out makes one account, which gets what the key permits.
 //! - `contact`: contacts lie nowhere in the clear.
 //!
 //! Time stands still but for what a test adds to it, chance is seeded, nothing sleeps and nothing listens. What is not
@@ -26,6 +27,7 @@
 
 mod authorizations;
 mod contact;
+mod external;
 mod issuance;
 mod lease;
 mod operator_acts;

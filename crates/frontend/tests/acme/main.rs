@@ -5,6 +5,7 @@
 //! - `requirements`: RFC 8555, sections 6 and 7, request by request, in tables: one row a requirement.
 //! - `conformance`: docs/conformance.md names tests that are there.
 //! - `races`: requests at the same time come to what they come to one after the other.
+//! - `external`: what RFC 8555, section 7.3.4, asks of bindings to external accounts.
 //! - `properties`: after any sequence of requests, restarts and power cuts the whole CA is still consistent.
 //!
 //! Time stands still but for what a test adds to it, and chance is seeded: a failing sequence prints its seed. What is
@@ -21,6 +22,7 @@
 mod answer;
 mod client;
 mod conformance;
+mod external;
 mod keys;
 mod pretend;
 mod properties;

@@ -81,6 +81,7 @@ fn policy() -> Policy {
         account_url_prefix: account_url_prefix(PUBLIC_URL),
         terms_of_service: None,
         terms_since: None,
+        external_account_required: false,
         names_refused: vec!["ca.test".to_owned()],
         // Never waited for: a task that ends, ends long before.
         finalize_wait: Duration::from_secs(60),

@@ -120,6 +120,7 @@ fn policy() -> Policy {
         account_url_prefix: "https://ca.test/account/".to_owned(),
         terms_of_service: None,
         terms_since: None,
+        external_account_required: false,
         names_refused: Vec::new(),
         finalize_wait: Duration::from_secs(60),
         lease: Duration::from_secs(60),
@@ -271,11 +272,15 @@ impl World {
     }
 }
 
+/// A subscriber's key.
+pub(crate) fn new_key() -> PublicKey {
+    PublicKey::from_spki(&KeyPair::generate().unwrap().subject_public_key_info()).unwrap()
+}
+
 /// What subscribers do.
 impl World {
     pub(crate) fn account(&self) -> Account {
-        let key = KeyPair::generate().unwrap();
-        let key = PublicKey::from_spki(&key.subject_public_key_info()).unwrap();
+        let key = new_key();
         let request = NewAccount {
             contact: Some(vec![CONTACT.to_owned()]),
             terms_of_service_agreed: false,

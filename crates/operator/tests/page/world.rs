@@ -144,9 +144,11 @@ impl World {
             created: at,
             terms_agreed: None,
             deactivated: None,
+            external: None,
         };
         let account_id = account.id;
-        self.store.account_insert(account, &[], record(RecordType::AccountCreated)).await.unwrap();
+        let inserted = self.store.account_insert(account, &[], record(RecordType::AccountCreated)).await;
+        inserted.unwrap().unwrap();
         let (order, authorizations) = self.order(account_id, &issued.names, at);
         let open: Vec<_> = authorizations.iter().map(|authorization| authorization.id).collect();
         let created = record(RecordType::OrderCreated);
@@ -266,6 +268,7 @@ fn policy() -> Policy {
         account_url_prefix: "https://ca.test/account/".to_owned(),
         terms_of_service: None,
         terms_since: None,
+        external_account_required: false,
         names_refused: Vec::new(),
         finalize_wait: Duration::from_secs(60),
         lease: Duration::from_secs(60),

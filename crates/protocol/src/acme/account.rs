@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::id::Id;
+use crate::jws::JwsText;
 use crate::key::PublicKey;
 use crate::time::Timestamp;
 
@@ -24,6 +25,18 @@ pub struct Account {
     /// When its holder deactivated it; nothing brings it back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deactivated: Option<Timestamp>,
+    /// To which key of the operators' making it was bound when it was made; nothing changes that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub external: Option<ExternalAccount>,
+}
+
+/// What an account is bound to outside ACME (RFC 8555, section 7.3.4).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExternalAccount {
+    /// The id of the key.
+    pub key: Id,
+    /// The binding as it was sent, which the account resource shows (section 7.1.2).
+    pub binding: JwsText,
 }
 
 /// The states of an account (RFC 8555, section 7.1.6).

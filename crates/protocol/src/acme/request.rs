@@ -16,7 +16,7 @@ pub struct NewAccount {
     /// Only look for the account of this key (section 7.3.1).
     #[serde(default)]
     pub only_return_existing: bool,
-    /// A binding to an account elsewhere (section 7.3.4).
+    /// A binding to an account elsewhere (section 7.3.4), as it was sent: [`crate::external::Binding`] reads it.
     #[serde(default)]
     pub external_account_binding: Option<Value>,
 }

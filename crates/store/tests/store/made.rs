@@ -41,7 +41,14 @@ pub(crate) fn id(random: &dyn Random) -> Id {
 }
 
 pub(crate) fn account(random: &dyn Random) -> Account {
-    Account { id: id(random), key: key(random), created: start(), terms_agreed: None, deactivated: None }
+    Account {
+        id: id(random),
+        key: key(random),
+        created: start(),
+        terms_agreed: None,
+        deactivated: None,
+        external: None,
+    }
 }
 
 /// An Ed25519 key that nobody has the other half of: every second array of bytes is one.
@@ -276,7 +283,7 @@ pub(crate) fn on_both(test: impl AsyncFn(&Store, &SeededRandom)) {
 pub(crate) async fn insert_account(store: &Store, random: &SeededRandom) -> Account {
     let account = account(random);
     let record = record(RecordType::AccountCreated, account.id, random);
-    let inserted = store.account_insert(account.clone(), &contacts(), record).await.unwrap();
+    let inserted = store.account_insert(account.clone(), &contacts(), record).await.unwrap().unwrap();
     assert_eq!(inserted, AccountInserted::New);
     account
 }

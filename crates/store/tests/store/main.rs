@@ -4,6 +4,7 @@
 //! - `operations`: every domain operation keeps its word, on redb and on sled alike.
 //! - `latest`: what came last is read newest first.
 //! - `search`: each index of certificates finds what a look at all of them would, in pages of any length.
+//! - `external`: a key that operators gave out has one account, and its secret lies nowhere in the clear.
 //! - `jobs`: a revocation job revokes and takes off in one, through holds and power cuts.
 //! - `log`: records are found, and followed, wherever they are.
 //! - `migration`: an older store is copied and brought to this format, and goes on if that is broken off.
@@ -26,6 +27,7 @@
 
 mod condition;
 mod disk;
+mod external;
 mod facts;
 mod jobs;
 mod latest;

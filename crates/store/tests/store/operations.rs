@@ -46,7 +46,7 @@ fn one_key_is_one_account() {
         let mut second = account(random);
         second.key = first.key.clone();
         let again = record(RecordType::AccountCreated, second.id, random);
-        let taken = store.account_insert(second.clone(), &[], again).await.unwrap();
+        let taken = store.account_insert(second.clone(), &[], again).await.unwrap().unwrap();
         assert_eq!(taken, AccountInserted::Taken(first.clone()));
         assert_eq!(store.account_by_id(second.id).unwrap(), None);
         assert_eq!(store.account_by_key(&first.key).unwrap(), Some(first.clone()));
@@ -65,7 +65,7 @@ fn two_accounts_with_one_key_at_once_are_one() {
             store.account_insert(account.clone(), &[], record)
         };
         let (one, other) = tokio::join!(insert(&first), insert(&second));
-        let outcomes = [one.unwrap(), other.unwrap()];
+        let outcomes = [one.unwrap().unwrap(), other.unwrap().unwrap()];
         let new = outcomes.iter().filter(|outcome| **outcome == AccountInserted::New).count();
         assert_eq!(new, 1, "{outcomes:?}");
         assert!(store.account_by_key(&first.key).unwrap().is_some());
@@ -374,7 +374,8 @@ fn a_blocked_key_makes_no_account_and_no_certificate() {
         let mut account = account(random);
         account.key = blocked.clone();
         let record = record(RecordType::AccountCreated, account.id, random);
-        assert_eq!(store.account_insert(account, &[], record).await.unwrap(), AccountInserted::Blocked);
+        let refused = store.account_insert(account, &[], record).await.unwrap();
+        assert_eq!(refused, Ok(AccountInserted::Blocked));
         let changed = store
             .account_key_change(
                 owner.id,

@@ -73,7 +73,7 @@ impl Work<'_> {
         let account = account(self.random);
         let record = self.record(RecordType::AccountCreated, account.id);
         let inserted = self.store.account_insert(account.clone(), &contacts(), record).await?;
-        assert_eq!(inserted, AccountInserted::New);
+        assert_eq!(inserted, Ok(AccountInserted::New));
         self.told(RecordType::AccountCreated, account.id);
         self.answered.contacts.insert(account.id);
         self.known.accounts.push(account);

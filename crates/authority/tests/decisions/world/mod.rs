@@ -84,6 +84,7 @@ fn policy() -> Policy {
         account_url_prefix: "https://ca.test/account/".to_owned(),
         terms_of_service: None,
         terms_since: None,
+        external_account_required: false,
         names_refused: Vec::new(),
         // Never waited for: a task that ends, ends long before.
         finalize_wait: Duration::from_secs(60),
