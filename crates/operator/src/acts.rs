@@ -103,6 +103,10 @@ rules! {
     INCIDENT_SHOW = read("incident.show", READERS);
     INCIDENT_OPEN = Rule { needs_reason: false, ..change("incident.open", &[Administrator, Revoker]) };
     INCIDENT_ADD = Rule { needs_reason: false, ..change("incident.add", &[Administrator, Revoker]) };
+    EAB_LIST = read("eab.list", EVERYBODY);
+    EAB_SHOW = read("eab.show", EVERYBODY);
+    EAB_CREATE = Rule { needs_reason: false, ..change("eab.create", &[Administrator]) };
+    EAB_WITHDRAW = change("eab.withdraw", &[Administrator, Revoker]);
     KEY_LIST = read("key.list", READERS);
     KEY_BLOCK = change("key.block", &[Administrator, Revoker]);
     KEY_UNBLOCK = dangerous("key.unblock", &[Administrator], Danger::KeyUnblock);

@@ -8,6 +8,7 @@ mod approval;
 mod call;
 mod certificate;
 mod conditions;
+mod eab;
 mod export;
 mod failure;
 mod follow;
@@ -116,6 +117,9 @@ enum Group {
     /// Gathers certificates until they are revoked together
     #[command(subcommand)]
     Incident(incident::Incident),
+    /// Gives out keys that accounts can be bound to, and withdraws them
+    #[command(subcommand)]
+    Eab(eab::Eab),
     /// Blocks keys
     #[command(subcommand)]
     Key(key::Key),
@@ -229,6 +233,7 @@ impl Group {
             Self::Revoke(command) => command.run(call).await,
             Self::Job(command) => command.run(call).await,
             Self::Incident(command) => command.run(call).await,
+            Self::Eab(command) => command.run(call).await,
             Self::Key(command) => command.run(call).await,
             Self::Name(command) => command.run(call).await,
             Self::Log(command) => command.run(call).await,

@@ -4,9 +4,11 @@ use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
+use ingam_authority::operator::ExternalKeyStatus;
 use ingam_protocol::acme::{AccountStatus, OrderStatus};
 use ingam_protocol::bytes::from_base64url;
-use ingam_protocol::identifier::{DnsName, Host};
+use ingam_protocol::identifier::{DnsName, Domain, Host};
+use ingam_protocol::profile::ProfileName;
 use ingam_protocol::{Id, Serial, Timestamp};
 use serde::de::DeserializeOwned;
 
@@ -148,6 +150,11 @@ pub(crate) fn host(text: &str) -> Result<Host, Problem> {
     text.parse().map_err(|bad| Problem::invalid(format!("\"{}\": {bad}", shown(text))))
 }
 
+/// A domain, for itself and all names below.
+pub(crate) fn domain(text: &str) -> Result<Domain, Problem> {
+    Domain::parse(text).map_err(|bad| Problem::invalid(format!("\"{}\": {bad}", shown(text))))
+}
+
 /// A time.
 pub(crate) fn time(text: &str) -> Result<Timestamp, Problem> {
     Timestamp::from_rfc3339(text).ok_or_else(|| {
@@ -162,6 +169,27 @@ pub(crate) fn account_status(text: &str) -> Result<AccountStatus, Problem> {
         "deactivated" => Ok(AccountStatus::Deactivated),
         _ => Err(Problem::invalid("an account is valid or deactivated")),
     }
+}
+
+/// What has become of a key that accounts can be bound to.
+pub(crate) fn external_key_status(text: &str) -> Result<ExternalKeyStatus, Problem> {
+    ExternalKeyStatus::from_name(text)
+        .ok_or_else(|| Problem::invalid("a key is unused, bound, expired or withdrawn"))
+}
+
+/// For whom a key is.
+pub(crate) fn holder(text: &str) -> Result<String, Problem> {
+    reason(Some(text))?.ok_or_else(|| Problem::invalid("say in \"holder\" for whom the key is"))
+}
+
+/// A profile's name.
+pub(crate) fn profile(text: &str) -> Result<ProfileName, Problem> {
+    ProfileName::try_from(text.to_owned()).map_err(|_| {
+        Problem::invalid(format!(
+            "\"{}\" is no profile name: 1 to 64 lower-case letters, digits and hyphens",
+            shown(text)
+        ))
+    })
 }
 
 /// The status of an order (RFC 8555, section 7.1.6).

@@ -2,6 +2,7 @@
 #![allow(unused_qualifications, reason = "utoipa's macros write paths in full")]
 
 mod certificates;
+mod external;
 mod health;
 mod incidents;
 mod log;
@@ -63,6 +64,9 @@ fn described() -> OpenApiRouter<Arc<Operator>> {
         .routes(routes!(incidents::incidents, incidents::open))
         .routes(routes!(incidents::incident))
         .routes(routes!(incidents::add))
+        .routes(routes!(external::keys, external::make))
+        .routes(routes!(external::key))
+        .routes(routes!(external::withdraw))
         .routes(routes!(rules::keys, rules::block_key))
         .routes(routes!(rules::unblock_key))
         .routes(routes!(rules::names, rules::rule_name))

@@ -2,8 +2,9 @@
 
 use ingam_authority::OrderView;
 use ingam_authority::operator::{
-    AccountView, Approval, CertificateFilter, CertificateSummary, Found, Grant, Incident, IssuedBetween,
-    IssuedStatus, KeyBlock, NameRule, Plan, PlannedJob, RevocationJob, Selection as Selected,
+    AccountView, Approval, CertificateFilter, CertificateSummary, ExternalKey, ExternalKeyStatus, Found,
+    Grant, Incident, IssuedBetween, IssuedStatus, KeyBlock, NameRule, Plan, PlannedJob, RevocationJob,
+    Selection as Selected,
 };
 use ingam_protocol::acme::{self, ErrorType, Verdict};
 use ingam_protocol::bytes::{base64url, hex};
@@ -59,6 +60,26 @@ pub(crate) fn account(view: &AccountView, url_prefix: &str) -> api::Account {
         key_thumbprint: base64url(&account.key.thumbprint()),
         key_kind: account.key.kind_name(),
         key_blocked: view.key_blocked,
+        external_key: account.external.as_ref().map(|external| external.key.to_string()),
+    }
+}
+
+pub(crate) fn external_key(key: &ExternalKey, now: Timestamp) -> api::ExternalKey {
+    let withdrawn = key.withdrawn.as_ref();
+    api::ExternalKey {
+        id: key.id.to_string(),
+        holder: key.holder.clone(),
+        status: ExternalKeyStatus::of(key, now).name().to_owned(),
+        profiles: key.profiles.iter().map(ToString::to_string).collect(),
+        names: key.names.iter().map(ToString::to_string).collect(),
+        by: key.by.to_string(),
+        created: key.at.to_rfc3339(),
+        expires: time(key.expires),
+        account: key.bound.map(|bound| bound.account.to_string()),
+        bound: time(key.bound.map(|bound| bound.at)),
+        withdrawn_by: withdrawn.map(|withdrawn| withdrawn.by.to_string()),
+        withdrawn: time(withdrawn.map(|withdrawn| withdrawn.at)),
+        withdrawal_reason: withdrawn.map(|withdrawn| withdrawn.reason.clone()),
     }
 }
 

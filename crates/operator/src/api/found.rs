@@ -36,6 +36,9 @@ pub struct Account {
     pub key_kind: String,
     /// Whether the key is blocked.
     pub key_blocked: bool,
+    /// The id of the key that it was bound to when it was made (RFC 8555, section 7.3.4).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub external_key: Option<String>,
 }
 
 /// The contacts of an account: personal data.

@@ -38,6 +38,9 @@ pub(crate) struct List {
     /// With the key of this thumbprint (RFC 7638, base64url)
     #[arg(long, value_name = "THUMBPRINT", allow_hyphen_values = true)]
     key: Option<String>,
+    /// Bound to the external key of this id (`ingam admin eab`)
+    #[arg(long, value_name = "ID")]
+    eab: Option<String>,
     /// In this state: valid or deactivated
     #[arg(long, value_name = "STATUS")]
     status: Option<String>,
@@ -59,6 +62,7 @@ impl Account {
                 let now = call.clock.now();
                 let target = accounts
                     .with("key", list.key.as_deref())
+                    .with("external_key", list.eab.as_deref())
                     .with("status", list.status.as_deref())
                     .with("created_from", list.created_from.map(|when| when.text(now)).as_deref())
                     .with("created_until", list.created_until.map(|when| when.text(now)).as_deref());
@@ -122,6 +126,7 @@ fn facts(account: &api::Account, paper: &Paper) -> String {
         .fact("deactivated", &account.deactivated)
         .fact("key kind", &account.key_kind)
         .fact("key thumbprint", &account.key_thumbprint)
-        .fact("key", blocked(account));
+        .fact("key", blocked(account))
+        .fact("external key", &account.external_key);
     facts.render(paper)
 }

@@ -52,8 +52,8 @@ impl Paper {
 /// How a status of the API is meant.
 pub(crate) fn style_of(status: &str) -> Style {
     match status {
-        "good" | "valid" | "ready" | "done" | "approved" | "allow" => Style::Good,
-        "revoked" | "invalid" | "refused" | "cancelled" | "block" => Style::Bad,
+        "good" | "valid" | "ready" | "done" | "approved" | "allow" | "bound" => Style::Good,
+        "revoked" | "invalid" | "refused" | "cancelled" | "block" | "withdrawn" => Style::Bad,
         "pending" | "processing" | "waiting" | "running" | "gathering" | "paused" => Style::Doubtful,
         "expired" | "deactivated" => Style::Faint,
         _ => Style::Plain,

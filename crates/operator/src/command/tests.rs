@@ -5,6 +5,7 @@
 
 mod ca;
 mod endings;
+mod external;
 mod lists;
 mod records;
 mod revocations;

@@ -26,6 +26,9 @@ pub(crate) struct AccountsAsked {
     /// With the key of this thumbprint.
     #[param(pattern = "^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$")]
     key: Option<String>,
+    /// Bound to the external key of this id.
+    #[param(pattern = "^[A-Za-z0-9_-]{21}[AQgw]$")]
+    external_key: Option<String>,
     /// `valid` or `deactivated`.
     #[param(max_length = 16)]
     status: Option<String>,
@@ -62,12 +65,21 @@ pub(crate) async fn accounts(
         until: optional(asked.created_until.as_ref(), extract::time)?,
     };
     let after = optional(asked.after.as_ref(), extract::id)?;
-    if let Some(thumbprint) = optional(asked.key.as_ref(), extract::thumbprint)? {
-        let found = operator.finish(rule, &act, operator.authority.account_of_key(&thumbprint)).await?;
-        // A key has one account at most; the other conditions have to hold for it too.
+    let thumbprint = optional(asked.key.as_ref(), extract::thumbprint)?;
+    let external_key = optional(asked.external_key.as_ref(), extract::id)?;
+    // A key, of either kind, has one account at most; the other conditions have to hold for it too.
+    let one_at_most = match (thumbprint, external_key) {
+        (Some(thumbprint), _) => Some(operator.authority.account_of_key(&thumbprint)),
+        (None, Some(key)) => Some(operator.authority.account_of_external_key(key)),
+        (None, None) => None,
+    };
+    if let Some(found) = one_at_most {
+        let found = operator.finish(rule, &act, found).await?;
         let fits = |view: &AccountView| {
             let (id, made_at) = (view.account.id, view.account.id.time());
+            let bound_to = view.account.external.as_ref().map(|external| external.key);
             status.is_none_or(|status| status == view.account.status())
+                && external_key.is_none_or(|key| bound_to == Some(key))
                 && made.from.is_none_or(|from| made_at >= from)
                 && made.until.is_none_or(|until| made_at < until)
                 && after.is_none_or(|after| id > after)

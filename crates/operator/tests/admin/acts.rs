@@ -1,7 +1,9 @@
 //! How each act is asked for: a request for a thing that is there, made for it alone.
 
 use ingam_authority::operator::CertificateFilter;
-use ingam_authority::operator::{Act, Decided, JobState, NameVerdict, NewApproval, PlannedJob, Selection};
+use ingam_authority::operator::{
+    Act, Decided, JobState, NameVerdict, NewApproval, NewExternalKey, PlannedJob, Selection,
+};
 use ingam_protocol::bytes::base64url;
 use ingam_protocol::identifier::DnsName;
 use ingam_protocol::operator::{Principal, Role};
@@ -52,6 +54,11 @@ pub(crate) fn blocked_key(world: &World) -> String {
     let thumbprint = thumbprint(world);
     world.run(world.authority.key_block(&setup("key.block"), thumbprint)).unwrap();
     base64url(&thumbprint)
+}
+
+pub(crate) fn external_key(world: &World) -> Id {
+    let new = NewExternalKey { holder: "contract 4711".to_owned(), ..NewExternalKey::default() };
+    world.run(world.authority.external_key_make(&setup("eab.create"), new)).unwrap().0.id
 }
 
 pub(crate) fn incident(world: &World) -> String {
@@ -139,7 +146,7 @@ const fn write(act: &'static str, path: &'static str, done: u16, ask: fn(&World)
 }
 
 /// Every way to ask for an act.
-pub(crate) const CASES: [Case; 36] = [
+pub(crate) const CASES: [Case; 40] = [
     read("status.show", "/v1/status", |_| get("/v1/status")),
     read("account.list", "/v1/accounts", |world| {
         world.account();
@@ -194,6 +201,16 @@ pub(crate) const CASES: [Case; 36] = [
     write("incident.add", "/v1/incidents/{name}/certificates", 200, |world| {
         let serial = world.certificate(&world.account()).to_string();
         post(format!("/v1/incidents/{}/certificates", incident(world)), json!({ "serials": [serial] }))
+    }),
+    read("eab.list", "/v1/external-keys", |_| get("/v1/external-keys?status=unused&limit=3")),
+    read("eab.show", "/v1/external-keys/{id}", |world| {
+        get(format!("/v1/external-keys/{}", external_key(world)))
+    }),
+    write("eab.create", "/v1/external-keys", 201, |_| {
+        post("/v1/external-keys", json!({ "holder": "contract 4711", "names": ["example.org"] }))
+    }),
+    write("eab.withdraw", "/v1/external-keys/{id}/withdraw", 200, |world| {
+        post(format!("/v1/external-keys/{}/withdraw", external_key(world)), why())
     }),
     read("key.list", "/v1/keys", |_| get("/v1/keys")),
     write("key.block", "/v1/keys", 201, |world| {

@@ -9,17 +9,18 @@ use ingam_protocol::operator::Role;
 use rcgen::{CertificateParams, KeyPair, PublicKeyData as _};
 use serde_json::{Value, json};
 
-use crate::acts::{blocked_key, incident, ruled_name, waiting};
+use crate::acts::{blocked_key, external_key, incident, ruled_name, waiting};
 use crate::client::{get, post};
 use crate::world::World;
 
 /// A list: its path, and what names one of its things.
-const LISTS: [(&str, &str); 8] = [
+const LISTS: [(&str, &str); 9] = [
     ("/v1/accounts", "id"),
     ("/v1/orders", "id"),
     ("/v1/certificates", "serial"),
     ("/v1/revocations", "id"),
     ("/v1/incidents", "name"),
+    ("/v1/external-keys", "id"),
     ("/v1/keys", "thumbprint"),
     ("/v1/names", "name"),
     ("/v1/approvals", "id"),
@@ -39,6 +40,7 @@ fn every_list_gives_each_thing_once_in_pages_of_any_length() {
         assert_eq!(world.send(boss, &post("/v1/revocations", body)).status, 201);
         incident(&world);
         blocked_key(&world);
+        external_key(&world);
         ruled_name(&world);
         waiting(&world);
     }

@@ -36,6 +36,10 @@ const TABLE: &str = "
     incident.show      ARU-  R  -
     incident.open      AR--  C  -
     incident.add       AR--  C  -
+    eab.list           ARUS  R  -
+    eab.show           ARUS  R  -
+    eab.create         A---  C  -
+    eab.withdraw       AR--  C  reason
     key.list           ARU-  R  -
     key.block          AR--  C  reason
     key.unblock        A---  C  reason 2
