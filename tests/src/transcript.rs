@@ -12,7 +12,7 @@
 //!
 //! A line begins with `$ ` for a command, `! ` for standard error, `? ` for an exit code other than 0, and is standard
 //! output otherwise, with no more than two spaces between columns. What differs from run to run stands as `{TIME}`, `{DATE}`, `{AGE}`, `{SIZE}`, `{BAR}` or `{PEM}`,
-//! which are written but never read; or as `{ID:1}`, `{SERIAL:1}`, `{KEY:1}`, `{SHA256:1}`, numbered as they turn up, which commands below can use.
+//! which are written but never read; or as `{ID:1}`, `{SERIAL:1}`, `{KEY:1}`, `{SHA256:1}`, `{MAC:1}`, numbered as they turn up, which commands below can use.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -121,7 +121,8 @@ impl Names {
     fn reveal(&self, text: &str) -> String {
         let named = self.placeholders.iter().chain(self.known.iter().map(|(value, name)| (value, name)));
         let text = named.fold(text.to_owned(), |text, (value, name)| text.replace(name.as_str(), value));
-        let left = ["{ID:", "{SERIAL:", "{KEY:", "{SHA256:"].iter().any(|unknown| text.contains(unknown));
+        let left =
+            ["{ID:", "{SERIAL:", "{KEY:", "{SHA256:", "{MAC:"].iter().any(|unknown| text.contains(unknown));
         assert!(!left, "a placeholder that nothing above stands for: {text}");
         text
     }
@@ -206,6 +207,7 @@ fn kind(word: &str) -> Option<&'static str> {
         64 if is_hex => Some("SHA256"),
         22 if !is_lower => Some("ID"),
         43 if !is_lower => Some("KEY"),
+        86 if !is_lower => Some("MAC"),
         _ => None,
     }
 }

@@ -41,6 +41,11 @@ async fn certificates() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn external() {
+    played("external.md", NO_DISK_WARNING, "").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn revocation() {
     played("revocation.md", NO_DISK_WARNING, "").await;
 }
