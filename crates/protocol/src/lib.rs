@@ -10,6 +10,7 @@
 //! - [`ocsp`], [`crl`], [`der`], [`pem`]: certificate status, read and written byte by byte.
 //! - [`record`]: what the CA remembers, in which class, and for how long.
 //! - [`revocation`], [`profile`]: why certificates end early, and what kinds of them there are.
+//! - [`renewal`]: when certificates should be renewed.
 //! - [`operator`]: people who run the CA, and their roles.
 //! - [`baseline`], [`finding`]: limits that hold from a date on, and what is wrong or unwise with what an operator set.
 //! - [`proxy`]: who the client is behind proxies, by whose word.
@@ -36,6 +37,7 @@ pub mod pem;
 pub mod profile;
 pub mod proxy;
 pub mod record;
+pub mod renewal;
 pub mod revocation;
 pub mod serial;
 pub mod time;
