@@ -124,6 +124,7 @@ fn main() {
         root: Vec::new(),
         subject: b"issuer".to_vec(),
         public_key: b"issuer".to_vec(),
+        key_identifier: b"issuer".to_vec(),
         not_after: start().plus(Duration::from_secs(1000 * 86_400)),
     };
     let clock = Arc::new(FixedClock::new(start()));

@@ -129,6 +129,7 @@ impl SigningCa {
             root: root.certificate.clone(),
             subject: facts.subject,
             public_key: facts.public_key,
+            key_identifier: facts.key_identifier.clone(),
             not_after: facts.not_after,
         };
         Ok(Self {

@@ -58,6 +58,8 @@ pub struct Issuer {
     pub subject: Vec<u8>,
     /// Contents of its subjectPublicKey BIT STRING, without the unused-bits octet, for CertIDs.
     pub public_key: Vec<u8>,
+    /// Its subjectKeyIdentifier, which certificates have as authorityKeyIdentifier.
+    pub key_identifier: Vec<u8>,
     /// When its certificate ends.
     pub not_after: Timestamp,
 }

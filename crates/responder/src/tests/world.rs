@@ -177,6 +177,7 @@ impl TestSigner {
                 name: issuer_name(name),
                 subject: parsed.subject().as_raw().to_vec(),
                 public_key: parsed.public_key().subject_public_key.data.to_vec(),
+                key_identifier: name.as_bytes().to_vec(),
                 chain: vec![certificate.clone()],
                 root: certificate.clone(),
                 not_after: start().plus(1000 * DAY),
