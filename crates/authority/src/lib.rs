@@ -6,7 +6,8 @@
 //!
 //! - [`operator`]: what operators may ask for.
 //! - `admission`: what a request asks for, held against profile and policy.
-//! - `account`, `order`, `authorization`, `challenge`, `issuance`, `revocation`: one file for each thing that can be asked for.
+//! - `account`, `order`, `authorization`, `challenge`, `issuance`, `renewal`, `revocation`: one file for each
+//!   thing that can be asked for.
 //! - `own`: the certificate of the CA's own endpoint.
 //! - `external`: which key an account is bound to, and what that permits.
 //! - `in_hand`: what a clean end waits for.
@@ -27,6 +28,7 @@ pub mod operator;
 mod order;
 mod own;
 pub mod policy;
+mod renewal;
 mod revocation;
 
 use std::sync::{Arc, PoisonError, RwLock};
@@ -45,7 +47,8 @@ pub use error::{Error, Fault, Refusal, Subproblem};
 pub use evidence::Caller;
 pub use order::{CertificateView, OrderView};
 pub use own::OwnRequest;
-pub use policy::{Catalog, Policy};
+pub use policy::{Catalog, Policy, RenewalPolicy};
+pub use renewal::{RenewalSummary, RenewalView};
 pub use revocation::RevokedBy;
 
 /// The decisions, over everything that they need.

@@ -3,16 +3,18 @@
 use ingam_protocol::acme::{
     Account, Authorization, AuthorizationStatus, ErrorType, Failure, NewOrder, Order, OrderStatus, Verdict,
 };
+use ingam_protocol::identifier::Identifier;
 use ingam_protocol::profile::IssuerName;
 use ingam_protocol::record::RecordType;
 use ingam_protocol::{Id, Serial};
 use ingam_signer::Issuer;
-use ingam_store::CertificateRow;
+use ingam_store::{CertificateRow, OrderInserted};
 
 use crate::Authority;
 use crate::admission::{Dates, check_account};
 use crate::error::Error;
 use crate::evidence::{Caller, OrderEvidence};
+use crate::renewal::already_replaced;
 
 /// At most this many orders are on one page of an account's list.
 const ORDERS_PER_PAGE: usize = 100;
@@ -28,6 +30,8 @@ pub struct OrderView {
     pub error: Option<Failure>,
     /// Who signed its certificate, for the certificate's URL.
     pub issuer: Option<IssuerName>,
+    /// The certificate that it replaces, as the client named it (RFC 9773, section 5); which that is, the order has.
+    pub replaces: Option<String>,
 }
 
 /// A certificate and what goes with it.
@@ -46,8 +50,8 @@ impl Authority {
     /// # Errors
     /// Refusals: `malformed`, `rejectedIdentifier`, `unsupportedIdentifier` (with one subproblem for each bad
     /// identifier), `invalidProfile`, `unauthorized` for a profile that is not for this account,
-    /// or if the key to which it is bound was withdrawn,
-    /// `userActionRequired` where the terms have changed.
+    /// or if the key to which it is bound was withdrawn, `userActionRequired` where the terms have changed; for `replaces`
+    /// `alreadyReplaced`, `unauthorized` and `malformed`.
     pub async fn order_create(
         &self,
         account: &Account,
@@ -62,17 +66,19 @@ impl Authority {
         let dates = Dates::wished(&request, &profile, now)?;
         let wanted = self.identifiers_wanted(&request.identifiers, &profile, key.as_ref())?;
         let authorizations = self.authorizations_for(account.id, &wanted, &profile, now)?;
+        let identifiers: Vec<Identifier> = wanted.into_iter().map(|one| one.identifier).collect();
+        let replaces = self.replaced(account, request.replaces.as_deref(), &identifiers)?;
         let order = Order {
             id: Id::new(now, self.random.as_ref()),
             account: account.id,
             created: now,
             expires: authorizations.earliest_end.min(now.plus(profile.order_lifetime)),
-            identifiers: wanted.into_iter().map(|one| one.identifier).collect(),
+            identifiers,
             profile: profile.name.clone(),
             authorizations: authorizations.ids,
             not_before: dates.not_before,
             not_after: dates.not_after,
-            replaces: None,
+            replaces,
             claim: None,
             asked: None,
             certificate: None,
@@ -80,8 +86,12 @@ impl Authority {
         };
         let evidence = OrderEvidence { order: &order, authorizations: &authorizations.new };
         let record = self.record(RecordType::OrderCreated, Some(account.id), Some(caller), &evidence)?;
-        if !self.store.order_insert(order.clone(), authorizations.new, record).await? {
-            return Err(Error::refusal(ErrorType::Unauthorized, "the account was deactivated"));
+        match self.store.order_insert(order.clone(), authorizations.new, record).await? {
+            OrderInserted::New => {}
+            OrderInserted::AccountEnded => {
+                return Err(Error::refusal(ErrorType::Unauthorized, "the account was deactivated"));
+            }
+            OrderInserted::Replaced(other) => return Err(already_replaced(other)),
         }
         self.order_view(order)
     }
@@ -165,7 +175,8 @@ impl Authority {
             (_, failure) => failure.clone(),
         };
         let issuer = order.claim.as_ref().map(|claim| claim.issuer.clone());
-        Ok(OrderView { order, status, error, issuer })
+        let replaces = self.replaces_text(&order);
+        Ok(OrderView { order, status, error, issuer, replaces })
     }
 
     /// Why an order that nobody failed is invalid: the first of its authorizations that says.

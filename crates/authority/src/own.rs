@@ -13,7 +13,7 @@ use ingam_protocol::identifier::Identifier;
 use ingam_protocol::key::PublicKey;
 use ingam_protocol::profile::Profile;
 use ingam_protocol::record::RecordType;
-use ingam_store::AccountInserted;
+use ingam_store::{AccountInserted, OrderInserted};
 
 use crate::error::{Error, Fault};
 use crate::evidence::{AccountEvidence, OrderEvidence};
@@ -133,7 +133,7 @@ impl Authority {
         };
         let evidence = OrderEvidence { order: &order, authorizations: &[] };
         let record = self.record(RecordType::OrderCreated, Some(account.id), None, &evidence)?;
-        if self.store.order_insert(order.clone(), Vec::new(), record).await? {
+        if self.store.order_insert(order.clone(), Vec::new(), record).await? == OrderInserted::New {
             return Ok(order);
         }
         Err(Error::refusal(ErrorType::Unauthorized, "the CA's own account was deactivated"))

@@ -64,4 +64,24 @@ pub struct Policy {
     pub checks_waiting_max: usize,
     /// At most this many contacts has an account.
     pub contacts_max: usize,
+    /// What clients are told about renewal.
+    pub renewal: RenewalPolicy,
+}
+
+/// What clients are told about renewal (RFC 9773).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RenewalPolicy {
+    /// After how many hundredths of their lifetime certificates should be renewed; without it, after two thirds, and after half
+    /// of less than ten days.
+    pub at_percent: Option<u8>,
+    /// How long a client should wait before it asks again, while the window is not near.
+    pub check_after: Duration,
+    /// A page that says why certificates should be renewed early, where their incident names none.
+    pub explanation_url: Option<String>,
+}
+
+impl Default for RenewalPolicy {
+    fn default() -> Self {
+        Self { at_percent: None, check_after: Duration::from_secs(6 * 60 * 60), explanation_url: None }
+    }
 }

@@ -103,6 +103,7 @@ rules! {
     INCIDENT_SHOW = read("incident.show", READERS);
     INCIDENT_OPEN = Rule { needs_reason: false, ..change("incident.open", &[Administrator, Revoker]) };
     INCIDENT_ADD = Rule { needs_reason: false, ..change("incident.add", &[Administrator, Revoker]) };
+    INCIDENT_EXPLAIN = Rule { needs_reason: false, ..change("incident.explain", &[Administrator, Revoker]) };
     EAB_LIST = read("eab.list", EVERYBODY);
     EAB_SHOW = read("eab.show", EVERYBODY);
     EAB_CREATE = Rule { needs_reason: false, ..change("eab.create", &[Administrator]) };

@@ -13,13 +13,13 @@ mod state;
 
 pub use external::{ExternalKey, ExternalKeyMade, ExternalKeyMaking};
 pub use found::{
-    Account, AccountContacts, Authorization, Certificate, CertificateDetail, Challenge, Order, Page,
+    Account, AccountContacts, Authorization, Certificate, CertificateDetail, Challenge, Order, Page, Renewal,
 };
 pub use log::LogEntry;
 pub use people::{Approval, ApprovalDecision, Grant, RoleChange, WhoAmI};
 pub use revocation::{
-    Incident, IncidentGrown, IncidentOpening, Revocation, RevocationJob, RevocationPlan, RevocationRequest,
-    Selection, Serials,
+    Incident, IncidentExplanation, IncidentGrown, IncidentOpening, Revocation, RevocationJob, RevocationPlan,
+    RevocationRequest, Selection, Serials,
 };
 pub use rules::{KeyBlock, KeyBlocking, NameRule, NameRuling};
 pub use state::{ApiProblem, Done, Reason, Reload, Waiting};

@@ -64,6 +64,7 @@ fn described() -> OpenApiRouter<Arc<Operator>> {
         .routes(routes!(incidents::incidents, incidents::open))
         .routes(routes!(incidents::incident))
         .routes(routes!(incidents::add))
+        .routes(routes!(incidents::explain))
         .routes(routes!(external::keys, external::make))
         .routes(routes!(external::key))
         .routes(routes!(external::withdraw))

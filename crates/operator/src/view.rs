@@ -1,11 +1,11 @@
 //! From what the authority knows to what goes over the wire, and back.
 
-use ingam_authority::OrderView;
 use ingam_authority::operator::{
     AccountView, Approval, CertificateFilter, CertificateSummary, ExternalKey, ExternalKeyStatus, Found,
     Grant, Incident, IssuedBetween, IssuedStatus, KeyBlock, NameRule, Plan, PlannedJob, RevocationJob,
     Selection as Selected,
 };
+use ingam_authority::{OrderView, RenewalSummary};
 use ingam_protocol::acme::{self, ErrorType, Verdict};
 use ingam_protocol::bytes::{base64url, hex};
 use ingam_protocol::profile::IssuerName;
@@ -142,13 +142,29 @@ pub(crate) fn certificate(found: &CertificateSummary) -> api::Certificate {
     }
 }
 
-pub(crate) fn certificate_detail(found: &CertificateSummary, chain: &[Vec<u8>]) -> api::CertificateDetail {
+pub(crate) fn certificate_detail(
+    found: &CertificateSummary,
+    chain: &[Vec<u8>],
+    renewal: &RenewalSummary,
+) -> api::CertificateDetail {
     let leaf = pem::certificate(&found.row.der);
     let rest = chain.iter().map(|der| pem::certificate(der));
     api::CertificateDetail {
         certificate: certificate(found),
         fingerprint: hex(digest(&SHA256, &found.row.der).as_ref()),
         pem: std::iter::once(leaf).chain(rest).collect(),
+        renewal: renewal.told.as_ref().map(|told| api::Renewal {
+            start: told.window.start.to_rfc3339(),
+            end: told.window.end.to_rfc3339(),
+            explanation_url: told.explanation_url.clone(),
+        }),
+        replaces: renewal.replaces.as_ref().map(ToString::to_string),
+        replaced_by_order: renewal.replaced_by.as_ref().map(|order| order.id.to_string()),
+        replaced_by: renewal
+            .replaced_by
+            .as_ref()
+            .and_then(|order| order.certificate.as_ref())
+            .map(ToString::to_string),
     }
 }
 
@@ -249,6 +265,7 @@ pub(crate) fn incident(incident: &Incident) -> api::Incident {
         by: incident.by.to_string(),
         at: incident.at.to_rfc3339(),
         certificates: incident.certificates,
+        explanation_url: incident.explanation_url.clone(),
     }
 }
 

@@ -176,6 +176,8 @@ pub(crate) struct Urls {
     pub(crate) terms_since: Option<String>,
     /// A page about the CA.
     pub(crate) website: Option<String>,
+    /// A page for subscribers that says why certificates should be renewed early, where the incident names none.
+    pub(crate) renewal_explanation: Option<String>,
 }
 
 impl Urls {
@@ -311,6 +313,11 @@ pub(crate) struct Issuance {
     pub(crate) contacts_max: usize,
     /// Whether anybody may GET a certificate by its URL, which has nothing that the certificate itself does not say.
     pub(crate) certificates_by_get: bool,
+    /// After how many hundredths of their lifetime certificates should be renewed. Without it, after two thirds, and after half
+    /// of less than ten days.
+    pub(crate) renewal_at_percent: Option<u8>,
+    /// How long clients should wait before they ask again when to renew, in seconds.
+    pub(crate) renewal_check_s: u64,
 }
 
 impl Default for Issuance {
@@ -325,6 +332,8 @@ impl Default for Issuance {
             checks_waiting_max: 8192,
             contacts_max: 10,
             certificates_by_get: false,
+            renewal_at_percent: None,
+            renewal_check_s: 6 * 60 * 60,
         }
     }
 }

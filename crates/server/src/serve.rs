@@ -6,7 +6,7 @@ mod upkeep;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ingam_authority::{Authority, Policy};
+use ingam_authority::{Authority, Policy, RenewalPolicy};
 use ingam_frontend::Frontend;
 use ingam_journal::Journal;
 use ingam_operator::Operator;
@@ -428,6 +428,11 @@ pub(crate) fn policy(config: &Config) -> Result<Policy, StartError> {
         checks_max: issuance.checks_max,
         checks_waiting_max: issuance.checks_waiting_max,
         contacts_max: issuance.contacts_max,
+        renewal: RenewalPolicy {
+            at_percent: issuance.renewal_at_percent,
+            check_after: Duration::from_secs(issuance.renewal_check_s),
+            explanation_url: config.urls.renewal_explanation.clone(),
+        },
     })
 }
 

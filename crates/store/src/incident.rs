@@ -8,7 +8,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 use crate::open::Store;
-use crate::table::{CERTIFICATES, INCIDENT_CERTIFICATES, INCIDENTS, certificate_key, certificate_of, end_of};
+use crate::table::{
+    CERTIFICATES, INCIDENT_CERTIFICATES, INCIDENTS, INCIDENTS_BY_CERTIFICATE, certificate_key,
+    certificate_of, end_of,
+};
 use crate::transaction::{decode, read_range, read_row};
 
 /// An incident.
@@ -24,6 +27,10 @@ pub struct Incident {
     pub at: Timestamp,
     /// How many certificates are in it.
     pub certificates: u64,
+    /// A page for subscribers that says why their certificates should be renewed early: `explanationURL` of RFC 9773,
+    /// section 4.2.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub explanation_url: Option<String>,
 }
 
 /// What came of putting certificates into an incident.
@@ -55,6 +62,28 @@ impl Store {
             transaction.put_row(INCIDENTS, key, &incident)?;
             records.iter().for_each(|record| transaction.record(record));
             Ok(true)
+        })
+        .await
+    }
+
+    /// Says where subscribers read about an incident, or that they read nowhere. Gives it as it is then; `None`, and no
+    /// record, if there is no such one.
+    ///
+    /// # Errors
+    /// [`Error`] if it could not be made durable.
+    pub async fn incident_explain(
+        &self,
+        name: String,
+        explanation_url: Option<String>,
+        records: Vec<Record>,
+    ) -> Result<Option<Incident>, Error> {
+        self.run(move |transaction| {
+            let incident = transaction.row::<Incident>(INCIDENTS, name.as_bytes())?;
+            let Some(mut incident) = incident else { return Ok(None) };
+            incident.explanation_url = explanation_url;
+            transaction.put_row(INCIDENTS, name.as_bytes().to_vec(), &incident)?;
+            records.iter().for_each(|record| transaction.record(record));
+            Ok(Some(incident))
         })
         .await
     }
@@ -100,7 +129,11 @@ impl Store {
                 let key = [prefix(&name), certificate.clone()].concat();
                 if transaction.get(CERTIFICATES, &certificate)?.is_none() {
                     grown.missing += 1;
-                } else if transaction.get(INCIDENT_CERTIFICATES, &key)?.is_some() {
+                    continue;
+                }
+                // Of one that is known, too: the incident may be from before there was this index.
+                transaction.put(INCIDENTS_BY_CERTIFICATE, certificate, name.as_bytes());
+                if transaction.get(INCIDENT_CERTIFICATES, &key)?.is_some() {
                     grown.known += 1;
                 } else {
                     transaction.put(INCIDENT_CERTIFICATES, key, Vec::new());

@@ -19,12 +19,24 @@ use crate::error::Error;
 use crate::external_key::is_in_force;
 use crate::name_rule::is_blocked;
 use crate::open::Store;
+use crate::renewal::replace;
 use crate::search;
 use crate::status::{StatusState, status_of, status_put};
 use crate::table::{
     CERTIFICATES, ISSUANCES_OPEN, KEYS_BLOCKED, ORDERS, ORDERS_BY_ACCOUNT, certificate_key, pair_key,
 };
 use crate::transaction::{Transaction, decode, read_range, read_row};
+
+/// What came of putting a new order in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OrderInserted {
+    /// It is there.
+    New,
+    /// Its account has ended.
+    AccountEnded,
+    /// The certificate that it is to replace is replaced by this order, which is not invalid (RFC 9773, section 5).
+    Replaced(Id),
+}
 
 /// What came of claiming an order.
 #[derive(Clone, Debug)]
@@ -71,7 +83,8 @@ pub enum AbandonedBy {
 }
 
 impl Store {
-    /// Puts a new order and its authorizations in. `false` if the account has ended.
+    /// Puts a new order and its authorizations in, and takes the certificate that it is to replace for it: of several orders
+    /// at once, one has it.
     ///
     /// # Errors
     /// [`Error`] if it could not be made durable.
@@ -80,10 +93,13 @@ impl Store {
         order: Order,
         authorizations: Vec<Authorization>,
         record: Record,
-    ) -> Result<bool, Error> {
+    ) -> Result<OrderInserted, Error> {
         self.run(move |transaction| {
             if active(transaction, order.account)?.is_none() {
-                return Ok(false);
+                return Ok(OrderInserted::AccountEnded);
+            }
+            if let Some(other) = replace(transaction, &order)? {
+                return Ok(OrderInserted::Replaced(other));
             }
             for authorization in &authorizations {
                 put_authorization(transaction, authorization)?;
@@ -91,7 +107,7 @@ impl Store {
             transaction.put(ORDERS_BY_ACCOUNT, pair_key(order.account, order.id), Vec::new());
             put(transaction, &order)?;
             transaction.record(&record);
-            Ok(true)
+            Ok(OrderInserted::New)
         })
         .await
     }
@@ -347,11 +363,16 @@ fn derive_status(
     Ok(order.status(now, statuses))
 }
 
-fn status(transaction: &Transaction<'_>, order: &Order, now: Timestamp) -> Result<OrderStatus, Error> {
+/// The same inside a transaction.
+pub(crate) fn status(
+    transaction: &Transaction<'_>,
+    order: &Order,
+    now: Timestamp,
+) -> Result<OrderStatus, Error> {
     derive_status(order, now, |id| find_authorization(transaction, id))
 }
 
-fn find(transaction: &Transaction<'_>, id: Id) -> Result<Option<Order>, Error> {
+pub(crate) fn find(transaction: &Transaction<'_>, id: Id) -> Result<Option<Order>, Error> {
     transaction.row(ORDERS, id.as_bytes())
 }
 

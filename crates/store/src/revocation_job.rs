@@ -137,17 +137,36 @@ impl Store {
     /// # Errors
     /// [`Error`] if the engine fails.
     pub fn revocation_jobs_open(&self) -> Result<Vec<(Id, JobState)>, Error> {
+        let mut jobs = Vec::new();
+        for (key, _) in read_range(self.engine(), REVOCATION_JOBS_OPEN, &[], None, JOBS_OPEN_MAX)? {
+            let id = id_from(&key)?;
+            jobs.extend(self.revocation_job_state(id)?.map(|state| (id, state)));
+        }
+        Ok(jobs)
+    }
+
+    /// How far the job of this name is.
+    fn revocation_job_state(&self, id: Id) -> Result<Option<JobState>, Error> {
         /// Selections can be long, and are not needed here.
         #[derive(Deserialize)]
         struct Row {
             state: JobState,
         }
-        let mut jobs = Vec::new();
+        let row: Option<Row> = read_row(self.engine(), REVOCATION_JOBS, id.as_bytes())?;
+        Ok(row.map(|row| row.state))
+    }
+
+    /// Whether a job that is not over has still to revoke this certificate. As many rows are read as jobs are open, at most.
+    pub(crate) fn revocation_is_due(&self, issuer: &IssuerName, serial: &Serial) -> Result<bool, Error> {
         for (key, _) in read_range(self.engine(), REVOCATION_JOBS_OPEN, &[], None, JOBS_OPEN_MAX)? {
-            let row: Option<Row> = read_row(self.engine(), REVOCATION_JOBS, &key)?;
-            jobs.extend(row.map(|row| Ok((id_from(&key)?, row.state))).transpose()?);
+            let id = id_from(&key)?;
+            let item = self.engine().get(REVOCATION_ITEMS, &item_key(id, issuer, serial));
+            let item = item.map_err(|cause| Error::Engine("reading a revocation job", cause))?;
+            if item.is_some() && self.revocation_job_state(id)?.is_some_and(|state| !state.is_over()) {
+                return Ok(true);
+            }
         }
-        Ok(jobs)
+        Ok(false)
     }
 
     /// Jobs, oldest first, after `after`, at most `limit`.

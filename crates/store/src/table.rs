@@ -28,6 +28,8 @@ pub(crate) const EXTERNAL_SECRETS: Table = Table::new("external_secrets");
 pub(crate) const ORDERS: Table = Table::new("orders");
 /// Account id and order id to nothing.
 pub(crate) const ORDERS_BY_ACCOUNT: Table = Table::new("orders_by_account");
+/// Issuer and serial of a certificate to the id of the order that was last to replace it.
+pub(crate) const REPLACEMENTS: Table = Table::new("replacements");
 /// Authorization id to [`ingam_protocol::acme::Authorization`].
 pub(crate) const AUTHORIZATIONS: Table = Table::new("authorizations");
 /// Account id and identifier (or a dot and a domain, for all that is in it) to the id of the authorization that was last
@@ -65,6 +67,8 @@ pub(crate) const NAMES_BLOCKED_BELOW: Table = Table::new("names_blocked_below");
 pub(crate) const INCIDENTS: Table = Table::new("incidents");
 /// An incident's name, a zero byte, issuer and serial to nothing.
 pub(crate) const INCIDENT_CERTIFICATES: Table = Table::new("incident_certificates");
+/// Issuer and serial to the name of the incident that the certificate was put into last.
+pub(crate) const INCIDENTS_BY_CERTIFICATE: Table = Table::new("incidents_by_certificate");
 /// Job id to [`crate::RevocationJob`].
 pub(crate) const REVOCATION_JOBS: Table = Table::new("revocation_jobs");
 /// Job id of jobs that are not over, or have still certificates put down, to nothing.
@@ -84,6 +88,7 @@ pub(crate) const CLASSES: [(Table, Class); 30] = [
     (EXTERNAL_SECRETS, Class::Issuance),
     (ORDERS, Class::Working),
     (ORDERS_BY_ACCOUNT, Class::Working),
+    (REPLACEMENTS, Class::Working),
     (AUTHORIZATIONS, Class::Working),
     (AUTHORIZATIONS_BY_IDENTIFIER, Class::Working),
     (CHALLENGES_OPEN, Class::Working),
@@ -102,6 +107,7 @@ pub(crate) const CLASSES: [(Table, Class); 30] = [
     (NAMES_BLOCKED_BELOW, Class::CaLifecycle),
     (INCIDENTS, Class::Issuance),
     (INCIDENT_CERTIFICATES, Class::Issuance),
+    (INCIDENTS_BY_CERTIFICATE, Class::Issuance),
     (REVOCATION_JOBS, Class::Issuance),
     (REVOCATION_JOBS_OPEN, Class::Issuance),
     (REVOCATION_ITEMS, Class::Issuance),

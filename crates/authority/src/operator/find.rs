@@ -349,8 +349,7 @@ impl Authority {
 
     /// The certificates that go with one of this issuer, up to but without the root, DER.
     pub fn chain_of(&self, issuer: &IssuerName) -> Vec<Vec<u8>> {
-        let known = self.signer.issuers().iter().find(|known| known.name == *issuer);
-        known.map(|known| known.chain.clone()).unwrap_or_default()
+        self.issuer(issuer).map(|known| known.chain.clone()).unwrap_or_default()
     }
 }
 

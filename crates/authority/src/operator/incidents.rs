@@ -1,4 +1,5 @@
-//! Incidents: certificates that are gathered until they are revoked together.
+//! Incidents: certificates that are gathered until they are revoked together. From then on that they are in one, their
+//! clients are told to renew them at once.
 
 use std::sync::Arc;
 
@@ -15,13 +16,24 @@ use crate::Authority;
 const SERIALS_MAX: usize = 10_000;
 /// At most this many characters are an incident's name.
 const NAME_CHARS_MAX: usize = 64;
+/// At most this many characters are the URL of an explanation.
+const URL_CHARS_MAX: usize = 1000;
 
 impl Authority {
     /// Opens an incident.
     ///
     /// # Errors
-    /// [`ActError::Invalid`] for a name that is none, [`ActError::Conflict`] if it is taken; [`ActError::Fault`].
-    pub async fn incident_open(&self, act: &Act, name: &str, summary: String) -> Result<Incident, ActError> {
+    /// [`ActError::Invalid`] for a name or a URL that is none, [`ActError::Conflict`] if it is taken; [`ActError::Fault`].
+    pub async fn incident_open(
+        &self,
+        act: &Act,
+        name: &str,
+        summary: String,
+        explanation_url: Option<String>,
+    ) -> Result<Incident, ActError> {
+        if let Some(url) = &explanation_url {
+            check_url(url)?;
+        }
         if !is_name(name) {
             return Err(ActError::invalid(
                 "an incident's name has 1 to 64 letters, digits, hyphens, dots and underscores",
@@ -33,6 +45,7 @@ impl Authority {
             by: act.operator,
             at: self.clock.now(),
             certificates: 0,
+            explanation_url,
         };
         let record = self.record(RecordType::IncidentChanged, None, None, &incident)?;
         let records = vec![record, self.act_done(act)?];
@@ -42,6 +55,27 @@ impl Authority {
             )));
         }
         Ok(incident)
+    }
+
+    /// Says where subscribers read why their certificates should be renewed early, or with `None` that they read nowhere.
+    ///
+    /// # Errors
+    /// [`ActError::NotFound`]; [`ActError::Invalid`] for what is no URL; [`ActError::Fault`].
+    pub async fn incident_explain(
+        &self,
+        act: &Act,
+        name: &str,
+        explanation_url: Option<String>,
+    ) -> Result<Incident, ActError> {
+        if let Some(url) = &explanation_url {
+            check_url(url)?;
+        }
+        self.incident(name)?;
+        let told = json!({ "name": name, "operator": act.operator, "explanation_url": explanation_url });
+        let record = self.record(RecordType::IncidentChanged, None, None, &told)?;
+        let records = vec![record, self.act_done(act)?];
+        let incident = self.store.incident_explain(name.to_owned(), explanation_url, records).await?;
+        incident.ok_or_else(|| no_incident(name))
     }
 
     /// The incident of this name.
@@ -118,6 +152,20 @@ impl Authority {
 fn is_name(text: &str) -> bool {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
     (1..=NAME_CHARS_MAX).contains(&text.len()) && text.bytes().all(is_plain)
+}
+
+/// Clients show it to people, who follow it.
+fn check_url(url: &str) -> Result<(), ActError> {
+    let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
+    let is_page = rest.is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/'))
+        && url.len() <= URL_CHARS_MAX
+        && url.bytes().all(|byte| byte.is_ascii_graphic());
+    if is_page {
+        return Ok(());
+    }
+    Err(ActError::invalid(format!(
+        "an explanation is the URL of a page: https:// or http://, and at most {URL_CHARS_MAX} visible ASCII characters"
+    )))
 }
 
 pub(super) fn no_incident(name: &str) -> ActError {

@@ -5,6 +5,7 @@
 //! - `issuance`: one order gives one certificate, whatever the signer does and however often it is asked for.
 //! - `lease`: what is left when a lease runs out, before and after the signer was asked.
 //! - `restart`: a process that died is followed by one that goes on.
+//! - `renewal`: when certificates should be renewed, and which orders take their place.
 //! - `revocation`: who may revoke what, and what a compromised key may do afterwards.
 //! - `operator_acts`: what operators do to certificates, keys, names, incidents and rights, and exactly what is on record.
 //! - `operator_jobs`: many certificates are revoked at a rate, through holds, restarts and each other.
@@ -35,6 +36,7 @@ mod operator_finds;
 mod operator_jobs;
 mod own;
 mod regressions;
+mod renewal;
 mod restart;
 mod revocation;
 mod states;

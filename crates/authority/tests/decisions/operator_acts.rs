@@ -240,16 +240,16 @@ fn an_incident_gathers_certificates_and_says_what_it_could_not() {
         ["a.example.org", "b.example.org"].map(|name| issued(&process, &account, &Key::new(), name)).into();
     let open = act("incident.open");
     let (opened, told) =
-        process.acts(process.authority.incident_open(&open, "leak-1", "keys leaked".to_owned()));
+        process.acts(process.authority.incident_open(&open, "leak-1", "keys leaked".to_owned(), None));
     assert_eq!(opened.unwrap().certificates, 0);
     assert_eq!(kinds(&told), [IncidentChanged, OperatorActed]);
     assert_eq!(told[0].class, Class::Issuance);
     assert_eq!(told[0].payload["summary"], "keys leaked");
     for bad in ["", "a b", "a/b", "\u{e4}", "a\0b", &"x".repeat(65)] {
-        let (refused, told) = process.acts(process.authority.incident_open(&open, bad, String::new()));
+        let (refused, told) = process.acts(process.authority.incident_open(&open, bad, String::new(), None));
         assert_eq!((failed(refused), told), ("invalid", Vec::new()), "{bad:?}");
     }
-    let (taken, told) = process.acts(process.authority.incident_open(&open, "leak-1", String::new()));
+    let (taken, told) = process.acts(process.authority.incident_open(&open, "leak-1", String::new(), None));
     assert_eq!((failed(taken), told), ("conflict", Vec::new()));
 
     let add = act("incident.add");

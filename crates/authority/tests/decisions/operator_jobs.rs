@@ -383,7 +383,7 @@ fn a_selection_is_what_all_its_conditions_hold_for() {
         issue(&other, &second_key, &["a.example.net"]),
     ];
     let incident = act("incident.open");
-    process.run(process.authority.incident_open(&incident, "leak", "keys".to_owned())).unwrap();
+    process.run(process.authority.incident_open(&incident, "leak", "keys".to_owned(), None)).unwrap();
     let gathered = vec![all[0].clone(), all[3].clone()];
     process.run(process.authority.incident_add(&incident, "leak", gathered)).unwrap();
     let any = CertificateFilter::default;

@@ -156,4 +156,28 @@ pub struct CertificateDetail {
     pub fingerprint: String,
     /// The certificate and its chain up to but without the root, PEM.
     pub pem: String,
+    /// When clients are told to renew it (RFC 9773).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub renewal: Option<Renewal>,
+    /// The serial number of the certificate whose place it took.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<String>,
+    /// The order that is to take its place, or did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaced_by_order: Option<String>,
+    /// The serial number of the certificate that took its place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaced_by: Option<String>,
+}
+
+/// When clients are told to renew a certificate (RFC 9773, section 4.2).
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Renewal {
+    /// The beginning of the suggested window; of one that is to be renewed at once, it is over.
+    pub start: String,
+    /// Its end.
+    pub end: String,
+    /// The page that says why it was pulled forward.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub explanation_url: Option<String>,
 }

@@ -144,6 +144,9 @@ pub struct Incident {
     pub at: String,
     /// How many certificates are in it.
     pub certificates: u64,
+    /// A page for subscribers that says why their certificates should be renewed early (RFC 9773, section 4.2).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub explanation_url: Option<String>,
 }
 
 /// An incident to be opened.
@@ -156,6 +159,20 @@ pub struct IncidentOpening {
     /// What happened.
     #[schema(min_length = 1, max_length = 1000)]
     pub summary: String,
+    /// A page for subscribers that says why their certificates should be renewed early: https or http.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 1000)]
+    pub explanation_url: Option<String>,
+}
+
+/// Where subscribers read about an incident.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct IncidentExplanation {
+    /// The page's URL, https or http; without it, they read nowhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 1000)]
+    pub explanation_url: Option<String>,
 }
 
 /// Certificates by their serial numbers.

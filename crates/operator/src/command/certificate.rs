@@ -130,6 +130,23 @@ pub(crate) fn table(certificates: &[api::Certificate], paper: &Paper) -> String 
     table.render(paper)
 }
 
+fn renewal(detail: &api::CertificateDetail) -> String {
+    detail.renewal.as_ref().map(|told| format!("{} to {}", told.start, told.end)).unwrap_or_default()
+}
+
+fn explanation(detail: &api::CertificateDetail) -> &str {
+    let told = detail.renewal.as_ref().and_then(|told| told.explanation_url.as_deref());
+    told.unwrap_or_default()
+}
+
+fn replaced_by(detail: &api::CertificateDetail) -> String {
+    match (&detail.replaced_by, &detail.replaced_by_order) {
+        (Some(serial), _) => serial.clone(),
+        (None, Some(order)) => format!("order {order}"),
+        (None, None) => String::new(),
+    }
+}
+
 fn facts(detail: &api::CertificateDetail, pem: bool, paper: &Paper) -> String {
     let certificate = &detail.certificate;
     let mut facts = Facts::default();
@@ -142,6 +159,10 @@ fn facts(detail: &api::CertificateDetail, pem: bool, paper: &Paper) -> String {
         .fact("issued", &certificate.issued)
         .fact("not before", &certificate.not_before)
         .fact("not after", &certificate.not_after)
+        .fact("renewal", renewal(detail))
+        .fact("explanation", explanation(detail))
+        .fact("replaces", &detail.replaces)
+        .fact("replaced by", replaced_by(detail))
         .fact("account", &certificate.account)
         .fact("order", &certificate.order)
         .fact("key thumbprint", &certificate.key_thumbprint)

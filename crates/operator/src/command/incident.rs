@@ -38,6 +38,21 @@ pub(crate) enum Incident {
         /// What happened; asked for on a terminal
         #[arg(long, value_name = "TEXT")]
         summary: Option<String>,
+        /// A page for subscribers that says why they should renew early
+        #[arg(long, value_name = "URL")]
+        explanation: Option<String>,
+    },
+    /// Says where subscribers read why they should renew early
+    #[command(
+        after_help = "Example:\n  ingam admin incident explain 2026-11-leak https://ca.example/2026-11-leak"
+    )]
+    Explain {
+        /// The incident's name
+        #[arg(value_name = "NAME")]
+        name: String,
+        /// The page; without it, there is none any more
+        #[arg(value_name = "URL")]
+        explanation: Option<String>,
     },
     /// Puts certificates into an incident: by serial numbers, from a file, or by conditions
     #[command(after_help = "\
@@ -74,7 +89,7 @@ impl Incident {
                 call.list_and_show(&incidents, how_many, "There is no incident.", table).await
             }
             Self::Show { name } => call.fetch_and_show(&incidents.then(&name), facts).await,
-            Self::Open { name, summary } => {
+            Self::Open { name, summary, explanation } => {
                 let summary = match summary {
                     Some(summary) => summary,
                     None if call.terminal.can_ask => {
@@ -82,7 +97,14 @@ impl Incident {
                     }
                     None => return Err(Failure::Usage("say what happened, with --summary TEXT".to_owned())),
                 };
-                let answer = call.post(&incidents, &api::IncidentOpening { name, summary }).await?;
+                let opening = api::IncidentOpening { name, summary, explanation_url: explanation };
+                let answer = call.post(&incidents, &opening).await?;
+                call.show(&answer, facts)
+            }
+            Self::Explain { name, explanation } => {
+                let target = incidents.then(&name).then("explanation");
+                let explained = api::IncidentExplanation { explanation_url: explanation };
+                let answer = call.post(&target, &explained).await?;
                 call.show(&answer, facts)
             }
             Self::Add(add) => add.run(call).await,
@@ -164,6 +186,7 @@ fn facts(incident: &api::Incident, paper: &Paper) -> String {
         .fact("certificates", incident.certificates)
         .fact("summary", &incident.summary)
         .fact("opened", &incident.at)
-        .fact("by", &incident.by);
+        .fact("by", &incident.by)
+        .fact("explanation", &incident.explanation_url);
     facts.render(paper)
 }

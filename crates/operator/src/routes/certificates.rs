@@ -112,9 +112,10 @@ pub(crate) async fn certificate(
     let rule = &acts::CERT_SHOW;
     let act = operator.admit(&caller, rule, json!({ "serial": name }), None).await?;
     let found = operator.authority.certificate_of_serial(&extract::serial(&name)?);
-    let found = operator.finish(rule, &act, found).await?;
+    let found = found.and_then(|found| Ok((operator.authority.renewal_summary(&found)?, found)));
+    let (renewal, found) = operator.finish(rule, &act, found).await?;
     let chain = operator.authority.chain_of(&found.issuer);
-    Ok(Json(view::certificate_detail(&found, &chain)))
+    Ok(Json(view::certificate_detail(&found, &chain, &renewal)))
 }
 
 /// Revokes a certificate.

@@ -11,7 +11,7 @@ use super::revocations::PageAsked;
 use crate::Operator;
 use crate::acts;
 use crate::admission::read;
-use crate::api::{Incident, IncidentGrown, IncidentOpening, Page, Serials};
+use crate::api::{Incident, IncidentExplanation, IncidentGrown, IncidentOpening, Page, Serials};
 use crate::around::Caller;
 use crate::extract::{self, Asked, Named, Sent};
 use crate::problem::{Problem, Problems};
@@ -45,7 +45,7 @@ pub(crate) async fn open(
     let rule = &acts::INCIDENT_OPEN;
     let act = operator.admit(&caller, rule, json!({ "incident": sent.name }), Some(&sent.summary)).await?;
     let summary = act.reason.clone().ok_or_else(|| Problem::invalid("say in \"summary\" what happened"))?;
-    let opened = operator.authority.incident_open(&act, &sent.name, summary).await;
+    let opened = operator.authority.incident_open(&act, &sent.name, summary, sent.explanation_url).await;
     Ok((StatusCode::CREATED, Json(view::incident(&operator.finish(rule, &act, opened).await?))))
 }
 
@@ -80,4 +80,21 @@ pub(crate) async fn add(
     let grown = operator.authority.incident_add(&act, &name, serials).await;
     let grown = operator.finish(rule, &act, grown).await?;
     Ok(Json(IncidentGrown { added: grown.added, known: grown.known, missing: grown.missing }))
+}
+
+/// Says where subscribers read why their certificates should be renewed early; without a URL, nowhere.
+#[utoipa::path(post, path = "/v1/incidents/{name}/explanation", tag = "incidents",
+    params(("name" = String, Path)), request_body = IncidentExplanation,
+    responses((status = 200, body = Incident), Problems))]
+pub(crate) async fn explain(
+    State(operator): State<Arc<Operator>>,
+    caller: Caller,
+    Named(name): Named,
+    Sent(sent): Sent<IncidentExplanation>,
+) -> Result<Json<Incident>, Problem> {
+    let rule = &acts::INCIDENT_EXPLAIN;
+    let what = json!({ "incident": name, "explanation_url": sent.explanation_url });
+    let act = operator.admit(&caller, rule, what, None).await?;
+    let explained = operator.authority.incident_explain(&act, &name, sent.explanation_url).await;
+    Ok(Json(view::incident(&operator.finish(rule, &act, explained).await?)))
 }

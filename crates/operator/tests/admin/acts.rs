@@ -63,7 +63,9 @@ pub(crate) fn external_key(world: &World) -> Id {
 
 pub(crate) fn incident(world: &World) -> String {
     let name = format!("leak-{}", world.next());
-    world.run(world.authority.incident_open(&setup("incident.open"), &name, "keys".to_owned())).unwrap();
+    world
+        .run(world.authority.incident_open(&setup("incident.open"), &name, "keys".to_owned(), None))
+        .unwrap();
     name
 }
 
@@ -146,7 +148,7 @@ const fn write(act: &'static str, path: &'static str, done: u16, ask: fn(&World)
 }
 
 /// Every way to ask for an act.
-pub(crate) const CASES: [Case; 40] = [
+pub(crate) const CASES: [Case; 41] = [
     read("status.show", "/v1/status", |_| get("/v1/status")),
     read("account.list", "/v1/accounts", |world| {
         world.account();
@@ -201,6 +203,10 @@ pub(crate) const CASES: [Case; 40] = [
     write("incident.add", "/v1/incidents/{name}/certificates", 200, |world| {
         let serial = world.certificate(&world.account()).to_string();
         post(format!("/v1/incidents/{}/certificates", incident(world)), json!({ "serials": [serial] }))
+    }),
+    write("incident.explain", "/v1/incidents/{name}/explanation", 200, |world| {
+        let url = json!({ "explanation_url": "https://ca.example/leak" });
+        post(format!("/v1/incidents/{}/explanation", incident(world)), url)
     }),
     read("eab.list", "/v1/external-keys", |_| get("/v1/external-keys?status=unused&limit=3")),
     read("eab.show", "/v1/external-keys/{id}", |world| {

@@ -36,6 +36,7 @@ const TABLE: &str = "
     incident.show      ARU-  R  -
     incident.open      AR--  C  -
     incident.add       AR--  C  -
+    incident.explain   AR--  C  -
     eab.list           ARUS  R  -
     eab.show           ARUS  R  -
     eab.create         A---  C  -

@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use axum::Router;
 use ingam_authority::operator::Act;
-use ingam_authority::{Authority, Caller, Catalog, Parts, Policy};
+use ingam_authority::{Authority, Caller, Catalog, Parts, Policy, RenewalPolicy};
 use ingam_journal::files::Files;
 use ingam_journal::simulated::SimulatedDisk;
 use ingam_operator::acts::Danger;
@@ -127,6 +127,7 @@ fn policy() -> Policy {
         checks_max: 4,
         checks_waiting_max: 100,
         contacts_max: 4,
+        renewal: RenewalPolicy::default(),
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use axum::Router;
 use ingam_authority::operator::Act;
-use ingam_authority::{Authority, Catalog, Parts, Policy};
+use ingam_authority::{Authority, Catalog, Parts, Policy, RenewalPolicy};
 use ingam_operator::api::Reload;
 use ingam_operator::{Host, LastError, Operator};
 use ingam_protocol::acme::{
@@ -22,7 +22,9 @@ use ingam_protocol::time::{FixedClock, Random, SeededRandom, random_array};
 use ingam_protocol::{Id, Reason, Serial, Timestamp};
 use ingam_signer::hierarchy::{Hierarchy, IssuerPlan, Plan};
 use ingam_signer::{IssuerUrls, KeyKind, LocalSigner};
-use ingam_store::{Grant, NewCertificate, OpenChallenge, RevocationRequest, Store, StoreProcess};
+use ingam_store::{
+    Grant, NewCertificate, OpenChallenge, OrderInserted, RevocationRequest, Store, StoreProcess,
+};
 use ingam_validation::scripted::Scripted;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -152,7 +154,8 @@ impl World {
         let (order, authorizations) = self.order(account_id, &issued.names, at);
         let open: Vec<_> = authorizations.iter().map(|authorization| authorization.id).collect();
         let created = record(RecordType::OrderCreated);
-        assert!(self.store.order_insert(order.clone(), authorizations, created).await.unwrap());
+        let inserted = self.store.order_insert(order.clone(), authorizations, created).await;
+        assert_eq!(inserted.unwrap(), OrderInserted::New);
         for authorization in open {
             let open = OpenChallenge { authorization, challenge: ChallengeType::Dns01 };
             let answered = record(RecordType::ChallengeAnswered);
@@ -275,6 +278,7 @@ fn policy() -> Policy {
         checks_max: 4,
         checks_waiting_max: 100,
         contacts_max: 4,
+        renewal: RenewalPolicy::default(),
     }
 }
 

@@ -89,9 +89,11 @@ fn urls(config: &Config, found: &mut Findings) {
             found.warning(key, format!("is {url:?}, which means another machine to each client"), fix);
         }
     }
-    for (key, url) in
-        [("urls.terms_of_service", &config.urls.terms_of_service), ("urls.website", &config.urls.website)]
-    {
+    for (key, url) in [
+        ("urls.terms_of_service", &config.urls.terms_of_service),
+        ("urls.website", &config.urls.website),
+        ("urls.renewal_explanation", &config.urls.renewal_explanation),
+    ] {
         if let Some(url) = url.as_deref().filter(|url| !url.starts_with("https://")) {
             found.warning(
                 key,

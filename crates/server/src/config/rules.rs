@@ -100,6 +100,8 @@ fn bounds(config: &Config, found: &mut Findings) {
     found.between("issuance.checks_waiting_max", issuance.checks_waiting_max, 0..=1_000_000);
     found.between("issuance.contacts_max", issuance.contacts_max, 0..=100);
     found.between("tls.look_interval_s", config.tls.look_interval_s, 1..=DAY_S);
+    found.between("issuance.renewal_at_percent", issuance.renewal_at_percent.unwrap_or(50), 10..=90);
+    found.between("issuance.renewal_check_s", issuance.renewal_check_s, 60..=7 * DAY_S);
     found.between("store.cache_mib", config.store.cache_mib, 1..=1 << 20);
 }
 

@@ -19,7 +19,7 @@ use crate::made::{
     wanted,
 };
 
-fn job(random: &SeededRandom, state: JobState) -> RevocationJob {
+pub(crate) fn job(random: &SeededRandom, state: JobState) -> RevocationJob {
     RevocationJob {
         id: id(random),
         selection: RawValue::from_string("{}".to_owned()).unwrap(),

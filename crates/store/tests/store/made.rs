@@ -20,8 +20,8 @@ use ingam_protocol::{Id, Serial, Timestamp};
 use ingam_store::engine::redb::{FileStorage, RedbConfig, RedbEngine};
 use ingam_store::engine::{Engine, Table};
 use ingam_store::{
-    AccountInserted, Claimed, Config, EngineChoice, Error, NewCertificate, OpenChallenge, Parts, Store,
-    StoreProcess,
+    AccountInserted, Claimed, Config, EngineChoice, Error, NewCertificate, OpenChallenge, OrderInserted,
+    Parts, Store, StoreProcess,
 };
 use serde_json::value::RawValue;
 
@@ -155,7 +155,8 @@ async fn insert_ready(store: &Store, account: Id, names: Vec<Identifier>, random
     authorization.challenges[0].answered = Some(start());
     authorization.challenges[0].finished = Some(finished(Verdict::Valid));
     let told = record(RecordType::OrderCreated, order.id, random);
-    assert!(store.order_insert(order.clone(), vec![authorization], told).await.unwrap());
+    let inserted = store.order_insert(order.clone(), vec![authorization], told).await;
+    assert_eq!(inserted.unwrap(), OrderInserted::New);
     order.id
 }
 

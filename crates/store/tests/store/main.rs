@@ -9,6 +9,7 @@
 //! - `log`: records are found, and followed, wherever they are.
 //! - `migration`: an older store is copied and brought to this format, and goes on if that is broken off.
 //! - `people`: roles, acts that wait for a second person, incidents.
+//! - `renewal`: which order replaces a certificate, and which certificates end early.
 //! - `rules`: which rule decides about a name or a wildcard, and which keys are blocked.
 //! - `power`: whatever was answered is there after a power cut at any point, and nothing is there by half.
 //! - `condition`: the store says how it fares.
@@ -37,5 +38,6 @@ mod migration;
 mod operations;
 mod people;
 mod power;
+mod renewal;
 mod rules;
 mod search;

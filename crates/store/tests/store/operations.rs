@@ -8,7 +8,7 @@ use ingam_protocol::record::RecordType;
 use ingam_protocol::time::SeededRandom;
 use ingam_protocol::{Id, Reason, Timestamp};
 use ingam_store::{
-    AbandonedBy, AccountInserted, Answered, Claimed, Config, EngineChoice, RevocationOutcome,
+    AbandonedBy, AccountInserted, Answered, Claimed, Config, EngineChoice, OrderInserted, RevocationOutcome,
     RevocationRequest, Settled, Stale, StatusState, Store,
 };
 
@@ -26,12 +26,9 @@ pub(crate) async fn insert_ready_order(
     let (order, authorization) = order(account, random);
     let open = open_challenge(&authorization);
     let about = |kind| record(kind, order.id, random);
-    assert!(
-        store
-            .order_insert(order.clone(), vec![authorization], about(RecordType::OrderCreated))
-            .await
-            .unwrap()
-    );
+    let inserted =
+        store.order_insert(order.clone(), vec![authorization], about(RecordType::OrderCreated)).await;
+    assert_eq!(inserted.unwrap(), OrderInserted::New);
     store.challenge_answer(open, start(), about(RecordType::ChallengeAnswered)).await.unwrap();
     let settled =
         store.challenge_finish(open, finished(Verdict::Valid), about(RecordType::ValidationFinished)).await;
@@ -122,7 +119,7 @@ fn a_deactivated_account_changes_no_more_and_makes_nothing() {
         let (order, authorization) = order(account.id, random);
         let made =
             store.order_insert(order.clone(), vec![authorization], record(RecordType::OrderCreated)).await;
-        assert!(!made.unwrap());
+        assert_eq!(made.unwrap(), OrderInserted::AccountEnded);
         assert!(store.order_by_id(order.id).unwrap().is_none());
         // Its key is still its key: nobody makes a second account with it.
         assert!(store.account_by_key(&account.key).unwrap().is_some());

@@ -172,13 +172,14 @@ fn approvals_come_once_each_in_pages_of_any_length() {
     });
 }
 
-async fn open(store: &Store, name: &str, random: &SeededRandom) -> bool {
+pub(crate) async fn open(store: &Store, name: &str, random: &SeededRandom) -> bool {
     let incident = Incident {
         name: name.to_owned(),
         summary: "keys were in a paste".to_owned(),
         by: operator(1),
         at: start(),
         certificates: 0,
+        explanation_url: None,
     };
     store.incident_insert(incident, told(RecordType::IncidentChanged, random)).await.unwrap()
 }

@@ -10,7 +10,7 @@ use ingam_protocol::record::RecordType;
 use ingam_protocol::time::{SeededRandom, random_array};
 use ingam_protocol::{Id, Reason};
 use ingam_store::{
-    AbandonedBy, AccountInserted, Claimed, Error, RevocationOutcome, RevocationRequest, Store,
+    AbandonedBy, AccountInserted, Claimed, Error, OrderInserted, RevocationOutcome, RevocationRequest, Store,
 };
 
 use crate::facts::{Answered, check};
@@ -101,7 +101,7 @@ impl Work<'_> {
         let (order, authorization) = order(owner, self.random);
         let record = self.record(RecordType::OrderCreated, order.id);
         let made = self.store.order_insert(order.clone(), vec![authorization.clone()], record).await?;
-        assert!(made);
+        assert_eq!(made, OrderInserted::New);
         self.told(RecordType::OrderCreated, order.id);
         self.known.pending.push((order, authorization));
         Ok(())

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use ingam_authority::{Authority, Caller, Catalog, Parts, Policy};
+use ingam_authority::{Authority, Caller, Catalog, Parts, Policy, RenewalPolicy};
 use ingam_journal::files::Files;
 use ingam_journal::simulated::SimulatedDisk;
 use ingam_protocol::jws::JwsText;
@@ -92,6 +92,7 @@ fn policy() -> Policy {
         checks_max: 4,
         checks_waiting_max: 100,
         contacts_max: 4,
+        renewal: RenewalPolicy::default(),
     }
 }
 

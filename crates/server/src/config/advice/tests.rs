@@ -29,6 +29,11 @@ fn unwise_values_are_told() {
         ("https://acme.ca.example", "https://localhost", "urls.public_url"),
         ("http://pki.ca.example", "http://[::1]:80", "urls.publication"),
         ("# website = \"https://ca.example\"", "website = \"ca.example\"", "urls.website"),
+        (
+            "# renewal_explanation = \"https://ca.example/renewal\"",
+            "renewal_explanation = \"ca.example\"",
+            "urls.renewal_explanation",
+        ),
         ("resolvers = [\"127.0.0.1:53\"", "resolvers = [\"192.0.2.53:53\"", "validation.resolvers"),
         ("addresses = \"public-only\"", "addresses = \"allow-private\"", "validation.addresses"),
         ("http_port = 80", "http_port = 8080", "validation.http_port"),
