@@ -1,4 +1,4 @@
-//! The directory and fresh nonces (RFC 8555, sections 7.1.1 and 7.2).
+//! The directory and fresh nonces (RFC 8555, sections 7.1.1 and 7.2; RFC 9773, section 3).
 
 use std::sync::Arc;
 
@@ -43,6 +43,7 @@ pub(crate) async fn directory(State(frontend): State<Arc<Frontend>>) -> Response
         "newAuthz": url("/new-authz"),
         "revokeCert": url("/revoke-cert"),
         "keyChange": url("/key-change"),
+        "renewalInfo": url("/renewal-info"),
         "meta": meta,
     });
     if let Some(directory) = directory.as_object_mut() {

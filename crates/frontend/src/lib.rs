@@ -14,6 +14,7 @@ mod directory;
 pub mod nonce;
 mod order;
 pub mod problem;
+mod renewal;
 mod resource;
 mod signed;
 mod urls;
@@ -109,6 +110,7 @@ impl Frontend {
             )
             .route("/issuer/{name}", get(certificate::issuer).post(certificate::issuer))
             .route("/revoke-cert", only_post(post(certificate::revoke)))
+            .route("/renewal-info/{certificate}", only_get(get(renewal::renewal)))
             .fallback(around::not_found)
             .layer(axum::middleware::from_fn_with_state(self.clone(), around::around))
             .with_state(self)

@@ -67,6 +67,9 @@ pub(crate) fn order(urls: &Urls, view: &OrderView) -> Value {
     {
         insert(&mut value, "certificate", urls.certificate(issuer, serial));
     }
+    if let Some(replaces) = &view.replaces {
+        insert(&mut value, "replaces", replaces.as_str());
+    }
     if let Some(failure) = &view.error {
         insert(&mut value, "error", failure_json(failure));
     }

@@ -42,8 +42,9 @@ fn whatever_is_asked_in_whatever_order_the_ca_stays_consistent() {
         revoked: sum(|tally| tally.revoked),
         abandoned: sum(|tally| tally.abandoned),
         late: sum(|tally| tally.late),
+        replaced: sum(|tally| tally.replaced),
     };
     println!("over all sequences: {total:?}");
     assert!(total.valid >= 100 && total.failed >= 100 && total.revoked >= 20, "{total:?}");
-    assert!(total.abandoned >= 10 && total.late >= 1, "{total:?}");
+    assert!(total.abandoned >= 10 && total.late >= 1 && total.replaced >= 10, "{total:?}");
 }

@@ -53,6 +53,7 @@ fn the_directory_names_every_resource_and_one_that_nobody_knows() {
         ("newAuthz", "/new-authz"),
         ("revokeCert", "/revoke-cert"),
         ("keyChange", "/key-change"),
+        ("renewalInfo", "/renewal-info"),
     ] {
         assert_eq!(directory[name], format!("{PUBLIC_URL}{path}"));
     }
@@ -64,7 +65,8 @@ fn the_directory_names_every_resource_and_one_that_nobody_knows() {
     });
     assert_eq!(directory["meta"], meta);
     let unknown = |directory: &Value| -> Vec<String> {
-        let known = ["newNonce", "newAccount", "newOrder", "newAuthz", "revokeCert", "keyChange", "meta"];
+        let resources = ["newNonce", "newAccount", "newOrder", "newAuthz", "revokeCert", "keyChange"];
+        let known = [&resources[..], &["renewalInfo", "meta"]].concat();
         let keys = directory.as_object().unwrap().keys();
         keys.filter(|key| !known.contains(&key.as_str())).cloned().collect()
     };

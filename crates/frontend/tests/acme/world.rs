@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use ingam_authority::{Authority, Catalog, Parts, Policy};
+use ingam_authority::{Authority, Catalog, Parts, Policy, RenewalPolicy};
 use ingam_frontend::{Config, Frontend, account_url_prefix};
 use ingam_journal::files::Files;
 use ingam_journal::simulated::SimulatedDisk;
@@ -89,6 +89,7 @@ fn policy() -> Policy {
         checks_max: 8,
         checks_waiting_max: 100,
         contacts_max: 2,
+        renewal: RenewalPolicy::default(),
     }
 }
 

@@ -6,9 +6,10 @@ use axum::body::Body;
 use axum::http::{Method, Request};
 use ingam_protocol::bytes::base64url;
 use ingam_protocol::identifier::DnsName;
+use ingam_protocol::renewal::CertificateId;
 use ingam_protocol::time::{SeededRandom, random_array};
 use ingam_protocol::{Id, Serial};
-use ingam_signer::Hierarchy;
+use ingam_signer::{Hierarchy, Signer as _};
 use serde_json::{Value, json};
 
 use super::watch::{Tally, Watch};
@@ -180,9 +181,18 @@ impl Sequence<'_> {
             names.push("not a name".to_owned());
         }
         let identifiers: Vec<_> = names.iter().map(|name| json!({ "type": "dns", "value": name })).collect();
-        let answer = self.ask(client, "/new-order", &json!({ "identifiers": identifiers }));
+        let mut wish = json!({ "identifiers": identifiers });
+        if self.chance(30)
+            && let Some(certificate) = self.certificates.get(self.below(self.certificates.len()))
+        {
+            let key_identifier = self.world.signer.issuers()[0].key_identifier.clone();
+            let id = CertificateId { key_identifier, serial: certificate.serial.clone() };
+            wish["replaces"] = json!(id.to_string());
+        }
+        let answer = self.ask(client, "/new-order", &wish);
         if answer.status == 201 {
             let body = answer.json();
+            assert_eq!(body.get("replaces"), wish.get("replaces"));
             assert_eq!(body["status"], "pending");
             let authorizations = body["authorizations"].as_array().unwrap().iter();
             self.orders.push(Order {

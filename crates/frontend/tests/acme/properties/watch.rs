@@ -34,6 +34,8 @@ struct Picture {
     revoked: BTreeSet<Serial>,
     issuances_open: BTreeSet<Vec<u8>>,
     challenges_open: BTreeSet<Vec<u8>>,
+    /// Which order was last to replace a certificate.
+    replacements: BTreeMap<Serial, Id>,
     generation: u64,
     records: Vec<Id>,
 }
@@ -56,6 +58,7 @@ pub(crate) struct Tally {
     pub(crate) revoked: usize,
     pub(crate) abandoned: usize,
     pub(crate) late: usize,
+    pub(crate) replaced: usize,
 }
 
 fn rows<T: DeserializeOwned>(process: &Process, table: &'static str) -> Vec<(Vec<u8>, T)> {
@@ -99,6 +102,7 @@ impl Watch {
         self.certificates_have_their_history(&now);
         statuses_have_what_they_say(world, &now);
         what_is_open_can_be_taken_up(&now);
+        certificates_are_replaced_once(&now);
         moved_forward(&self.seen, &now);
         self.seen = now;
     }
@@ -112,6 +116,7 @@ impl Watch {
         });
         let authorizations = rows::<Authorization>(process, "authorizations").into_iter();
         let status = |serial: &Serial| statuses.status(&issuer(), serial).unwrap().unwrap();
+        let replacements = process.engine.range(Table::new("replacements"), &[], None, usize::MAX).unwrap();
         Picture {
             accounts: rows(process, "accounts").into_iter().map(|(key, row)| (id(&key), row)).collect(),
             orders: orders.collect(),
@@ -132,6 +137,7 @@ impl Watch {
             revoked: keys(process, "revoked").iter().map(|key| serial(key)).collect(),
             issuances_open: keys(process, "issuances_open"),
             challenges_open: keys(process, "challenges_open"),
+            replacements: replacements.into_iter().map(|(key, order)| (serial(&key), id(&order))).collect(),
             generation: statuses.generation(),
             records: self.records(process),
         }
@@ -195,7 +201,7 @@ impl Watch {
 
     /// What has happened so far.
     pub(crate) fn tally(&self) -> Tally {
-        let Picture { orders, statuses, certificates, records, .. } = &self.seen;
+        let Picture { orders, statuses, certificates, replacements, records, .. } = &self.seen;
         let count = |wanted| orders.values().filter(|(_, status)| *status == wanted).count();
         let is_revoked = |serial: &&Serial| matches!(statuses[*serial].state, StatusState::Revoked { .. });
         let abandoned =
@@ -206,6 +212,7 @@ impl Watch {
             revoked: certificates.keys().filter(is_revoked).count(),
             abandoned: abandoned.clone().filter(|told| told.certificate.is_none()).count(),
             late: abandoned.filter(|told| told.certificate.is_some()).count(),
+            replaced: replacements.len(),
         }
     }
 }
@@ -311,6 +318,20 @@ fn what_is_open_can_be_taken_up(now: &Picture) {
         }
     }
     assert!(now.challenges_open.is_subset(&open));
+}
+
+/// A certificate is replaced by one order that is not invalid, of its own account (RFC 9773, section 5).
+fn certificates_are_replaced_once(now: &Picture) {
+    for (order, status) in now.orders.values() {
+        let Some(replaced) = &order.replaces else { continue };
+        assert_eq!(now.certificates[&replaced.serial].account, order.account);
+        let last = now.replacements[&replaced.serial];
+        assert!(last == order.id || *status == OrderStatus::Invalid, "{last} and {} replace it", order.id);
+    }
+    for (serial, id) in &now.replacements {
+        let replaced = now.orders[id].0.replaces.as_ref();
+        assert!(replaced.is_some_and(|replaced| replaced.serial == *serial));
+    }
 }
 
 /// Whether the arrows of RFC 8555, section 7.1.6, lead from one state to the other, in any number of steps.
