@@ -143,7 +143,24 @@ async fn renewal_info(world: &mut World) {
     certbot.run(&["renew", "--cert-name", "web", "--no-random-sleep-on-renew"]).await;
     assert!(world.requests(&url).await > before, "certbot asks when to renew");
     assert_eq!(certbot.chain("web").serial(), serial, "nothing was due");
+    pulled_forward(world).await;
     world.shows(Ability::RenewalInfo);
+}
+
+/// What an operator has put into an incident is renewed early, and nothing else.
+async fn pulled_forward(world: &World) {
+    let certbot = Certbot::of(world, "certbot");
+    let leaked = certbot.standalone("leaked", &["leaked.certbot.example.org"], &[]).await;
+    let kept = certbot.standalone("kept", &["kept.certbot.example.org"], &[]).await;
+    let page = "https://ca.example/leak";
+    world.pull_forward(&leaked, page).await;
+    certbot.run(&["renew", "--no-random-sleep-on-renew"]).await;
+    let renewed = certbot.chain("leaked");
+    assert_ne!(renewed.serial(), leaked.serial(), "it was told to renew at once");
+    assert_eq!(certbot.chain("kept").serial(), kept.serial(), "it is not time yet");
+    assert_eq!(world.certificate(&leaked).await["renewal"]["explanation_url"], page);
+    let fine = world.certificate(&renewed).await;
+    assert!(fine["renewal"].get("explanation_url").is_none(), "the new one is fine: {fine}");
 }
 
 async fn dns_01(world: &mut World) {

@@ -22,6 +22,6 @@ mod whole;
 mod world;
 
 /// Whether a directory without `renewalInfo` (RFC 9773) is a failure.
-const RENEWAL_INFO_IS_OFFERED: bool = false;
+const RENEWAL_INFO_IS_OFFERED: bool = true;
 /// Whether it is a failure that operators can make no keys for external accounts (RFC 8555, section 7.3.4).
 const EAB_IS_OFFERED: bool = true;

@@ -150,6 +150,19 @@ impl World {
         url
     }
 
+    /// Puts a certificate into an incident, with this page for subscribers: it is to be renewed at once.
+    pub async fn pull_forward(&self, chain: &Chain, explanation: &str) {
+        let open =
+            ["incident", "open", "leak", "--summary", "keys in a repository", "--explanation", explanation];
+        self.server.admin(&open).await.succeeded();
+        self.server.admin(&["incident", "add", "leak", &chain.serial_hex()]).await.succeeded();
+    }
+
+    /// A certificate as operators see it.
+    pub async fn certificate(&self, chain: &Chain) -> Value {
+        self.server.admin_json(&["cert", "show", &chain.serial_hex()]).await
+    }
+
     /// How many requests the server has counted for the route of this URL and whatever is below it.
     pub async fn requests(&self, url: &str) -> u64 {
         let path = url.splitn(4, '/').nth(3).expect("a URL with a path");
