@@ -215,8 +215,7 @@ mod tests {
     fn a_mac_of_another_algorithm_or_length_does_not_verify() {
         let other = made(hmac::HMAC_SHA512, HEADER, JWK, &key());
         assert!(!Binding::parse(other.as_bytes()).unwrap().verify(&key()));
-        let mut cut: serde_json::Value =
-            serde_json::from_str(&made(hmac::HMAC_SHA256, HEADER, JWK, &key())).unwrap();
+        let mut cut: Value = serde_json::from_str(&made(hmac::HMAC_SHA256, HEADER, JWK, &key())).unwrap();
         for length in [0, 1, 4, 31] {
             cut["signature"] = base64url(&vec![0; length]).into();
             assert!(!Binding::parse(cut.to_string().as_bytes()).unwrap().verify(&key()), "{length}");
@@ -227,7 +226,7 @@ mod tests {
     fn every_other_form_is_refused() {
         let with = |more: &str| HEADER.replace('}', &format!(",{more}}}"));
         let without = |member: &str| {
-            let mut header: serde_json::Value = serde_json::from_str(HEADER).unwrap();
+            let mut header: Value = serde_json::from_str(HEADER).unwrap();
             header.as_object_mut().unwrap().remove(member);
             header.to_string()
         };

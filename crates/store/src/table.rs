@@ -79,7 +79,7 @@ pub(crate) const REVOCATION_ITEMS: Table = Table::new("revocation_items");
 pub(crate) const OUTBOX: Table = Table::new("outbox");
 
 /// Every table with the retention class of what it holds; a table without a class is a promise nobody keeps.
-pub(crate) const CLASSES: [(Table, Class); 30] = [
+pub(crate) const CLASSES: &[(Table, Class)] = &[
     (META, Class::Working),
     (ACCOUNTS, Class::Issuance),
     (ACCOUNTS_BY_KEY, Class::Issuance),

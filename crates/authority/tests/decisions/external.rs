@@ -81,7 +81,8 @@ impl Process {
         let id = Id::new(self.authority.clock().now(), world.random.as_ref());
         let told =
             Record::new(RecordType::OrderCreated, order.created, b"{}".to_vec(), world.random.as_ref());
-        assert!(self.run(self.store.order_insert(Order { id, ..order }, Vec::new(), told)).unwrap());
+        let inserted = self.run(self.store.order_insert(Order { id, ..order }, Vec::new(), told)).unwrap();
+        assert_eq!(inserted, ingam_store::OrderInserted::New);
         id
     }
 }
