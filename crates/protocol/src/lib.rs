@@ -14,6 +14,7 @@
 //! - [`operator`]: people who run the CA, and their roles.
 //! - [`baseline`], [`finding`]: limits that hold from a date on, and what is wrong or unwise with what an operator set.
 //! - [`proxy`]: who the client is behind proxies, by whose word.
+//! - [`limit`], [`public_suffix`]: how much of something may be had in a time, and where registered domains begin.
 //! - [`health`]: how the CA fares, in its own words.
 
 pub mod acme;
@@ -31,11 +32,13 @@ pub mod identifier;
 pub mod json;
 pub mod jws;
 pub mod key;
+pub mod limit;
 pub mod ocsp;
 pub mod operator;
 pub mod pem;
 pub mod profile;
 pub mod proxy;
+pub mod public_suffix;
 pub mod record;
 pub mod renewal;
 pub mod revocation;

@@ -158,6 +158,8 @@ pub enum RecordType {
     AuthorizationDeactivated = 22,
     /// An authorization was made ahead of any order.
     AuthorizationCreated = 23,
+    /// An account may order again for names whose checks had failed for long: its holder or an operator wished so.
+    PausesLifted = 24,
     /// An order was claimed; the exact bytes to be signed are fixed, with their serial number.
     CertificatePrepared = 30,
     /// The key is about to be used for a prepared certificate.
@@ -188,6 +190,8 @@ pub enum RecordType {
     ConfigurationChanged = 62,
     /// An operator's rule on a name was made, changed or taken back.
     NameRuleChanged = 63,
+    /// An operator gave somebody a rate limit of their own, or took it back.
+    LimitOverridden = 65,
     /// An operator did something, or wanted to: who, as what, from where, why, and what came of it.
     OperatorActed = 70,
     /// Personal data was read: by whom, whose, why.
@@ -202,7 +206,7 @@ pub enum RecordType {
 
 impl RecordType {
     /// All types.
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 34] = [
         Self::AccountCreated,
         Self::AccountUpdated,
         Self::AccountDeactivated,
@@ -215,6 +219,7 @@ impl RecordType {
         Self::ValidationFinished,
         Self::AuthorizationDeactivated,
         Self::AuthorizationCreated,
+        Self::PausesLifted,
         Self::CertificatePrepared,
         Self::SignatureAsked,
         Self::CertificateIssued,
@@ -230,6 +235,7 @@ impl RecordType {
         Self::Started,
         Self::ConfigurationChanged,
         Self::NameRuleChanged,
+        Self::LimitOverridden,
         Self::OperatorActed,
         Self::PersonalDataRead,
         Self::ApprovalChanged,
@@ -270,7 +276,8 @@ impl RecordType {
             Self::AuthorityCertificateCreated
             | Self::Started
             | Self::ConfigurationChanged
-            | Self::NameRuleChanged => Class::CaLifecycle,
+            | Self::NameRuleChanged
+            | Self::LimitOverridden => Class::CaLifecycle,
             Self::OperatorActed | Self::PersonalDataRead | Self::ApprovalChanged => Class::AccessLog,
             Self::RoleGranted | Self::RoleTaken => Class::PermissionChange,
             _ => Class::Issuance,

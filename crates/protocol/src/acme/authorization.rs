@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::{ChallengeType, Failure};
+use super::{ChallengeType, ErrorType, Failure};
 use crate::id::Id;
 use crate::identifier::{Host, Identifier};
 use crate::time::Timestamp;
@@ -88,6 +88,13 @@ pub enum Verdict {
     Valid,
     /// It was not.
     Invalid(Failure),
+}
+
+impl Verdict {
+    /// Whether it tells nothing of the client, as something failed here.
+    pub fn is_our_failure(&self) -> bool {
+        matches!(self, Self::Invalid(Failure { error: ErrorType::ServerInternal, .. }))
+    }
 }
 
 /// The states of a challenge (RFC 8555, section 7.1.6).
@@ -183,7 +190,6 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::acme::ErrorType;
     use crate::identifier::DnsName;
     use crate::time::SeededRandom;
 
