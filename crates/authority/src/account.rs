@@ -34,7 +34,7 @@ impl Authority {
     ///
     /// # Errors
     /// Refusals: `accountDoesNotExist`, `unauthorized` for a deactivated one, `userActionRequired` without consent to
-    /// the terms, `unsupportedContact`, `invalidContact`, `badPublicKey` for a blocked key, `externalAccountRequired`
+    /// the terms, `rateLimited`, `unsupportedContact`, `invalidContact`, `badPublicKey` for a blocked key, `externalAccountRequired`
     /// without a binding where each account needs one, `malformed` and `unauthorized` for a binding that is not in order.
     pub async fn account_create(
         &self,
@@ -65,6 +65,7 @@ impl Authority {
         }
         let sent = request.contact.unwrap_or_default();
         let contacts = self.read_contacts(&sent)?;
+        let demands = self.account_demands(caller.address)?;
         let external = binding.map(|binding| self.read_binding(&binding, &key, &caller.url)).transpose()?;
         let now = self.clock.now();
         let account = Account {
@@ -79,11 +80,12 @@ impl Authority {
         let hides = !sent.is_empty() || account.external.is_some();
         let record =
             self.account_record(RecordType::AccountCreated, account.id, hides, caller, &evidence).await?;
-        match self.store.account_insert(account.clone(), &contacts, record).await? {
+        match self.store.account_insert(account.clone(), &contacts, record, demands).await? {
             Ok(AccountInserted::New) => Ok(AccountFound::New(account)),
             // Two requests with one key at the same time: the second finds the first's account.
             Ok(AccountInserted::Taken(existing)) => found(existing),
             Ok(AccountInserted::Blocked) => Err(blocked_key()),
+            Ok(AccountInserted::Limited(limited)) => Err(self.limited(limited)),
             // Two accounts with one key of the operators' at the same time, or it was withdrawn in this moment.
             Err(unbound) => Err(external::unusable(unbound)),
         }
@@ -175,6 +177,7 @@ impl Authority {
                 Err(Refusal { conflict: Some(other.id), ..refusal }.into())
             }
             Some(AccountInserted::Blocked) => Err(blocked_key()),
+            Some(AccountInserted::Limited(limited)) => Err(self.limited(limited)),
             None => {
                 Err(Error::refusal(ErrorType::Unauthorized, "the old key is not the account's key any more"))
             }

@@ -96,9 +96,9 @@ impl Authority {
         let evidence = serde_json::json!({ "authorization": &authorization });
         let record =
             self.record(RecordType::AuthorizationCreated, Some(account.id), Some(caller), &evidence)?;
-        if !self.store.authorization_insert(authorization.clone(), record).await? {
-            return Err(Error::refusal(ErrorType::Unauthorized, "the account was deactivated"));
-        }
+        let admission = self.authorization_admission(account, &authorization);
+        let admitted = self.store.authorization_insert(authorization.clone(), record, admission).await?;
+        self.admitted(admitted, &[authorization.identifier()])?;
         Ok(authorization)
     }
 

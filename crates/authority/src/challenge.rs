@@ -30,7 +30,8 @@ impl Authority {
     /// Gives the authorization as it is then; `None` if this account has no such challenge.
     ///
     /// # Errors
-    /// A refusal with `Retry-After` if too many checks wait already; [`Error::Fault`] if the store fails.
+    /// A refusal with `Retry-After` if too many checks wait already, or too many of this name failed;
+    /// [`Error::Fault`] if the store fails.
     pub async fn challenge_answer(
         self: &Arc<Self>,
         account: &Account,
@@ -55,13 +56,15 @@ impl Authority {
         let open = OpenChallenge { authorization: id, challenge };
         let evidence = ChallengeEvidence { authorization: id, challenge };
         let record = self.record(RecordType::ChallengeAnswered, Some(account.id), Some(caller), &evidence)?;
-        match self.store.challenge_answer(open, self.clock.now(), record).await? {
+        let demands = self.check_demands(account, &authorization);
+        match self.store.challenge_answer(open, self.clock.now(), record, demands).await? {
             Answered::Check(authorization) => {
                 self.check_in_background(authorization.clone(), challenge, place);
                 Ok(Some(authorization))
             }
             Answered::Nothing(authorization) => Ok(Some(authorization)),
             Answered::Missing => Ok(None),
+            Answered::Limited(limited) => Err(self.limited(limited)),
         }
     }
 
@@ -162,7 +165,7 @@ impl Authority {
             .unwrap_or_else(|_| RawValue::NULL.to_owned());
         let finished = Finished { at: self.clock.now(), verdict, validation_record };
         let open = OpenChallenge { authorization: authorization.id, challenge: kind };
-        self.store.challenge_finish(open, finished, record).await?;
+        self.store.challenge_finish(open, finished, record, self.policy().rate_limits.pauses).await?;
         Ok(())
     }
 

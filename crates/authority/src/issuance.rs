@@ -38,7 +38,7 @@ impl Authority {
     /// `None` if this account has no such order.
     ///
     /// # Errors
-    /// Refusals: `orderNotReady`, `badCSR`, `badPublicKey`, `caa`, `unauthorized`, `rejectedIdentifier`,
+    /// Refusals: `orderNotReady`, `badCSR`, `badPublicKey`, `caa`, `rateLimited`, `unauthorized`, `rejectedIdentifier`,
     /// `invalidProfile`.
     pub async fn order_finalize(
         self: &Arc<Self>,
@@ -132,7 +132,9 @@ impl Authority {
         let record = self
             .record(RecordType::CertificatePrepared, Some(order.account), caller, &evidence)?
             .ending(claim.not_after);
-        let claimed = self.store.order_claim(order.id, claim, now, record).await?;
+        // The CA's own certificate, which nobody asked for, is counted for nobody.
+        let demands = caller.map_or(Vec::new(), |_| self.claim_demands(order));
+        let claimed = self.store.order_claim(order.id, claim, now, record, demands).await?;
         match claimed {
             Claimed::Yes => Ok(Ok(token)),
             Claimed::No(status) => Ok(Err(status)),
@@ -141,6 +143,7 @@ impl Authority {
                 let why = "the CSR's key is known to be compromised: make a new one";
                 Err(Error::refusal(ErrorType::BadCsr, why))
             }
+            Claimed::Limited(limited) => Err(self.limited(limited)),
             Claimed::NameBlocked => {
                 // Says which, unless the rule was taken back again in this moment.
                 self.refuse_blocked_names(order)?;

@@ -11,6 +11,7 @@
 //! - `own`: the certificate of the CA's own endpoint.
 //! - `external`: which key an account is bound to, and what that permits.
 //! - `in_hand`: what a clean end waits for.
+//! - `limits`: rate limits, and accounts that are paused for names whose checks go on failing.
 //! - [`error`]: a [`Refusal`] is the client's mistake, a [`Fault`] is ours.
 //! - [`policy`]: what the operator decided.
 //! - `evidence`: what each record says.
@@ -24,6 +25,7 @@ mod evidence;
 mod external;
 mod in_hand;
 mod issuance;
+mod limits;
 pub mod operator;
 mod order;
 mod own;
@@ -45,11 +47,15 @@ use in_hand::InHand;
 pub use account::AccountFound;
 pub use error::{Error, Fault, Refusal, Subproblem};
 pub use evidence::Caller;
+pub use limits::{DryRun, RateLimits, Unpaused};
 pub use order::{CertificateView, OrderView};
 pub use own::OwnRequest;
 pub use policy::{Catalog, Policy, RenewalPolicy};
 pub use renewal::{RenewalSummary, RenewalView};
 pub use revocation::RevokedBy;
+
+/// How limits stand, as the store tells it.
+pub use ingam_store::{Limited, PauseRule, Standing};
 
 /// The decisions, over everything that they need.
 pub struct Authority {

@@ -6,12 +6,14 @@
 //! - `find`: accounts, orders, authorizations, certificates. `log`: records.
 //! - `revoke`: one certificate. `jobs`: many. `incidents`: sets of them.
 //! - `external`: keys that accounts can be bound to.
+//! - `limits`: rate limits, exceptions from them, paused accounts.
 //! - `rules`: blocked keys, rules on names. `people`: roles, and acts that wait for a second person.
 
 mod external;
 mod find;
 mod incidents;
 mod jobs;
+mod limits;
 mod log;
 mod page;
 mod people;
@@ -32,12 +34,13 @@ use crate::error::{Error, Fault};
 /// What the store keeps of it, as it is.
 pub use ingam_store::{
     Approval, Bound, ExternalKey, Grant, Incident, IncidentGrown, IssuedBetween, JobState, KeyBlock,
-    NameRule, NameVerdict, RecordQuery, RecordsPlace, RevocationJob, Withdrawal,
+    LimitOverride, NameRule, NameVerdict, Pause, RecordQuery, RecordsPlace, RevocationJob, Withdrawal,
 };
 
 pub use external::{ExternalKeyStatus, NewExternalKey};
 pub use find::{AccountView, CertificateFilter, CertificateSummary, IssuedStatus, OrderFilter};
 pub use jobs::{JobRunner, Plan, PlannedJob, Selection};
+pub use limits::{LimitsShown, OwnLimit};
 pub use page::Found;
 pub use people::{Decided, NewApproval};
 

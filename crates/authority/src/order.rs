@@ -43,6 +43,13 @@ pub struct CertificateView {
     pub issuer: Issuer,
 }
 
+/// An order that passed every check but those on limits, and is not in yet.
+pub(crate) struct Draft {
+    pub(crate) order: Order,
+    /// Those of its authorizations that have to be shown.
+    pub(crate) authorizations: Vec<Authorization>,
+}
+
 impl Authority {
     /// newOrder (RFC 8555, section 7.4; draft-ietf-acme-profiles; RFC 9444, section 4.2). What its account has shown
     /// control of before need not be shown again, as far as the profile allows: the order can be `ready` at once.
@@ -50,20 +57,32 @@ impl Authority {
     /// # Errors
     /// Refusals: `malformed`, `rejectedIdentifier`, `unsupportedIdentifier` (with one subproblem for each bad
     /// identifier), `invalidProfile`, `unauthorized` for a profile that is not for this account,
-    /// or if the key to which it is bound was withdrawn, `userActionRequired` where the terms have changed; for `replaces`
-    /// `alreadyReplaced`, `unauthorized` and `malformed`.
+    /// `rateLimited`, or `unauthorized` if the key to which it is bound was withdrawn, `userActionRequired` where the terms
+    /// have changed; for `replaces` `alreadyReplaced`, `unauthorized` and `malformed`.
     pub async fn order_create(
         &self,
         account: &Account,
         request: NewOrder,
         caller: &Caller,
     ) -> Result<OrderView, Error> {
+        let draft = self.order_draft(account, &request)?;
+        let admission = self.order_admission(account, &draft);
+        let Draft { order, authorizations } = draft;
+        let evidence = OrderEvidence { order: &order, authorizations: &authorizations };
+        let record = self.record(RecordType::OrderCreated, Some(account.id), Some(caller), &evidence)?;
+        let admitted = self.store.order_insert(order.clone(), authorizations, record, admission).await?;
+        self.admitted(admitted, &order.identifiers)?;
+        self.order_view(order)
+    }
+
+    /// The order that a newOrder asks for, if it can be had. Nothing is changed.
+    pub(crate) fn order_draft(&self, account: &Account, request: &NewOrder) -> Result<Draft, Error> {
         let now = self.clock.now();
         self.check_terms(account)?;
         let key = self.key_in_force(account)?;
         let profile = self.profile_wished(request.profile.as_deref(), key.as_ref())?;
         check_account(&profile, account)?;
-        let dates = Dates::wished(&request, &profile, now)?;
+        let dates = Dates::wished(request, &profile, now)?;
         let wanted = self.identifiers_wanted(&request.identifiers, &profile, key.as_ref())?;
         let authorizations = self.authorizations_for(account.id, &wanted, &profile, now)?;
         let identifiers: Vec<Identifier> = wanted.into_iter().map(|one| one.identifier).collect();
@@ -84,16 +103,7 @@ impl Authority {
             certificate: None,
             failure: None,
         };
-        let evidence = OrderEvidence { order: &order, authorizations: &authorizations.new };
-        let record = self.record(RecordType::OrderCreated, Some(account.id), Some(caller), &evidence)?;
-        match self.store.order_insert(order.clone(), authorizations.new, record).await? {
-            OrderInserted::New => {}
-            OrderInserted::AccountEnded => {
-                return Err(Error::refusal(ErrorType::Unauthorized, "the account was deactivated"));
-            }
-            OrderInserted::Replaced(other) => return Err(already_replaced(other)),
-        }
-        self.order_view(order)
+        Ok(Draft { order, authorizations: authorizations.new })
     }
 
     /// An order of this account. `None` if there is none of this name; orders of others are as if they were not there.

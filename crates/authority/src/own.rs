@@ -13,7 +13,7 @@ use ingam_protocol::identifier::Identifier;
 use ingam_protocol::key::PublicKey;
 use ingam_protocol::profile::Profile;
 use ingam_protocol::record::RecordType;
-use ingam_store::{AccountInserted, OrderInserted};
+use ingam_store::{AccountInserted, Admission};
 
 use crate::error::{Error, Fault};
 use crate::evidence::{AccountEvidence, OrderEvidence};
@@ -98,8 +98,9 @@ impl Authority {
             Account { id, key, created: now, terms_agreed: None, deactivated: None, external: None };
         let evidence = AccountEvidence::of(&account);
         let record = self.record(RecordType::AccountCreated, Some(account.id), None, &evidence)?;
-        match self.store.account_insert(account.clone(), &[], record).await? {
+        match self.store.account_insert(account.clone(), &[], record, Vec::new()).await? {
             Ok(AccountInserted::New) => Ok(account),
+            Ok(AccountInserted::Limited(limited)) => Err(self.limited(limited)),
             Ok(AccountInserted::Taken(_) | AccountInserted::Blocked) | Err(_) => {
                 let why = "the key that was made for the CA's own account is known already";
                 Err(Error::refusal(ErrorType::BadPublicKey, why))
@@ -133,9 +134,10 @@ impl Authority {
         };
         let evidence = OrderEvidence { order: &order, authorizations: &[] };
         let record = self.record(RecordType::OrderCreated, Some(account.id), None, &evidence)?;
-        if self.store.order_insert(order.clone(), Vec::new(), record).await? == OrderInserted::New {
-            return Ok(order);
-        }
-        Err(Error::refusal(ErrorType::Unauthorized, "the CA's own account was deactivated"))
+        // Nobody's limits are touched: it is the CA that asks.
+        let nothing = Admission::default();
+        let admitted = self.store.order_insert(order.clone(), Vec::new(), record, nothing).await?;
+        self.admitted(admitted, &order.identifiers)?;
+        Ok(order)
     }
 }

@@ -6,6 +6,9 @@ use std::time::Duration;
 
 use ingam_protocol::Timestamp;
 use ingam_protocol::profile::{Profile, ProfileName};
+use ingam_protocol::public_suffix::PublicSuffixes;
+
+use crate::limits::RateLimits;
 
 /// The profiles that orders can ask for; at least one, and one of them is taken where an order names none.
 #[derive(Clone, Debug)]
@@ -66,6 +69,10 @@ pub struct Policy {
     pub contacts_max: usize,
     /// What clients are told about renewal.
     pub renewal: RenewalPolicy,
+    /// Where registered domains begin.
+    pub public_suffixes: PublicSuffixes,
+    /// How much of what is let through in a time.
+    pub rate_limits: RateLimits,
 }
 
 /// What clients are told about renewal (RFC 9773).

@@ -9,6 +9,7 @@ use ingam_protocol::time::Timestamp;
 use crate::contact::Place;
 use crate::error::Error;
 use crate::external_key::{Bound, Unbound, bind};
+use crate::limit::{Demand, Limited, give_back, meet};
 use crate::open::Store;
 use crate::table::{ACCOUNTS, ACCOUNTS_BY_KEY, CONTACTS, KEYS_BLOCKED};
 use crate::transaction::{Transaction, decode, read_range, read_row};
@@ -22,6 +23,8 @@ pub enum AccountInserted {
     Taken(Account),
     /// The key may not be used.
     Blocked,
+    /// A limit is reached.
+    Limited(Limited),
 }
 
 fn contact_place(subject: Id) -> Place<'static> {
@@ -73,7 +76,7 @@ impl Store {
     }
 
     /// Makes an account, unless its key is another's or blocked, or the key outside ACME that it is to be bound to cannot
-    /// be used. `contacts` are sealed first, under a new key of the subject's own.
+    /// be used, or a demand cannot be met. `contacts` are sealed first, under a new key of the subject's own.
     ///
     /// # Errors
     /// [`Error`] if it could not be made durable.
@@ -82,15 +85,21 @@ impl Store {
         account: Account,
         contacts: &[Contact],
         record: Record,
+        demands: Vec<Demand>,
     ) -> Result<Result<AccountInserted, Unbound>, Error> {
         let sealed = self.contacts_seal(account.id, contacts).await?;
         self.run(move |transaction| {
             if let Some(refused) = key_taken(transaction, &account.key)? {
                 return Ok(Ok(refused));
             }
+            let spent = match meet(transaction, &demands, account.created)? {
+                Ok(spent) => spent,
+                Err(limited) => return Ok(Ok(AccountInserted::Limited(limited))),
+            };
             if let Some(external) = &account.external {
                 let bound = Bound { account: account.id, at: account.created };
                 if let Err(unbound) = bind(transaction, external.key, bound)? {
+                    give_back(transaction, spent)?;
                     return Ok(Err(unbound));
                 }
             }

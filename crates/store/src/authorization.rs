@@ -9,8 +9,11 @@ use ingam_protocol::record::Record;
 use ingam_protocol::time::Timestamp;
 
 use crate::account::{active, id_from};
+use crate::admission::{Admission, Admitted, admit};
 use crate::error::Error;
+use crate::limit::{Demand, Limited, keep, meet, refund, remember};
 use crate::open::Store;
+use crate::pause::{self, PauseRule};
 use crate::table::{
     AUTHORIZATIONS, AUTHORIZATIONS_BY_IDENTIFIER, CHALLENGES_OPEN, domain_key, identifier_key,
 };
@@ -25,6 +28,8 @@ pub enum Answered {
     Nothing(Authorization),
     /// There is no such authorization or challenge, or its account has ended.
     Missing,
+    /// A limit is reached.
+    Limited(Limited),
 }
 
 /// A challenge that was answered, and whose check has not ended.
@@ -97,7 +102,7 @@ impl Store {
         Ok(covering)
     }
 
-    /// Puts a new authorization in that belongs to no order yet. `false` if the account has ended.
+    /// Puts a new authorization in that belongs to no order yet, if it passes.
     ///
     /// # Errors
     /// [`Error`] if it could not be made durable.
@@ -105,19 +110,22 @@ impl Store {
         &self,
         authorization: Authorization,
         record: Record,
-    ) -> Result<bool, Error> {
+        admission: Admission,
+    ) -> Result<Admitted, Error> {
         self.run(move |transaction| {
-            if active(transaction, authorization.account)?.is_none() {
-                return Ok(false);
+            match admit(transaction, authorization.account, &admission, authorization.created)? {
+                Admitted::Yes => {}
+                refused => return Ok(refused),
             }
             put(transaction, &authorization)?;
             transaction.record(&record);
-            Ok(true)
+            Ok(Admitted::Yes)
         })
         .await
     }
 
-    /// Notes that a challenge was answered; whoever gets [`Answered::Check`] checks it.
+    /// Notes that a challenge was answered; whoever gets [`Answered::Check`] checks it. What `demands` spend is put back
+    /// if the check succeeds.
     ///
     /// # Errors
     /// [`Error`] if it could not be made durable.
@@ -126,6 +134,7 @@ impl Store {
         open: OpenChallenge,
         now: Timestamp,
         record: Record,
+        demands: Vec<Demand>,
     ) -> Result<Answered, Error> {
         self.run(move |transaction| {
             let Some(mut authorization) = find(transaction, open.authorization)? else {
@@ -144,6 +153,10 @@ impl Store {
                 return Ok(Answered::Nothing(authorization));
             }
             challenge.answered = Some(now);
+            match meet(transaction, &demands, now)? {
+                Ok(spent) => remember(transaction, &open.key(), &spent)?,
+                Err(limited) => return Ok(Answered::Limited(limited)),
+            }
             put(transaction, &authorization)?;
             transaction.put(CHALLENGES_OPEN, open.key(), Vec::new());
             transaction.record(&record);
@@ -152,7 +165,8 @@ impl Store {
         .await
     }
 
-    /// Writes down how the check of a challenge ended; the first end counts.
+    /// Writes down how the check of a challenge ended; the first end counts. With a rule, failures that are not ours are
+    /// counted by it.
     ///
     /// # Errors
     /// [`Error`] if it could not be made durable.
@@ -161,15 +175,30 @@ impl Store {
         open: OpenChallenge,
         finished: Finished,
         record: Record,
+        pauses: Option<PauseRule>,
     ) -> Result<Settled, Error> {
         self.run(move |transaction| {
             transaction.delete(CHALLENGES_OPEN, open.key());
+            match &finished.verdict {
+                verdict if *verdict == Verdict::Valid || verdict.is_our_failure() => {
+                    refund(transaction, &open.key())?;
+                }
+                _ => keep(transaction, &open.key()),
+            }
             // What was seen stays on record even where it does not count any more.
             transaction.record(&record);
             let Some(mut authorization) = find(transaction, open.authorization)? else {
                 return Ok(Settled::Before);
             };
             let succeeded = finished.verdict == Verdict::Valid;
+            let (account, name) = (authorization.account, authorization.host.to_string());
+            match (&finished.verdict, pauses) {
+                (Verdict::Valid, _) => pause::succeeded(transaction, account, &name)?,
+                (verdict, Some(rule)) if !verdict.is_our_failure() => {
+                    pause::failed(transaction, account, &name, &rule, finished.at)?;
+                }
+                _ => {}
+            }
             // One failed check ended the authorization for good, whatever another that still ran has seen since.
             let ended = authorization.deactivated.is_some()
                 || authorization.challenges.iter().any(|one| one.status() == ChallengeStatus::Invalid);

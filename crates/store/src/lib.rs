@@ -16,6 +16,7 @@
 //! - [`contact`]: personal data and MAC keys, sealed under keys that live apart from the engine.
 
 mod account;
+mod admission;
 mod approval;
 mod archive;
 mod authorization;
@@ -28,11 +29,13 @@ mod error;
 mod external_key;
 mod incident;
 mod key_block;
+mod limit;
 mod log;
 mod migration;
 mod name_rule;
 mod open;
 mod order;
+mod pause;
 mod renewal;
 mod revocation_job;
 mod role;
@@ -42,6 +45,7 @@ mod table;
 mod transaction;
 
 pub use account::AccountInserted;
+pub use admission::{Admission, Admitted};
 pub use approval::{Approval, ApprovalDecision};
 pub use archive::Archiver;
 pub use authorization::{Answered, OpenChallenge, Settled};
@@ -51,10 +55,12 @@ pub use error::Error;
 pub use external_key::{Bound, ExternalKey, KeyUnusable, KeyWithdrawn, Unbound, Withdrawal};
 pub use incident::{Incident, IncidentGrown};
 pub use key_block::KeyBlock;
+pub use limit::{Demand, LimitOverride, Limited, Standing};
 pub use log::{RecordQuery, RecordsFound, RecordsPlace};
 pub use name_rule::{NameRule, NameVerdict};
 pub use open::{Config, EngineChoice, Parts, Store, StoreProcess, table_classes};
-pub use order::{AbandonedBy, Claimed, NewCertificate, OrderInserted, Stale};
+pub use order::{AbandonedBy, Claimed, NewCertificate, Stale};
+pub use pause::{PAUSES_LIFTED_MAX, Pause, PauseRule, ToBeShown};
 pub use renewal::RenewalFacts;
 pub use revocation_job::{JOBS_OPEN_MAX, JobItem, JobState, RevocationJob};
 pub use role::{GRANTS_MAX, Grant, RoleTaken};

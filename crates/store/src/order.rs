@@ -13,30 +13,21 @@ use ingam_protocol::record::Record;
 use ingam_protocol::{Bytes, Id, Reason, Timestamp};
 
 use crate::account::{active, id_from};
+use crate::admission::{Admission, Admitted, admit};
 use crate::authorization::{find as find_authorization, put as put_authorization};
 use crate::certificate::CertificateRow;
 use crate::error::Error;
 use crate::external_key::is_in_force;
+use crate::limit::{Demand, Limited, keep, meet, refund, remember};
 use crate::name_rule::is_blocked;
 use crate::open::Store;
-use crate::renewal::replace;
+use crate::renewal::{replace, replaced_by};
 use crate::search;
 use crate::status::{StatusState, status_of, status_put};
 use crate::table::{
     CERTIFICATES, ISSUANCES_OPEN, KEYS_BLOCKED, ORDERS, ORDERS_BY_ACCOUNT, certificate_key, pair_key,
 };
 use crate::transaction::{Transaction, decode, read_range, read_row};
-
-/// What came of putting a new order in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OrderInserted {
-    /// It is there.
-    New,
-    /// Its account has ended.
-    AccountEnded,
-    /// The certificate that it is to replace is replaced by this order, which is not invalid (RFC 9773, section 5).
-    Replaced(Id),
-}
 
 /// What came of claiming an order.
 #[derive(Clone, Debug)]
@@ -53,6 +44,8 @@ pub enum Claimed {
     NameBlocked,
     /// The key to which its account is bound was withdrawn since.
     ExternalKeyWithdrawn(Id),
+    /// A limit is reached.
+    Limited(Limited),
 }
 
 /// The caller's lease is not in force any more: somebody else has the order, or it has ended.
@@ -83,8 +76,8 @@ pub enum AbandonedBy {
 }
 
 impl Store {
-    /// Puts a new order and its authorizations in, and takes the certificate that it is to replace for it: of several orders
-    /// at once, one has it.
+    /// Puts a new order and its authorizations in, if it passes, and takes the certificate that it is to replace for it: of
+    /// several orders at once, one has it.
     ///
     /// # Errors
     /// [`Error`] if it could not be made durable.
@@ -93,21 +86,25 @@ impl Store {
         order: Order,
         authorizations: Vec<Authorization>,
         record: Record,
-    ) -> Result<OrderInserted, Error> {
+        admission: Admission,
+    ) -> Result<Admitted, Error> {
         self.run(move |transaction| {
-            if active(transaction, order.account)?.is_none() {
-                return Ok(OrderInserted::AccountEnded);
+            if let Some(other) = replaced_by(transaction, &order)? {
+                return Ok(Admitted::Replaced(other));
             }
-            if let Some(other) = replace(transaction, &order)? {
-                return Ok(OrderInserted::Replaced(other));
+            // A new order is never put back: what it spent is gone.
+            match admit(transaction, order.account, &admission, order.created)? {
+                Admitted::Yes => {}
+                refused => return Ok(refused),
             }
             for authorization in &authorizations {
                 put_authorization(transaction, authorization)?;
             }
             transaction.put(ORDERS_BY_ACCOUNT, pair_key(order.account, order.id), Vec::new());
             put(transaction, &order)?;
+            replace(transaction, &order);
             transaction.record(&record);
-            Ok(OrderInserted::New)
+            Ok(Admitted::Yes)
         })
         .await
     }
@@ -149,7 +146,8 @@ impl Store {
 
     /// Step 1: claims a ready order for `claim`, whose serial is set aside and whose bytes are recorded. Account,
     /// authorizations, keys and rules on names are looked at again inside the transaction: whoever blocked a name or withdrew
-    /// a key and was answered sees no claim on it after that.
+    /// a key and was answered sees no claim on it after that. What `demands` spend is put back if the order is
+    /// abandoned.
     ///
     /// # Errors
     /// [`Error`] if it could not be made durable, or the serial number was used before.
@@ -159,6 +157,7 @@ impl Store {
         claim: Claim,
         now: Timestamp,
         record: Record,
+        demands: Vec<Demand>,
     ) -> Result<Claimed, Error> {
         self.run(move |transaction| {
             let Some(mut order) = find(transaction, id)? else { return Ok(Claimed::Missing) };
@@ -185,6 +184,10 @@ impl Store {
                     "a serial number",
                     "it was used before: the source of randomness repeats".into(),
                 ));
+            }
+            match meet(transaction, &demands, now)? {
+                Ok(spent) => remember(transaction, id.as_bytes(), &spent)?,
+                Err(limited) => return Ok(Claimed::Limited(limited)),
             }
             status_put(transaction, &claim.issuer, &claim.serial, StatusState::Reserved, claim.not_after)?;
             transaction.put(ISSUANCES_OPEN, *id.as_bytes(), Vec::new());
@@ -282,6 +285,7 @@ impl Store {
             search::index(transaction, &claim.issuer, &claim.serial, &row, &order.identifiers);
             status_put(transaction, &claim.issuer, &claim.serial, StatusState::Good, claim.not_after)?;
             transaction.delete(ISSUANCES_OPEN, *id.as_bytes());
+            keep(transaction, id.as_bytes());
             order.certificate = Some(claim.serial);
             put(transaction, &order)?;
             transaction.record(&record);
@@ -314,6 +318,7 @@ impl Store {
                 status_put(transaction, &claim.issuer, &claim.serial, revoked, claim.not_after)?;
             }
             transaction.delete(ISSUANCES_OPEN, *id.as_bytes());
+            refund(transaction, id.as_bytes())?;
             order.failure = Some(failure);
             put(transaction, &order)?;
             transaction.record(&record);

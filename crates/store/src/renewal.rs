@@ -69,17 +69,20 @@ impl Store {
     }
 }
 
-/// Takes the certificate that a new order is to replace, if it names one. Gives the order that has taken it before and is not
-/// invalid as of the new one's making; then nothing was changed.
-pub(crate) fn replace(transaction: &mut Transaction<'_>, order: &Order) -> Result<Option<Id>, Error> {
+/// The order that has taken the certificate which a new one is to replace, and is not invalid as of the new one's making.
+pub(crate) fn replaced_by(transaction: &Transaction<'_>, order: &Order) -> Result<Option<Id>, Error> {
     let Some(replaced) = &order.replaces else { return Ok(None) };
     let key = certificate_key(&replaced.issuer, &replaced.serial);
-    if let Some(id) = transaction.get(REPLACEMENTS, &key)?
-        && let Some(other) = find(transaction, id_from(&id)?)?
-        && status(transaction, &other, order.created)? != OrderStatus::Invalid
-    {
-        return Ok(Some(other.id));
+    let Some(id) = transaction.get(REPLACEMENTS, &key)? else { return Ok(None) };
+    let Some(other) = find(transaction, id_from(&id)?)? else { return Ok(None) };
+    let ended = status(transaction, &other, order.created)? == OrderStatus::Invalid;
+    Ok(Some(other.id).filter(|_| !ended))
+}
+
+/// Takes the certificate that a new order is to replace, if it names one.
+pub(crate) fn replace(transaction: &mut Transaction<'_>, order: &Order) {
+    if let Some(replaced) = &order.replaces {
+        let key = certificate_key(&replaced.issuer, &replaced.serial);
+        transaction.put(REPLACEMENTS, key, *order.id.as_bytes());
     }
-    transaction.put(REPLACEMENTS, key, *order.id.as_bytes());
-    Ok(None)
 }

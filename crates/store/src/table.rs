@@ -75,6 +75,14 @@ pub(crate) const REVOCATION_JOBS: Table = Table::new("revocation_jobs");
 pub(crate) const REVOCATION_JOBS_OPEN: Table = Table::new("revocation_jobs_open");
 /// Job id, issuer and serial of what a job has still to revoke, to nothing.
 pub(crate) const REVOCATION_ITEMS: Table = Table::new("revocation_items");
+/// Limit and subject to the moment at which the bucket is full again; some subjects are addresses ([`crate::limit`]).
+pub(crate) const LIMIT_BUCKETS: Table = Table::new("limit_buckets");
+/// Limit and account or registered domain to [`crate::LimitOverride`].
+pub(crate) const LIMIT_OVERRIDES: Table = Table::new("limit_overrides");
+/// Id of a claimed order, or authorization id and type of an answered challenge, to what was spent for it.
+pub(crate) const LIMIT_SPENDS: Table = Table::new("limit_spends");
+/// Account id and name to [`crate::Pause`].
+pub(crate) const PAUSES: Table = Table::new("pauses");
 /// Sequence number to an encoded record.
 pub(crate) const OUTBOX: Table = Table::new("outbox");
 
@@ -111,6 +119,10 @@ pub(crate) const CLASSES: &[(Table, Class)] = &[
     (REVOCATION_JOBS, Class::Issuance),
     (REVOCATION_JOBS_OPEN, Class::Issuance),
     (REVOCATION_ITEMS, Class::Issuance),
+    (LIMIT_BUCKETS, Class::Working),
+    (LIMIT_OVERRIDES, Class::CaLifecycle),
+    (LIMIT_SPENDS, Class::Working),
+    (PAUSES, Class::Working),
     (OUTBOX, Class::Working),
 ];
 

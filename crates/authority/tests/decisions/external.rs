@@ -82,7 +82,7 @@ impl Process {
         let told =
             Record::new(RecordType::OrderCreated, order.created, b"{}".to_vec(), world.random.as_ref());
         let inserted = self.run(self.store.order_insert(Order { id, ..order }, Vec::new(), told)).unwrap();
-        assert_eq!(inserted, ingam_store::OrderInserted::New);
+        assert_eq!(inserted, ingam_store::Admitted::Yes);
         id
     }
 }

@@ -4,6 +4,7 @@
 //! - `states`: every state of RFC 8555, section 7.1.6, that an order, an authorization or a challenge can come into.
 //! - `issuance`: one order gives one certificate, whatever the signer does and however often it is asked for.
 //! - `lease`: what is left when a lease runs out, before and after the signer was asked.
+//! - `limits`: rate limits let through what they promise and no more, and zombies are paused.
 //! - `restart`: a process that died is followed by one that goes on.
 //! - `renewal`: when certificates should be renewed, and which orders take their place.
 //! - `revocation`: who may revoke what, and what a compromised key may do afterwards.
@@ -31,6 +32,7 @@ mod contact;
 mod external;
 mod issuance;
 mod lease;
+mod limits;
 mod operator_acts;
 mod operator_finds;
 mod operator_jobs;

@@ -23,7 +23,7 @@ use ingam_protocol::{Id, Reason, Serial, Timestamp};
 use ingam_signer::hierarchy::{Hierarchy, IssuerPlan, Plan};
 use ingam_signer::{IssuerUrls, KeyKind, LocalSigner};
 use ingam_store::{
-    Grant, NewCertificate, OpenChallenge, OrderInserted, RevocationRequest, Store, StoreProcess,
+    Grant, NewCertificate, OpenChallenge, Admission, Admitted, RevocationRequest, Store, StoreProcess,
 };
 use ingam_validation::scripted::Scripted;
 use serde_json::Value;
@@ -155,7 +155,7 @@ impl World {
         let open: Vec<_> = authorizations.iter().map(|authorization| authorization.id).collect();
         let created = record(RecordType::OrderCreated);
         let inserted = self.store.order_insert(order.clone(), authorizations, created).await;
-        assert_eq!(inserted.unwrap(), OrderInserted::New);
+        assert_eq!(inserted.unwrap(), Admitted::Yes);
         for authorization in open {
             let open = OpenChallenge { authorization, challenge: ChallengeType::Dns01 };
             let answered = record(RecordType::ChallengeAnswered);

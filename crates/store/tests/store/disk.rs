@@ -16,7 +16,7 @@ use crate::made::{Disks, Open, account, contacts, id, record, run};
 fn insert(open: &Open, random: &SeededRandom, answered: &mut Answered) -> Result<Account, Error> {
     let account = account(random);
     let told = record(RecordType::AccountCreated, account.id, random);
-    run(open.store.account_insert(account.clone(), &contacts(), told))?.unwrap();
+    run(open.store.account_insert(account.clone(), &contacts(), told, Vec::new()))?.unwrap();
     answered.records.push((RecordType::AccountCreated, account.id));
     answered.contacts.insert(account.id);
     Ok(account)

@@ -29,7 +29,7 @@ fn certificates() {
             let claim = claim(random);
             let about = |kind| record(kind, order.id, random);
             let prepared = about(RecordType::CertificatePrepared);
-            store.order_claim(order.id, claim.clone(), start(), prepared).await.unwrap();
+            store.order_claim(order.id, claim.clone(), start(), prepared, Vec::new()).await.unwrap();
             let asked = store.order_ask(order.id, claim.token, start(), about(RecordType::SignatureAsked));
             asked.await.unwrap().unwrap();
             let certificate = NewCertificate { issued: minute(number), ..certificate() };

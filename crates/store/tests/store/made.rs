@@ -20,8 +20,8 @@ use ingam_protocol::{Id, Serial, Timestamp};
 use ingam_store::engine::redb::{FileStorage, RedbConfig, RedbEngine};
 use ingam_store::engine::{Engine, Table};
 use ingam_store::{
-    AccountInserted, Claimed, Config, EngineChoice, Error, NewCertificate, OpenChallenge, OrderInserted,
-    Parts, Store, StoreProcess,
+    AccountInserted, Admission, Admitted, Claimed, Config, EngineChoice, Error, NewCertificate,
+    OpenChallenge, Parts, Store, StoreProcess,
 };
 use serde_json::value::RawValue;
 
@@ -155,8 +155,8 @@ async fn insert_ready(store: &Store, account: Id, names: Vec<Identifier>, random
     authorization.challenges[0].answered = Some(start());
     authorization.challenges[0].finished = Some(finished(Verdict::Valid));
     let told = record(RecordType::OrderCreated, order.id, random);
-    let inserted = store.order_insert(order.clone(), vec![authorization], told).await;
-    assert_eq!(inserted.unwrap(), OrderInserted::New);
+    let made = store.order_insert(order.clone(), vec![authorization], told, Admission::default()).await;
+    assert_eq!(made.unwrap(), Admitted::Yes);
     order.id
 }
 
@@ -167,7 +167,8 @@ pub(crate) async fn issue(store: &Store, wanted: Wanted, random: &SeededRandom) 
     let thumbprint = wanted.thumbprint.as_slice().into();
     let claim = Claim { issuer: wanted.issuer, key_thumbprint: thumbprint, ..claim(random) };
     let (token, serial) = (claim.token, claim.serial.clone());
-    let claimed = store.order_claim(order, claim, start(), told(RecordType::CertificatePrepared)).await;
+    let claimed =
+        store.order_claim(order, claim, start(), told(RecordType::CertificatePrepared), Vec::new()).await;
     assert!(matches!(claimed.unwrap(), Claimed::Yes));
     store.order_ask(order, token, start(), told(RecordType::SignatureAsked)).await.unwrap().unwrap();
     let signed = NewCertificate { issued: wanted.issued, ..certificate() };
@@ -284,7 +285,8 @@ pub(crate) fn on_both(test: impl AsyncFn(&Store, &SeededRandom)) {
 pub(crate) async fn insert_account(store: &Store, random: &SeededRandom) -> Account {
     let account = account(random);
     let record = record(RecordType::AccountCreated, account.id, random);
-    let inserted = store.account_insert(account.clone(), &contacts(), record).await.unwrap().unwrap();
+    let inserted =
+        store.account_insert(account.clone(), &contacts(), record, Vec::new()).await.unwrap().unwrap();
     assert_eq!(inserted, AccountInserted::New);
     account
 }

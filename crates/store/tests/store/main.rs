@@ -6,6 +6,7 @@
 //! - `search`: each index of certificates finds what a look at all of them would, in pages of any length.
 //! - `external`: a key that operators gave out has one account, and its secret lies nowhere in the clear.
 //! - `jobs`: a revocation job revokes and takes off in one, through holds and power cuts.
+//! - `limits`: rate limits are met as a whole or not at all, and what was spent is put back once.
 //! - `log`: records are found, and followed, wherever they are.
 //! - `migration`: an older store is copied and brought to this format, and goes on if that is broken off.
 //! - `people`: roles, acts that wait for a second person, incidents.
@@ -32,6 +33,7 @@ mod external;
 mod facts;
 mod jobs;
 mod latest;
+mod limits;
 mod log;
 mod made;
 mod migration;

@@ -8,8 +8,8 @@ use ingam_protocol::record::RecordType;
 use ingam_protocol::time::SeededRandom;
 use ingam_protocol::{Id, Reason, Timestamp};
 use ingam_store::{
-    AbandonedBy, AccountInserted, Answered, Claimed, Config, EngineChoice, OrderInserted, RevocationOutcome,
-    RevocationRequest, Settled, Stale, StatusState, Store,
+    AbandonedBy, AccountInserted, Admission, Admitted, Answered, Claimed, Config, EngineChoice,
+    RevocationOutcome, RevocationRequest, Settled, Stale, StatusState, Store,
 };
 
 use crate::made::{
@@ -26,12 +26,13 @@ pub(crate) async fn insert_ready_order(
     let (order, authorization) = order(account, random);
     let open = open_challenge(&authorization);
     let about = |kind| record(kind, order.id, random);
-    let inserted =
-        store.order_insert(order.clone(), vec![authorization], about(RecordType::OrderCreated)).await;
-    assert_eq!(inserted.unwrap(), OrderInserted::New);
-    store.challenge_answer(open, start(), about(RecordType::ChallengeAnswered)).await.unwrap();
-    let settled =
-        store.challenge_finish(open, finished(Verdict::Valid), about(RecordType::ValidationFinished)).await;
+    let told = about(RecordType::OrderCreated);
+    let made = store.order_insert(order.clone(), vec![authorization], told, Admission::default()).await;
+    assert_eq!(made.unwrap(), Admitted::Yes);
+    store.challenge_answer(open, start(), about(RecordType::ChallengeAnswered), Vec::new()).await.unwrap();
+    let settled = store
+        .challenge_finish(open, finished(Verdict::Valid), about(RecordType::ValidationFinished), None)
+        .await;
     assert_eq!(settled.unwrap(), Settled::Now);
     order
 }
@@ -43,7 +44,7 @@ fn one_key_is_one_account() {
         let mut second = account(random);
         second.key = first.key.clone();
         let again = record(RecordType::AccountCreated, second.id, random);
-        let taken = store.account_insert(second.clone(), &[], again).await.unwrap().unwrap();
+        let taken = store.account_insert(second.clone(), &[], again, Vec::new()).await.unwrap().unwrap();
         assert_eq!(taken, AccountInserted::Taken(first.clone()));
         assert_eq!(store.account_by_id(second.id).unwrap(), None);
         assert_eq!(store.account_by_key(&first.key).unwrap(), Some(first.clone()));
@@ -59,7 +60,7 @@ fn two_accounts_with_one_key_at_once_are_one() {
         second.key = first.key.clone();
         let insert = |account: &ingam_protocol::acme::Account| {
             let record = record(RecordType::AccountCreated, account.id, random);
-            store.account_insert(account.clone(), &[], record)
+            store.account_insert(account.clone(), &[], record, Vec::new())
         };
         let (one, other) = tokio::join!(insert(&first), insert(&second));
         let outcomes = [one.unwrap().unwrap(), other.unwrap().unwrap()];
@@ -117,9 +118,15 @@ fn a_deactivated_account_changes_no_more_and_makes_nothing() {
             .await;
         assert_eq!(changed.unwrap(), None);
         let (order, authorization) = order(account.id, random);
-        let made =
-            store.order_insert(order.clone(), vec![authorization], record(RecordType::OrderCreated)).await;
-        assert_eq!(made.unwrap(), OrderInserted::AccountEnded);
+        let made = store
+            .order_insert(
+                order.clone(),
+                vec![authorization],
+                record(RecordType::OrderCreated),
+                Admission::default(),
+            )
+            .await;
+        assert_eq!(made.unwrap(), Admitted::Missing);
         assert!(store.order_by_id(order.id).unwrap().is_none());
         // Its key is still its key: nobody makes a second account with it.
         assert!(store.account_by_key(&account.key).unwrap().is_some());
@@ -134,18 +141,26 @@ fn a_challenge_is_answered_once_and_its_first_end_counts() {
         let open = open_challenge(&authorization);
         let about = |kind| record(kind, order.id, random);
         store
-            .order_insert(order.clone(), vec![authorization.clone()], about(RecordType::OrderCreated))
+            .order_insert(
+                order.clone(),
+                vec![authorization.clone()],
+                about(RecordType::OrderCreated),
+                Admission::default(),
+            )
             .await
             .unwrap();
         let answer = async || {
-            store.challenge_answer(open, start(), about(RecordType::ChallengeAnswered)).await.unwrap()
+            store
+                .challenge_answer(open, start(), about(RecordType::ChallengeAnswered), Vec::new())
+                .await
+                .unwrap()
         };
         assert!(matches!(answer().await, Answered::Check(_)));
         assert!(matches!(answer().await, Answered::Nothing(_)));
         assert_eq!(store.challenges_open(10).unwrap(), [open]);
         let finish = async |verdict| {
             store
-                .challenge_finish(open, finished(verdict), about(RecordType::ValidationFinished))
+                .challenge_finish(open, finished(verdict), about(RecordType::ValidationFinished), None)
                 .await
                 .unwrap()
         };
@@ -167,7 +182,7 @@ fn an_order_is_claimed_once() {
         let order = insert_ready_order(store, account.id, random).await;
         let take = |claim: &ingam_protocol::acme::Claim| {
             let record = record(RecordType::CertificatePrepared, order.id, random);
-            store.order_claim(order.id, claim.clone(), start(), record)
+            store.order_claim(order.id, claim.clone(), start(), record, Vec::new())
         };
         let claims = [claim(random), claim(random)];
         let (one, other) = tokio::join!(take(&claims[0]), take(&claims[1]));
@@ -179,7 +194,8 @@ fn an_order_is_claimed_once() {
         assert_eq!(status(&claims[0].serial).unwrap().state, StatusState::Reserved);
         assert_eq!(status(&claims[1].serial), None, "the other serial number was never set aside");
         assert_eq!(store.issuances_open(None, 10).unwrap().len(), 1);
-        let missing = store.order_claim(id(random), claim(random), start(), record_of(random)).await;
+        let missing =
+            store.order_claim(id(random), claim(random), start(), record_of(random), Vec::new()).await;
         assert!(matches!(missing.unwrap(), Claimed::Missing));
     });
 }
@@ -195,8 +211,8 @@ fn a_serial_number_is_set_aside_for_one_order_alone() {
         let first = insert_ready_order(store, account.id, random).await;
         let second = insert_ready_order(store, account.id, random).await;
         let claim = claim(random);
-        store.order_claim(first.id, claim.clone(), start(), record_of(random)).await.unwrap();
-        assert!(store.order_claim(second.id, claim, start(), record_of(random)).await.is_err());
+        store.order_claim(first.id, claim.clone(), start(), record_of(random), Vec::new()).await.unwrap();
+        assert!(store.order_claim(second.id, claim, start(), record_of(random), Vec::new()).await.is_err());
         let untouched = store.order_by_id(second.id).unwrap().unwrap();
         assert_eq!(store.order_status(&untouched, start()).unwrap(), OrderStatus::Ready);
     });
@@ -210,7 +226,7 @@ fn a_step_with_a_stale_token_does_nothing() {
         let claim = claim(random);
         let about = |kind| record(kind, order.id, random);
         store
-            .order_claim(order.id, claim.clone(), start(), about(RecordType::CertificatePrepared))
+            .order_claim(order.id, claim.clone(), start(), about(RecordType::CertificatePrepared), Vec::new())
             .await
             .unwrap();
         let ask = async |token| {
@@ -255,7 +271,7 @@ fn an_abandoned_order_stays_so_and_its_serial_number_is_revoked() {
         let claim = claim(random);
         let about = |kind| record(kind, order.id, random);
         store
-            .order_claim(order.id, claim.clone(), start(), about(RecordType::CertificatePrepared))
+            .order_claim(order.id, claim.clone(), start(), about(RecordType::CertificatePrepared), Vec::new())
             .await
             .unwrap();
         store
@@ -302,7 +318,7 @@ fn a_certificate_is_revoked_once_and_a_proven_compromise_comes_on_top() {
         };
         assert_eq!(revoke(Reason::Superseded, 0, None).await, RevocationOutcome::Missing);
         store
-            .order_claim(order.id, claim.clone(), start(), about(RecordType::CertificatePrepared))
+            .order_claim(order.id, claim.clone(), start(), about(RecordType::CertificatePrepared), Vec::new())
             .await
             .unwrap();
         assert_eq!(revoke(Reason::Superseded, 0, None).await, RevocationOutcome::Missing, "not issued");
@@ -348,7 +364,7 @@ fn a_blocked_key_makes_no_account_and_no_certificate() {
         let claim = claim(random);
         let about = |kind| record(kind, order.id, random);
         store
-            .order_claim(order.id, claim.clone(), start(), about(RecordType::CertificatePrepared))
+            .order_claim(order.id, claim.clone(), start(), about(RecordType::CertificatePrepared), Vec::new())
             .await
             .unwrap();
         store
@@ -371,7 +387,7 @@ fn a_blocked_key_makes_no_account_and_no_certificate() {
         let mut account = account(random);
         account.key = blocked.clone();
         let record = record(RecordType::AccountCreated, account.id, random);
-        let refused = store.account_insert(account, &[], record).await.unwrap();
+        let refused = store.account_insert(account, &[], record, Vec::new()).await.unwrap();
         assert_eq!(refused, Ok(AccountInserted::Blocked));
         let changed = store
             .account_key_change(
@@ -385,7 +401,7 @@ fn a_blocked_key_makes_no_account_and_no_certificate() {
         let another = insert_ready_order(store, owner.id, random).await;
         let mut bad = crate::made::claim(random);
         bad.key_thumbprint = blocked.thumbprint().as_slice().into();
-        let refused = store.order_claim(another.id, bad, start(), record_of(random)).await;
+        let refused = store.order_claim(another.id, bad, start(), record_of(random), Vec::new()).await;
         assert!(matches!(refused.unwrap(), Claimed::KeyBlocked));
     });
 }
@@ -398,7 +414,7 @@ fn orders_and_open_issuances_come_in_pages() {
         for number in 0..25 {
             let owner = if number % 5 == 0 { &other } else { &one };
             let order = insert_ready_order(store, owner.id, random).await;
-            store.order_claim(order.id, claim(random), start(), record_of(random)).await.unwrap();
+            store.order_claim(order.id, claim(random), start(), record_of(random), Vec::new()).await.unwrap();
             made.push((owner.id, order.id));
         }
         made.sort();
@@ -452,7 +468,7 @@ fn both_engines_are_there_again_after_closing() {
         let account = run(insert_account(&store, &random));
         threads.close();
         let late = record(RecordType::AccountCreated, account.id, random.as_ref());
-        let refused = run(store.account_insert(account.clone(), &[], late));
+        let refused = run(store.account_insert(account.clone(), &[], late, Vec::new()));
         assert_eq!(refused.unwrap_err().code(), "store_unavailable");
         drop(store);
         let (store, threads) = Store::open(folder.path(), &config, random).unwrap();

@@ -10,7 +10,8 @@ use ingam_protocol::record::RecordType;
 use ingam_protocol::time::{SeededRandom, random_array};
 use ingam_protocol::{Id, Reason};
 use ingam_store::{
-    AbandonedBy, AccountInserted, Claimed, Error, OrderInserted, RevocationOutcome, RevocationRequest, Store,
+    AbandonedBy, AccountInserted, Admission, Admitted, Claimed, Error, RevocationOutcome, RevocationRequest,
+    Store,
 };
 
 use crate::facts::{Answered, check};
@@ -72,7 +73,7 @@ impl Work<'_> {
     async fn insert_account(&mut self) -> Result<(), Error> {
         let account = account(self.random);
         let record = self.record(RecordType::AccountCreated, account.id);
-        let inserted = self.store.account_insert(account.clone(), &contacts(), record).await?;
+        let inserted = self.store.account_insert(account.clone(), &contacts(), record, Vec::new()).await?;
         assert_eq!(inserted, Ok(AccountInserted::New));
         self.told(RecordType::AccountCreated, account.id);
         self.answered.contacts.insert(account.id);
@@ -100,8 +101,11 @@ impl Work<'_> {
         let owner = self.known.accounts[self.below(self.known.accounts.len())].id;
         let (order, authorization) = order(owner, self.random);
         let record = self.record(RecordType::OrderCreated, order.id);
-        let made = self.store.order_insert(order.clone(), vec![authorization.clone()], record).await?;
-        assert_eq!(made, OrderInserted::New);
+        let made = self
+            .store
+            .order_insert(order.clone(), vec![authorization.clone()], record, Admission::default())
+            .await?;
+        assert_eq!(made, Admitted::Yes);
         self.told(RecordType::OrderCreated, order.id);
         self.known.pending.push((order, authorization));
         Ok(())
@@ -111,10 +115,10 @@ impl Work<'_> {
         let Some((order, authorization)) = self.known.pending.pop() else { return Ok(()) };
         let open = open_challenge(&authorization);
         let record = self.record(RecordType::ChallengeAnswered, order.id);
-        self.store.challenge_answer(open, start(), record).await?;
+        self.store.challenge_answer(open, start(), record, Vec::new()).await?;
         self.told(RecordType::ChallengeAnswered, order.id);
         let record = self.record(RecordType::ValidationFinished, order.id);
-        self.store.challenge_finish(open, finished(Verdict::Valid), record).await?;
+        self.store.challenge_finish(open, finished(Verdict::Valid), record, None).await?;
         self.told(RecordType::ValidationFinished, order.id);
         self.known.ready.push(order);
         Ok(())
@@ -124,7 +128,7 @@ impl Work<'_> {
         let Some(order) = self.known.ready.pop() else { return Ok(()) };
         let claim = claim(self.random);
         let record = self.record(RecordType::CertificatePrepared, order.id);
-        let claimed = self.store.order_claim(order.id, claim.clone(), start(), record).await?;
+        let claimed = self.store.order_claim(order.id, claim.clone(), start(), record, Vec::new()).await?;
         assert!(matches!(claimed, Claimed::Yes), "{claimed:?}");
         self.told(RecordType::CertificatePrepared, order.id);
         self.known.claimed.push((order.id, claim));
@@ -276,7 +280,7 @@ fn what_shares_a_sync_is_answered_as_one() {
         disks.tables.stop_after(u64::from(after % 16));
         let inserts = accounts.iter().map(|account| {
             let record = record(RecordType::AccountCreated, account.id, random.as_ref());
-            open.store.account_insert(account.clone(), &[], record)
+            open.store.account_insert(account.clone(), &[], record, Vec::new())
         });
         // Each is queued before the first one is answered.
         let outcomes = run(futures_util::future::join_all(inserts));

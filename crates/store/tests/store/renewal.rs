@@ -6,7 +6,7 @@ use ingam_protocol::profile::IssuerName;
 use ingam_protocol::record::RecordType;
 use ingam_protocol::time::SeededRandom;
 use ingam_protocol::{Id, Reason, Serial};
-use ingam_store::{AbandonedBy, Claimed, JobState, OrderInserted, RenewalFacts, RevocationRequest, Store};
+use ingam_store::{AbandonedBy, Admission, Admitted, Claimed, JobState, RenewalFacts, RevocationRequest, Store};
 
 use crate::jobs::job;
 use crate::made::{
@@ -26,7 +26,7 @@ async fn replace(
     account: Id,
     serial: &Serial,
     random: &SeededRandom,
-) -> (Order, OrderInserted) {
+) -> (Order, Admitted) {
     let (mut order, mut authorization) = order(account, random);
     authorization.challenges[0].answered = Some(start());
     authorization.challenges[0].finished = Some(finished(Verdict::Valid));
@@ -41,9 +41,9 @@ fn a_certificate_is_replaced_by_one_order_that_is_not_invalid() {
     on_both(async |store, random| {
         let (account, serial) = issued(store, random).await;
         let (first, inserted) = replace(store, account, &serial, random).await;
-        assert_eq!(inserted, OrderInserted::New);
+        assert_eq!(inserted, Admitted::Yes);
         let (second, inserted) = replace(store, account, &serial, random).await;
-        assert_eq!(inserted, OrderInserted::Replaced(first.id));
+        assert_eq!(inserted, Admitted::Replaced(first.id));
         assert!(store.order_by_id(second.id).unwrap().is_none(), "nothing of it is there");
         assert!(!store.orders_by_account(account, None, 10).unwrap().contains(&second.id));
 
@@ -54,14 +54,14 @@ fn a_certificate_is_replaced_by_one_order_that_is_not_invalid() {
             store.order_claim(first.id, claim.clone(), start(), told(RecordType::CertificatePrepared)).await;
         assert!(matches!(claimed.unwrap(), Claimed::Yes));
         let (_, inserted) = replace(store, account, &serial, random).await;
-        assert_eq!(inserted, OrderInserted::Replaced(first.id), "processing");
+        assert_eq!(inserted, Admitted::Replaced(first.id), "processing");
         let holder = AbandonedBy::Holder(claim.token);
         let abandoned = store
             .order_abandon(first.id, holder, failure(), start(), told(RecordType::IssuanceAbandoned))
             .await;
         abandoned.unwrap().unwrap();
         let (third, inserted) = replace(store, account, &serial, random).await;
-        assert_eq!(inserted, OrderInserted::New);
+        assert_eq!(inserted, Admitted::Yes);
         let found = store.order_replacing(&issuer(), &serial).unwrap();
         assert_eq!(found.map(|order| order.id), Some(third.id));
         assert!(store.order_replacing(&issuer(), &Serial::new(random)).unwrap().is_none());
@@ -78,7 +78,7 @@ fn of_orders_at_once_one_has_the_certificate() {
             replace(store, account, &serial, random),
         );
         let outcomes = [one.1, two.1, three.1];
-        let new = outcomes.iter().filter(|outcome| **outcome == OrderInserted::New).count();
+        let new = outcomes.iter().filter(|outcome| **outcome == Admitted::Yes).count();
         assert_eq!(new, 1, "{outcomes:?}");
     });
 }

@@ -226,7 +226,7 @@ fn an_order_for_a_blocked_name_is_not_claimed() {
             let told = record(RecordType::CertificatePrepared, order, random);
             let (_, claimed) = tokio::join!(
                 put(store, rule(blocked, NameVerdict::Block, false), random),
-                store.order_claim(order, claim.clone(), start(), told),
+                store.order_claim(order, claim.clone(), start(), told, Vec::new()),
             );
             let claimed = claimed.unwrap();
             if name == "b.example.com" {

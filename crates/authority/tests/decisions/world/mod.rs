@@ -11,11 +11,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use ingam_authority::{Authority, Caller, Catalog, Parts, Policy, RenewalPolicy};
+use ingam_authority::{Authority, Caller, Catalog, Parts, Policy, RateLimits, RenewalPolicy};
 use ingam_journal::files::Files;
 use ingam_journal::simulated::SimulatedDisk;
 use ingam_protocol::jws::JwsText;
 use ingam_protocol::profile::{IssuerName, Profile, ProfileName};
+use ingam_protocol::public_suffix::PublicSuffixes;
 use ingam_protocol::record::{Class, Record, RecordType};
 use ingam_protocol::time::{FixedClock, SeededRandom};
 use ingam_protocol::{Serial, Timestamp};
@@ -93,6 +94,8 @@ fn policy() -> Policy {
         checks_waiting_max: 100,
         contacts_max: 4,
         renewal: RenewalPolicy::default(),
+        public_suffixes: PublicSuffixes::built_in(),
+        rate_limits: RateLimits::default(),
     }
 }
 
@@ -255,7 +258,12 @@ impl Process {
 
     /// How many certificates are on record, of whatever order.
     pub(crate) fn certificates(&self) -> usize {
-        self.engine.range(Table::new("certificates"), &[], None, usize::MAX).unwrap().len()
+        self.rows("certificates")
+    }
+
+    /// How many rows a table of the store has.
+    pub(crate) fn rows(&self, table: &'static str) -> usize {
+        self.engine.range(Table::new(table), &[], None, usize::MAX).unwrap().len()
     }
 
     /// The DER of the one issuer's certificate.
