@@ -8,7 +8,9 @@ use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
 use axum::middleware::Next;
+use ingam_authority::Limited;
 use ingam_protocol::bytes::hex;
+use ingam_protocol::limit::LimitName;
 use ingam_protocol::time::random_array;
 use tracing::Instrument;
 
@@ -53,6 +55,8 @@ pub(crate) async fn around(
         span.in_scope(|| frontend.answer(&RequestId(id.clone()), Err(refused)))
     } else if method == Method::OPTIONS {
         preflight()
+    } else if let Err(problem) = frontend.admit(&request, &route) {
+        span.in_scope(|| frontend.answer(&RequestId(id.clone()), Err(problem)))
     } else {
         next.run(request).instrument(span.clone()).await
     };
@@ -92,6 +96,19 @@ fn method_label(method: &Method) -> &'static str {
 }
 
 impl Frontend {
+    /// Refuses whoever sends more than the guard lets through, before anything is read or checked.
+    fn admit(&self, request: &Request, route: &str) -> Result<(), Problem> {
+        let limit = LimitName::RequestsPerAddress;
+        let policy = self.authority.policy();
+        let Some(in_force) = policy.rate_limits.limits.get(&limit).copied() else { return Ok(()) };
+        if request.method() != Method::POST && route != "/new-nonce" {
+            return Ok(());
+        }
+        self.guard.admit(in_force, client_address(request)).map_err(|(subject, next_at)| {
+            self.authority.limited(Limited { limit, subject, in_force, next_at }).into()
+        })
+    }
+
     fn common_headers(&self, headers: &mut HeaderMap, method: &Method, is_directory: bool, id: &str) {
         if *method == Method::POST && !headers.contains_key(&REPLAY_NONCE) {
             self.add_nonce(headers);
@@ -128,12 +145,16 @@ impl Frontend {
             Err(problem) => {
                 tracing::info!(problem = problem.code(), "refused");
                 let (conflict, needs_consent) = (problem.conflict, problem.needs_consent());
+                let is_limited = problem.is_rate_limited();
                 let policy = self.authority.policy();
                 let terms = policy.terms_of_service.as_deref();
                 let mut response = problem.into_response(&request_id.0, terms);
                 // RFC 8555, section 7.3.3: beside the document's `instance`.
                 if let Some(terms) = terms.filter(|_| needs_consent) {
                     append_link(response.headers_mut(), terms, "terms-of-service");
+                }
+                if let Some(help) = policy.rate_limits.help.as_ref().filter(|_| is_limited) {
+                    append_link(response.headers_mut(), help, "help");
                 }
                 if let Some(account) = conflict {
                     set_location(response.headers_mut(), &self.urls.account(account));

@@ -20,8 +20,11 @@ pub(crate) async fn directory(State(frontend): State<Arc<Frontend>>) -> Response
         .iter()
         .map(|profile| (profile.name.as_str().to_owned(), Value::from(profile.description.as_str())))
         .collect();
-    let mut meta =
-        json!({ "externalAccountRequired": policy.external_account_required, "profiles": profiles });
+    let mut meta = json!({
+        "externalAccountRequired": policy.external_account_required,
+        "profiles": profiles,
+        "unpause": frontend.urls.unpause(),
+    });
     if let Some(meta) = meta.as_object_mut() {
         if policy.catalog.iter().any(|profile| profile.identifiers.ancestors) {
             meta.insert("subdomainAuthAllowed".to_owned(), true.into());
@@ -40,6 +43,7 @@ pub(crate) async fn directory(State(frontend): State<Arc<Frontend>>) -> Response
         "newNonce": url("/new-nonce"),
         "newAccount": url("/new-account"),
         "newOrder": url("/new-order"),
+        "newOrderDryRun": url("/new-order-dry-run"),
         "newAuthz": url("/new-authz"),
         "revokeCert": url("/revoke-cert"),
         "keyChange": url("/key-change"),

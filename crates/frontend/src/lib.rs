@@ -11,6 +11,8 @@ mod account;
 mod around;
 mod certificate;
 mod directory;
+mod guard;
+mod limits;
 pub mod nonce;
 mod order;
 pub mod problem;
@@ -29,6 +31,7 @@ use ingam_protocol::time::Random;
 
 pub use around::{ClientAddress, InTheClear};
 
+use guard::Guard;
 use nonce::Nonces;
 use urls::Urls;
 
@@ -60,11 +63,17 @@ pub struct Frontend {
     urls: Urls,
 
     nonces: Nonces,
+    guard: Guard,
 }
 
 /// The URL of accounts below `public_url`, without their id: what CAA's `accounturi` names.
 pub fn account_url_prefix(public_url: &str) -> String {
     Urls::new(public_url).account_prefix()
+}
+
+/// Where accounts below `public_url` let themselves go that were paused.
+pub fn unpause_url(public_url: &str) -> String {
+    Urls::new(public_url).unpause()
 }
 
 impl Frontend {
@@ -73,7 +82,8 @@ impl Frontend {
         let nonces = Nonces::new(random.as_ref());
         tracing::info!(node = %nonces.node(), "nonces of this process name this node");
         let urls = Urls::new(&config.public_url);
-        Arc::new(Self { authority, random, config: RwLock::new(Arc::new(config)), urls, nonces })
+        let guard = Guard::new(authority.clock().clone());
+        Arc::new(Self { authority, random, config: RwLock::new(Arc::new(config)), urls, nonces, guard })
     }
 
     /// Presents itself otherwise from the next request on; its `public_url` stays what it was at first.
@@ -98,6 +108,8 @@ impl Frontend {
             .route("/key-change", only_post(post(account::key_change)))
             .route("/new-authz", only_post(post(order::new_authorization)))
             .route("/new-order", only_post(post(order::new_order)))
+            .route("/new-order-dry-run", only_post(post(limits::dry_run)))
+            .route("/unpause", only_post(post(limits::unpause)))
             .route("/order/{id}", only_post(post(order::order)))
             .route("/order/{id}/finalize", only_post(post(order::finalize)))
             .route("/authorization/{id}", only_post(post(order::authorization)))

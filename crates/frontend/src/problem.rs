@@ -68,6 +68,24 @@ pub(crate) fn failure_json(failure: &Failure) -> Value {
     })
 }
 
+/// A refusal that was not made, as an object inside a resource.
+pub(crate) fn refusal_json(refusal: &Refusal) -> Value {
+    json!({
+        "type": refusal.error.urn(),
+        "detail": refusal.detail,
+        "status": status_of(refusal.error).as_u16(),
+        "subproblems": refusal.subproblems.iter().map(subproblem_json).collect::<Vec<_>>(),
+    })
+}
+
+fn subproblem_json(one: &Subproblem) -> Value {
+    json!({
+        "type": one.error.urn(),
+        "detail": one.detail,
+        "identifier": { "type": one.kind, "value": one.identifier },
+    })
+}
+
 #[derive(Serialize)]
 struct Document<'a> {
     r#type: String,
@@ -131,6 +149,11 @@ impl Problem {
         self.error == ErrorType::UserActionRequired
     }
 
+    /// Whether a limit is reached.
+    pub(crate) fn is_rate_limited(&self) -> bool {
+        self.error == ErrorType::RateLimited
+    }
+
     /// The short code that metrics carry.
     pub(crate) fn code(&self) -> &'static str {
         self.error.name()
@@ -139,18 +162,11 @@ impl Problem {
     /// The answer.
     pub(crate) fn into_response(self, request_id: &str, terms: Option<&str>) -> Response<Body> {
         metrics::counter!("ingam_problems_total", "problem" => self.code()).increment(1);
-        let subproblems = self.subproblems.iter().map(|one| {
-            json!({
-                "type": one.error.urn(),
-                "detail": one.detail,
-                "identifier": { "type": one.kind, "value": one.identifier },
-            })
-        });
         let document = Document {
             r#type: self.error.urn(),
             detail: &self.detail,
             status: self.status.as_u16(),
-            subproblems: subproblems.collect(),
+            subproblems: self.subproblems.iter().map(subproblem_json).collect(),
             algorithms: (self.error == ErrorType::BadSignatureAlgorithm)
                 .then(|| Algorithm::ALL.map(Algorithm::name)),
             instance: terms.filter(|_| self.needs_consent()),

@@ -24,6 +24,10 @@ impl Urls {
         format!("{}/dir", self.base)
     }
 
+    pub(crate) fn unpause(&self) -> String {
+        format!("{}/unpause", self.base)
+    }
+
     pub(crate) fn account_prefix(&self) -> String {
         format!("{}/account/", self.base)
     }

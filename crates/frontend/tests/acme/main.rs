@@ -7,6 +7,7 @@
 //! - `races`: requests at the same time come to what they come to one after the other.
 //! - `external`: what RFC 8555, section 7.3.4, asks of bindings to external accounts.
 //! - `renewal`: what RFC 9773 asks of renewal information, and of orders that replace a certificate.
+//! - `limits`: what a client sees of rate limits.
 //! - `properties`: after any sequence of requests, restarts and power cuts the whole CA is still consistent.
 //!
 //! Time stands still but for what a test adds to it, and chance is seeded: a failing sequence prints its seed. What is
@@ -25,6 +26,7 @@ mod client;
 mod conformance;
 mod external;
 mod keys;
+mod limits;
 mod pretend;
 mod properties;
 mod races;

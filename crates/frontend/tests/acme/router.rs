@@ -23,13 +23,15 @@ fn process() -> (World, Process) {
 }
 
 /// Every resource that takes POST alone, with ids that nothing has.
-const POSTS: [&str; 12] = [
+const POSTS: [&str; 14] = [
     "/new-account",
     "/new-authz",
     "/account/AAAAAAAAAAAAAAAAAAAAAA",
     "/account/AAAAAAAAAAAAAAAAAAAAAA/orders",
     "/key-change",
     "/new-order",
+    "/new-order-dry-run",
+    "/unpause",
     "/order/AAAAAAAAAAAAAAAAAAAAAA",
     "/order/AAAAAAAAAAAAAAAAAAAAAA/finalize",
     "/authorization/AAAAAAAAAAAAAAAAAAAAAA",
@@ -51,6 +53,7 @@ fn the_directory_names_every_resource_and_one_that_nobody_knows() {
         ("newAccount", "/new-account"),
         ("newOrder", "/new-order"),
         ("newAuthz", "/new-authz"),
+        ("newOrderDryRun", "/new-order-dry-run"),
         ("revokeCert", "/revoke-cert"),
         ("keyChange", "/key-change"),
         ("renewalInfo", "/renewal-info"),
@@ -60,13 +63,23 @@ fn the_directory_names_every_resource_and_one_that_nobody_knows() {
     let meta = json!({
         "externalAccountRequired": false,
         "profiles": { "classic": "ninety days" },
+        "unpause": "https://ca.test/unpause",
         "website": "https://www.ca.test",
         "caaIdentities": ["ca.test"],
     });
     assert_eq!(directory["meta"], meta);
     let unknown = |directory: &Value| -> Vec<String> {
-        let resources = ["newNonce", "newAccount", "newOrder", "newAuthz", "revokeCert", "keyChange"];
-        let known = [&resources[..], &["renewalInfo", "meta"]].concat();
+        let known = [
+            "newNonce",
+            "newAccount",
+            "newOrder",
+            "newAuthz",
+            "newOrderDryRun",
+            "revokeCert",
+            "keyChange",
+            "renewalInfo",
+            "meta",
+        ];
         let keys = directory.as_object().unwrap().keys();
         keys.filter(|key| !known.contains(&key.as_str())).cloned().collect()
     };

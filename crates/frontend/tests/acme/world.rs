@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use ingam_authority::{Authority, Catalog, Parts, Policy, RenewalPolicy};
+use ingam_authority::{Authority, Catalog, Parts, Policy, RateLimits, RenewalPolicy};
 use ingam_frontend::{Config, Frontend, account_url_prefix};
 use ingam_journal::files::Files;
 use ingam_journal::simulated::SimulatedDisk;
 use ingam_protocol::Timestamp;
 use ingam_protocol::profile::{IssuerName, Profile, ProfileName};
+use ingam_protocol::public_suffix::PublicSuffixes;
 use ingam_protocol::time::{FixedClock, SeededRandom};
 use ingam_signer::hierarchy::{Hierarchy, IssuerPlan, Plan};
 use ingam_signer::{IssuerUrls, KeyKind, LocalSigner};
@@ -90,6 +91,8 @@ fn policy() -> Policy {
         checks_waiting_max: 100,
         contacts_max: 2,
         renewal: RenewalPolicy::default(),
+        public_suffixes: PublicSuffixes::built_in(),
+        rate_limits: RateLimits::default(),
     }
 }
 
