@@ -26,6 +26,14 @@ const NO_DISK_WARNING: &str =
 /// What every machine lacks.
 const FULL_DISK: &str = "[health]\ndisk_warning_mib = 1099511627776\ndisk_failing_mib = 1099511627776\n";
 
+/// Rate limits that nobody meets.
+const LIMITS: &str = "[rate_limits]
+new_orders_per_account = { count = 300, period_s = 10800 }
+new_accounts_per_address = { count = 10, period_s = 10800 }
+certificates_per_registered_domain = { count = 50, period_s = 604800 }
+failed_validations_per_account_and_name = { count = 5, period_s = 3600 }
+";
+
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("transcripts")
 }
@@ -53,6 +61,11 @@ async fn revocation() {
 #[tokio::test(flavor = "multi_thread")]
 async fn rules() {
     played("rules.md", NO_DISK_WARNING, "").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn limits() {
+    played("limits.md", &format!("{NO_DISK_WARNING}{LIMITS}"), "").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

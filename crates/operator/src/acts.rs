@@ -113,6 +113,9 @@ rules! {
     KEY_UNBLOCK = dangerous("key.unblock", &[Administrator], Danger::KeyUnblock);
     NAME_LIST = read("name.list", READERS);
     NAME_RULE = change("name.rule", &[Administrator, Revoker]);
+    LIMIT_SHOW = read("limit.show", EVERYBODY);
+    LIMIT_OVERRIDE = change("limit.override", &[Administrator]);
+    LIMIT_UNPAUSE = change("limit.unpause", &[Administrator]);
     LOG_SEARCH = personal("log.search");
     LOG_FOLLOW = personal("log.follow");
     ROLE_LIST = read("role.list", &[Administrator, Auditor]);

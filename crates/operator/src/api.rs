@@ -5,6 +5,7 @@
 
 mod external;
 mod found;
+mod limits;
 mod log;
 mod people;
 mod revocation;
@@ -14,6 +15,10 @@ mod state;
 pub use external::{ExternalKey, ExternalKeyMade, ExternalKeyMaking};
 pub use found::{
     Account, AccountContacts, Authorization, Certificate, CertificateDetail, Challenge, Order, Page, Renewal,
+};
+pub use limits::{
+    LimitForgetting, LimitOverride, LimitOverriding, LimitPause, LimitStanding, LimitsShown, OrderTrial,
+    OrderTried, Unpaused, Unpausing,
 };
 pub use log::LogEntry;
 pub use people::{Approval, ApprovalDecision, Grant, RoleChange, WhoAmI};

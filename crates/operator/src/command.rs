@@ -15,6 +15,7 @@ mod follow;
 mod incident;
 mod job;
 mod key;
+mod limit;
 mod log;
 mod name;
 mod order;
@@ -126,6 +127,9 @@ enum Group {
     /// Blocks names, and lets them through
     #[command(subcommand)]
     Name(name::Name),
+    /// Shows rate limits, makes exceptions from them, lets paused accounts go
+    #[command(subcommand)]
+    Limit(limit::Limit),
     /// Reads the record of what the CA did
     #[command(subcommand)]
     Log(log::Log),
@@ -236,6 +240,7 @@ impl Group {
             Self::Eab(command) => command.run(call).await,
             Self::Key(command) => command.run(call).await,
             Self::Name(command) => command.run(call).await,
+            Self::Limit(command) => command.run(call).await,
             Self::Log(command) => command.run(call).await,
             Self::Role(command) => command.run(call).await,
             Self::Approval(command) => command.run(call).await,

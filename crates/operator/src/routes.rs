@@ -5,6 +5,7 @@ mod certificates;
 mod external;
 mod health;
 mod incidents;
+mod limits;
 mod log;
 mod orders;
 mod people;
@@ -72,6 +73,11 @@ fn described() -> OpenApiRouter<Arc<Operator>> {
         .routes(routes!(rules::unblock_key))
         .routes(routes!(rules::names, rules::rule_name))
         .routes(routes!(rules::forget_name))
+        .routes(routes!(limits::limits))
+        .routes(routes!(limits::dry_run))
+        .routes(routes!(limits::overrides, limits::put_override))
+        .routes(routes!(limits::forget_override))
+        .routes(routes!(limits::unpause))
         .routes(routes!(log::search))
         .routes(routes!(log::follow))
         .routes(routes!(people::roles))

@@ -2,12 +2,13 @@
 
 use ingam_authority::operator::{
     AccountView, Approval, CertificateFilter, CertificateSummary, ExternalKey, ExternalKeyStatus, Found,
-    Grant, Incident, IssuedBetween, IssuedStatus, KeyBlock, NameRule, Plan, PlannedJob, RevocationJob,
-    Selection as Selected,
+    Grant, Incident, IssuedBetween, IssuedStatus, KeyBlock, LimitOverride, LimitsShown, NameRule, Pause,
+    Plan, PlannedJob, RevocationJob, Selection as Selected,
 };
-use ingam_authority::{OrderView, RenewalSummary};
+use ingam_authority::{DryRun, OrderView, RenewalSummary, Standing};
 use ingam_protocol::acme::{self, ErrorType, Verdict};
 use ingam_protocol::bytes::{base64url, hex};
+use ingam_protocol::limit::Favoured;
 use ingam_protocol::profile::IssuerName;
 use ingam_protocol::record::{Record, Seal};
 use ingam_protocol::{Reason, Timestamp, pem};
@@ -288,6 +289,65 @@ pub(crate) fn name_rule(rule: &NameRule) -> api::NameRule {
         by: rule.by.to_string(),
         at: rule.at.to_rfc3339(),
         reason: rule.reason.clone(),
+    }
+}
+
+pub(crate) fn limit_override(own: &LimitOverride) -> api::LimitOverride {
+    let (account, domain) = match &own.favoured {
+        Favoured::Account(id) => (Some(id.to_string()), None),
+        Favoured::Domain(name) => (None, Some(name.to_string())),
+    };
+    api::LimitOverride {
+        limit: own.limit.name().to_owned(),
+        account,
+        domain,
+        count: own.in_force.count(),
+        period_s: own.in_force.period().as_secs(),
+        burst: own.in_force.burst(),
+        until: own.until.to_rfc3339(),
+        by: own.by.to_string(),
+        at: own.at.to_rfc3339(),
+        reason: own.reason.clone(),
+    }
+}
+
+fn standing(standing: &Standing) -> api::LimitStanding {
+    api::LimitStanding {
+        limit: standing.limit.name().to_owned(),
+        subject: standing.subject.to_string(),
+        count: standing.in_force.count(),
+        period_s: standing.in_force.period().as_secs(),
+        of: standing.in_force.burst(),
+        remaining: standing.left.remaining,
+        next_at: standing.left.next_at.to_rfc3339(),
+        override_until: time(standing.until),
+    }
+}
+
+fn limit_pause(pause: &Pause) -> api::LimitPause {
+    api::LimitPause {
+        name: pause.name.clone(),
+        failures: pause.failures,
+        first: pause.first.to_rfc3339(),
+        last: pause.last.to_rfc3339(),
+        paused: time(pause.paused),
+    }
+}
+
+pub(crate) fn limits(shown: &LimitsShown) -> api::LimitsShown {
+    api::LimitsShown {
+        limits: shown.limits.iter().map(standing).collect(),
+        overrides: shown.overrides.iter().map(limit_override).collect(),
+        pauses: shown.pauses.iter().map(limit_pause).collect(),
+    }
+}
+
+pub(crate) fn tried(found: &DryRun) -> api::OrderTried {
+    let is_reached = found.limits.iter().any(|one| one.left.remaining == 0);
+    api::OrderTried {
+        would_succeed: !is_reached && found.refusals.is_empty(),
+        limits: found.limits.iter().map(standing).collect(),
+        problems: found.refusals.iter().map(|refusal| failure(refusal.error, &refusal.detail)).collect(),
     }
 }
 

@@ -51,7 +51,8 @@ impl FromStr for When {
     }
 }
 
-fn parse_span(text: &str) -> Option<Duration> {
+/// Reads a span of time, as in `90s`, `30m`, `2h`, `7d`, `4w`.
+pub(crate) fn parse_span(text: &str) -> Option<Duration> {
     let unit = text.chars().last()?;
     let number = text.strip_suffix(unit)?;
     let seconds: u64 = match unit {

@@ -2,10 +2,11 @@
 
 use ingam_authority::operator::CertificateFilter;
 use ingam_authority::operator::{
-    Act, Decided, JobState, NameVerdict, NewApproval, NewExternalKey, PlannedJob, Selection,
+    Act, Decided, JobState, NameVerdict, NewApproval, NewExternalKey, OwnLimit, PlannedJob, Selection,
 };
 use ingam_protocol::bytes::base64url;
 use ingam_protocol::identifier::DnsName;
+use ingam_protocol::limit::{Favoured, LimitName};
 use ingam_protocol::operator::{Principal, Role};
 use ingam_protocol::time::random_array;
 use ingam_protocol::{Id, Reason};
@@ -74,6 +75,26 @@ pub(crate) fn ruled_name(world: &World) -> String {
     let rule = setup("name.rule");
     world.run(world.authority.name_rule_put(&rule, name.clone(), NameVerdict::Block, false)).unwrap();
     name.to_string()
+}
+
+/// Gives an account a limit of its own.
+pub(crate) fn own_limit(world: &World, account: Id) {
+    let wish = OwnLimit {
+        limit: LimitName::NewOrdersPerAccount,
+        favoured: Favoured::Account(account),
+        count: 900_000,
+        period: None,
+        burst: None,
+        until: world.authority.clock().now().plus(DAY),
+    };
+    world.run(world.authority.limit_override_put(&setup("limit.override"), wish)).unwrap();
+}
+
+/// An account that is paused for a name.
+fn paused(world: &World) -> Id {
+    let account = world.account();
+    world.fail_one(&account);
+    account.id
 }
 
 /// A job that is in this state.
@@ -148,7 +169,7 @@ const fn write(act: &'static str, path: &'static str, done: u16, ask: fn(&World)
 }
 
 /// Every way to ask for an act.
-pub(crate) const CASES: [Case; 41] = [
+pub(crate) const CASES: [Case; 47] = [
     read("status.show", "/v1/status", |_| get("/v1/status")),
     read("account.list", "/v1/accounts", |world| {
         world.account();
@@ -224,6 +245,30 @@ pub(crate) const CASES: [Case; 41] = [
     }),
     write("key.unblock", "/v1/keys/{thumbprint}/unblock", 200, |world| {
         post(format!("/v1/keys/{}/unblock", blocked_key(world)), why())
+    }),
+    read("limit.show", "/v1/limits", |world| get(format!("/v1/limits?account={}", world.account().id))),
+    write("limit.show", "/v1/limits/dry-run", 200, |world| {
+        let body =
+            json!({ "account": world.account().id.to_string(), "names": ["a.example.org", "192.0.2.1"] });
+        post("/v1/limits/dry-run", body)
+    }),
+    read("limit.show", "/v1/limits/overrides", |_| get("/v1/limits/overrides")),
+    write("limit.override", "/v1/limits/overrides", 200, |world| {
+        let body = json!({
+            "limit": "new_orders_per_account", "account": world.account().id.to_string(), "count": 5,
+            "until": "2099-01-01T00:00:00Z", "reason": "ticket 12",
+        });
+        post("/v1/limits/overrides", body)
+    }),
+    write("limit.override", "/v1/limits/overrides/forget", 200, |world| {
+        let account = world.account().id;
+        own_limit(world, account);
+        let account = account.to_string();
+        let body = json!({ "limit": "new_orders_per_account", "account": account, "reason": "ticket 12" });
+        post("/v1/limits/overrides/forget", body)
+    }),
+    write("limit.unpause", "/v1/limits/unpause", 200, |world| {
+        post("/v1/limits/unpause", json!({ "account": paused(world).to_string(), "reason": "ticket 12" }))
     }),
     read("name.list", "/v1/names", |_| get("/v1/names")),
     write("name.rule", "/v1/names", 200, |world| {

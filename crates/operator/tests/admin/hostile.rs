@@ -166,6 +166,7 @@ fn queries_that_nobody_knows_are_refused() {
         "/v1/incidents",
         "/v1/keys",
         "/v1/names",
+        "/v1/limits/overrides",
         "/v1/approvals",
         "/v1/log",
         "/v1/log/follow",

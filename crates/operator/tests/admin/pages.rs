@@ -9,12 +9,12 @@ use ingam_protocol::operator::Role;
 use rcgen::{CertificateParams, KeyPair, PublicKeyData as _};
 use serde_json::{Value, json};
 
-use crate::acts::{blocked_key, external_key, incident, ruled_name, waiting};
+use crate::acts::{blocked_key, external_key, incident, own_limit, ruled_name, waiting};
 use crate::client::{get, post};
 use crate::world::World;
 
 /// A list: its path, and what names one of its things.
-const LISTS: [(&str, &str); 9] = [
+const LISTS: [(&str, &str); 10] = [
     ("/v1/accounts", "id"),
     ("/v1/orders", "id"),
     ("/v1/certificates", "serial"),
@@ -23,6 +23,7 @@ const LISTS: [(&str, &str); 9] = [
     ("/v1/external-keys", "id"),
     ("/v1/keys", "thumbprint"),
     ("/v1/names", "name"),
+    ("/v1/limits/overrides", "account"),
     ("/v1/approvals", "id"),
 ];
 
@@ -42,6 +43,7 @@ fn every_list_gives_each_thing_once_in_pages_of_any_length() {
         blocked_key(&world);
         external_key(&world);
         ruled_name(&world);
+        own_limit(&world, account.id);
         waiting(&world);
     }
     for (path, name) in LISTS {

@@ -46,6 +46,9 @@ const TABLE: &str = "
     key.unblock        A---  C  reason 2
     name.list          ARU-  R  -
     name.rule          AR--  C  reason
+    limit.show         ARUS  R  -
+    limit.override     A---  C  reason
+    limit.unpause      A---  C  reason
     log.search         A-U-  P  reason
     log.follow         A-U-  P  reason
     role.list          A-U-  R  -
@@ -165,7 +168,7 @@ fn allowed(world: &World, case: &Case, roles: &[Role], row: &Row) {
             assert!(world.rows() != before || case.act == "reload", "{context}: nothing was changed");
             let expected = match case.act {
                 "role.grant" | "role.take" => Class::PermissionChange,
-                "name.rule" | "reload" => Class::CaLifecycle,
+                "name.rule" | "limit.override" | "reload" => Class::CaLifecycle,
                 _ => Class::Issuance,
             };
             assert!(others.iter().all(|one| one.class == expected), "{context}: {others:?}");

@@ -8,17 +8,24 @@ use std::time::Duration;
 use async_trait::async_trait;
 use axum::Router;
 use ingam_authority::operator::Act;
-use ingam_authority::{Authority, Caller, Catalog, Parts, Policy, RenewalPolicy};
+use ingam_authority::{
+    Authority, Caller, Catalog, Parts, PauseRule, Policy, RateLimits, RenewalPolicy,
+};
 use ingam_journal::files::Files;
 use ingam_journal::simulated::SimulatedDisk;
 use ingam_operator::acts::Danger;
 use ingam_operator::api::Reload;
 use ingam_operator::{Host, Operator};
-use ingam_protocol::acme::{Account, ChallengeType, NewAccount, NewOrder, OrderStatus, UnreadIdentifier};
+use ingam_protocol::acme::{
+    Account, ChallengeType, ErrorType, NewAccount, NewOrder, OrderStatus, UnreadIdentifier,
+};
+use ingam_protocol::identifier::DnsName;
 use ingam_protocol::jws::JwsText;
 use ingam_protocol::key::PublicKey;
+use ingam_protocol::limit::{Limit, LimitName};
 use ingam_protocol::operator::{Principal, Role};
 use ingam_protocol::profile::{IssuerName, Profile, ProfileName};
+use ingam_protocol::public_suffix::PublicSuffixes;
 use ingam_protocol::record::{Class, Record, RecordType, Seal};
 use ingam_protocol::time::{FixedClock, SeededRandom};
 use ingam_protocol::{Id, Serial, Timestamp};
@@ -27,6 +34,7 @@ use ingam_signer::{IssuerUrls, KeyKind, LocalSigner};
 use ingam_store::engine::redb::{FileStorage, RedbConfig, RedbEngine};
 use ingam_store::engine::{Engine, Table};
 use ingam_store::{Grant, Store, StoreProcess, table_classes};
+use ingam_validation::Failure;
 use ingam_validation::scripted::Scripted;
 use rcgen::{CertificateParams, KeyPair, PublicKeyData as _};
 use serde_json::{Value, json};
@@ -72,6 +80,9 @@ impl Host for TestHost {
         let _ = self.stopped.subscribe().wait_for(|stopped| *stopped).await;
     }
 }
+
+/// The name that nobody can show control of.
+const FAILING: &str = "zombie.example.org";
 
 /// A CA that runs.
 pub(crate) struct World {
@@ -128,6 +139,13 @@ fn policy() -> Policy {
         checks_waiting_max: 100,
         contacts_max: 4,
         renewal: RenewalPolicy::default(),
+        public_suffixes: PublicSuffixes::built_in(),
+        rate_limits: RateLimits {
+            // So many that no test meets it.
+            limits: [(LimitName::NewOrdersPerAccount, Limit::new(1_000_000, DAY, 1_000_000).unwrap())].into(),
+            pauses: Some(PauseRule { failures: 1, over: Duration::ZERO, forgotten_after: 30 * DAY }),
+            ..RateLimits::default()
+        },
     }
 }
 
@@ -146,6 +164,14 @@ fn signer(clock: &Arc<FixedClock>, random: &Arc<SeededRandom>) -> LocalSigner {
         crl: "http://ca.test/crl".to_owned(),
     };
     LocalSigner::new(hierarchy, BTreeMap::from([(issuer(), urls)]), clock.clone(), random.clone()).unwrap()
+}
+
+/// A network where one name fails.
+fn validation() -> Arc<Scripted> {
+    let validation = Scripted::default();
+    let failure = Failure { error: ErrorType::Connection, detail: "connection refused".to_owned() };
+    validation.fail(&DnsName::parse(FAILING).unwrap(), Some(failure));
+    Arc::new(validation)
 }
 
 fn open_tables(disk: &SimulatedDisk) -> Arc<dyn Engine> {
@@ -175,7 +201,7 @@ impl World {
         .unwrap();
         let parts = Parts {
             store: store.clone(),
-            validation: Arc::new(Scripted::default()),
+            validation: validation(),
             signer: Arc::new(signer(&clock, &random)),
             clock: clock.clone(),
             random: random.clone(),
@@ -300,6 +326,21 @@ impl World {
             NewOrder { identifiers, not_before: None, not_after: None, profile: None, replaces: None };
         let view = self.run(self.authority.order_create(account, request, &caller())).unwrap();
         (view.order, name)
+    }
+
+    /// An order of this account whose only name fails.
+    pub(crate) fn fail_one(&self, account: &Account) {
+        let identifiers = vec![UnreadIdentifier::dns(FAILING)];
+        let request =
+            NewOrder { identifiers, not_before: None, not_after: None, profile: None, replaces: None };
+        let order = self.run(self.authority.order_create(account, request, &caller())).unwrap().order;
+        self.run(async {
+            let (id, kind) = (order.authorizations[0], ChallengeType::Dns01);
+            self.authority.challenge_answer(account, id, kind, &caller()).await.unwrap().unwrap();
+            while self.authority.order(account, order.id).unwrap().unwrap().status != OrderStatus::Invalid {
+                tokio::task::yield_now().await;
+            }
+        });
     }
 
     /// A certificate of this account for a name of its own.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use axum::Router;
 use ingam_authority::operator::Act;
-use ingam_authority::{Authority, Catalog, Parts, Policy, RenewalPolicy};
+use ingam_authority::{Authority, Catalog, Parts, Policy, RateLimits, RenewalPolicy};
 use ingam_operator::api::Reload;
 use ingam_operator::{Host, LastError, Operator};
 use ingam_protocol::acme::{
@@ -17,13 +17,14 @@ use ingam_protocol::identifier::Identifier;
 use ingam_protocol::key::PublicKey;
 use ingam_protocol::operator::{Principal, Role};
 use ingam_protocol::profile::{IssuerName, Profile};
+use ingam_protocol::public_suffix::PublicSuffixes;
 use ingam_protocol::record::{Record, RecordType};
 use ingam_protocol::time::{FixedClock, Random, SeededRandom, random_array};
 use ingam_protocol::{Id, Reason, Serial, Timestamp};
 use ingam_signer::hierarchy::{Hierarchy, IssuerPlan, Plan};
 use ingam_signer::{IssuerUrls, KeyKind, LocalSigner};
 use ingam_store::{
-    Grant, NewCertificate, OpenChallenge, Admission, Admitted, RevocationRequest, Store, StoreProcess,
+    Admission, Admitted, Grant, NewCertificate, OpenChallenge, RevocationRequest, Store, StoreProcess,
 };
 use ingam_validation::scripted::Scripted;
 use serde_json::Value;
@@ -149,21 +150,23 @@ impl World {
             external: None,
         };
         let account_id = account.id;
-        let inserted = self.store.account_insert(account, &[], record(RecordType::AccountCreated)).await;
+        let inserted =
+            self.store.account_insert(account, &[], record(RecordType::AccountCreated), Vec::new()).await;
         inserted.unwrap().unwrap();
         let (order, authorizations) = self.order(account_id, &issued.names, at);
         let open: Vec<_> = authorizations.iter().map(|authorization| authorization.id).collect();
         let created = record(RecordType::OrderCreated);
-        let inserted = self.store.order_insert(order.clone(), authorizations, created).await;
-        assert_eq!(inserted.unwrap(), Admitted::Yes);
+        let made =
+            self.store.order_insert(order.clone(), authorizations, created, Admission::default()).await;
+        assert_eq!(made.unwrap(), Admitted::Yes);
         for authorization in open {
             let open = OpenChallenge { authorization, challenge: ChallengeType::Dns01 };
             let answered = record(RecordType::ChallengeAnswered);
-            self.store.challenge_answer(open, at, answered).await.unwrap();
+            self.store.challenge_answer(open, at, answered, Vec::new()).await.unwrap();
             let validation_record = RawValue::from_string("[]".to_owned()).unwrap();
             let finished = Finished { at, verdict: Verdict::Valid, validation_record };
             let checked = record(RecordType::ValidationFinished);
-            self.store.challenge_finish(open, finished, checked).await.unwrap();
+            self.store.challenge_finish(open, finished, checked, None).await.unwrap();
         }
         let claim = Claim {
             token: self.id(at),
@@ -175,7 +178,7 @@ impl World {
             tbs: vec![0x30; 300].into(),
         };
         let prepared = record(RecordType::CertificatePrepared);
-        self.store.order_claim(order.id, claim.clone(), at, prepared).await.unwrap();
+        self.store.order_claim(order.id, claim.clone(), at, prepared, Vec::new()).await.unwrap();
         let asked = self.store.order_ask(order.id, claim.token, at, record(RecordType::SignatureAsked));
         asked.await.unwrap().unwrap();
         let certificate = NewCertificate { der: vec![0x30; 400].into(), not_before: at, issued: at };
@@ -279,6 +282,8 @@ fn policy() -> Policy {
         checks_waiting_max: 100,
         contacts_max: 4,
         renewal: RenewalPolicy::default(),
+        public_suffixes: PublicSuffixes::built_in(),
+        rate_limits: RateLimits::default(),
     }
 }
 
