@@ -76,6 +76,13 @@ pub(crate) fn run(options: &Check) -> Result<ExitCode, StartError> {
 fn surroundings(reading: &mut Reading, is_dev: bool, now: Timestamp) {
     let Reading { config, found, .. } = reading;
     ports::check(config, found);
+    if let Err(error) = config.public_suffixes() {
+        found.error(
+            "issuance.public_suffix_list",
+            error.to_string(),
+            "name a file that is one, or leave the key out",
+        );
+    }
     if !is_dev {
         tls::check(config, now, found);
         state::check(config, now, found);

@@ -9,12 +9,15 @@
 mod advice;
 mod file;
 mod proxies;
+mod rate_limits;
 mod rules;
 mod tls;
 mod value;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::fs::File;
+use std::io::Read as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -25,10 +28,12 @@ use ingam_protocol::identifier::SPECIAL_USE_NAMES;
 use ingam_protocol::key::KeyType;
 use ingam_protocol::operator::Principal;
 use ingam_protocol::profile::IssuerName;
+use ingam_protocol::public_suffix::PublicSuffixes;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use file::Reading;
 pub(crate) use proxies::{Proxies, ProxyWord};
+pub(crate) use rate_limits::RateLimits;
 pub(crate) use rules::host;
 
 /// What `ingam dev` starts from.
@@ -49,6 +54,8 @@ pub(crate) struct Config {
     pub(crate) urls: Urls,
     pub(crate) tls: Tls,
     pub(crate) limits: Limits,
+    /// How much of what is let through in a time; every limit is off unless it is here.
+    pub(crate) rate_limits: RateLimits,
     pub(crate) hierarchy: Hierarchy,
     pub(crate) issuance: Issuance,
     pub(crate) profiles: BTreeMap<String, ProfileConfig>,
@@ -69,6 +76,7 @@ impl Default for Config {
             urls: Urls::default(),
             tls: Tls::default(),
             limits: Limits::default(),
+            rate_limits: RateLimits::default(),
             hierarchy: Hierarchy::default(),
             issuance: Issuance::default(),
             profiles: BTreeMap::new(),
@@ -178,6 +186,8 @@ pub(crate) struct Urls {
     pub(crate) website: Option<String>,
     /// A page for subscribers that says why certificates should be renewed early, where the incident names none.
     pub(crate) renewal_explanation: Option<String>,
+    /// A page about its rate limits: refusals name it.
+    pub(crate) rate_limits: Option<String>,
 }
 
 impl Urls {
@@ -318,6 +328,8 @@ pub(crate) struct Issuance {
     pub(crate) renewal_at_percent: Option<u8>,
     /// How long clients should wait before they ask again when to renew, in seconds.
     pub(crate) renewal_check_s: u64,
+    /// The public suffix list, as its publishers give it; without it, the one that comes with the program.
+    pub(crate) public_suffix_list: Option<PathBuf>,
 }
 
 impl Default for Issuance {
@@ -334,6 +346,7 @@ impl Default for Issuance {
             certificates_by_get: false,
             renewal_at_percent: None,
             renewal_check_s: 6 * 60 * 60,
+            public_suffix_list: None,
         }
     }
 }
@@ -473,6 +486,25 @@ pub(crate) fn issuer_name(name: &str) -> Result<IssuerName, ConfigError> {
 }
 
 impl Config {
+    /// Where registered domains begin. Reads the operator's list, if there is one.
+    ///
+    /// # Errors
+    /// [`ConfigError`] if it cannot be read, or is none.
+    pub(crate) fn public_suffixes(&self) -> Result<PublicSuffixes, ConfigError> {
+        let Some(path) = &self.issuance.public_suffix_list else { return Ok(PublicSuffixes::built_in()) };
+        let failed = |why: &dyn fmt::Display| {
+            ConfigError(format!(
+                "issuance.public_suffix_list is {}, which cannot be used: {why}; name a public suffix list, or leave the \
+                 key out for the one that comes with the program",
+                path.display()
+            ))
+        };
+        let mut text = String::new();
+        let file = File::open(path).map_err(|error| failed(&error))?;
+        file.take(PublicSuffixes::BYTES_MAX).read_to_string(&mut text).map_err(|error| failed(&error))?;
+        PublicSuffixes::parse(&text).map_err(|error| failed(&error))
+    }
+
     /// Reads and checks the file for `ingam init` and `ingam serve`. Warnings go to the log.
     ///
     /// # Errors

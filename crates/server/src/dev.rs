@@ -11,7 +11,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 
 use crate::End;
 use crate::admin::socket_path;
-use crate::config::{Config, ConfigError, Reading};
+use crate::config::{Config, ConfigError, RateLimits, Reading};
 use crate::hierarchy::load_or_make;
 use crate::reload::CertificateSource;
 use crate::serve::{Running, Sources, Start, StartError, StateLock, call_own_doors};
@@ -30,13 +30,17 @@ pub(crate) struct Dev {
     /// Asks this resolver instead of the test DNS server, which is then not started
     #[arg(long, value_name = "HOST:PORT")]
     dns: Option<String>,
+    /// Has rate limits like those of public CAs (as config/server.toml shows them), where --config sets no others
+    #[arg(long)]
+    limits: bool,
 }
 
 /// Runs until it is told to end.
 pub(crate) async fn run(options: Dev, metrics: PrometheusHandle) -> Result<(), StartError> {
     let resolver = options.dns.as_deref().map(resolve).transpose()?;
     let file = options.config.clone();
-    let mut config = configuration(file.as_deref(), resolver)?;
+    let limits = options.limits;
+    let mut config = configuration(file.as_deref(), resolver, limits)?;
     if config.tls.issue.is_some() {
         return Err(StartError::new(
             "tls.issue is not for `ingam dev`, which makes its own certificate: remove it",
@@ -64,7 +68,8 @@ pub(crate) async fn run(options: Dev, metrics: PrometheusHandle) -> Result<(), S
     let certificate =
         ServedCertificate::new(&ServerIdentity { chain: vec![tls.certificate.clone()], pkcs8 })?;
     let end = End::listen()?;
-    let read = move || Ok(Config { state: state.clone(), ..configuration(file.as_deref(), resolver)? });
+    let read =
+        move || Ok(Config { state: state.clone(), ..configuration(file.as_deref(), resolver, limits)? });
     let start = Start {
         config: config.clone(),
         lock,
@@ -88,11 +93,18 @@ pub(crate) async fn run(options: Dev, metrics: PrometheusHandle) -> Result<(), S
     greeted
 }
 
-/// The built-in configuration with the file, if there is one, and the command line's resolver over it. Whoever runs it is
+/// The built-in configuration with the file, if there is one, and the command line's resolver and limits over it. Whoever runs it is
 /// its administrator.
-fn configuration(file: Option<&Path>, resolver: Option<SocketAddr>) -> Result<Config, ConfigError> {
+fn configuration(
+    file: Option<&Path>,
+    resolver: Option<SocketAddr>,
+    limits: bool,
+) -> Result<Config, ConfigError> {
     let mut reading = Reading::of_development(file)?;
     let config = &mut reading.config;
+    if limits {
+        config.rate_limits = config.rate_limits.or(RateLimits::USUAL);
+    }
     match resolver {
         Some(address) => {
             config.validation.resolvers = vec![address];

@@ -6,7 +6,7 @@ mod upkeep;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ingam_authority::{Authority, Policy, RenewalPolicy};
+use ingam_authority::{Authority, Policy, RateLimits, RenewalPolicy};
 use ingam_frontend::Frontend;
 use ingam_journal::Journal;
 use ingam_operator::Operator;
@@ -36,7 +36,9 @@ use crate::system::{SystemClock, SystemRandomness};
 use crate::{telemetry, test_dns};
 
 use taken::Sockets;
-use upkeep::{hangups, keep_configuration, keep_delegates, keep_issuances, keep_jobs, keep_metrics, until};
+use upkeep::{
+    hangups, keep_configuration, keep_delegates, keep_issuances, keep_jobs, keep_limits, keep_metrics, until,
+};
 
 pub(crate) use taken::StateLock;
 
@@ -270,6 +272,7 @@ impl Running {
     ) -> Result<(), StartError> {
         let stop = || stopping.clone();
         self.tasks.spawn(until(stop(), keep_issuances(authority.clone())));
+        self.tasks.spawn(until(stop(), keep_limits(authority.clone())));
         self.tasks.spawn(until(stop(), keep_jobs(authority)));
         self.tasks.spawn(until(stop(), keep_configuration(hangups()?, reloader.clone())));
         Ok(())
@@ -433,6 +436,21 @@ pub(crate) fn policy(config: &Config) -> Result<Policy, StartError> {
             check_after: Duration::from_secs(issuance.renewal_check_s),
             explanation_url: config.urls.renewal_explanation.clone(),
         },
+        public_suffixes: config.public_suffixes()?,
+        rate_limits: rate_limits(config)?,
+    })
+}
+
+fn rate_limits(config: &Config) -> Result<RateLimits, StartError> {
+    let checked = config.rate_limits.by_name().map(|(name, rate)| {
+        let limit = rate.limit();
+        limit.map(|limit| (name, limit)).map_err(|bad| StartError(format!("rate_limits.{name}: {bad}")))
+    });
+    Ok(RateLimits {
+        limits: checked.collect::<Result<_, _>>()?,
+        pauses: config.rate_limits.pause_rule(),
+        help: config.urls.rate_limits.clone(),
+        unpause_url: ingam_frontend::unpause_url(&config.urls.public_url),
     })
 }
 

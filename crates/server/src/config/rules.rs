@@ -32,6 +32,7 @@ pub(crate) fn check(config: &Config, found: &mut Findings) {
     let is_time = config.urls.terms_since.is_none() || config.urls.terms_since().is_some();
     let fix = "write it as 2026-11-21T00:00:00Z (RFC 3339)";
     found.require(is_time, "urls.terms_since", "is no time", fix);
+    page(found, "urls.rate_limits", config.urls.rate_limits.as_deref());
     addresses(config, found);
     proxies::check(config, found);
     tls::check(config, found);
@@ -43,6 +44,7 @@ pub(crate) fn check(config: &Config, found: &mut Findings) {
         }
     }
     operator(config, found);
+    config.rate_limits.check(found);
     plan(config, found);
     found.below("responder", config.responder.check());
     found.below("validation", config.validation.check());
@@ -117,6 +119,18 @@ fn operator(config: &Config, found: &mut Findings) {
         "operator.client_ca",
         "is missing, though listen.admin has an address: whoever came there could not be told from anybody else",
         "name a PEM file with the CA of the operators' certificates, or leave listen.admin empty",
+    );
+}
+
+/// A page on the web, which goes into headers as it is.
+fn page(found: &mut Findings, key: &str, url: Option<&str>) {
+    let is_page =
+        |url: &str| url.parse::<http::Uri>().is_ok_and(|url| url.scheme().is_some() && url.host().is_some());
+    found.require(
+        url.is_none_or(|url| is_page(url) && !url.contains(['<', '>', '"'])),
+        key,
+        "is no URL",
+        "give it with its scheme, as in https://ca.example/limits, or leave it out",
     );
 }
 

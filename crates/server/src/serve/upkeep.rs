@@ -19,6 +19,9 @@ use crate::reload::Reloader;
 /// How often delegated OCSP certificates are looked at.
 const DELEGATES_PERIOD: Duration = Duration::from_secs(3600);
 
+/// How often it is looked for what limits need not remember.
+const LIMITS_PERIOD: Duration = Duration::from_secs(60);
+
 /// How often revocation jobs go on.
 const JOBS_PERIOD: Duration = Duration::from_millis(100);
 
@@ -28,6 +31,19 @@ pub(super) async fn keep_issuances(authority: Arc<Authority>) {
         tokio::time::sleep(authority.lease()).await;
         if let Err(error) = authority.issuances_resume(false).await {
             tracing::error!(error = &error as &dyn std::error::Error, "open issuances could not be taken up");
+        }
+    }
+}
+
+/// Forgets what was counted for limits and tells of nothing any more, addresses among it.
+pub(super) async fn keep_limits(authority: Arc<Authority>) {
+    loop {
+        tokio::time::sleep(LIMITS_PERIOD).await;
+        if let Err(error) = authority.limits_sweep().await {
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "what limits have counted could not be swept up: it is tried again"
+            );
         }
     }
 }

@@ -53,6 +53,19 @@ const SIGNED: (&str, Values) = ("kind", These(&["certificate", "ocsp", "crl", "d
 const ROLE: (&str, Values) =
     ("role", These(&["frontend", "validation", "signer", "responder", "store", "journal"]));
 
+/// The rate limits, and the pause.
+const LIMITS: &[&str] = &[
+    "new_accounts_per_address",
+    "new_accounts_per_range",
+    "new_orders_per_account",
+    "new_orders_per_external_account_key",
+    "certificates_per_registered_domain",
+    "certificates_per_exact_set",
+    "failed_validations_per_account_and_name",
+    "requests_per_address",
+    "paused",
+];
+
 /// The error types of RFC 8555 and its relatives.
 const PROBLEMS: &[&str] = &[
     "accountDoesNotExist",
@@ -136,6 +149,12 @@ pub(super) const METRICS: &[Metric] = &[
         Histogram,
         &[ROUTE],
         "From the headers of an ACME request to its answer",
+    ),
+    metric(
+        "ingam_rate_limited_total",
+        Counter,
+        &[("limit", These(LIMITS))],
+        "ACME requests refused by a rate limit, or as the account is paused for a name",
     ),
     metric(
         "ingam_problems_total",
