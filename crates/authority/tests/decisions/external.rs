@@ -16,6 +16,7 @@ use ingam_protocol::jws::JwsText;
 use ingam_protocol::profile::{Accounts, Allowed, Profile};
 use ingam_protocol::record::{Class, Record, RecordType, Seal};
 use ingam_protocol::time::Clock as _;
+use ingam_store::{Admission, Admitted};
 use ring::hmac;
 use serde_json::{Value, json};
 
@@ -81,8 +82,9 @@ impl Process {
         let id = Id::new(self.authority.clock().now(), world.random.as_ref());
         let told =
             Record::new(RecordType::OrderCreated, order.created, b"{}".to_vec(), world.random.as_ref());
-        let inserted = self.run(self.store.order_insert(Order { id, ..order }, Vec::new(), told)).unwrap();
-        assert_eq!(inserted, ingam_store::Admitted::Yes);
+        let (order, nothing) = (Order { id, ..order }, Admission::default());
+        let made = self.run(self.store.order_insert(order, Vec::new(), told, nothing));
+        assert_eq!(made.unwrap(), Admitted::Yes);
         id
     }
 }

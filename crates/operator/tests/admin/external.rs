@@ -35,7 +35,7 @@ fn bind(world: &World, key: &str) -> Id {
         external,
     };
     let told = Record::new(RecordType::AccountCreated, start(), b"{}".to_vec(), world.random.as_ref());
-    world.run(world.store.account_insert(account.clone(), &[], told)).unwrap().unwrap();
+    world.run(world.store.account_insert(account.clone(), &[], told, Vec::new())).unwrap().unwrap();
     account.id
 }
 

@@ -50,7 +50,7 @@ fn wants(external: Id, random: &SeededRandom) -> Account {
 
 async fn make(store: &Store, account: &Account, random: &SeededRandom) -> Result<AccountInserted, Unbound> {
     let told = record(RecordType::AccountCreated, account.id, random);
-    store.account_insert(account.clone(), &contacts(), told).await.unwrap()
+    store.account_insert(account.clone(), &contacts(), told, Vec::new()).await.unwrap()
 }
 
 async fn withdraw(store: &Store, key: Id, random: &SeededRandom) -> KeyWithdrawn {
@@ -135,7 +135,7 @@ fn an_account_of_a_withdrawn_key_claims_nothing() {
         make(store, &account, random).await.unwrap();
         let claimed = async |order| {
             let told = record(RecordType::CertificatePrepared, order, random);
-            store.order_claim(order, claim(random), start(), told).await.unwrap()
+            store.order_claim(order, claim(random), start(), told, Vec::new()).await.unwrap()
         };
         let before = ready_order(store, account.id, "a.example.org", random).await;
         assert!(matches!(claimed(before).await, Claimed::Yes));
