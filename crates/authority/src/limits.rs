@@ -30,6 +30,7 @@ use crate::error::{Error, Refusal, Subproblem};
 use crate::evidence::Caller;
 use crate::order::Draft;
 use crate::policy::Policy;
+use crate::renewal::already_replaced;
 
 /// At most this many thousands of rows are looked at in one sweep.
 const SWEEP_STEPS_MAX: usize = 1000;

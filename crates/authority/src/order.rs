@@ -8,13 +8,12 @@ use ingam_protocol::profile::IssuerName;
 use ingam_protocol::record::RecordType;
 use ingam_protocol::{Id, Serial};
 use ingam_signer::Issuer;
-use ingam_store::{CertificateRow, OrderInserted};
+use ingam_store::CertificateRow;
 
 use crate::Authority;
 use crate::admission::{Dates, check_account};
 use crate::error::Error;
 use crate::evidence::{Caller, OrderEvidence};
-use crate::renewal::already_replaced;
 
 /// At most this many orders are on one page of an account's list.
 const ORDERS_PER_PAGE: usize = 100;

@@ -8,9 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use axum::Router;
 use ingam_authority::operator::Act;
-use ingam_authority::{
-    Authority, Caller, Catalog, Parts, PauseRule, Policy, RateLimits, RenewalPolicy,
-};
+use ingam_authority::{Authority, Caller, Catalog, Parts, PauseRule, Policy, RateLimits, RenewalPolicy};
 use ingam_journal::files::Files;
 use ingam_journal::simulated::SimulatedDisk;
 use ingam_operator::acts::Danger;

@@ -6,7 +6,9 @@ use ingam_protocol::profile::IssuerName;
 use ingam_protocol::record::RecordType;
 use ingam_protocol::time::SeededRandom;
 use ingam_protocol::{Id, Reason, Serial};
-use ingam_store::{AbandonedBy, Admission, Admitted, Claimed, JobState, RenewalFacts, RevocationRequest, Store};
+use ingam_store::{
+    AbandonedBy, Admission, Admitted, Claimed, JobState, RenewalFacts, RevocationRequest, Store,
+};
 
 use crate::jobs::job;
 use crate::made::{
@@ -21,19 +23,14 @@ async fn issued(store: &Store, random: &SeededRandom) -> (Id, Serial) {
 }
 
 /// An order that can be claimed, and is to replace this certificate.
-async fn replace(
-    store: &Store,
-    account: Id,
-    serial: &Serial,
-    random: &SeededRandom,
-) -> (Order, Admitted) {
+async fn replace(store: &Store, account: Id, serial: &Serial, random: &SeededRandom) -> (Order, Admitted) {
     let (mut order, mut authorization) = order(account, random);
     authorization.challenges[0].answered = Some(start());
     authorization.challenges[0].finished = Some(finished(Verdict::Valid));
     order.replaces = Some(Replaced { issuer: issuer(), serial: serial.clone() });
     let told = record(RecordType::OrderCreated, order.id, random);
-    let inserted = store.order_insert(order.clone(), vec![authorization], told).await.unwrap();
-    (order, inserted)
+    let inserted = store.order_insert(order.clone(), vec![authorization], told, Admission::default()).await;
+    (order, inserted.unwrap())
 }
 
 #[test]
@@ -50,8 +47,8 @@ fn a_certificate_is_replaced_by_one_order_that_is_not_invalid() {
         // The first one fails for good: the certificate can be replaced again.
         let claim = claim(random);
         let told = |kind| record(kind, first.id, random);
-        let claimed =
-            store.order_claim(first.id, claim.clone(), start(), told(RecordType::CertificatePrepared)).await;
+        let prepared = told(RecordType::CertificatePrepared);
+        let claimed = store.order_claim(first.id, claim.clone(), start(), prepared, Vec::new()).await;
         assert!(matches!(claimed.unwrap(), Claimed::Yes));
         let (_, inserted) = replace(store, account, &serial, random).await;
         assert_eq!(inserted, Admitted::Replaced(first.id), "processing");
