@@ -171,7 +171,7 @@ fn an_exception_counts_in_a_bucket_of_its_own_until_it_ends() {
         let standing = &store.limits_standing(std::slice::from_ref(&place), start()).unwrap()[0];
         assert_eq!(standing.until, Some(start().plus(DAY)));
         assert_eq!(remaining(store, &place, start().plus(DAY)), 1);
-        assert_eq!(store.limit_overrides(None, 10).unwrap(), [own.clone()]);
+        assert_eq!(store.limit_overrides(None, 10).unwrap(), std::slice::from_ref(&own));
         assert_eq!(store.limit_overrides(Some(&own.place()), 10).unwrap(), []);
         assert!(store.limit_override_delete(place.limit, favoured.clone(), Vec::new()).await.unwrap());
         assert!(!store.limit_override_delete(place.limit, favoured, Vec::new()).await.unwrap());
