@@ -1,10 +1,10 @@
-//! Connections to a name's own addresses, and to nothing else.
+//! Connections to a name's own addresses, or to the one that is asked about, and to nothing else.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 
 use ingam_protocol::acme::ErrorType;
-use ingam_protocol::identifier::DnsName;
+use ingam_protocol::identifier::{DnsName, Host};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -26,23 +26,40 @@ pub(crate) struct Network {
 }
 
 impl Network {
-    /// Resolves `name` anew and connects to one of its addresses: IPv6 first, then IPv4, two of each at most. Only
-    /// addresses that the policy allows are tried, and the connected socket's own word on its peer is checked again.
+    /// Connects to an address, or resolves a name anew and connects to one of its addresses: IPv6 first, then IPv4, two of
+    /// each at most. Only addresses that the policy allows are tried, and the connected socket's own word on its peer is
+    /// checked again.
     ///
     /// What comes to be known is noted in the last hop of `evidence`.
     pub(crate) async fn dial(
         &self,
-        name: &DnsName,
+        host: &Host,
         port: u16,
         evidence: &mut Evidence,
     ) -> Result<TcpStream, Failure> {
-        let addresses = self.resolver.addresses(name.as_str(), evidence).await.map_err(|missing| {
-            missing.failure("the name needs an A or AAAA record that points to your server")
-        })?;
-        if let Some(hop) = evidence.hop() {
-            hop.addresses_resolved = addresses.iter().copied().take(ADDRESSES_MAX).collect();
-        }
-        let candidates = self.candidates(name, &addresses)?;
+        let candidates = match host {
+            Host::Name(name) => {
+                let addresses =
+                    self.resolver.addresses(name.as_str(), evidence).await.map_err(|missing| {
+                        missing.failure("the name needs an A or AAAA record that points to your server")
+                    })?;
+                if let Some(hop) = evidence.hop() {
+                    hop.addresses_resolved = addresses.iter().copied().take(ADDRESSES_MAX).collect();
+                }
+                self.candidates(name, &addresses)?
+            }
+            Host::Address(address) => {
+                if let Some(hop) = evidence.hop() {
+                    hop.addresses_resolved = vec![*address];
+                }
+                self.config.addresses.check(*address).map_err(|forbidden| {
+                    let detail =
+                        format!("{address} may not be connected to, as {forbidden}; use a public address");
+                    Failure::new(ErrorType::RejectedIdentifier, detail)
+                })?;
+                vec![*address]
+            }
+        };
         let mut failure = None;
         for address in candidates {
             let target = SocketAddr::new(address, port);
@@ -54,19 +71,19 @@ impl Network {
                     return Ok(stream);
                 }
                 Err(words) => {
-                    tracing::debug!(%name, %target, words, "no connection");
+                    tracing::debug!(%host, %target, words, "no connection");
                     if let Some(hop) = evidence.hop() {
                         hop.addresses_tried.push(address);
                     }
                     failure.get_or_insert_with(|| {
                         Failure::connection(format!(
-                            "connection to {name} at {target} failed: {words}; the port must be open to the whole Internet"
+                            "connection to {host} at {target} failed: {words}; the port must be open to the whole Internet"
                         ))
                     });
                 }
             }
         }
-        Err(failure.unwrap_or_else(|| Failure::connection(format!("{name} has no address to connect to"))))
+        Err(failure.unwrap_or_else(|| Failure::connection(format!("{host} has no address to connect to"))))
     }
 
     /// Which of the addresses are tried, in order. The first of each kind, then the second of each.

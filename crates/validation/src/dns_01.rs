@@ -1,11 +1,14 @@
-//! dns-01: a TXT record at `_acme-challenge` (RFC 8555, section 8.4).
+//! dns-01: a TXT record at `_acme-challenge` (RFC 8555, section 8.4); and dns-account-01, which has it at a label of the
+//! account's own (draft-ietf-acme-dns-account-label).
 
+use ingam_protocol::acme::ChallengeType;
 use ingam_protocol::bytes::base64url;
 use ring::digest;
 use trust_dns_resolver::proto::rr::{RData, RecordType};
 
 use crate::dial::Network;
 use crate::evidence::Evidence;
+use crate::label;
 use crate::outcome::{Attempt, Failure};
 use crate::quote::quote;
 
@@ -17,17 +20,13 @@ pub(crate) async fn validate(
     attempt: &Attempt,
     evidence: &mut Evidence,
 ) -> Result<(), Failure> {
-    let name = format!("_acme-challenge.{}", attempt.name()?);
+    let name = match attempt.challenge {
+        ChallengeType::DnsAccount01 => label::dns_account_01(attempt.name()?, &attempt.account_uri),
+        _ => label::dns_01(attempt.name()?),
+    };
     let wanted = base64url(digest::digest(&digest::SHA256, attempt.key_authorization.as_bytes()).as_ref());
-    let records = network.resolver.lookup(&name, RecordType::TXT, evidence).await.map_err(|missing| {
-        let failure = missing.failure("add the record and check that your name servers answer it");
-        // The zone answered, but nothing is there yet: this is the owner's turn, not a DNS fault.
-        if missing.is_empty_answer() { Failure::unauthorized(failure.detail) } else { failure }
-    })?;
-    let values: Vec<Vec<u8>> = records
-        .iter()
-        .filter_map(|data| if let RData::TXT(text) = data { Some(text.txt_data.concat()) } else { None })
-        .collect();
+    let advice = "add the record and check that your name servers answer it";
+    let values = texts(network, &name, advice, evidence).await?;
     if values.iter().any(|value| value == wanted.as_bytes()) {
         return Ok(());
     }
@@ -42,9 +41,26 @@ pub(crate) async fn validate(
     )))
 }
 
+/// The values of all TXT records at a name, at least one; the strings of each are joined. `advice` says what to do where
+/// there is none.
+pub(crate) async fn texts(
+    network: &Network,
+    name: &str,
+    advice: &str,
+    evidence: &mut Evidence,
+) -> Result<Vec<Vec<u8>>, Failure> {
+    let records = network.resolver.lookup(name, RecordType::TXT, evidence).await.map_err(|missing| {
+        let failure = missing.failure(advice);
+        // The zone answered, but nothing is there yet: this is the owner's turn, not a DNS fault.
+        if missing.is_empty_answer() { Failure::unauthorized(failure.detail) } else { failure }
+    })?;
+    let text = |data: &RData| if let RData::TXT(text) = data { Some(text.txt_data.concat()) } else { None };
+    Ok(records.iter().filter_map(text).collect())
+}
+
 #[cfg(test)]
 mod tests {
-    use ingam_protocol::acme::{ChallengeType, ErrorType};
+    use ingam_protocol::acme::ErrorType;
     use trust_dns_resolver::proto::op::ResponseCode;
 
     use super::*;
@@ -81,6 +97,22 @@ mod tests {
             outcome.evidence.validation_record(),
             serde_json::json!([{ "hostname": "www.example.org" }])
         );
+    }
+
+    #[tokio::test]
+    async fn accounts_look_at_their_own_label() {
+        let world = World::new().await;
+        let host = label::dns_account_01(&crate::testing::name("www.example.org"), crate::testing::ACCOUNT);
+        let check = async || {
+            let perspective = world.perspective(|_| {});
+            perspective.validate(attempt("www.example.org", ChallengeType::DnsAccount01)).await
+        };
+        // What dns-01 wants is at another place.
+        world.txt(HOST, wanted().as_bytes());
+        let failure = check().await.result.unwrap_err();
+        assert!(failure.detail.contains(&host), "{failure}");
+        world.txt(&host, wanted().as_bytes());
+        check().await.result.unwrap();
     }
 
     #[tokio::test]

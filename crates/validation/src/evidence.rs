@@ -5,7 +5,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use ingam_protocol::acme::ChallengeType;
-use ingam_protocol::identifier::{DnsName, Host};
+use ingam_protocol::identifier::Host;
 use ingam_protocol::{Bytes, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -47,7 +47,7 @@ pub struct Hop {
     /// The URL that was asked for; none for tls-alpn-01.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
-    /// The name that was resolved.
+    /// The name that was resolved, or the address that needed no resolving.
     pub hostname: String,
     /// The port that was dialled.
     pub port: u16,
@@ -142,8 +142,8 @@ impl Evidence {
 }
 
 impl Hop {
-    pub(crate) fn new(url: Option<String>, hostname: &DnsName, port: u16) -> Self {
-        Self { url, hostname: hostname.as_str().to_owned(), port, ..Self::default() }
+    pub(crate) fn new(url: Option<String>, hostname: &Host, port: u16) -> Self {
+        Self { url, hostname: hostname.to_string(), port, ..Self::default() }
     }
 
     /// Notes that a connection stands.

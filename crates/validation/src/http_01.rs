@@ -1,4 +1,4 @@
-//! http-01: a file under `/.well-known/acme-challenge/` (RFC 8555, section 8.3).
+//! http-01: a file under `/.well-known/acme-challenge/` of a name (RFC 8555, section 8.3) or an address (RFC 8738, section 4).
 
 mod exchange;
 mod target;
@@ -23,7 +23,7 @@ pub(crate) async fn validate(
     attempt: &Attempt,
     evidence: &mut Evidence,
 ) -> Result<(), Failure> {
-    let mut target = Target::first(attempt.name()?, &attempt.token, network.config.http_port)?;
+    let mut target = Target::first(&attempt.host, &attempt.token, network.config.http_port)?;
     for _ in 0..=REDIRECTS_MAX {
         match ask(network, &target, evidence).await? {
             Answer::Redirect(location) => target = target.redirect(&location, &network.config)?,

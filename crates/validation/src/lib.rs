@@ -7,13 +7,17 @@
 //! - [`outcome`]: what is asked and what comes back. A [`Validated`] or a [`CaaPermitted`] is made here alone.
 //! - [`evidence`]: what was seen on the way, for the records and for ACME's `validationRecord`.
 //! - [`address`]: which addresses a validation may connect to.
-//! - `http_01`, `dns_01`, `tls_alpn_01`: the challenges of RFC 8555 and RFC 8737. `caa`: RFC 8659 and RFC 8657.
+//! - `http_01`, `dns_01`, `tls_alpn_01`: the challenges of RFC 8555, RFC 8737 and RFC 8738, and dns-account-01.
+//!   `dns_persist_01`: a record that stays. `label`: the names and values that all of them look for.
+//! - `caa`: RFC 8659 and RFC 8657.
 //! - `resolver`, `dial`, `tls`: what these stand on.
 
 mod caa;
 mod dial;
 mod dns_01;
+mod dns_persist_01;
 mod http_01;
+mod label;
 mod perspective;
 mod quote;
 mod resolver;

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use ingam_protocol::Timestamp;
 use ingam_protocol::acme::{ChallengeType, ErrorType};
 use ingam_protocol::identifier::{DnsName, Host};
 
@@ -22,6 +23,11 @@ pub struct Attempt {
     pub key_authorization: String,
     /// The account's URL, which is part of labels and records of some challenges.
     pub account_uri: String,
+    /// What hashed URIs of accounts begin with: the directory's `accountHashPrefix` (draft-ietf-acme-dns-persist,
+    /// section 4.1).
+    pub account_hash_prefix: String,
+    /// The thumbprints (RFC 7638; base64url) of the keys that the account has and had, the one in force first.
+    pub thumbprints: Vec<String>,
 }
 
 impl Attempt {
@@ -46,11 +52,12 @@ pub struct Outcome {
 pub struct Validated {
     host: Host,
     challenge: ChallengeType,
+    until: Option<Timestamp>,
 }
 
 impl Validated {
-    pub(crate) fn new(host: Host, challenge: ChallengeType) -> Self {
-        Self { host, challenge }
+    pub(crate) fn new(host: Host, challenge: ChallengeType, until: Option<Timestamp>) -> Self {
+        Self { host, challenge, until }
     }
 
     /// What is controlled.
@@ -62,12 +69,18 @@ impl Validated {
     pub fn challenge(&self) -> ChallengeType {
         self.challenge
     }
+
+    /// Until when this may be relied on, where the owner of the name has said so (`persistUntil` of dns-persist-01).
+    pub fn until(&self) -> Option<Timestamp> {
+        self.until
+    }
 }
 
 /// Why control was not shown or issuance is not permitted: what becomes a challenge's `error` (RFC 8555, section 8.2).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
-    /// `dns`, `connection`, `tls`, `unauthorized`, `caa`, `malformed`, or `serverInternal` when we had no capacity.
+    /// `dns`, `connection`, `tls`, `unauthorized`, `caa`, `malformed`, `rejectedIdentifier` for an address that may not be
+    /// connected to, or `serverInternal` when we had no capacity.
     pub error: ErrorType,
     /// What to tell the owner of the name: what was seen and what to do. Printable ASCII, a few hundred bytes.
     pub detail: String,

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use ingam_protocol::Clock;
 use ingam_protocol::acme::{ChallengeType, ErrorType};
 use ingam_protocol::health::QueueReport;
+use ingam_protocol::{Clock, Timestamp};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
@@ -16,7 +16,7 @@ use crate::evidence::Evidence;
 use crate::outcome::{Attempt, CaaOutcome, CaaQuery, Failure, Outcome, Validated};
 use crate::resolver::Resolver;
 use crate::tls::Tls;
-use crate::{Validation, caa, dns_01, http_01, tls_alpn_01};
+use crate::{Validation, caa, dns_01, dns_persist_01, http_01, tls_alpn_01};
 
 /// The most characters of a token; RFC 8555, section 8.1, asks for 22 at least, and nobody makes much more.
 const TOKEN_MAX: usize = 128;
@@ -53,22 +53,26 @@ impl LocalPerspective {
         QueueReport::new("validations", max.saturating_sub(self.places.available_permits()), max)
     }
 
-    async fn look(&self, attempt: &Attempt, evidence: &mut Evidence) -> Result<(), Failure> {
+    /// Looks; gives until when what was seen may be relied on, if its owner says so.
+    async fn look(&self, attempt: &Attempt, evidence: &mut Evidence) -> Result<Option<Timestamp>, Failure> {
         let is_token = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
         if attempt.token.is_empty() || attempt.token.len() > TOKEN_MAX || !attempt.token.bytes().all(is_token)
         {
             return Err(Failure::new(ErrorType::Malformed, "the challenge's token is not base64url"));
         }
+        let network = &self.network;
         match attempt.challenge {
-            ChallengeType::Http01 => Box::pin(http_01::validate(&self.network, attempt, evidence)).await,
-            ChallengeType::Dns01 => Box::pin(dns_01::validate(&self.network, attempt, evidence)).await,
-            ChallengeType::TlsAlpn01 => {
-                Box::pin(tls_alpn_01::validate(&self.network, attempt, evidence)).await
+            ChallengeType::Http01 => Box::pin(http_01::validate(network, attempt, evidence)).await?,
+            ChallengeType::TlsAlpn01 => Box::pin(tls_alpn_01::validate(network, attempt, evidence)).await?,
+            ChallengeType::Dns01 | ChallengeType::DnsAccount01 => {
+                Box::pin(dns_01::validate(network, attempt, evidence)).await?;
             }
-            ChallengeType::DnsAccount01 | ChallengeType::DnsPersist01 => {
-                Err(Failure::new(ErrorType::Malformed, "this kind of challenge cannot be checked yet"))
+            ChallengeType::DnsPersist01 => {
+                let now = self.clock.now();
+                return Box::pin(dns_persist_01::validate(network, attempt, now, evidence)).await;
             }
         }
+        Ok(None)
     }
 
     /// Runs `work` within the total time, after a place to work in came free.
@@ -108,7 +112,7 @@ impl Validation for LocalPerspective {
         if let Err(failure) = &result {
             tracing::debug!(%host, challenge = %attempt.challenge, error = failure.error.name(), detail = failure.detail, "not validated");
         }
-        Outcome { evidence, result: result.map(|()| Validated::new(host, attempt.challenge)) }
+        Outcome { evidence, result: result.map(|until| Validated::new(host, attempt.challenge, until)) }
     }
 
     async fn check_caa(&self, query: CaaQuery) -> CaaOutcome {

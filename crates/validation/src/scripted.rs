@@ -63,7 +63,7 @@ impl Validation for Scripted {
     async fn validate(&self, attempt: Attempt) -> Outcome {
         let evidence =
             Evidence::new("scripted", attempt.host.clone(), attempt.challenge, Timestamp::default());
-        let validated = Validated::new(attempt.host.clone(), attempt.challenge);
+        let validated = Validated::new(attempt.host.clone(), attempt.challenge, None);
         let mut script = self.lock();
         let result = script.failures.get(&attempt.host).cloned().map_or(Ok(validated), Err);
         script.attempts.push(attempt);

@@ -9,7 +9,7 @@ use hickory_proto::op::{Message, MessageType, Metadata, ResponseCode};
 use hickory_proto::rr::rdata::{A, AAAA, CAA, CNAME, NS, SOA, TXT};
 use hickory_proto::rr::{Name, RData, Record, RecordType};
 use ingam_protocol::acme::ChallengeType;
-use ingam_protocol::identifier::DnsName;
+use ingam_protocol::identifier::{DnsName, Host};
 use ingam_protocol::time::FixedClock;
 use ingam_protocol::{Clock, Timestamp};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -24,6 +24,11 @@ pub(crate) const KEY_AUTHORIZATION: &str =
 
 pub(crate) const ACCOUNT: &str = "https://ca.example/account/1";
 
+pub(crate) const ACCOUNT_HASH_PREFIX: &str = "https://ca.example/account-hash/";
+
+/// Of the account's key: the second half of [`KEY_AUTHORIZATION`].
+pub(crate) const THUMBPRINT: &str = "9jg46WB3rR_AHD-EBXdN7cBkH1WOu0tA3M9fm21mqTI";
+
 pub(crate) fn name(text: &str) -> DnsName {
     DnsName::parse(text).unwrap()
 }
@@ -36,7 +41,14 @@ pub(crate) fn attempt(text: &str, challenge: ChallengeType) -> Attempt {
         token: TOKEN.into(),
         key_authorization: KEY_AUTHORIZATION.into(),
         account_uri: ACCOUNT.into(),
+        account_hash_prefix: ACCOUNT_HASH_PREFIX.into(),
+        thumbprints: vec![THUMBPRINT.into()],
     }
+}
+
+/// The same for an address.
+pub(crate) fn attempt_address(text: &str, challenge: ChallengeType) -> Attempt {
+    Attempt { host: Host::Address(text.parse().unwrap()), ..attempt("unused.example", challenge) }
 }
 
 pub(crate) fn query(text: &str, wildcard: bool) -> CaaQuery {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use ingam_protocol::Bytes;
 use ingam_protocol::acme::ErrorType;
-use ingam_protocol::identifier::DnsName;
+use ingam_protocol::identifier::Host;
 use ring::digest;
 use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -25,6 +25,7 @@ use x509_parser::prelude::{FromDer as _, X509Certificate};
 use crate::config::{Config, ConfigError};
 use crate::dial::words;
 use crate::evidence::TlsFacts;
+use crate::label;
 use crate::outcome::Failure;
 use crate::quote::printable;
 
@@ -54,28 +55,42 @@ impl Tls {
     /// A TLS connection over `stream` whose server may show whatever certificate it likes.
     pub(crate) async fn connect_https<S>(
         &self,
-        name: &DnsName,
+        host: &Host,
         stream: S,
         config: &Config,
     ) -> Result<TlsStream<S>, Failure>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        handshake(&self.https, name, stream, config).await
+        handshake(&self.https, Peer { host, server_name: host.to_string() }, stream, config).await
     }
 
     /// A TLS connection over `stream` that offered `acme-tls/1` alone, to a server that owns its certificate's key.
+    ///
+    /// An address is asked for by its name in the reverse zones (RFC 8738, section 6).
     pub(crate) async fn connect_acme_tls<S>(
         &self,
-        name: &DnsName,
+        host: &Host,
         stream: S,
         config: &Config,
     ) -> Result<TlsStream<S>, Failure>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        handshake(&self.acme_tls, name, stream, config).await
+        let server_name = match host {
+            Host::Name(name) => name.to_string(),
+            Host::Address(address) => label::reverse_zone(*address),
+        };
+        handshake(&self.acme_tls, Peer { host, server_name }, stream, config).await
     }
+}
+
+/// Who is to answer.
+struct Peer<'a> {
+    /// As it is called in messages.
+    host: &'a Host,
+    /// As it is asked for in the handshake.
+    server_name: String,
 }
 
 fn client(
@@ -97,27 +112,28 @@ fn client(
 
 async fn handshake<S>(
     connector: &TlsConnector,
-    name: &DnsName,
+    peer: Peer<'_>,
     stream: S,
     config: &Config,
 ) -> Result<TlsStream<S>, Failure>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let server = ServerName::try_from(name.as_str().to_owned())
-        .map_err(|_| Failure::new(ErrorType::Malformed, format!("{name} cannot be a TLS server name")))?;
+    let Peer { host, server_name } = peer;
+    let server = ServerName::try_from(server_name)
+        .map_err(|_| Failure::new(ErrorType::Malformed, format!("{host} cannot be a TLS server name")))?;
     match timeout(config.handshake_timeout(), connector.connect(server, stream)).await {
-        Err(_) => Err(Failure::connection(format!("TLS: the handshake with {name} did not end in time"))),
-        Ok(Err(error)) => Err(handshake_failure(name, &error)),
+        Err(_) => Err(Failure::connection(format!("TLS: the handshake with {host} did not end in time"))),
+        Ok(Err(error)) => Err(handshake_failure(host, &error)),
         Ok(Ok(stream)) => Ok(stream),
     }
 }
 
-fn handshake_failure(name: &DnsName, error: &io::Error) -> Failure {
+fn handshake_failure(host: &Host, error: &io::Error) -> Failure {
     let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
     let detail = match inner {
         None => {
-            return Failure::connection(format!("TLS: the handshake with {name} failed: {}", words(error)));
+            return Failure::connection(format!("TLS: the handshake with {host} failed: {}", words(error)));
         }
         Some(rustls::Error::AlertReceived(AlertDescription::NoApplicationProtocol)) => {
             "the server does not speak the application protocol that was offered".to_owned()
@@ -127,7 +143,7 @@ fn handshake_failure(name: &DnsName, error: &io::Error) -> Failure {
         }
         Some(other) => printable(other.to_string().as_bytes(), 160),
     };
-    Failure::new(ErrorType::Tls, format!("TLS: the handshake with {name} failed: {detail}"))
+    Failure::new(ErrorType::Tls, format!("TLS: the handshake with {host} failed: {detail}"))
 }
 
 /// What the handshake settled; the certificate itself only if it is to be kept.

@@ -1,5 +1,9 @@
-//! tls-alpn-01: a self-signed certificate behind the application protocol `acme-tls/1` (RFC 8737, section 3).
+//! tls-alpn-01: a self-signed certificate behind the application protocol `acme-tls/1` (RFC 8737, section 3; RFC 8738,
+//! section 6).
 
+use std::net::IpAddr;
+
+use ingam_protocol::identifier::Host;
 use ring::digest;
 use x509_parser::error::X509Error;
 use x509_parser::oid_registry::{OID_X509_EXT_SUBJECT_ALT_NAME, Oid, asn1_rs::oid};
@@ -20,10 +24,10 @@ pub(crate) async fn validate(
     evidence: &mut Evidence,
 ) -> Result<(), Failure> {
     let port = network.config.tls_alpn_port;
-    let name = attempt.name()?;
-    evidence.hops.push(Hop::new(None, name, port));
-    let stream = network.dial(name, port, evidence).await?;
-    let stream = network.tls.connect_acme_tls(name, stream, &network.config).await?;
+    let host = &attempt.host;
+    evidence.hops.push(Hop::new(None, host, port));
+    let stream = network.dial(host, port, evidence).await?;
+    let stream = network.tls.connect_acme_tls(host, stream, &network.config).await?;
     if let Some(hop) = evidence.hop() {
         hop.tls = Some(tls::facts(&stream, true));
     }
@@ -50,7 +54,7 @@ fn check_certificate(der: &[u8], attempt: &Attempt) -> Result<(), String> {
         return Err("its certificate has bytes after the end".into());
     }
     check_self_signed(&certificate)?;
-    check_names(&certificate, &attempt.host.to_string())?;
+    check_names(&certificate, &attempt.host)?;
     check_identifier(&certificate, &attempt.key_authorization)
 }
 
@@ -64,15 +68,34 @@ fn check_self_signed(certificate: &X509Certificate<'_>) -> Result<(), String> {
     Ok(())
 }
 
-fn check_names(certificate: &X509Certificate<'_>, wanted: &str) -> Result<(), String> {
+fn check_names(certificate: &X509Certificate<'_>, wanted: &Host) -> Result<(), String> {
     let extension = the_only(certificate, &OID_X509_EXT_SUBJECT_ALT_NAME, "subjectAlternativeName")?;
     let ParsedExtension::SubjectAlternativeName(names) = extension.parsed_extension() else {
         return Err("its certificate's names cannot be read".into());
     };
-    match names.general_names.as_slice() {
-        [GeneralName::DNSName(name)] if name.eq_ignore_ascii_case(wanted) => Ok(()),
-        [GeneralName::DNSName(name)] => Err(format!("its certificate is for {}", quote(name.as_bytes()))),
-        names => Err(format!("its certificate has {} names, and must have one dNSName alone", names.len())),
+    match (names.general_names.as_slice(), wanted) {
+        ([GeneralName::DNSName(name)], Host::Name(wanted)) if name.eq_ignore_ascii_case(wanted.as_str()) => {
+            Ok(())
+        }
+        ([GeneralName::IPAddress(octets)], Host::Address(wanted)) if is_address(octets, *wanted) => Ok(()),
+        ([GeneralName::DNSName(name)], Host::Name(_)) => {
+            Err(format!("its certificate is for {}", quote(name.as_bytes())))
+        }
+        ([GeneralName::IPAddress(_)], Host::Address(_)) => {
+            Err("its certificate is for another address".into())
+        }
+        (names, wanted) => {
+            let kind = if wanted.name().is_some() { "dNSName" } else { "iPAddress" };
+            Err(format!("its certificate has {} names, and must have one {kind} alone", names.len()))
+        }
+    }
+}
+
+/// Whether the octets of an iPAddress are those of the address (RFC 5280, section 4.2.1.6).
+fn is_address(octets: &[u8], address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => address.octets() == *octets,
+        IpAddr::V6(address) => address.octets() == *octets,
     }
 }
 

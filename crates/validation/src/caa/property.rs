@@ -6,9 +6,9 @@ use crate::outcome::CaaQuery;
 
 /// What an `issue-value` says.
 #[derive(Debug, PartialEq, Eq)]
-struct IssueValue<'a> {
+pub(crate) struct IssueValue<'a> {
     /// Empty where the value names no issuer.
-    issuer_domain: &'a str,
+    pub(crate) issuer_domain: &'a str,
     parameters: Vec<(&'a str, &'a str)>,
 }
 
@@ -65,7 +65,7 @@ pub(crate) fn permits(value: &[u8], issuers: &[String], query: &CaaQuery) -> Res
 impl IssueValue<'_> {
     /// The value of a parameter that may stand once (RFC 8657, section 3). The tag's case is not looked at: a
     /// restriction counts however it is spelled.
-    fn once(&self, tag: &str) -> Result<Option<&str>, Refusal> {
+    pub(crate) fn once(&self, tag: &str) -> Result<Option<&str>, Refusal> {
         let mut values = self.parameters.iter().filter(|(name, _)| name.eq_ignore_ascii_case(tag));
         let first = values.next();
         if values.next().is_some() {
@@ -76,7 +76,7 @@ impl IssueValue<'_> {
 }
 
 /// Reads the grammar of RFC 8659, section 4.2, to the letter; a semicolon after the last parameter is not in it.
-fn parse(text: &str) -> Option<IssueValue<'_>> {
+pub(crate) fn parse(text: &str) -> Option<IssueValue<'_>> {
     let (domain, rest) = match text.split_once(';') {
         Some((domain, rest)) => (trim(domain), Some(trim(rest))),
         None => (trim(text), None),

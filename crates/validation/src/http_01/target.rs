@@ -1,7 +1,10 @@
-//! Where an http-01 request goes: the name's own well-known path, then wherever redirects lead, within bounds.
+//! Where an http-01 request goes: the well-known path of the name or the address itself, then wherever redirects lead,
+//! within bounds.
 
-use ingam_protocol::identifier::DnsName;
-use url::{Host, Position, Url};
+use std::net::IpAddr;
+
+use ingam_protocol::identifier::{DnsName, Host};
+use url::{Position, Url};
 
 use crate::config::Config;
 use crate::outcome::Failure;
@@ -19,29 +22,29 @@ pub(super) enum Scheme {
     Https,
 }
 
-/// A URL that may be asked for: `http` or `https`, a DNS name for a host, a port that the configuration allows.
+/// A URL that may be asked for: `http` or `https`, a port that the configuration allows, and a DNS name for a host, but for
+/// the first one of an address.
 #[derive(Clone, Debug)]
 pub(super) struct Target {
     url: Url,
     scheme: Scheme,
-    host: DnsName,
+    host: Host,
     port: u16,
     host_header: String,
 }
 
 impl Target {
-    /// The challenge's own URL. Its `Host` is the bare name whatever the port (RFC 8555, section 8.3).
-    pub(super) fn first(name: &DnsName, token: &str, port: u16) -> Result<Self, Failure> {
-        let text = format!("http://{name}:{port}/.well-known/acme-challenge/{token}");
+    /// The challenge's own URL. Its `Host` is the bare name or address whatever the port (RFC 8555, section 8.3; RFC 8738,
+    /// section 4); an IPv6 address has its brackets.
+    pub(super) fn first(host: &Host, token: &str, port: u16) -> Result<Self, Failure> {
+        let literal = match host {
+            Host::Address(IpAddr::V6(address)) => format!("[{address}]"),
+            Host::Name(_) | Host::Address(IpAddr::V4(_)) => host.to_string(),
+        };
+        let text = format!("http://{literal}:{port}/.well-known/acme-challenge/{token}");
         let url = Url::parse(&text)
-            .map_err(|_| Failure::connection(format!("HTTP: {name} cannot be part of a URL")))?;
-        Ok(Self {
-            url,
-            scheme: Scheme::Http,
-            host: name.clone(),
-            port,
-            host_header: name.as_str().to_owned(),
-        })
+            .map_err(|_| Failure::connection(format!("HTTP: {host} cannot be part of a URL")))?;
+        Ok(Self { url, scheme: Scheme::Http, host: host.clone(), port, host_header: literal })
     }
 
     /// Where `location`, a `Location` header's value, leads from here; relative ones stay on this host.
@@ -65,7 +68,9 @@ impl Target {
             return Err(refuse("user names in URLs are not followed"));
         }
         let host = match url.host() {
-            Some(Host::Domain(name)) => DnsName::parse(name).map_err(|error| refuse(&error.to_string()))?,
+            Some(url::Host::Domain(name)) => {
+                DnsName::parse(name).map_err(|error| refuse(&error.to_string()))?
+            }
             _ => return Err(refuse("the host must be a name, not an IP address")),
         };
         let port = url.port().unwrap_or(port_usual);
@@ -76,14 +81,14 @@ impl Target {
             )));
         }
         let host_header = url.port().map_or_else(|| host.to_string(), |port| format!("{host}:{port}"));
-        Ok(Self { url, scheme, host, port, host_header })
+        Ok(Self { url, scheme, host: Host::Name(host), port, host_header })
     }
 
     pub(super) fn scheme(&self) -> Scheme {
         self.scheme
     }
 
-    pub(super) fn host(&self) -> &DnsName {
+    pub(super) fn host(&self) -> &Host {
         &self.host
     }
 
@@ -113,7 +118,7 @@ mod tests {
     use super::*;
 
     fn first() -> Target {
-        Target::first(&DnsName::parse("example.org").unwrap(), "tok_en-1", 80).unwrap()
+        Target::first(&"example.org".parse().unwrap(), "tok_en-1", 80).unwrap()
     }
 
     fn go(location: &str) -> Result<Target, String> {
@@ -131,6 +136,21 @@ mod tests {
     }
 
     #[test]
+    fn addresses_are_literals_and_ipv6_has_brackets() {
+        for (address, literal) in [("192.0.2.7", "192.0.2.7"), ("2001:db8::7", "[2001:db8::7]")] {
+            let target = Target::first(&address.parse().unwrap(), "t", 80).unwrap();
+            assert_eq!(target.shown(), format!("http://{literal}/.well-known/acme-challenge/t"));
+            assert_eq!((target.port(), target.host_header()), (80, literal));
+            assert_eq!(target.host().to_string(), address);
+            for location in ["/elsewhere", "https://192.0.2.7/", "http://[2001:db8::7]/"] {
+                assert!(target.redirect(location.as_bytes(), &Config::default()).is_err(), "{location}");
+            }
+            let away = target.redirect(b"http://example.org/x", &Config::default()).unwrap();
+            assert_eq!(away.host_header(), "example.org");
+        }
+    }
+
+    #[test]
     fn redirects_lead_to_usual_ports_of_names() {
         for (location, host, port, header, path) in [
             ("https://www.example.org/a?b=c#d", "www.example.org", 443, "www.example.org", "/a?b=c"),
@@ -142,7 +162,7 @@ mod tests {
             ("//third.example/../x", "third.example", 80, "third.example", "/x"),
         ] {
             let target = go(location).unwrap();
-            assert_eq!(target.host().as_str(), host, "{location}");
+            assert_eq!(target.host().to_string(), host, "{location}");
             assert_eq!(target.port(), port, "{location}");
             assert_eq!(target.host_header(), header, "{location}");
             assert_eq!(target.path_and_query(), path, "{location}");

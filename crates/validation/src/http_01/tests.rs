@@ -6,7 +6,7 @@ use ingam_protocol::acme::{ChallengeType, ErrorType};
 use trust_dns_resolver::proto::op::ResponseCode;
 use trust_dns_resolver::proto::rr::RecordType;
 
-use crate::testing::{Act, KEY_AUTHORIZATION, Reply, TOKEN, World, attempt, http_server};
+use crate::testing::{Act, KEY_AUTHORIZATION, Reply, TOKEN, World, attempt, attempt_address, http_server};
 use crate::{Failure, Outcome, Validation as _};
 
 const HOST: &str = "www.example.org";
@@ -69,6 +69,48 @@ async fn the_file_is_asked_for_as_the_rfc_says() {
     );
     let hop = &outcome.evidence.hops[0];
     assert_eq!((hop.status, hop.body_start.as_deref()), (Some(200), Some(KEY_AUTHORIZATION)));
+}
+
+#[tokio::test]
+async fn addresses_are_asked_without_any_lookup() {
+    for (address, listen) in [("127.0.0.1", "127.0.0.1:0"), ("::1", "[::1]:0")] {
+        let world = World::new().await;
+        let (port, heads) = http_server(listen, |_| ok(KEY_AUTHORIZATION)).await;
+        let perspective = world.perspective(|config| config.http_port = port);
+        let outcome = perspective.validate(attempt_address(address, ChallengeType::Http01)).await;
+        outcome.result.unwrap();
+        assert_eq!(outcome.evidence.lookups, []);
+        let literal = listen.trim_end_matches(":0");
+        assert!(heads.lock().unwrap()[0].contains(&format!("host: {literal}\r\n")));
+        assert_eq!(
+            outcome.evidence.validation_record(),
+            serde_json::json!([{
+                "url": format!("http://{literal}:{port}/.well-known/acme-challenge/{TOKEN}"),
+                "hostname": address,
+                "port": port.to_string(),
+                "addressesResolved": [address],
+                "addressUsed": address,
+            }])
+        );
+    }
+}
+
+#[tokio::test]
+async fn addresses_that_are_not_public_are_not_connected_to() {
+    let world = World::new().await;
+    let (port, heads) = http_server("127.0.0.1:0", |_| ok(KEY_AUTHORIZATION)).await;
+    let perspective = world.perspective(|config| {
+        config.http_port = port;
+        config.addresses = crate::AddressPolicy::PublicOnly;
+    });
+    for (address, words) in [("127.0.0.1", "loopback"), ("10.0.0.1", "private"), ("fe80::1", "link-local")] {
+        let outcome = perspective.validate(attempt_address(address, ChallengeType::Http01)).await;
+        let failure = outcome.result.unwrap_err();
+        assert_eq!(failure.error, ErrorType::RejectedIdentifier);
+        assert!(failure.detail.contains(words), "{failure}");
+        assert_eq!(outcome.evidence.hops.len(), 1);
+    }
+    assert!(heads.lock().unwrap().is_empty());
 }
 
 #[tokio::test]

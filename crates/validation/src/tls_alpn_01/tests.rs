@@ -16,7 +16,9 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio::io::AsyncWriteExt as _;
 use tokio_rustls::TlsAcceptor;
 
-use crate::testing::{Act, KEY_AUTHORIZATION, World, attempt, http_server, raw_server, read_head};
+use crate::testing::{
+    Act, KEY_AUTHORIZATION, World, attempt, attempt_address, http_server, raw_server, read_head,
+};
 use crate::{Outcome, Validation as _};
 
 const HOST: &str = "www.example.org";
@@ -24,11 +26,11 @@ const HOST: &str = "www.example.org";
 const RSA_KEY: &str = include_str!("../../testdata/rsa-2048-for-tests.pem");
 
 #[derive(Debug)]
-struct Fixed(Arc<CertifiedKey>);
+struct Fixed(&'static str, Arc<CertifiedKey>);
 
 impl ResolvesServerCert for Fixed {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        (hello.server_name() == Some(HOST)).then(|| Arc::clone(&self.0))
+        (hello.server_name() == Some(self.0)).then(|| Arc::clone(&self.1))
     }
 }
 
@@ -56,10 +58,21 @@ fn acceptor(
     protocols: &[&[u8]],
     versions: &[&'static SupportedProtocolVersion],
 ) -> TlsAcceptor {
+    acceptor_of(HOST, certificate, key, protocols, versions)
+}
+
+/// Answers those who ask for this name.
+fn acceptor_of(
+    name: &'static str,
+    certificate: CertificateDer<'static>,
+    key: &KeyPair,
+    protocols: &[&[u8]],
+    versions: &[&'static SupportedProtocolVersion],
+) -> TlsAcceptor {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
     let signer = rustls::crypto::ring::sign::any_supported_type(&key).unwrap();
-    let resolver = Fixed(Arc::new(CertifiedKey::new(vec![certificate], signer)));
+    let resolver = Fixed(name, Arc::new(CertifiedKey::new(vec![certificate], signer)));
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(versions)
         .unwrap()
@@ -183,6 +196,39 @@ async fn certificates_that_are_nearly_right_are_refused() {
         let failure = against(params).await.result.unwrap_err();
         assert!(failure.detail.contains(words), "{words}: {failure}");
     }
+}
+
+/// Validates an address against a server that answers its reverse name with these names in the certificate.
+async fn against_address(names: Vec<SanType>, server_name: &'static str) -> Outcome {
+    let mut params = right();
+    params.subject_alt_names = names;
+    let key = KeyPair::generate().unwrap();
+    let certificate = params.self_signed(&key).unwrap().der().clone();
+    let port = tls_server(acceptor_of(server_name, certificate, &key, ACME, rustls::ALL_VERSIONS)).await;
+    let world = World::new().await;
+    let perspective = world.perspective(|config| config.tls_alpn_port = port);
+    perspective.validate(attempt_address("127.0.0.1", ChallengeType::TlsAlpn01)).await
+}
+
+#[tokio::test]
+async fn addresses_are_asked_for_by_their_reverse_names() {
+    let address = |text: &str| SanType::IpAddress(text.parse().unwrap());
+    let reverse = "1.0.0.127.in-addr.arpa";
+    let outcome = against_address(vec![address("127.0.0.1")], reverse).await;
+    assert_eq!(outcome.result.unwrap().host().to_string(), "127.0.0.1");
+    assert_eq!(outcome.evidence.lookups, []);
+    assert_eq!(outcome.evidence.hops[0].hostname, "127.0.0.1");
+    for (names, words) in [
+        (vec![address("127.0.0.2")], "is for another address"),
+        (vec![address("::1")], "is for another address"),
+        (vec![address("127.0.0.1"), dns(HOST)], "has 2 names, and must have one iPAddress alone"),
+        (vec![dns(reverse)], "has 1 names, and must have one iPAddress alone"),
+    ] {
+        let failure = against_address(names, reverse).await.result.unwrap_err();
+        assert!(failure.detail.contains(words), "{words}: {failure}");
+    }
+    let failure = against_address(vec![address("127.0.0.1")], HOST).await.result.unwrap_err();
+    assert_eq!(failure.error, ErrorType::Tls, "{failure}");
 }
 
 #[tokio::test]
