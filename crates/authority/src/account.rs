@@ -75,6 +75,7 @@ impl Authority {
             terms_agreed: request.terms_of_service_agreed.then_some(now),
             deactivated: None,
             external,
+            earlier_keys: Vec::new(),
         };
         let evidence = AccountEvidence::of(&account);
         let hides = !sent.is_empty() || account.external.is_some();
@@ -171,7 +172,11 @@ impl Authority {
         let changed =
             self.store.account_key_change(account.id, account.key.clone(), new.clone(), record).await?;
         match changed {
-            Some(AccountInserted::New) => Ok(Account { key: new, ..account.clone() }),
+            Some(AccountInserted::New) => {
+                let mut account = account.clone();
+                account.key_replace(new);
+                Ok(account)
+            }
             Some(AccountInserted::Taken(other)) => {
                 let refusal = Refusal::new(ErrorType::Malformed, "another account already has the new key");
                 Err(Refusal { conflict: Some(other.id), ..refusal }.into())

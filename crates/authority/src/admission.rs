@@ -238,13 +238,17 @@ impl Authority {
         if let Some(why) = profile.identifiers.refuses(&identifier) {
             return rejected(why.to_owned());
         }
-        if let Some(why) = self.name_refused(&identifier)?.or_else(|| outside_names(key, &identifier)) {
+        let restricted = self.identifier_refused(&identifier, profile)?;
+        if let Some(why) = restricted.or_else(|| outside_names(key, &identifier)) {
             return rejected(why);
         }
         let ancestor = match &unread.ancestor_domain {
             // Whoever does not offer it goes by the name itself.
             Some(text) if profile.identifiers.ancestors => match ancestor(text, &identifier) {
-                Ok(ancestor) => Some(ancestor),
+                Ok(ancestor) => match self.ancestor_refused(&ancestor, profile) {
+                    Some(why) => return rejected(why),
+                    None => Some(ancestor),
+                },
                 Err(why) => return Ok(Err(refused(ErrorType::Malformed, why))),
             },
             _ => None,

@@ -119,13 +119,16 @@ impl Authority {
             token: challenge.token.clone(),
             key_authorization: key_authorization.clone(),
             account_uri: self.account_uri(account.id),
+            account_hash_prefix: self.policy().account_hash_prefix.clone(),
+            thumbprints: thumbprints(&account),
         };
         let looking = self.validation.validate(attempt);
         let outcome = looking.instrument(debug_span!("validation", doing = kind.name())).await;
-        let mut caa = None;
+        let (mut caa, mut until) = (None, None);
         let result = match outcome.result {
             Err(failure) => Err(failure),
             Ok(validated) => {
+                until = validated.until();
                 let identifier = authorization.identifier();
                 match self.caa_query(&identifier, validated.challenge(), account.id) {
                     None => Ok(()),
@@ -163,7 +166,7 @@ impl Authority {
         let record = self.record(RecordType::ValidationFinished, Some(account.id), None, &evidence)?;
         let validation_record = RawValue::from_string(outcome.evidence.validation_record().to_string())
             .unwrap_or_else(|_| RawValue::NULL.to_owned());
-        let finished = Finished { at: self.clock.now(), verdict, validation_record };
+        let finished = Finished { at: self.clock.now(), verdict, validation_record, until };
         let open = OpenChallenge { authorization: authorization.id, challenge: kind };
         self.store.challenge_finish(open, finished, record, self.policy().rate_limits.pauses).await?;
         Ok(())
@@ -185,6 +188,12 @@ impl Authority {
     fn account_uri(&self, account: Id) -> String {
         format!("{}{account}", self.policy().account_url_prefix)
     }
+}
+
+/// The thumbprints of all keys of an account, the one in force first, then the newest.
+fn thumbprints(account: &Account) -> Vec<String> {
+    let now = base64url(&account.key.thumbprint());
+    std::iter::once(now).chain(account.earlier_keys.iter().rev().cloned()).collect()
 }
 
 /// Token, dot, thumbprint of the account's key as it is now (RFC 8555, section 8.1).

@@ -60,9 +60,9 @@ impl Authority {
                 return Err(Error::refusal(ErrorType::OrderNotReady, format!("the order is invalid{why}")));
             }
         }
-        self.refuse_blocked_names(&view.order)?;
         self.refuse_beyond_key(account, &view.order)?;
         let profile = self.profile_of(&view.order)?;
+        self.refuse_blocked_names(&view.order, &profile)?;
         check_account(&profile, account)?;
         check_dates(&view.order, self.clock.now())?;
         let request = read_request(csr, account, &view.order, &profile)?;
@@ -76,9 +76,9 @@ impl Authority {
     }
 
     /// Names may have been blocked since the order was made.
-    fn refuse_blocked_names(&self, order: &Order) -> Result<(), Error> {
+    fn refuse_blocked_names(&self, order: &Order, profile: &Profile) -> Result<(), Error> {
         for identifier in &order.identifiers {
-            if let Some(why) = self.name_refused(identifier)? {
+            if let Some(why) = self.identifier_refused(identifier, profile)? {
                 let subproblem = Subproblem::of(identifier, ErrorType::RejectedIdentifier, why.clone());
                 let refusal = Refusal::new(ErrorType::RejectedIdentifier, format!("{identifier}: {why}"));
                 return Err(Refusal { subproblems: vec![subproblem], ..refusal }.into());
@@ -146,7 +146,7 @@ impl Authority {
             Claimed::Limited(limited) => Err(self.limited(limited)),
             Claimed::NameBlocked => {
                 // Says which, unless the rule was taken back again in this moment.
-                self.refuse_blocked_names(order)?;
+                self.refuse_blocked_names(order, &*self.profile_of(order)?)?;
                 let why = "one of the names was blocked meanwhile: make a new order";
                 Err(Error::refusal(ErrorType::RejectedIdentifier, why))
             }

@@ -10,6 +10,7 @@
 //!   thing that can be asked for.
 //! - `own`: the certificate of the CA's own endpoint.
 //! - `external`: which key an account is bound to, and what that permits.
+//! - `restrictions`: which identifiers get certificates at all.
 //! - `in_hand`: what a clean end waits for.
 //! - `limits`: rate limits, and accounts that are paused for names whose checks go on failing.
 //! - [`error`]: a [`Refusal`] is the client's mistake, a [`Fault`] is ours.
@@ -31,6 +32,7 @@ mod order;
 mod own;
 pub mod policy;
 mod renewal;
+mod restrictions;
 mod revocation;
 
 use std::sync::{Arc, PoisonError, RwLock};
@@ -52,6 +54,7 @@ pub use order::{CertificateView, OrderView};
 pub use own::OwnRequest;
 pub use policy::{Catalog, Policy, RenewalPolicy};
 pub use renewal::{RenewalSummary, RenewalView};
+pub use restrictions::Restrictions;
 pub use revocation::RevokedBy;
 
 /// How limits stand, as the store tells it.

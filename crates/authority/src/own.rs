@@ -94,8 +94,15 @@ impl Authority {
     async fn own_account_create(&self, key: PublicKey) -> Result<Account, Error> {
         let now = self.clock.now();
         let id = Id::new(now, self.random.as_ref());
-        let account =
-            Account { id, key, created: now, terms_agreed: None, deactivated: None, external: None };
+        let account = Account {
+            id,
+            key,
+            created: now,
+            terms_agreed: None,
+            deactivated: None,
+            external: None,
+            earlier_keys: Vec::new(),
+        };
         let evidence = AccountEvidence::of(&account);
         let record = self.record(RecordType::AccountCreated, Some(account.id), None, &evidence)?;
         match self.store.account_insert(account.clone(), &[], record, Vec::new()).await? {

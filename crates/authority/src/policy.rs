@@ -9,6 +9,7 @@ use ingam_protocol::profile::{Profile, ProfileName};
 use ingam_protocol::public_suffix::PublicSuffixes;
 
 use crate::limits::RateLimits;
+use crate::restrictions::Restrictions;
 
 /// The profiles that orders can ask for; at least one, and one of them is taken where an order names none.
 #[derive(Clone, Debug)]
@@ -55,8 +56,10 @@ pub struct Policy {
     pub terms_since: Option<Timestamp>,
     /// Whether an account has to be bound to a key of the operators' when it is made (RFC 8555, section 7.3.4).
     pub external_account_required: bool,
-    /// Names that are never in a certificate, and all names below them: the CA's own.
-    pub names_refused: Vec<String>,
+    /// What hashed URIs of accounts begin with, in records of dns-persist-01 (draft-ietf-acme-dns-persist, section 4.1).
+    pub account_hash_prefix: String,
+    /// Which identifiers get certificates at all.
+    pub restrictions: Restrictions,
     /// How long a finalize waits for its certificate before it answers `processing`.
     pub finalize_wait: Duration,
     /// How long a claim on an order holds without its holder being heard of.

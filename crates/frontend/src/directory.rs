@@ -5,7 +5,9 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, Method, Response, StatusCode, header};
+use ingam_protocol::acme::ChallengeType;
 use ingam_protocol::bytes::base64url;
+use ingam_protocol::profile::Profile;
 use ingam_protocol::time::random_array;
 use serde_json::{Map, Value, json};
 
@@ -37,6 +39,12 @@ pub(crate) async fn directory(State(frontend): State<Arc<Frontend>>) -> Response
         }
         if !config.caa_identities.is_empty() {
             meta.insert("caaIdentities".to_owned(), config.caa_identities.clone().into());
+        }
+        // What a record needs to say is known before there is an order (draft-ietf-acme-dns-persist, sections 3.2 and 4.5).
+        let persists = |profile: &Arc<Profile>| profile.challenges.contains(&ChallengeType::DnsPersist01);
+        if policy.catalog.iter().any(persists) {
+            meta.insert("issuerDomainNames".to_owned(), config.issuer_domain_names().into());
+            meta.insert("accountHashPrefix".to_owned(), frontend.urls.account_hash_prefix().into());
         }
     }
     let mut directory = json!({

@@ -35,6 +35,9 @@ use guard::Guard;
 use nonce::Nonces;
 use urls::Urls;
 
+/// At most this many issuer domain names are in a challenge.
+const ISSUER_DOMAINS_MAX: usize = 10;
+
 /// How the front end presents itself.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -74,6 +77,18 @@ pub fn account_url_prefix(public_url: &str) -> String {
 /// Where accounts below `public_url` let themselves go that were paused.
 pub fn unpause_url(public_url: &str) -> String {
     Urls::new(public_url).unpause()
+}
+
+/// What hashed URIs of accounts begin with, below `public_url`: `accountHashPrefix` of draft-ietf-acme-dns-persist, section 4.1.
+pub fn account_hash_prefix(public_url: &str) -> String {
+    Urls::new(public_url).account_hash_prefix()
+}
+
+impl Config {
+    /// The names by which records of dns-persist-01 mean this CA, at most ten (draft-ietf-acme-dns-persist, section 3.1).
+    pub(crate) fn issuer_domain_names(&self) -> Vec<String> {
+        self.caa_identities.iter().take(ISSUER_DOMAINS_MAX).map(|name| name.to_ascii_lowercase()).collect()
+    }
 }
 
 impl Frontend {

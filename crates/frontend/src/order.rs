@@ -17,7 +17,7 @@ use serde_json::{Map, Value};
 use crate::Frontend;
 use crate::around::{Outcome, append_link, request_id, set_location};
 use crate::problem::Problem;
-use crate::resource::{self, json_response, retry_later};
+use crate::resource::{self, Shown, json_response, retry_later};
 use crate::signed::{FromAccount, empty_payload, read_payload};
 
 pub(crate) async fn new_order(State(frontend): State<Arc<Frontend>>, request: Request) -> Response<Body> {
@@ -128,7 +128,8 @@ impl Frontend {
 
     fn authorization_response(&self, code: StatusCode, authorization: &Authorization) -> Response<Body> {
         let status = authorization.status(self.authority.clock().now());
-        let mut response = json_response(code, &resource::authorization(&self.urls, authorization, status));
+        let mut response =
+            json_response(code, &resource::authorization(&self.shown(), authorization, status));
         let processing = authorization
             .challenges
             .iter()
@@ -156,13 +157,17 @@ impl Frontend {
             .iter()
             .find(|challenge| challenge.kind == kind)
             .ok_or_else(Problem::not_found)?;
-        let body = resource::challenge(&self.urls, &authorization, challenge);
+        let body = resource::challenge(&self.shown(), &authorization, challenge);
         let mut response = json_response(StatusCode::OK, &body);
         append_link(response.headers_mut(), &self.urls.authorization(authorization.id), "up");
         if challenge.status() == ChallengeStatus::Processing {
             retry_later(&mut response);
         }
         Ok(response)
+    }
+
+    fn shown(&self) -> Shown<'_> {
+        Shown { urls: &self.urls, issuer_domain_names: self.config().issuer_domain_names() }
     }
 
     fn order_response(&self, status: StatusCode, view: &OrderView) -> Response<Body> {

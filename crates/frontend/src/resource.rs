@@ -4,7 +4,8 @@ use axum::body::Body;
 use axum::http::{HeaderValue, Response, StatusCode, header};
 use ingam_authority::OrderView;
 use ingam_protocol::acme::{
-    Account, Authorization, AuthorizationStatus, Challenge, ChallengeStatus, Contact, OrderStatus, Verdict,
+    Account, Authorization, AuthorizationStatus, Challenge, ChallengeStatus, ChallengeType, Contact,
+    OrderStatus, Verdict,
 };
 use ingam_protocol::identifier::{Host, Identifier};
 use serde::Serialize;
@@ -86,9 +87,15 @@ fn host(host: &Host) -> Value {
     json!({ "type": kind, "value": host.to_string() })
 }
 
+/// What resources show of the CA itself.
+pub(crate) struct Shown<'a> {
+    pub(crate) urls: &'a Urls,
+    pub(crate) issuer_domain_names: Vec<String>,
+}
+
 /// An authorization at a status: once it is decided, only the challenge that decided it is shown (section 7.1.4).
 pub(crate) fn authorization(
-    urls: &Urls,
+    ca: &Shown<'_>,
     authorization: &Authorization,
     status: AuthorizationStatus,
 ) -> Value {
@@ -111,7 +118,7 @@ pub(crate) fn authorization(
         "status": status,
         "expires": authorization.expires().to_rfc3339(),
         "identifier": host(&authorization.host),
-        "challenges": shown.iter().map(|one| challenge(urls, authorization, one)).collect::<Vec<_>>(),
+        "challenges": shown.iter().map(|one| challenge(ca, authorization, one)).collect::<Vec<_>>(),
     });
     if authorization.wildcard {
         insert(&mut value, "wildcard", true);
@@ -122,13 +129,20 @@ pub(crate) fn authorization(
     value
 }
 
-pub(crate) fn challenge(urls: &Urls, authorization: &Authorization, challenge: &Challenge) -> Value {
+pub(crate) fn challenge(ca: &Shown<'_>, authorization: &Authorization, challenge: &Challenge) -> Value {
     let mut value = json!({
         "type": challenge.kind,
-        "url": urls.challenge(authorization.id, challenge.kind),
+        "url": ca.urls.challenge(authorization.id, challenge.kind),
         "status": challenge.status(),
+        // dns-persist-01 has no use for it, but some clients stop at a challenge without one.
         "token": challenge.token,
     });
+    if challenge.kind == ChallengeType::DnsPersist01 {
+        // The name of the member in draft-ietf-acme-dns-persist-02, and those of the versions before it.
+        insert(&mut value, "issuerDomainNames", ca.issuer_domain_names.clone());
+        insert(&mut value, "issuer-domain-names", ca.issuer_domain_names.clone());
+        insert(&mut value, "accounturi", ca.urls.account(authorization.account));
+    }
     if let Some(finished) = &challenge.finished {
         insert(&mut value, "validationRecord", json!(finished.validation_record));
         match &finished.verdict {
@@ -142,5 +156,49 @@ pub(crate) fn challenge(urls: &Urls, authorization: &Authorization, challenge: &
 fn insert(object: &mut Value, key: &str, value: impl Into<Value>) {
     if let Some(object) = object.as_object_mut() {
         object.insert(key.to_owned(), value.into());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ingam_protocol::identifier::DnsName;
+    use ingam_protocol::time::SeededRandom;
+    use ingam_protocol::{Id, Timestamp};
+
+    use super::*;
+
+    #[test]
+    fn records_that_stay_are_told_what_to_say_and_have_a_token() {
+        let (now, urls) = (Timestamp::from_unix_s(1_795_255_200), Urls::new("https://ca.test"));
+        let kinds = [ChallengeType::DnsPersist01, ChallengeType::DnsAccount01];
+        let challenge = |kind| Challenge { kind, token: "token".to_owned(), answered: None, finished: None };
+        let pending = Authorization {
+            id: Id::new(now, &SeededRandom::new(1)),
+            account: Id::new(now, &SeededRandom::new(2)),
+            host: DnsName::parse("example.org").unwrap().into(),
+            wildcard: true,
+            subdomains: false,
+            created: now,
+            pending_until: now,
+            valid_for_ms: 0,
+            challenges: kinds.map(challenge).into(),
+            deactivated: None,
+        };
+        let ca = Shown { urls: &urls, issuer_domain_names: vec!["ca.test".to_owned()] };
+        let shown = authorization(&ca, &pending, AuthorizationStatus::Pending);
+        assert_eq!(
+            shown["challenges"][0],
+            json!({
+                "type": "dns-persist-01",
+                "url": format!("https://ca.test/challenge/{}/dns-persist-01", pending.id),
+                "status": "pending",
+                "token": "token",
+                "issuerDomainNames": ["ca.test"],
+                "issuer-domain-names": ["ca.test"],
+                "accounturi": format!("https://ca.test/account/{}", pending.account),
+            })
+        );
+        let of_account = shown["challenges"][1].as_object().unwrap();
+        assert_eq!((of_account.len(), &of_account["token"]), (4, &json!("token")));
     }
 }

@@ -32,6 +32,11 @@ impl Urls {
         format!("{}/account/", self.base)
     }
 
+    /// What hashed URIs of accounts begin with; nothing is served below it.
+    pub(crate) fn account_hash_prefix(&self) -> String {
+        format!("{}/account-hash/", self.base)
+    }
+
     pub(crate) fn account(&self, id: Id) -> String {
         format!("{}/account/{id}", self.base)
     }

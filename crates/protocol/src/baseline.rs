@@ -56,6 +56,10 @@ pub const VALIDATION_REUSE: DatedRule = DatedRule {
     ],
 };
 
+/// For how many days a validation by a record that stays (dns-persist-01) may be used again, since there are such
+/// validations (BR 3.2.2.4.22).
+pub const PERSISTENT_REUSE_DAYS_MAX: u64 = 10;
+
 impl DatedLimit {
     /// The longest that is allowed.
     pub fn longest(self) -> Duration {

@@ -11,6 +11,7 @@
 //! - [`record`]: what the CA remembers, in which class, and for how long.
 //! - [`revocation`], [`profile`]: why certificates end early, and what kinds of them there are.
 //! - [`renewal`]: when certificates should be renewed.
+//! - [`public_suffix`], [`name_list`]: where registered domains begin, and which names an operator wants or does not want.
 //! - [`operator`]: people who run the CA, and their roles.
 //! - [`baseline`], [`finding`]: limits that hold from a date on, and what is wrong or unwise with what an operator set.
 //! - [`proxy`]: who the client is behind proxies, by whose word.
@@ -33,6 +34,7 @@ pub mod json;
 pub mod jws;
 pub mod key;
 pub mod limit;
+pub mod name_list;
 pub mod ocsp;
 pub mod operator;
 pub mod pem;

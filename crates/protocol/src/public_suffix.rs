@@ -67,6 +67,20 @@ impl PublicSuffixes {
         self.suffix_labels(name) >= name.labels().count()
     }
 
+    /// Whether the name itself is a public suffix of the list's ICANN part: one that a registry has, not a company that lets
+    /// guests have names below its own. Certificates for the former would be for everybody's names (BR 3.2.2.6); the owners of
+    /// the latter are as good as any.
+    pub fn is_icann_suffix(&self, name: &DnsName) -> bool {
+        let bytes = name.as_str().as_bytes();
+        let suffix = match &self.0 {
+            Source::BuiltIn => psl::List.suffix(bytes),
+            Source::Given(list) => list.suffix(bytes),
+        };
+        suffix.is_some_and(|suffix| {
+            suffix.typ() == Some(psl::Type::Icann) && suffix.as_bytes().len() == bytes.len()
+        })
+    }
+
     /// The name's part that somebody registered: its public suffix and one label more. `None` for a public suffix.
     pub fn registered_domain(&self, name: &DnsName) -> Option<DnsName> {
         let labels: Vec<&str> = name.labels().collect();
@@ -139,6 +153,24 @@ mod tests {
             ("a.b.xn--bcher-kva.example", Some("b.xn--bcher-kva.example")),
         ] {
             assert_eq!(registered(&list, name).as_deref(), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn companies_suffixes_are_not_registries() {
+        let (built_in, given) = (PublicSuffixes::built_in(), PublicSuffixes::parse(LIST).unwrap());
+        for (list, name, expected) in [
+            (&built_in, "co.uk", true),
+            (&built_in, "example.co.uk", false),
+            (&built_in, "github.io", false),
+            (&built_in, "machines.internal", false),
+            (&given, "co.uk", true),
+            (&given, "b.ck", true),
+            (&given, "www.ck", false),
+            (&given, "blog.example.com", false),
+            (&given, "com.au", false),
+        ] {
+            assert_eq!(list.is_icann_suffix(&DnsName::parse(name).unwrap()), expected, "{name}");
         }
     }
 

@@ -83,6 +83,12 @@ fn surroundings(reading: &mut Reading, is_dev: bool, now: Timestamp) {
             "name a file that is one, or leave the key out",
         );
     }
+    if let Err(error) = config.restrictions().map(drop)
+        && found.is_whole("issuance")
+    {
+        let fix = "put the file right, or leave the key out";
+        found.error("issuance.names_blocked_file", error.to_string(), fix);
+    }
     if !is_dev {
         tls::check(config, now, found);
         state::check(config, now, found);

@@ -8,6 +8,7 @@
 
 mod advice;
 mod file;
+mod names;
 mod proxies;
 mod rate_limits;
 mod rules;
@@ -24,7 +25,6 @@ use std::path::{Path, PathBuf};
 use ingam_operator::acts::Danger;
 use ingam_protocol::Timestamp;
 use ingam_protocol::acme::ChallengeType;
-use ingam_protocol::identifier::SPECIAL_USE_NAMES;
 use ingam_protocol::key::KeyType;
 use ingam_protocol::operator::Principal;
 use ingam_protocol::profile::IssuerName;
@@ -311,6 +311,16 @@ pub(crate) struct Issuance {
     pub(crate) external_account_required: bool,
     /// Names that no certificate is issued for, with all names below them.
     pub(crate) names_refused: Vec<String>,
+    /// Names, domains with all names below them (`*.example.org`), and addresses that alone get certificates; with none,
+    /// whatever nothing refuses.
+    pub(crate) names_allowed: Vec<String>,
+    /// A file with names, domains and addresses that get none: one in each line.
+    pub(crate) names_blocked_file: Option<PathBuf>,
+    /// Whether names are held to the rules of the public web: none of special use, none of the CA itself, and for public
+    /// profiles no public suffixes. By default outside development; `false` there alone.
+    pub(crate) public_rules: Option<bool>,
+    /// Names of special use (RFC 6761) under which private profiles have certificates all the same.
+    pub(crate) special_use_allowed: Vec<String>,
     /// How long a finalize waits for its certificate, in milliseconds.
     pub(crate) finalize_wait_ms: u64,
     /// How long a claim on an order holds, in seconds.
@@ -338,6 +348,10 @@ impl Default for Issuance {
             default_profile: "classic".to_owned(),
             external_account_required: false,
             names_refused: Vec::new(),
+            names_allowed: Vec::new(),
+            names_blocked_file: None,
+            public_rules: None,
+            special_use_allowed: Vec::new(),
             finalize_wait_ms: 5000,
             lease_s: 60,
             checks_max: 512,
@@ -511,15 +525,5 @@ impl Config {
     /// [`ConfigError`] has a line for each mistake.
     pub(crate) fn read(path: &Path, now: Timestamp) -> Result<Self, ConfigError> {
         Reading::of_file(path)?.checked(now)
-    }
-
-    /// Names that no certificate is issued for: the operator's, and outside development those of special use.
-    pub(crate) fn names_refused(&self) -> Vec<String> {
-        let special: &[&str] = match self.environment {
-            Environment::Development => &[],
-            Environment::Staging | Environment::Production => &SPECIAL_USE_NAMES,
-        };
-        let own = self.issuance.names_refused.iter().map(|name| name.to_ascii_lowercase());
-        own.chain(special.iter().map(|name| (*name).to_owned())).collect()
     }
 }

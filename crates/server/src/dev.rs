@@ -33,14 +33,17 @@ pub(crate) struct Dev {
     /// Has rate limits like those of public CAs (as config/server.toml shows them), where --config sets no others
     #[arg(long)]
     limits: bool,
+    /// Holds names to the rules of the public web: none of special use (as .test), no public suffixes, none of the CA itself
+    #[arg(long)]
+    public_rules: bool,
 }
 
 /// Runs until it is told to end.
 pub(crate) async fn run(options: Dev, metrics: PrometheusHandle) -> Result<(), StartError> {
     let resolver = options.dns.as_deref().map(resolve).transpose()?;
     let file = options.config.clone();
-    let limits = options.limits;
-    let mut config = configuration(file.as_deref(), resolver, limits)?;
+    let over = Over { resolver, limits: options.limits, public_rules: options.public_rules };
+    let mut config = configuration(file.as_deref(), over)?;
     if config.tls.issue.is_some() {
         return Err(StartError::new(
             "tls.issue is not for `ingam dev`, which makes its own certificate: remove it",
@@ -68,8 +71,7 @@ pub(crate) async fn run(options: Dev, metrics: PrometheusHandle) -> Result<(), S
     let certificate =
         ServedCertificate::new(&ServerIdentity { chain: vec![tls.certificate.clone()], pkcs8 })?;
     let end = End::listen()?;
-    let read =
-        move || Ok(Config { state: state.clone(), ..configuration(file.as_deref(), resolver, limits)? });
+    let read = move || Ok(Config { state: state.clone(), ..configuration(file.as_deref(), over)? });
     let start = Start {
         config: config.clone(),
         lock,
@@ -93,17 +95,25 @@ pub(crate) async fn run(options: Dev, metrics: PrometheusHandle) -> Result<(), S
     greeted
 }
 
-/// The built-in configuration with the file, if there is one, and the command line's resolver and limits over it. Whoever runs it is
-/// its administrator.
-fn configuration(
-    file: Option<&Path>,
+/// What the command line lays over the configuration.
+#[derive(Clone, Copy)]
+struct Over {
     resolver: Option<SocketAddr>,
     limits: bool,
-) -> Result<Config, ConfigError> {
+    public_rules: bool,
+}
+
+/// The built-in configuration with the file, if there is one, and the command line's wishes over it. Whoever runs it is its
+/// administrator.
+fn configuration(file: Option<&Path>, over: Over) -> Result<Config, ConfigError> {
+    let Over { resolver, limits, public_rules } = over;
     let mut reading = Reading::of_development(file)?;
     let config = &mut reading.config;
     if limits {
         config.rate_limits = config.rate_limits.or(RateLimits::USUAL);
+    }
+    if public_rules {
+        config.issuance.public_rules = Some(true);
     }
     match resolver {
         Some(address) => {

@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
-use ingam_authority::Authority;
 use ingam_authority::operator::Act;
+use ingam_authority::{Authority, Policy};
 use ingam_frontend::Frontend;
 use ingam_operator::api::Reload;
 use ingam_protocol::profile::IssuerName;
@@ -14,7 +14,7 @@ use tokio::sync::Mutex;
 use crate::config::{Config, ConfigError};
 use crate::health::Health;
 use crate::listener::SharedLimits;
-use crate::serve;
+use crate::serve::{self, StartError};
 use crate::served_certificate::{Presentable, ServedCertificate, ServerIdentity};
 
 /// Keys, and what lies below them, that are put in force without a restart.
@@ -25,10 +25,14 @@ const RELOADABLE: &[&str] = &[
     "issuance.external_account_required",
     "issuance.finalize_wait_ms",
     "issuance.lease_s",
+    "issuance.names_allowed",
+    "issuance.names_blocked_file",
     "issuance.names_refused",
+    "issuance.public_rules",
+    "issuance.public_suffix_list",
     "issuance.renewal_at_percent",
     "issuance.renewal_check_s",
-    "issuance.public_suffix_list",
+    "issuance.special_use_allowed",
     "limits.body_bytes_max",
     "limits.body_timeout_s",
     "limits.header_timeout_s",
@@ -46,6 +50,9 @@ const RELOADABLE: &[&str] = &[
     "urls.terms_since",
     "urls.website",
 ];
+
+/// The file that counts anew at each reload, whatever its name is.
+const BLOCKED_FILE: &str = "issuance.names_blocked_file";
 
 /// Reads and checks the configuration as the start did.
 pub(crate) type Read = Box<dyn Fn() -> Result<Config, ConfigError> + Send + Sync>;
@@ -94,7 +101,7 @@ impl Reloader {
         let read = (self.read)()
             .map_err(|error| error.to_string().lines().map(str::to_owned).collect::<Vec<_>>())?;
         let (in_force, mut reload) = merge(&current, &read)?;
-        let policy = serve::policy(&in_force).map_err(|error| vec![error.to_string()])?;
+        let policy = policy_of(&in_force).await.map_err(|error| vec![error.to_string()])?;
         for profile in policy.catalog.iter() {
             if !self.issuers.contains(&profile.issuer) {
                 return Err(vec![format!(
@@ -111,6 +118,10 @@ impl Reloader {
                 Some(Presentable::new(&identity).map_err(|error| vec![error.to_string()])?)
             }
         };
+        let is_another_list = policy.restrictions.blocked != self.authority.policy().restrictions.blocked;
+        if is_another_list && !reload.changed.iter().any(|key| key == BLOCKED_FILE) {
+            reload.changed.push(BLOCKED_FILE.to_owned());
+        }
         let is_another = certificate.as_ref().is_some_and(|new| !self.certificate.shows(new));
         if is_another && !reload.changed.iter().any(|key| key == "tls.certificate") {
             reload.changed.push("tls.certificate".to_owned());
@@ -133,6 +144,13 @@ impl Reloader {
         *current = in_force;
         Ok(reload)
     }
+}
+
+/// What the authority would go by. Lists in files may be long: they are read where threads may block.
+async fn policy_of(config: &Config) -> Result<Policy, StartError> {
+    let config = config.clone();
+    let reading = tokio::task::spawn_blocking(move || serve::policy(&config));
+    reading.await.map_err(|error| StartError::caused("the policy", &error))?
 }
 
 /// What will be in force: the running configuration with every reloadable key as it was just read.

@@ -205,7 +205,7 @@ impl Store {
             }
             transaction.delete(ACCOUNTS_BY_KEY, old.thumbprint());
             transaction.put(ACCOUNTS_BY_KEY, new.thumbprint(), *id.as_bytes());
-            account.key = new;
+            account.key_replace(new);
             transaction.put_row(ACCOUNTS, *id.as_bytes(), &account)?;
             transaction.record(&record);
             Ok(Some(AccountInserted::New))

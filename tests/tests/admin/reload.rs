@@ -79,6 +79,40 @@ async fn profiles_change_at_once_and_mistakes_change_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_broken_list_keeps_the_old_one() {
+    let mut server = Server::start().await;
+    let mut client = Client::registered(&server.site()).await.expect("an account");
+    let folder = tempfile::tempdir().expect("a folder");
+    let list = folder.path().join("blocked");
+    let write = |text: &str| std::fs::write(&list, text).expect("a writable folder");
+    write("www.bank.example # asked for\n");
+    server.reconfigure(&format!("[issuance]\nnames_blocked_file = {:?}\n", list.display().to_string()));
+    server.admin(&["reload", "--reason", "a list"]).await.succeeded();
+    let order = |name: &str| serde_json::json!({"identifiers": [{"type": "dns", "value": name}]});
+    let url = client.resource("newOrder");
+    let answer = client.post(&url, &order("www.bank.example")).await.expect("an answer");
+    let status = answer.status;
+    answer.refused(status, "rejectedIdentifier");
+
+    write("www.shop.example\nno name\n");
+    let told = server.admin(&["reload", "--reason", "a slip"]).await;
+    assert_eq!(told.status.code(), Some(2), "{told}");
+    assert!(told.stderr.contains("line 2 has \"no name\""), "{told}");
+    client.order(&["www.shop.example"]).await.expect("an order, as the list is the old one");
+    let answer = client.post(&url, &order("www.bank.example")).await.expect("an answer");
+    let status = answer.status;
+    answer.refused(status, "rejectedIdentifier");
+
+    write("*.shop.example\n");
+    let reload = server.admin_json(&["reload", "--reason", "put right"]).await;
+    assert_eq!(reload["changed"], serde_json::json!(["issuance.names_blocked_file"]));
+    client.order(&["www.bank.example"]).await.expect("an order, as it is blocked no more");
+    let answer = client.post(&url, &order("www.shop.example")).await.expect("an answer");
+    let status = answer.status;
+    answer.refused(status, "rejectedIdentifier");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn names_refused_count_at_the_next_order() {
     let mut server = Server::start().await;
     let mut client = Client::registered(&server.site()).await.expect("an account");

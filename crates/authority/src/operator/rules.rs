@@ -1,6 +1,6 @@
 //! Keys and names that get no certificate.
 
-use ingam_protocol::identifier::{DnsName, Identifier};
+use ingam_protocol::identifier::DnsName;
 use ingam_protocol::record::RecordType;
 use ingam_protocol::{Bytes, Reason};
 use ingam_store::{KeyBlock, NameRule, NameVerdict};
@@ -8,7 +8,6 @@ use serde::Serialize;
 
 use super::{Act, ActError, Found};
 use crate::Authority;
-use crate::error::Error;
 
 #[derive(Serialize)]
 struct KeyEvidence<'a> {
@@ -114,31 +113,6 @@ impl Authority {
             return Ok(());
         }
         Err(ActError::not_found(format!("there is no rule on {name} itself")))
-    }
-
-    /// Why no certificate may be issued for an identifier, by the configuration and by operators' rules as of now.
-    pub(crate) fn name_refused(&self, identifier: &Identifier) -> Result<Option<String>, Error> {
-        let Some(name) = identifier.name() else { return Ok(None) };
-        let below = |suffix: &str| name.as_str().strip_suffix(suffix).is_some_and(|rest| rest.ends_with('.'));
-        let policy = self.policy();
-        let configured = policy.names_refused.iter().find(|own| name.as_str() == own.as_str() || below(own));
-        if let Some(own) = configured {
-            return Ok(Some(format!("this CA issues no certificates for {own} and names below it")));
-        }
-        let blocked = self.store.name_rule_for(identifier)?.filter(|rule| rule.verdict == NameVerdict::Block);
-        if let Some(rule) = blocked {
-            let reach = if rule.exact { "" } else { " and names below it" };
-            return Ok(Some(format!("this CA issues no certificates for {}{reach}", rule.name)));
-        }
-        if identifier.is_wildcard()
-            && let Some(rule) = self.store.name_rule_under_wildcard(name)?
-        {
-            return Ok(Some(format!(
-                "the wildcard would cover {}, for which this CA issues no certificates",
-                rule.name
-            )));
-        }
-        Ok(None)
     }
 }
 

@@ -15,6 +15,7 @@
 //! - `wishes`: what orders can wish for, and what profiles do not allow.
 //! - `own`: the CA's own certificate goes the way of every other one.
 //! - `external`: a key that operators gave out makes one account, which gets what the key permits.
+//! - `restrictions`: which names and addresses get certificates at all, and with which words others are refused.
 //! - `contact`: contacts lie nowhere in the clear.
 //!
 //! Time stands still but for what a test adds to it, chance is seeded, nothing sleeps and nothing listens. What is not
@@ -40,6 +41,7 @@ mod own;
 mod regressions;
 mod renewal;
 mod restart;
+mod restrictions;
 mod revocation;
 mod states;
 mod wishes;

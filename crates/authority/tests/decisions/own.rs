@@ -4,7 +4,7 @@
 use ingam_authority::{CertificateView, Error, OwnRequest};
 use ingam_protocol::acme::ErrorType;
 use ingam_protocol::certificate::Names;
-use ingam_protocol::identifier::Identifier;
+use ingam_protocol::identifier::{Domain, Identifier};
 use ingam_protocol::record::RecordType;
 use ingam_store::StatusState;
 use x509_parser::prelude::{FromDer, X509Certificate};
@@ -32,7 +32,7 @@ fn own(
 fn it_is_on_record_like_every_other_one() {
     let mut world = World::new();
     // Guests get nothing for the CA's names.
-    world.policy.names_refused = vec!["ca.test".to_owned()];
+    world.policy.restrictions.refused = vec![Domain::parse("ca.test").unwrap()];
     let process = world.start();
     let view = own(&process, "private", None).unwrap();
     let (_, certificate) = X509Certificate::from_der(&view.der).unwrap();

@@ -15,7 +15,7 @@ fn an_address_is_shown_where_it_answers_and_stands_in_the_certificate() {
     let world = World::of_profile(|profile| profile.identifiers.addresses = true);
     let process = world.start();
     let account = process.account();
-    let names = ["2001:db8::1", "192.0.2.1", "a.example.org"];
+    let names = ["2600::1", "192.0.3.1", "a.example.org"];
     let order = process.order(&account, &names);
     for id in &order.order.authorizations {
         let found = process.authority.authorization_of(&account, *id).unwrap().unwrap();
@@ -40,10 +40,10 @@ fn addresses_are_refused_unless_the_profile_has_them() {
     let world = World::new();
     let process = world.start();
     let account = process.account();
-    let refused = refusal(process.try_order(&account, new_order(&["192.0.2.1", "a.example.org"])));
+    let refused = refusal(process.try_order(&account, new_order(&["192.0.3.1", "a.example.org"])));
     assert_eq!(refused.error, ErrorType::RejectedIdentifier);
     let only = &refused.subproblems[..];
-    assert_eq!((only.len(), only[0].kind.as_str(), only[0].identifier.as_str()), (1, "ip", "192.0.2.1"));
+    assert_eq!((only.len(), only[0].kind.as_str(), only[0].identifier.as_str()), (1, "ip", "192.0.3.1"));
     process.stop();
 }
 

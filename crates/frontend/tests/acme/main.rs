@@ -8,6 +8,7 @@
 //! - `external`: what RFC 8555, section 7.3.4, asks of bindings to external accounts.
 //! - `renewal`: what RFC 9773 asks of renewal information, and of orders that replace a certificate.
 //! - `limits`: what a client sees of rate limits.
+//! - `names`: which names get no certificate, told one by one, and what the directory says of records that stay.
 //! - `properties`: after any sequence of requests, restarts and power cuts the whole CA is still consistent.
 //!
 //! Time stands still but for what a test adds to it, and chance is seeded: a failing sequence prints its seed. What is
@@ -27,6 +28,7 @@ mod conformance;
 mod external;
 mod keys;
 mod limits;
+mod names;
 mod pretend;
 mod properties;
 mod races;

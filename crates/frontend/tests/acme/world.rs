@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use ingam_authority::{Authority, Catalog, Parts, Policy, RateLimits, RenewalPolicy};
+use ingam_authority::{Authority, Catalog, Parts, Policy, RateLimits, RenewalPolicy, Restrictions};
 use ingam_frontend::{Config, Frontend, account_url_prefix};
 use ingam_journal::files::Files;
 use ingam_journal::simulated::SimulatedDisk;
 use ingam_protocol::Timestamp;
+use ingam_protocol::identifier::Domain;
 use ingam_protocol::profile::{IssuerName, Profile, ProfileName};
 use ingam_protocol::public_suffix::PublicSuffixes;
 use ingam_protocol::time::{FixedClock, SeededRandom};
@@ -83,7 +84,11 @@ fn policy() -> Policy {
         terms_of_service: None,
         terms_since: None,
         external_account_required: false,
-        names_refused: vec!["ca.test".to_owned()],
+        account_hash_prefix: "https://ca.test/account-hash/".to_owned(),
+        restrictions: Restrictions {
+            refused: vec![Domain::parse("ca.test").unwrap()],
+            ..Restrictions::default()
+        },
         // Never waited for: a task that ends, ends long before.
         finalize_wait: Duration::from_secs(60),
         lease: Duration::from_secs(60),

@@ -33,6 +33,7 @@ fn bind(world: &World, key: &str) -> Id {
         terms_agreed: None,
         deactivated: None,
         external,
+        earlier_keys: Vec::new(),
     };
     let told = Record::new(RecordType::AccountCreated, start(), b"{}".to_vec(), world.random.as_ref());
     world.run(world.store.account_insert(account.clone(), &[], told, Vec::new())).unwrap().unwrap();

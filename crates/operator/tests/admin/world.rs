@@ -8,7 +8,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use axum::Router;
 use ingam_authority::operator::Act;
-use ingam_authority::{Authority, Caller, Catalog, Parts, PauseRule, Policy, RateLimits, RenewalPolicy};
+use ingam_authority::{
+    Authority, Caller, Catalog, Parts, PauseRule, Policy, RateLimits, RenewalPolicy, Restrictions,
+};
 use ingam_journal::files::Files;
 use ingam_journal::simulated::SimulatedDisk;
 use ingam_operator::acts::Danger;
@@ -130,7 +132,8 @@ fn policy() -> Policy {
         terms_of_service: None,
         terms_since: None,
         external_account_required: false,
-        names_refused: Vec::new(),
+        account_hash_prefix: "https://ca.test/account-hash/".to_owned(),
+        restrictions: Restrictions::default(),
         finalize_wait: Duration::from_secs(60),
         lease: Duration::from_secs(60),
         checks_max: 4,

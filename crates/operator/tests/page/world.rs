@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use axum::Router;
 use ingam_authority::operator::Act;
-use ingam_authority::{Authority, Catalog, Parts, Policy, RateLimits, RenewalPolicy};
+use ingam_authority::{Authority, Catalog, Parts, Policy, RateLimits, RenewalPolicy, Restrictions};
 use ingam_operator::api::Reload;
 use ingam_operator::{Host, LastError, Operator};
 use ingam_protocol::acme::{
@@ -148,6 +148,7 @@ impl World {
             terms_agreed: None,
             deactivated: None,
             external: None,
+            earlier_keys: Vec::new(),
         };
         let account_id = account.id;
         let inserted =
@@ -164,7 +165,7 @@ impl World {
             let answered = record(RecordType::ChallengeAnswered);
             self.store.challenge_answer(open, at, answered, Vec::new()).await.unwrap();
             let validation_record = RawValue::from_string("[]".to_owned()).unwrap();
-            let finished = Finished { at, verdict: Verdict::Valid, validation_record };
+            let finished = Finished { at, verdict: Verdict::Valid, validation_record, until: None };
             let checked = record(RecordType::ValidationFinished);
             self.store.challenge_finish(open, finished, checked, None).await.unwrap();
         }
@@ -275,7 +276,8 @@ fn policy() -> Policy {
         terms_of_service: None,
         terms_since: None,
         external_account_required: false,
-        names_refused: Vec::new(),
+        account_hash_prefix: "https://ca.test/account-hash/".to_owned(),
+        restrictions: Restrictions::default(),
         finalize_wait: Duration::from_secs(60),
         lease: Duration::from_secs(60),
         checks_max: 4,

@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+use crate::bytes::base64url;
 use crate::id::Id;
 use crate::jws::JwsText;
 use crate::key::PublicKey;
@@ -28,6 +29,10 @@ pub struct Account {
     /// To which key of the operators' making it was bound when it was made; nothing changes that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub external: Option<ExternalAccount>,
+    /// The thumbprints (RFC 7638; base64url) of keys that it had before, the oldest first: records of dns-persist-01 may name
+    /// it by these, too.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub earlier_keys: Vec<String>,
 }
 
 /// What an account is bound to outside ACME (RFC 8555, section 7.3.4).
@@ -49,7 +54,19 @@ pub enum AccountStatus {
     Deactivated,
 }
 
+/// The most earlier keys that are remembered of an account.
+const EARLIER_KEYS_MAX: usize = 100;
+
 impl Account {
+    /// Puts another key in place of the one that it has, which is remembered; the oldest is forgotten where there are too
+    /// many.
+    pub fn key_replace(&mut self, new: PublicKey) {
+        let old = std::mem::replace(&mut self.key, new);
+        self.earlier_keys.push(base64url(&old.thumbprint()));
+        let too_many = self.earlier_keys.len().saturating_sub(EARLIER_KEYS_MAX);
+        self.earlier_keys.drain(..too_many);
+    }
+
     /// Its status.
     pub fn status(&self) -> AccountStatus {
         match self.deactivated {

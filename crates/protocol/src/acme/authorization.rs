@@ -78,6 +78,9 @@ pub struct Finished {
     pub verdict: Verdict,
     /// The `validationRecord` that clients see: a JSON array.
     pub validation_record: Box<RawValue>,
+    /// Until when its owner lets it be relied on (`persistUntil` of dns-persist-01).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
 }
 
 /// Whether control was shown.
@@ -153,10 +156,14 @@ impl Authorization {
 
     /// Until when it is valid, if a challenge succeeded.
     pub fn valid_until(&self) -> Option<Timestamp> {
+        let lifetime = std::time::Duration::from_millis(self.valid_for_ms);
         let finished = self.challenges.iter().filter_map(|challenge| challenge.finished.as_ref());
         finished
             .filter(|finished| finished.verdict == Verdict::Valid)
-            .map(|finished| finished.at.plus(std::time::Duration::from_millis(self.valid_for_ms)))
+            .map(|finished| {
+                let end = finished.at.plus(lifetime);
+                finished.until.map_or(end, |until| end.min(until))
+            })
             .min()
     }
 
@@ -217,7 +224,8 @@ mod tests {
     }
 
     fn finish(verdict: Verdict) -> Finished {
-        Finished { at: at(50), verdict, validation_record: RawValue::from_string("[]".to_owned()).unwrap() }
+        let validation_record = RawValue::from_string("[]".to_owned()).unwrap();
+        Finished { at: at(50), verdict, validation_record, until: None }
     }
 
     #[test]
@@ -238,6 +246,17 @@ mod tests {
         assert_eq!(authorization.status(at(1050)), AuthorizationStatus::Expired);
         authorization.deactivated = Some(at(60));
         assert_eq!(authorization.status(at(61)), AuthorizationStatus::Deactivated);
+    }
+
+    #[test]
+    fn its_owner_may_let_it_end_sooner() {
+        for (until, end) in [(at(60), at(60)), (at(2000), at(1050))] {
+            let mut authorization = authorization();
+            authorization.challenges[1].finished =
+                Some(Finished { until: Some(until), ..finish(Verdict::Valid) });
+            assert_eq!(authorization.expires(), end);
+            assert_eq!(authorization.status(end), AuthorizationStatus::Expired);
+        }
     }
 
     #[test]

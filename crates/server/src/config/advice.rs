@@ -3,7 +3,10 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use ingam_protocol::baseline::{CERTIFICATE_VALIDITY, DatedRule, VALIDATION_REUSE};
+use ingam_protocol::acme::ChallengeType;
+use ingam_protocol::baseline::{
+    CERTIFICATE_VALIDITY, DatedRule, PERSISTENT_REUSE_DAYS_MAX, VALIDATION_REUSE,
+};
 use ingam_protocol::finding::dotted;
 use ingam_protocol::{Findings, Timestamp};
 use ingam_responder::Nonces;
@@ -42,6 +45,17 @@ pub(crate) fn check(config: &Config, now: Timestamp, found: &mut Findings) {
             &VALIDATION_REUSE,
             now,
         );
+        let longest_s = PERSISTENT_REUSE_DAYS_MAX * DAY_S;
+        if profile.challenges.contains(&ChallengeType::DnsPersist01) && reuse > longest_s {
+            let reason = format!(
+                "is {reuse}: a certificate for the public may rest on a validation by dns-persist-01, which the profile \
+                 offers, for {PERSISTENT_REUSE_DAYS_MAX} days (BR 3.2.2.4.22)"
+            );
+            let fix = format!(
+                "set it to {longest_s} at most, or take dns-persist-01 out of the profile's challenges"
+            );
+            found.warning(key("valid_authorization_lifetime_s"), reason, fix);
+        }
     }
 }
 

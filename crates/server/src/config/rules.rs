@@ -10,15 +10,15 @@ use ingam_authority::Catalog;
 use ingam_protocol::Findings;
 use ingam_protocol::acme::ChallengeType;
 use ingam_protocol::finding::{Level, dotted};
-use ingam_protocol::identifier::{DnsName, Domain};
+use ingam_protocol::identifier::Domain;
 use ingam_protocol::operator::Principal;
 use ingam_protocol::profile::{Accounts, Allowed, IssuerName, Profile, ProfileName};
 use ingam_signer::hierarchy::{IssuerPlan, Plan};
 use ingam_signer::{IssuerUrls, KeyKind as SignerKey};
 
 use super::{
-    AccountKind, Config, ConfigError, DAY_S, Environment, IdentifierKind, KeyKind, ProfileConfig, proxies,
-    tls,
+    AccountKind, Config, ConfigError, DAY_S, Environment, IdentifierKind, KeyKind, ProfileConfig, names,
+    proxies, tls,
 };
 
 /// All of them.
@@ -37,17 +37,13 @@ pub(crate) fn check(config: &Config, found: &mut Findings) {
     proxies::check(config, found);
     tls::check(config, found);
     bounds(config, found);
-    for name in &config.issuance.names_refused {
-        if let Err(bad) = DnsName::parse(name) {
-            let fix = "give names without \"*\": names below them are included";
-            found.error("issuance.names_refused", format!("has {name:?}: {bad}"), fix);
-        }
-    }
+    names::check(config, found);
     operator(config, found);
     config.rate_limits.check(found);
     plan(config, found);
     found.below("responder", config.responder.check());
     found.below("validation", config.validation.check());
+    persistent_records(config, found);
     found.below("health", config.health.check());
     catalog(config, found);
 }
@@ -84,6 +80,19 @@ fn environment(config: &Config, found: &mut Findings) {
         "store.engine",
         "is \"sled\", which can lose acknowledged certificates with the power",
         "use \"redb\", or environment = \"development\"",
+    );
+}
+
+/// What records of dns-persist-01 name this CA by: one name at least, and at most ten (draft-ietf-acme-dns-persist,
+/// section 3.1).
+fn persistent_records(config: &Config, found: &mut Findings) {
+    let offers = |profile: &ProfileConfig| profile.challenges.contains(&ChallengeType::DnsPersist01);
+    let count = config.validation.caa_issuer_domains.len();
+    found.require(
+        (1..=10).contains(&count) || !config.profiles.values().any(offers),
+        "validation.caa_issuer_domains",
+        format!("has {count} names, and a profile offers dns-persist-01, whose records name this CA by one of them"),
+        "give 1 to 10, or take dns-persist-01 out of the profiles' challenges",
     );
 }
 

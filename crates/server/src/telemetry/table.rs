@@ -210,6 +210,7 @@ pub(super) const METRICS: &[Metric] = &[
                     "connection",
                     "dns",
                     "malformed",
+                    "rejectedIdentifier",
                     "serverInternal",
                     "tls",
                     "unauthorized",

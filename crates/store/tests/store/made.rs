@@ -48,6 +48,7 @@ pub(crate) fn account(random: &dyn Random) -> Account {
         terms_agreed: None,
         deactivated: None,
         external: None,
+        earlier_keys: Vec::new(),
     }
 }
 
@@ -105,7 +106,8 @@ pub(crate) fn open_challenge(authorization: &Authorization) -> OpenChallenge {
 }
 
 pub(crate) fn finished(verdict: Verdict) -> Finished {
-    Finished { at: start(), verdict, validation_record: RawValue::from_string("[]".to_owned()).unwrap() }
+    let validation_record = RawValue::from_string("[]".to_owned()).unwrap();
+    Finished { at: start(), verdict, validation_record, until: None }
 }
 
 pub(crate) fn failure() -> Failure {

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use ingam_authority::{Authority, Caller, Catalog, Parts, Policy, RateLimits, RenewalPolicy};
+use ingam_authority::{Authority, Caller, Catalog, Parts, Policy, RateLimits, RenewalPolicy, Restrictions};
 use ingam_journal::files::Files;
 use ingam_journal::simulated::SimulatedDisk;
 use ingam_protocol::jws::JwsText;
@@ -86,7 +86,8 @@ fn policy() -> Policy {
         terms_of_service: None,
         terms_since: None,
         external_account_required: false,
-        names_refused: Vec::new(),
+        account_hash_prefix: "https://ca.test/account-hash/".to_owned(),
+        restrictions: Restrictions::default(),
         // Never waited for: a task that ends, ends long before.
         finalize_wait: Duration::from_secs(60),
         lease: LEASE,

@@ -25,8 +25,8 @@ fn with_addresses(profile: &mut Profile) {
 }
 
 const ADDRESS_ROWS: &[Row] = &[
-    row("an address of version 4", |scene| address(scene, "192.0.2.1"), 201, "").saying("192.0.2.1"),
-    row("an address of version 6", |scene| address(scene, "2001:db8::1"), 201, "").saying("2001:db8::1"),
+    row("an address of version 4", |scene| address(scene, "192.0.3.1"), 201, "").saying("192.0.3.1"),
+    row("an address of version 6", |scene| address(scene, "2600::1"), 201, "").saying("2600::1"),
     row(
         "an address of version 6 at length",
         |scene| address(scene, "2001:db8:0:0:0:0:0:1"),
@@ -47,7 +47,7 @@ const ADDRESS_ROWS: &[Row] = &[
     row("a name said to be an address", |scene| address(scene, "a.example.org"), 400, "rejectedIdentifier"),
     row(
         "an address said to be a name",
-        |scene| scene.by_account("/new-order", wish(&["192.0.2.1"]).to_string().as_bytes()),
+        |scene| scene.by_account("/new-order", wish(&["192.0.3.1"]).to_string().as_bytes()),
         400,
         "rejectedIdentifier",
     ),
@@ -64,7 +64,7 @@ fn addresses_are_refused_where_no_profile_has_them() {
         Scene::new(),
         &[row(
             "an address that is not offered",
-            |scene| address(scene, "192.0.2.1"),
+            |scene| address(scene, "192.0.3.1"),
             400,
             "rejectedIdentifier",
         )],
@@ -75,7 +75,7 @@ fn addresses_are_refused_where_no_profile_has_them() {
 #[test]
 fn an_address_offers_no_way_by_the_dns() {
     let scene = Scene::profiled(with_addresses);
-    let wish = json!({ "identifiers": [{ "type": "ip", "value": "2001:db8::1" }] });
+    let wish = json!({ "identifiers": [{ "type": "ip", "value": "2600::1" }] });
     let order = scene.done("/new-order", &wish).json();
     let at = path(order["authorizations"][0].as_str().unwrap()).to_owned();
     let authorization = scene.done(&at, &Value::Null).json();

@@ -37,11 +37,35 @@ fn unwise_values_are_told() {
         ("resolvers = [\"127.0.0.1:53\"", "resolvers = [\"192.0.2.53:53\"", "validation.resolvers"),
         ("addresses = \"public-only\"", "addresses = \"allow-private\"", "validation.addresses"),
         ("http_port = 80", "http_port = 8080", "validation.http_port"),
-        ("caa_issuer_domains = [\"ca.example\"]", "caa_issuer_domains = []", "validation.caa_issuer_domains"),
         ("validity_s = 7776000", "validity_s = 8640001", "profiles.classic.validity_s"),
     ] {
         assert_eq!(changed(old, new, "2026-11-28"), [key], "{new}");
     }
+}
+
+#[test]
+fn a_ca_that_no_caa_record_can_name_is_told() {
+    let text = SERVER.replace(", \"dns-persist-01\"]", "]").replace("[\"ca.example\"]", "[]");
+    let mut reading = Reading::of_text(Table::new(), &text);
+    reading.examine(Timestamp::from_rfc3339("2026-11-28T00:00:00Z").unwrap());
+    let keys: Vec<String> = reading.into_findings().into_iter().map(|finding| finding.key).collect();
+    assert_eq!(keys, ["validation.caa_issuer_domains"]);
+}
+
+#[test]
+fn records_that_stay_are_looked_at_every_ten_days() {
+    let old = "valid_authorization_lifetime_s = 604800";
+    let days = |count: u64| format!("valid_authorization_lifetime_s = {}", count * 86_400);
+    let offered = |count| format!("{}\nchallenges = [\"dns-persist-01\"]", days(count));
+    let text = SERVER.replacen("challenges = [\"http-01\", \"dns-01\", \"tls-alpn-01\"]\n", "", 1);
+    let keys = |new: &str| {
+        let mut reading = Reading::of_text(Table::new(), &text.replacen(old, new, 1));
+        reading.examine(Timestamp::from_rfc3339("2026-11-28T00:00:00Z").unwrap());
+        reading.into_findings().into_iter().map(|finding| finding.key).collect::<Vec<_>>()
+    };
+    assert_eq!(keys(&days(11)), Vec::<String>::new());
+    assert_eq!(keys(&offered(10)), Vec::<String>::new());
+    assert_eq!(keys(&offered(11)), ["profiles.classic.valid_authorization_lifetime_s"]);
 }
 
 #[test]

@@ -76,6 +76,15 @@ fn the_ca_issues_to_itself_by_a_private_profile_alone() {
 }
 
 #[test]
+fn records_that_stay_need_a_name_of_the_ca() {
+    let persists = "[profiles.classic]\nchallenges = [\"http-01\", \"dns-persist-01\"]\n[validation]\ncaa_issuer_domains = ";
+    assert_eq!(with(&format!("{persists}[\"ca.example\"]")), Vec::<String>::new());
+    assert_eq!(with(&format!("{persists}[]")), ["validation.caa_issuer_domains"]);
+    let many = format!("{persists}[{}]", "\"ca.example\",".repeat(11));
+    assert_eq!(with(&many), ["validation.caa_issuer_domains"]);
+}
+
+#[test]
 fn production_is_for_private_profiles_alone() {
     let production = "environment = \"production\"\n[listen]\ndns = []\ndns_management = []\n";
     let public = ["classic", "classic-rsa", "shortlived", "tlsserver"];

@@ -94,7 +94,7 @@ fn counters_start_for_every_combination_of_known_labels() {
         label_sets(METRICS.iter().find(|metric| metric.name == name).unwrap(), issuers).len()
     };
     assert_eq!(sets("ingam_archive_failures_total", None), 1);
-    assert_eq!(sets("ingam_validations_total", None), 6 * 8);
+    assert_eq!(sets("ingam_validations_total", None), 6 * 9);
     assert_eq!(sets("ingam_signatures_total", None), 0, "the issuers are not known yet");
     assert_eq!(sets("ingam_signatures_total", Some(&["a".to_owned(), "b".to_owned()])), 8);
     assert_eq!(sets("ingam_http_requests_total", None), 0);
