@@ -1,5 +1,6 @@
 //! Certificates as they came: a chain of PEM, and what the leaf says about itself.
 
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 
 use rustls_pki_types::CertificateDer;
@@ -84,7 +85,7 @@ impl Chain {
         format!("{}.{}", base64url(key), base64url(self.serial()))
     }
 
-    /// The DNS names of the leaf, sorted.
+    /// The DNS names and IP addresses of the leaf, sorted.
     pub fn names(&self) -> Vec<String> {
         let leaf = self.parsed();
         let names = leaf.subject_alternative_name().expect("one SAN extension").expect("a SAN extension");
@@ -94,7 +95,8 @@ impl Chain {
             .iter()
             .map(|name| match name {
                 GeneralName::DNSName(name) => (*name).to_owned(),
-                other => panic!("only DNS names were ordered, but the certificate has {other:?}"),
+                GeneralName::IPAddress(octets) => address(octets),
+                other => panic!("this was not ordered, but the certificate has {other:?}"),
             })
             .collect();
         names.sort();
@@ -168,6 +170,15 @@ pub fn parse(der: &[u8]) -> X509Certificate<'_> {
     let (rest, certificate) = X509Certificate::from_der(der).expect("a certificate");
     assert!(rest.is_empty(), "bytes after a certificate");
     certificate
+}
+
+/// The text of an iPAddress.
+fn address(octets: &[u8]) -> String {
+    match (<[u8; 4]>::try_from(octets), <[u8; 16]>::try_from(octets)) {
+        (Ok(four), _) => Ipv4Addr::from(four).to_string(),
+        (_, Ok(sixteen)) => Ipv6Addr::from(sixteen).to_string(),
+        _ => panic!("an iPAddress has 4 or 16 octets: {octets:?}"),
+    }
 }
 
 fn url_of(name: &GeneralName<'_>) -> Option<String> {

@@ -4,6 +4,7 @@
 //! change each part before it leaves. The usual steps repeat a request once after `badNonce`, as the RFC wants
 //! (6.5); [`Sending::send`] repeats nothing.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use base64::Engine;
@@ -283,11 +284,11 @@ impl Client {
         self.order_with(names, json!({})).await
     }
 
-    /// A new order for DNS names, with further members such as `profile`.
+    /// A new order for DNS names and IP addresses, with further members such as `profile`.
     pub async fn order_with(&mut self, names: &[&str], further: Value) -> Result<Order, Error> {
         let mut payload = further;
         payload["identifiers"] =
-            names.iter().map(|name| json!({"type": "dns", "value": name})).collect::<Value>();
+            names.iter().map(|name| json!({"type": kind(name), "value": name})).collect::<Value>();
         let answer = self.post(&self.resource("newOrder"), &payload).await?;
         match (answer.status, answer.header("location")) {
             (201, url) if !url.is_empty() => Ok(Order { url: url.to_owned(), object: answer.json() }),
@@ -404,6 +405,11 @@ impl Client {
     pub async fn revoke(&mut self, certificate: &[u8], reason: Option<u8>) -> Result<Answer, Error> {
         self.post(&self.resource("revokeCert"), &revocation(certificate, reason)).await
     }
+}
+
+/// The type of an identifier of this value.
+fn kind(value: &str) -> &'static str {
+    if value.parse::<IpAddr>().is_ok() { "ip" } else { "dns" }
 }
 
 /// The payload of a revocation (RFC 8555 7.6).

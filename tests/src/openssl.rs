@@ -1,6 +1,7 @@
 //! openssl's judgement of chains, OCSP answers and CRLs: nobody here wrote it.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use rustls_pki_types::PrivatePkcs8KeyDer;
@@ -64,14 +65,15 @@ impl Openssl {
         Self { folder: TempDir::new().expect("a temporary folder"), roots: roots.to_owned() }
     }
 
-    /// Asserts that the chain verifies up to a root as a TLS server's, for each of these names.
+    /// Asserts that the chain verifies up to a root as a TLS server's, for each of these names and addresses.
     pub async fn verify(&self, chain: &Chain, names: &[&str]) {
         let files = self.files(chain);
         for name in names {
             // A wildcard is proved by a name that it covers.
             let host = name.replacen('*', "covered", 1);
             let mut command = Command::new("openssl");
-            command.args(["verify", "-x509_strict", "-purpose", "sslserver", "-verify_hostname", &host]);
+            let expecting = if host.parse::<IpAddr>().is_ok() { "-verify_ip" } else { "-verify_hostname" };
+            command.args(["verify", "-x509_strict", "-purpose", "sslserver", expecting, &host]);
             command.arg("-CAfile").arg(&self.roots).arg("-untrusted").arg(&files.issuer).arg(&files.leaf);
             run(&mut command, INSTALL).await.succeeded();
         }

@@ -8,6 +8,7 @@
 mod accounts;
 mod challenges;
 mod finalize;
+mod identifiers;
 mod jws;
 mod orders;
 mod revocation;
