@@ -87,7 +87,7 @@ impl Authority {
         let domain = wanted.identifier.name().filter(|_| whole && profile.identifiers.ancestors).cloned();
         let wanted = Wanted { ancestor: domain.or(wanted.ancestor), ..wanted };
         let reach = Reach::of(&wanted);
-        if let Some(held) = self.authorization_held(account.id, &wanted.identifier, &profile, now)?
+        if let Some((held, _)) = self.authorization_held(account.id, &wanted.identifier, &profile, now)?
             && (held.subdomains || !reach.subdomains)
         {
             return Ok(held);
@@ -115,8 +115,8 @@ impl Authority {
         let mut ids = Vec::with_capacity(wanted.len());
         let mut earliest_end = Timestamp::from_unix_s(u64::MAX / 1000);
         for one in wanted {
-            if let Some(held) = self.authorization_held(account, &one.identifier, profile, now)? {
-                earliest_end = earliest_end.min(held.expires());
+            if let Some((held, until)) = self.authorization_held(account, &one.identifier, profile, now)? {
+                earliest_end = earliest_end.min(until);
                 ids.push(held.id);
                 continue;
             }
@@ -132,30 +132,41 @@ impl Authority {
         Ok(OrderAuthorizations { ids, new, earliest_end })
     }
 
-    /// An authorization that an order of this profile may use for the identifier without anything being shown again: by a
-    /// challenge that the profile offers, not longer ago than the profile lets it count, with time left to finalize.
+    /// An authorization that an order of this profile may use for the identifier without anything being shown again, with time
+    /// left to finalize, and until when it counts.
     fn authorization_held(
         &self,
         account: Id,
         identifier: &Identifier,
         profile: &Profile,
         now: Timestamp,
-    ) -> Result<Option<Authorization>, Error> {
+    ) -> Result<Option<(Authorization, Timestamp)>, Error> {
         if !profile.reuse_authorizations {
             return Ok(None);
         }
-        let left_min = LEFT_MIN.min(profile.order_lifetime);
-        let counts = |held: &Authorization| {
-            let Some(shown) = held.valid_challenge() else { return false };
-            let Some(finished) = &shown.finished else { return false };
-            profile.challenges.contains(&shown.kind)
-                && (profile.identifiers.ancestors || !held.subdomains)
-                && now.plus(left_min) < finished.at.plus(profile.valid_authorization_lifetime)
-                && now.plus(left_min) < held.expires()
-                && held.status(now) == AuthorizationStatus::Valid
-        };
-        let held = self.store.authorizations_covering(account, identifier)?;
-        Ok(held.into_iter().find(counts))
+        let needed = now.plus(LEFT_MIN.min(profile.order_lifetime));
+        for held in self.store.authorizations_covering(account, identifier)? {
+            if held.status(now) == AuthorizationStatus::Valid
+                && let Some(until) = self.counts_until(&held, profile).filter(|until| *until > needed)
+            {
+                return Ok(Some((held, until)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Until when an authorization counts for certificates of this profile: if it was shown by a challenge that the profile
+    /// offers, and not longer ago than the profile lets it count, whatever profile it was made for.
+    pub(crate) fn counts_until(&self, held: &Authorization, profile: &Profile) -> Option<Timestamp> {
+        let shown = held.valid_challenge().filter(|shown| profile.challenges.contains(&shown.kind))?;
+        if held.subdomains {
+            let domain = held.host.name().filter(|_| profile.identifiers.ancestors)?;
+            if self.ancestor_refused(domain, profile).is_some() {
+                return None;
+            }
+        }
+        let until = shown.finished.as_ref()?.at.plus(profile.valid_authorization_lifetime);
+        Some(until.min(held.expires()))
     }
 
     /// An authorization of this account; `None` as for [`Authority::order`].

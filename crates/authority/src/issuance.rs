@@ -12,6 +12,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::stream::{self, StreamExt as _};
 use ingam_protocol::acme::{Account, Authorization, Claim, ErrorType, Failure, Order, OrderStatus};
 use ingam_protocol::csr::{CsrError, SigningRequest};
 use ingam_protocol::profile::Profile;
@@ -28,6 +29,12 @@ use crate::error::{Error, Fault, Refusal, Subproblem};
 use crate::evidence::{AbandonedEvidence, AskedEvidence, Caller, IssuedEvidence, PreparedEvidence};
 use crate::external;
 use crate::order::OrderView;
+
+/// How long an answer about CAA counts (BR 3.2.2.8).
+const CAA_AGE_MAX: Duration = Duration::from_secs(8 * 60 * 60);
+
+/// So many of an order's names are asked about at once.
+const CAA_AT_ONCE: usize = 8;
 
 /// At most this many open orders are looked at in one go.
 const OPEN_PER_PAGE: usize = 256;
@@ -66,7 +73,7 @@ impl Authority {
         check_account(&profile, account)?;
         check_dates(&view.order, self.clock.now())?;
         let request = read_request(csr, account, &view.order, &profile)?;
-        let caa = self.caa_again(&view.order).await?;
+        let caa = self.caa_again(&view.order, &profile).await?;
         let prepared = self.prepare(&request, &view.order, profile).await?;
         match self.claim(&view.order, &prepared, &request, csr, caa, Some(caller)).await? {
             Err(status) => return self.after_lost_claim(account, id, status),
@@ -139,6 +146,11 @@ impl Authority {
             Claimed::Yes => Ok(Ok(token)),
             Claimed::No(status) => Ok(Err(status)),
             Claimed::Missing => Err(Error::refusal(ErrorType::Unauthorized, "the account was deactivated")),
+            Claimed::AccountKeyBlocked => {
+                let why =
+                    "the account's key is known to be compromised: register a new account with another key";
+                Err(Error::refusal(ErrorType::Unauthorized, why))
+            }
             Claimed::KeyBlocked => {
                 let why = "the CSR's key is known to be compromised: make a new one";
                 Err(Error::refusal(ErrorType::BadCsr, why))
@@ -284,6 +296,7 @@ impl Authority {
         let now = self.clock.now();
         let token = Id::new(now, self.random.as_ref());
         let lease_until = now.plus(self.policy().lease);
+        let claimed = order.claim.as_ref().map_or(now, |claim| claim.token.time());
         let Ok(order) = self.store.order_readopt(order.id, token, lease_until, over_by).await? else {
             return Ok(());
         };
@@ -292,6 +305,9 @@ impl Authority {
             let why = "its profile is not offered any more";
             return self.abandon(order.id, AbandonedBy::Holder(token), why, false).await;
         };
+        if let Some(why) = self.not_any_more(&order, claim, &profile, claimed)? {
+            return self.abandon(order.id, AbandonedBy::Holder(token), why, false).await;
+        }
         let prepared = match self.signer.adopt(profile, claim.tbs.to_vec()).await {
             Ok(prepared) if prepared.serial() == &claim.serial => prepared,
             Ok(_) | Err(_) => {
@@ -300,6 +316,34 @@ impl Authority {
             }
         };
         self.finish_in_time(order.id, token, prepared).await
+    }
+
+    /// Why an order that was claimed at `claimed` may not be signed any more: what the claim looked at may have changed since.
+    fn not_any_more(
+        &self,
+        order: &Order,
+        claim: &Claim,
+        profile: &Profile,
+        claimed: Timestamp,
+    ) -> Result<Option<&'static str>, Error> {
+        if self.clock.now() > claimed.plus(CAA_AGE_MAX) {
+            return Ok(Some("CAA was looked at too long ago"));
+        }
+        let Some(account) = self.account(order.account)?.filter(|account| account.deactivated.is_none())
+        else {
+            return Ok(Some("its account was deactivated"));
+        };
+        let key = <[u8; 32]>::try_from(&claim.key_thumbprint[..]).unwrap_or_default();
+        if self.key_is_blocked(&account.key)? || self.store.key_blocked(&key)? {
+            return Ok(Some("its key or its account's key was blocked"));
+        }
+        if self.refuse_blocked_names(order, profile).is_err() {
+            return Ok(Some("one of its names was blocked"));
+        }
+        Ok(self
+            .refuse_beyond_key(&account, order)
+            .is_err()
+            .then_some("its account's external key does not permit it"))
     }
 
     async fn abandon(&self, id: Id, by: AbandonedBy, why: &'static str, asked: bool) -> Result<(), Error> {
@@ -336,11 +380,16 @@ impl Authority {
     }
 
     /// CAA as of now, for every name itself, wherever control was shown (RFC 8659; BR 3.2.2.8).
-    async fn caa_again(&self, order: &Order) -> Result<Vec<Evidence>, Error> {
+    async fn caa_again(&self, order: &Order, profile: &Profile) -> Result<Vec<Evidence>, Error> {
+        let now = self.clock.now();
         let mut checks = Vec::with_capacity(order.identifiers.len());
         for (identifier, id) in order.identifiers.iter().zip(&order.authorizations) {
             let authorization = self.store.authorization_by_id(*id)?;
-            let challenge = authorization.as_ref().and_then(Authorization::valid_challenge);
+            // As of now, for this profile as it is now: either may have changed since the order was made.
+            let counting = authorization.as_ref().filter(|authorization| {
+                self.counts_until(authorization, profile).is_some_and(|until| now < until)
+            });
+            let challenge = counting.and_then(Authorization::valid_challenge);
             let Some(challenge) = challenge.map(|challenge| challenge.kind) else {
                 return Err(Error::refusal(
                     ErrorType::OrderNotReady,
@@ -351,7 +400,9 @@ impl Authority {
             let check = self.validation.check_caa(query).instrument(debug_span!("validation", doing = "caa"));
             checks.push(async move { (identifier, check.await) });
         }
-        let outcomes = futures_util::future::join_all(checks).await;
+        // A few at once: the places to look at the network are everybody's.
+        let _turn = self.finalizing.acquire().await;
+        let outcomes: Vec<_> = stream::iter(checks).buffered(CAA_AT_ONCE).collect().await;
         let mut evidence = Vec::with_capacity(outcomes.len());
         let mut forbidden = Vec::new();
         for (identifier, outcome) in outcomes {

@@ -60,6 +60,9 @@ pub use revocation::RevokedBy;
 /// How limits stand, as the store tells it.
 pub use ingam_store::{Limited, PauseRule, Standing};
 
+/// Finalizes ask about CAA in as many places together as checks of challenges have: each takes so many.
+const FINALIZING_DIVISOR: usize = 8;
+
 /// The decisions, over everything that they need.
 pub struct Authority {
     store: Store,
@@ -76,6 +79,8 @@ pub struct Authority {
     in_hand: Arc<InHand>,
     /// How many checks of challenges may run at once.
     checks: Arc<Semaphore>,
+    /// How many finalizes may ask about CAA at once; more wait.
+    finalizing: Semaphore,
     /// How many may run or wait; one more is refused.
     checks_queue: Arc<Semaphore>,
 }
@@ -99,6 +104,7 @@ impl Authority {
     pub fn new(parts: Parts, policy: Policy) -> Arc<Self> {
         let Parts { store, validation, signer, clock, random } = parts;
         let checks = Arc::new(Semaphore::new(policy.checks_max));
+        let finalizing = Semaphore::new((policy.checks_max / FINALIZING_DIVISOR).max(1));
         let checks_queue =
             Arc::new(Semaphore::new(policy.checks_max.saturating_add(policy.checks_waiting_max)));
         let policy = RwLock::new(Arc::new(policy));
@@ -113,6 +119,7 @@ impl Authority {
             jobs_changed,
             in_hand,
             checks,
+            finalizing,
             checks_queue,
         })
     }

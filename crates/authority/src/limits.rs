@@ -137,9 +137,9 @@ impl RateLimits {
     }
 }
 
-/// Whether an order renews a certificate by the CA's own wish (RFC 9773, section 5): then it is free.
+/// Whether an order renews a certificate by the CA's own wish (RFC 9773, section 5), and nothing beyond it: then it is free.
 fn is_renewal(order: &Order) -> bool {
-    order.replaces.is_some()
+    order.replaces.as_ref().is_some_and(|replaced| replaced.renews)
 }
 
 /// One has to be left, and is not spent.

@@ -105,7 +105,10 @@ impl Authority {
                      renewed, or leave \"replaces\" out",
                 ));
             }
-            return Ok(Some(Replaced { issuer: issuer.name.clone(), serial: id.serial.clone() }));
+            // What an order that came to nothing has begun, or what has more names, is no renewal that limits let go free.
+            let first = self.store.order_replacing(&issuer.name, &id.serial)?.is_none();
+            let renews = first && identifiers.iter().all(|identifier| before.contains(identifier));
+            return Ok(Some(Replaced { issuer: issuer.name.clone(), serial: id.serial.clone(), renews }));
         }
         Err(Error::refusal(
             ErrorType::Malformed,

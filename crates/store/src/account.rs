@@ -203,6 +203,10 @@ impl Store {
             if let Some(refused) = key_taken(transaction, &new)? {
                 return Ok(Some(refused));
             }
+            // Whoever holds a key that is known to others must not move its account away from it.
+            if transaction.get(KEYS_BLOCKED, &old.thumbprint())?.is_some() {
+                return Ok(Some(AccountInserted::Blocked));
+            }
             transaction.delete(ACCOUNTS_BY_KEY, old.thumbprint());
             transaction.put(ACCOUNTS_BY_KEY, new.thumbprint(), *id.as_bytes());
             account.key_replace(new);

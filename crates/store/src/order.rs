@@ -40,6 +40,8 @@ pub enum Claimed {
     Missing,
     /// The certificate's key was blocked meanwhile.
     KeyBlocked,
+    /// The account's own key was.
+    AccountKeyBlocked,
     /// An operator's rule blocks one of its names since.
     NameBlocked,
     /// The key to which its account is bound was withdrawn since.
@@ -173,6 +175,9 @@ impl Store {
             }
             if transaction.get(KEYS_BLOCKED, &claim.key_thumbprint)?.is_some() {
                 return Ok(Claimed::KeyBlocked);
+            }
+            if transaction.get(KEYS_BLOCKED, &account.key.thumbprint())?.is_some() {
+                return Ok(Claimed::AccountKeyBlocked);
             }
             for identifier in &order.identifiers {
                 if is_blocked(transaction, identifier)? {

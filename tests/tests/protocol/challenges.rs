@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use ingam_tests::challenge::{Prover, WebAnswers, Zone};
-use ingam_tests::client::{Client, challenge_of};
+use ingam_tests::client::{Client, Order, challenge_of};
+use ingam_tests::jws::base64url;
+use ring::digest::{SHA256, digest};
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
@@ -162,4 +164,55 @@ async fn two_challenges_of_one_name_at_once() {
     sleep(Duration::from_millis(500)).await;
     let later = client.order_at(&order.url).await.expect("the order");
     assert_eq!(later.status(), decided.status(), "a decided order stays decided");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn records_that_name_the_account() {
+    let (server, mut client) = start().await;
+    let zone = Zone::managed_at(server.ports().dns_management);
+    let account = client.account();
+
+    // dns-account-01: the digest of the key authorization, at a label of the account's own.
+    let order = client.order(&["own-label.example.org"]).await.expect("an order");
+    let challenge = challenge(&mut client, &order, "dns-account-01").await;
+    let token = challenge["token"].as_str().expect("a token");
+    let key_authorization = format!("{token}.{}", client.key().thumbprint());
+    let label = base32(&sha256(account.as_bytes())[..10]);
+    let host = format!("_{label}._acme-challenge.own-label.example.org.");
+    zone.set_txt(&host, &base64url(sha256(key_authorization.as_bytes()))).await.expect("a record");
+    assert_eq!(answer(&mut client, &order, &challenge).await, "ready");
+
+    // dns-persist-01: a record that stays, and names CA and account; wildcards need its word.
+    let order = client.order(&["*.stays.example.org"]).await.expect("an order");
+    let challenge = self::challenge(&mut client, &order, "dns-persist-01").await;
+    assert!(challenge["token"].is_string(), "older clients stop without one: {challenge}");
+    let issuer = client.directory()["meta"]["caaIdentities"][0].as_str().expect("a name").to_owned();
+    let record = format!("{issuer}; accounturi={account}; policy=wildcard");
+    zone.set_txt("_validation-persist.stays.example.org.", &record).await.expect("a record");
+    assert_eq!(answer(&mut client, &order, &challenge).await, "ready");
+}
+
+async fn challenge(client: &mut Client, order: &Order, kind: &str) -> Value {
+    let authorization = client.read(&order.authorizations()[0]).await.expect("an answer").expect(200).json();
+    challenge_of(&authorization, kind).unwrap_or_else(|| panic!("there is no {kind}: {authorization}"))
+}
+
+/// The order's status once the challenge was looked at.
+async fn answer(client: &mut Client, order: &Order, challenge: &Value) -> String {
+    let url = challenge["url"].as_str().expect("a URL");
+    client.post(url, &json!({})).await.expect("an answer").expect(200);
+    let decided = client.poll(&order.url, &["pending"]).await.expect("the order is decided");
+    decided.status().to_owned()
+}
+
+fn sha256(bytes: &[u8]) -> Vec<u8> {
+    digest(&SHA256, bytes).as_ref().to_vec()
+}
+
+/// RFC 4648, section 6, in lower case and without padding.
+fn base32(bytes: &[u8]) -> String {
+    let bits: Vec<bool> =
+        bytes.iter().flat_map(|byte| (0..8).rev().map(move |at| byte >> at & 1 == 1)).collect();
+    let letter = |five: &[bool]| five.iter().fold(0, |value, bit| value * 2 + usize::from(*bit));
+    bits.chunks(5).map(|five| char::from(b"abcdefghijklmnopqrstuvwxyz234567"[letter(five)])).collect()
 }

@@ -10,6 +10,7 @@ mod challenges;
 mod finalize;
 mod identifiers;
 mod jws;
+mod limits;
 mod orders;
 mod revocation;
 mod transport;

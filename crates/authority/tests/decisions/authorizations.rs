@@ -196,3 +196,41 @@ fn names_of_one_domain_share_its_authorization() {
     }
     process.stop();
 }
+
+#[test]
+fn a_ready_order_is_held_to_the_profile_as_it_is_at_finalize() {
+    for change in
+        [(|profile| profile.challenges = [ChallengeType::Http01].into()) as fn(&mut Profile), |profile| {
+            profile.valid_authorization_lifetime = Duration::from_secs(60)
+        }]
+    {
+        let mut world = World::of_profile(reusing);
+        let process = world.start();
+        let account = process.account();
+        let order = process.ready_order(&account, &["a.example.org"]);
+        process.stop();
+        world.change_profile(change);
+        world.clock.advance(HOUR);
+        let process = world.start();
+        let request = csr(&Key::new(), &["a.example.org"]);
+        let refused = refusal(process.finalize(&account, order.order.id, &request));
+        assert_eq!(refused.error, ErrorType::OrderNotReady, "{}", refused.detail);
+        process.stop();
+    }
+}
+
+#[test]
+fn an_order_ends_when_control_stops_to_count_for_its_profile() {
+    let mut world = World::of_profile(reusing);
+    let process = world.start();
+    let account = process.account();
+    let shown = world.clock.now();
+    process.ready_order(&account, &["a.example.org"]);
+    process.stop();
+    world.change_profile(|profile| profile.valid_authorization_lifetime = 10 * DAY);
+    world.clock.advance(9 * DAY);
+    let process = world.start();
+    let order = process.order(&account, &["a.example.org"]);
+    assert_eq!((order.status, order.order.expires), (OrderStatus::Ready, shown.plus(10 * DAY)));
+    process.stop();
+}

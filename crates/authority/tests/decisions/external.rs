@@ -276,9 +276,9 @@ fn a_key_with_names_permits_no_address() {
     world.policy.catalog = Catalog::new(vec![classic], &name).unwrap();
     let process = world.start();
     let (free, _) = process.bound(new_key());
-    wish(&process, &free, &["192.0.2.1"], None).unwrap();
+    wish(&process, &free, &["192.0.3.1"], None).unwrap();
     let (account, _) = process.bound(limited(&[], &["example.org"]));
-    let refused = refusal(wish(&process, &account, &["192.0.2.1"], None));
+    let refused = refusal(wish(&process, &account, &["192.0.3.1"], None));
     assert_eq!(refused.error, ErrorType::RejectedIdentifier);
     assert!(refused.detail.contains("permits only example.org"), "{}", refused.detail);
     process.stop();

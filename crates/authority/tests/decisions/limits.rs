@@ -166,6 +166,7 @@ fn a_renewal_is_free_of_the_limits_on_certificates() {
         replaces: Some(Replaced {
             issuer: first.issuer.clone().unwrap(),
             serial: first.order.certificate.clone().unwrap(),
+            renews: true,
         }),
         claim: None,
         asked: None,

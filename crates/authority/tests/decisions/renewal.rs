@@ -7,6 +7,7 @@ use ingam_authority::operator::Outcome;
 use ingam_authority::{Error, OrderView, RenewalView};
 use ingam_protocol::acme::{Account, ChallengeType, ErrorType, NewOrder, OrderStatus, UnreadIdentifier};
 use ingam_protocol::bytes::base64url;
+use ingam_protocol::limit::{Limit, LimitName};
 use ingam_protocol::record::RecordType;
 use ingam_protocol::{Id, Reason, Serial, Timestamp};
 use x509_parser::extensions::ParsedExtension;
@@ -256,5 +257,25 @@ fn windows_of_what_ends_early_are_pulled_forward() {
     assert_eq!(told(&process, &other_name), other, "nothing happened to it");
     // What was revoked is replaced like anything else.
     assert!(replace(&process, &account, &["b.example.org"], &revoked_name).is_ok());
+    process.stop();
+}
+
+#[test]
+fn only_a_first_renewal_of_nothing_but_the_same_takes_nothing_of_limits() {
+    let mut world = World::new();
+    let one = Limit::new(2, HOUR, 2).unwrap();
+    world.policy.rate_limits.limits = [(LimitName::NewOrdersPerAccount, one)].into();
+    let process = world.start();
+    let account = process.account();
+    let (_, first) = issued(&process, &account, "a.example.org");
+    let (_, second) = issued(&process, &account, "b.example.org");
+    let refused = refusal(replace(&process, &account, &["a.example.org", "c.example.org"], &first));
+    assert_eq!(refused.error, ErrorType::RateLimited, "it is for more than it replaces");
+    let renewed = replace(&process, &account, &["a.example.org"], &first).unwrap();
+    let id = renewed.order.authorizations[0];
+    process.run(process.authority.authorization_deactivate(&account, id, &caller())).unwrap();
+    let refused = refusal(replace(&process, &account, &["a.example.org"], &first));
+    assert_eq!(refused.error, ErrorType::RateLimited, "it was begun before");
+    assert!(replace(&process, &account, &["b.example.org"], &second).is_ok());
     process.stop();
 }

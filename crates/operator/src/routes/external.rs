@@ -38,7 +38,7 @@ pub(crate) struct ExternalKeysAsked {
 /// Keys that accounts can be bound to, oldest first.
 #[utoipa::path(get, path = "/v1/external-keys", tag = "external keys", params(ExternalKeysAsked),
     responses((status = 200, body = Page<ExternalKey>), Problems))]
-pub(crate) async fn keys(
+pub(crate) async fn external_keys(
     State(operator): State<Arc<Operator>>,
     caller: Caller,
     Asked(asked): Asked<ExternalKeysAsked>,
@@ -57,7 +57,7 @@ pub(crate) async fn keys(
 /// Makes a key. The answer is the one place where its MAC key is seen.
 #[utoipa::path(post, path = "/v1/external-keys", tag = "external keys", request_body = ExternalKeyMaking,
     responses((status = 201, body = ExternalKeyMade), Problems))]
-pub(crate) async fn make(
+pub(crate) async fn make_external_key(
     State(operator): State<Arc<Operator>>,
     caller: Caller,
     Sent(sent): Sent<ExternalKeyMaking>,
@@ -83,7 +83,7 @@ pub(crate) async fn make(
 /// A key, without its secret.
 #[utoipa::path(get, path = "/v1/external-keys/{id}", tag = "external keys", params(("id" = String, Path, pattern = "^[A-Za-z0-9_-]{21}[AQgw]$")),
     responses((status = 200, body = ExternalKey), Problems))]
-pub(crate) async fn key(
+pub(crate) async fn external_key(
     State(operator): State<Arc<Operator>>,
     caller: Caller,
     Named(name): Named,
@@ -98,7 +98,7 @@ pub(crate) async fn key(
 /// Withdraws a key for good: no account can be bound to it, and the one that is gets no more certificates.
 #[utoipa::path(post, path = "/v1/external-keys/{id}/withdraw", tag = "external keys", params(("id" = String, Path, pattern = "^[A-Za-z0-9_-]{21}[AQgw]$")),
     request_body = Reason, responses((status = 200, body = ExternalKey), Problems))]
-pub(crate) async fn withdraw(
+pub(crate) async fn withdraw_external_key(
     State(operator): State<Arc<Operator>>,
     caller: Caller,
     Named(name): Named,

@@ -57,6 +57,9 @@ pub struct Replaced {
     pub issuer: IssuerName,
     /// Its serial number.
     pub serial: Serial,
+    /// Whether the order is the first to replace it, and is for nothing that it was not for: then it takes nothing of limits.
+    #[serde(default)]
+    pub renews: bool,
 }
 
 /// Who works on a finalized order, until when, and on which bytes.

@@ -6,35 +6,26 @@
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
-/// A longer header is not read: no chain of [`super::HOPS_MAX`] proxies writes one.
+/// A longer line of `Forwarded` is not read: no chain of [`super::HOPS_MAX`] proxies writes one.
 const TEXT_BYTES_MAX: usize = 8 * 1024;
 
-/// The addresses of `X-Forwarded-For`, given its lines in their order: nearest first.
+/// The addresses of `X-Forwarded-For`, given its lines in their order: nearest first, and no more than can count. What a client
+/// wrote in front, however long, hides nothing of what proxies put behind it.
 pub fn x_forwarded_for(lines: &[&str]) -> Vec<Option<IpAddr>> {
-    if is_too_long(lines) {
-        return vec![None];
-    }
-    let addresses = lines.iter().rev().flat_map(|line| line.rsplit(','));
+    let addresses = lines.iter().rev().flat_map(|line| line.rsplit(',')).take(super::HOPS_MAX);
     addresses.map(|text| address(text.trim_matches([' ', '\t']))).collect()
 }
 
 /// The `for` addresses of `Forwarded`, given its lines in their order: nearest first.
 pub fn forwarded(lines: &[&str]) -> Vec<Option<IpAddr>> {
-    if is_too_long(lines) {
-        return vec![None];
-    }
     let mut nearest_first = Vec::new();
-    for line in lines.iter().rev() {
-        match elements(line) {
+    for line in lines.iter().rev().take(super::HOPS_MAX) {
+        match Some(line).filter(|line| line.len() <= TEXT_BYTES_MAX).and_then(|line| elements(line)) {
             Some(elements) => nearest_first.extend(elements.into_iter().rev()),
             None => nearest_first.push(None),
         }
     }
     nearest_first
-}
-
-fn is_too_long(lines: &[&str]) -> bool {
-    lines.iter().fold(0, |sum: usize, line| sum.saturating_add(line.len())) > TEXT_BYTES_MAX
 }
 
 /// An address, with or without a port, an IPv6 one in brackets or not: proxies write it in all these ways.
@@ -133,6 +124,7 @@ fn is_token_character(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::proxy::HOPS_MAX;
 
     /// What was read, with `-` for what cannot be.
     fn shown(read: fn(&[&str]) -> Vec<Option<IpAddr>>, lines: &[&str]) -> String {
@@ -200,11 +192,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_long_is_not_read() {
-        let long = "192.0.2.1,".repeat(TEXT_BYTES_MAX / 10 + 1);
-        assert_eq!(x_forwarded_for(&[&long]), [None]);
+    fn what_is_too_long_hides_nothing() {
+        let long = format!("{}, 198.51.100.1", "192.0.2.1,".repeat(10_000));
+        let told = x_forwarded_for(&[&long]);
+        assert_eq!((told.len(), told[0]), (HOPS_MAX, "198.51.100.1".parse().ok()));
         let long = format!("for=192.0.2.1;x={}", "a".repeat(TEXT_BYTES_MAX));
-        assert_eq!(forwarded(&[&long]), [None]);
-        assert_eq!(forwarded(&["for=192.0.2.1", &long[..TEXT_BYTES_MAX - 20]]).len(), 2);
+        assert_eq!(shown(forwarded, &[&long]), "-");
+        assert_eq!(shown(forwarded, &[&long, "for=198.51.100.1"]), "198.51.100.1 -");
     }
 }

@@ -27,7 +27,7 @@ async fn replace(store: &Store, account: Id, serial: &Serial, random: &SeededRan
     let (mut order, mut authorization) = order(account, random);
     authorization.challenges[0].answered = Some(start());
     authorization.challenges[0].finished = Some(finished(Verdict::Valid));
-    order.replaces = Some(Replaced { issuer: issuer(), serial: serial.clone() });
+    order.replaces = Some(Replaced { issuer: issuer(), serial: serial.clone(), renews: true });
     let told = record(RecordType::OrderCreated, order.id, random);
     let inserted = store.order_insert(order.clone(), vec![authorization], told, Admission::default()).await;
     (order, inserted.unwrap())
