@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{Path, Request, State};
-use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use ingam_authority::{CertificateView, RevokedBy};
 use ingam_protocol::acme::Revocation;
 use ingam_protocol::profile::IssuerName;
@@ -47,14 +47,15 @@ pub(crate) async fn other_method(State(frontend): State<Arc<Frontend>>, request:
     frontend.answer(&request_id(&request), Err(frontend.certificate_methods()))
 }
 
-/// An issuer's certificate: where `Link: …;rel="up"` leads (section 7.4.2). The whole world may have it, so it is given for a
-/// GET and for a POST, as some clients ask by POST-as-GET wherever a link leads.
+/// An issuer's certificate: where `Link: …;rel="up"` leads (section 7.4.2). The whole world may have it: whoever asks by GET has
+/// it in DER. Some clients follow the link by POST-as-GET and read nothing but a PEM chain.
 pub(crate) async fn issuer(
     State(frontend): State<Arc<Frontend>>,
     Path(name): Path<String>,
     request: Request,
 ) -> Response<Body> {
-    frontend.answer(&request_id(&request), frontend.issuer(name))
+    let as_chain = *request.method() == Method::POST;
+    frontend.answer(&request_id(&request), frontend.issuer(name, as_chain))
 }
 
 pub(crate) async fn revoke(State(frontend): State<Arc<Frontend>>, request: Request) -> Response<Body> {
@@ -100,11 +101,16 @@ impl Frontend {
         response
     }
 
-    fn issuer(&self, name: String) -> Outcome {
+    fn issuer(&self, name: String, as_chain: bool) -> Outcome {
         let name = IssuerName::try_from(name).map_err(|_| Problem::not_found())?;
         let issuer = self.authority.issuer(&name).ok_or_else(Problem::not_found)?;
-        let mut response = Response::new(Body::from(issuer.certificate.clone()));
-        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(PKIX_CERT));
+        let (body, media_type) = if as_chain {
+            (issuer.chain.iter().map(|der| pem::certificate(der)).collect::<String>().into(), PEM_CHAIN)
+        } else {
+            (Body::from(issuer.certificate.clone()), PKIX_CERT)
+        };
+        let mut response = Response::new(body);
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
         Ok(response)
     }
 

@@ -69,10 +69,13 @@ fn the_link_up_leads_to_the_issuers_certificate() {
     let chain = String::from_utf8(scene.done(&at, &Value::Null).body).unwrap();
     let signed = scene.done("/issuer/ecdsa", &Value::Null);
     let asked = plain(&scene.process, Method::GET, "/issuer/ecdsa");
-    for answer in [signed, asked] {
-        assert_eq!((answer.status.as_u16(), answer.header("content-type")), (200, "application/pkix-cert"));
-        assert!(chain.ends_with(&ingam_protocol::pem::certificate(&answer.body)), "the chain's second");
-    }
+    assert_eq!((asked.status.as_u16(), asked.header("content-type")), (200, "application/pkix-cert"));
+    assert!(chain.ends_with(&ingam_protocol::pem::certificate(&asked.body)), "the chain's second");
+    assert_eq!(
+        (signed.status.as_u16(), signed.header("content-type")),
+        (200, "application/pem-certificate-chain")
+    );
+    assert!(chain.ends_with(std::str::from_utf8(&signed.body).unwrap()), "the chain's second");
     assert_eq!(plain(&scene.process, Method::GET, "/issuer/nobody").status, 404);
     scene.process.stop();
 }
