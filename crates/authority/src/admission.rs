@@ -84,17 +84,20 @@ impl Dates {
     }
 }
 
-/// Whether what an order wished can still be had: time has gone by since it was made.
+/// Whether what an order wished can still be had: time has gone by since it was made, and the profile may have changed.
 ///
 /// # Errors
 /// A refusal as `malformed`.
-pub(crate) fn check_dates(order: &Order, now: Timestamp) -> Result<(), Error> {
+pub(crate) fn check_dates(order: &Order, profile: &Profile, now: Timestamp) -> Result<(), Error> {
+    let from = order.not_before.unwrap_or_else(|| now.minus(profile.backdate)).whole_second();
+    let lasts = |until: Timestamp| until.since(from) + Duration::from_secs(1);
+    let shortest = profile.validity_min.unwrap_or(profile.validity);
     let member = match (order.not_before, order.not_after) {
         (Some(from), _) if from < now.minus(NEAR_MAX) => "notBefore",
-        (_, Some(until)) if until <= now => "notAfter",
+        (_, Some(until)) if lasts(until) < shortest || lasts(until) > profile.validity => "notAfter",
         _ => return Ok(()),
     };
-    let why = format!("the order's \"{member}\" is too long ago by now: make a new order");
+    let why = format!("the order's \"{member}\" cannot be had any more: make a new order");
     Err(Error::refusal(ErrorType::Malformed, why))
 }
 

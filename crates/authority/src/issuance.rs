@@ -71,7 +71,7 @@ impl Authority {
         let profile = self.profile_of(&view.order)?;
         self.refuse_blocked_names(&view.order, &profile)?;
         check_account(&profile, account)?;
-        check_dates(&view.order, self.clock.now())?;
+        check_dates(&view.order, &profile, self.clock.now())?;
         let request = read_request(csr, account, &view.order, &profile)?;
         let caa = self.caa_again(&view.order, &profile).await?;
         let prepared = self.prepare(&request, &view.order, profile).await?;
@@ -85,7 +85,12 @@ impl Authority {
     /// Names may have been blocked since the order was made.
     fn refuse_blocked_names(&self, order: &Order, profile: &Profile) -> Result<(), Error> {
         for identifier in &order.identifiers {
-            if let Some(why) = self.identifier_refused(identifier, profile)? {
+            let beyond = profile.identifiers.refuses(identifier).map(str::to_owned);
+            let refused = match beyond {
+                Some(why) => Some(why),
+                None => self.identifier_refused(identifier, profile)?,
+            };
+            if let Some(why) = refused {
                 let subproblem = Subproblem::of(identifier, ErrorType::RejectedIdentifier, why.clone());
                 let refusal = Refusal::new(ErrorType::RejectedIdentifier, format!("{identifier}: {why}"));
                 return Err(Refusal { subproblems: vec![subproblem], ..refusal }.into());

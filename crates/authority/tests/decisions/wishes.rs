@@ -172,3 +172,24 @@ fn changed_terms_are_agreed_to_before_the_next_order() {
     assert_eq!(process.order(&account, &["a.example.org"]).status, OrderStatus::Pending);
     process.stop();
 }
+
+#[test]
+fn what_became_too_short_or_is_not_offered_any_more_is_refused_and_no_fault() {
+    let mut world = World::of_profile(|profile| profile.validity_min = Some(DAY));
+    let process = world.start();
+    let account = process.account();
+    let until = world.clock.now().plus(DAY);
+    let wish = NewOrder { not_after: Some(until.to_rfc3339()), ..new_order(&["a.example.org"]) };
+    let order = process.try_order(&account, wish).unwrap();
+    process.make_ready(&account, &order);
+    let wild = process.ready_order(&account, &["*.example.org"]);
+    world.clock.advance(2 * HOUR);
+    let refused = refusal(process.finalize(&account, order.order.id, &csr(&Key::new(), &["a.example.org"])));
+    assert!(refused.detail.contains("notAfter"), "{}", refused.detail);
+    process.stop();
+    world.change_profile(|profile| profile.identifiers.wildcards = false);
+    let process = world.start();
+    let refused = refusal(process.finalize(&account, wild.order.id, &csr(&Key::new(), &["*.example.org"])));
+    assert_eq!(refused.error, ErrorType::RejectedIdentifier);
+    process.stop();
+}
