@@ -216,8 +216,9 @@ impl Authority {
         let evidence = AskedEvidence { order: id, token, issuer: &issuer, serial: &serial };
         let record = self.record(RecordType::SignatureAsked, None, None, &evidence)?.ending(not_after);
         if self.store.order_ask(id, token, self.clock.now(), record).await? == Err(Stale) {
-            // Somebody else has the order; the key was not used.
-            return Ok(());
+            // The key was not used. Nothing is given up here if somebody else has the order; else it must not go on.
+            let why = "what the claim looked at has changed, or somebody else has the order";
+            return self.abandon(id, AbandonedBy::Holder(token), why, false).await;
         }
         let signing = self.signer.issue(prepared).instrument(debug_span!("signer", doing = "issue"));
         let der = match signing.await {

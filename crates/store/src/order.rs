@@ -50,7 +50,7 @@ pub enum Claimed {
     Limited(Limited),
 }
 
-/// The caller's lease is not in force any more: somebody else has the order, or it has ended.
+/// The caller's lease is not in force any more: somebody else has the order, it has ended, or it must not go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stale;
 
@@ -163,26 +163,15 @@ impl Store {
     ) -> Result<Claimed, Error> {
         self.run(move |transaction| {
             let Some(mut order) = find(transaction, id)? else { return Ok(Claimed::Missing) };
-            let Some(account) = active(transaction, order.account)? else { return Ok(Claimed::Missing) };
-            if let Some(external) = &account.external
-                && !is_in_force(transaction, external.key)?
-            {
-                return Ok(Claimed::ExternalKeyWithdrawn(external.key));
+            if active(transaction, order.account)?.is_none() {
+                return Ok(Claimed::Missing);
             }
             let status = status(transaction, &order, now)?;
             if status != OrderStatus::Ready {
                 return Ok(Claimed::No(status));
             }
-            if transaction.get(KEYS_BLOCKED, &claim.key_thumbprint)?.is_some() {
-                return Ok(Claimed::KeyBlocked);
-            }
-            if transaction.get(KEYS_BLOCKED, &account.key.thumbprint())?.is_some() {
-                return Ok(Claimed::AccountKeyBlocked);
-            }
-            for identifier in &order.identifiers {
-                if is_blocked(transaction, identifier)? {
-                    return Ok(Claimed::NameBlocked);
-                }
+            if let Some(forbidden) = forbidden(transaction, &order, &claim.key_thumbprint)? {
+                return Ok(forbidden);
             }
             if status_of(transaction, &claim.issuer, &claim.serial)?.is_some() {
                 return Err(Error::Row(
@@ -232,7 +221,7 @@ impl Store {
         .await
     }
 
-    /// Step 2, first half: notes that the signer is about to be asked.
+    /// Step 2, first half: notes that the signer is about to be asked, after another look at account, keys and names.
     ///
     /// # Errors
     /// [`Error`] if it could not be made durable.
@@ -245,7 +234,8 @@ impl Store {
     ) -> Result<Result<(), Stale>, Error> {
         self.run(move |transaction| {
             let Some((mut order, claim)) = leased(transaction, id, token)? else { return Ok(Err(Stale)) };
-            if order.asked.is_some() {
+            // What was blocked since the claim is not signed.
+            if order.asked.is_some() || forbidden(transaction, &order, &claim.key_thumbprint)?.is_some() {
                 return Ok(Err(Stale));
             }
             order.asked = Some(now);
@@ -354,6 +344,32 @@ impl Store {
     pub fn order_status(&self, order: &Order, now: Timestamp) -> Result<OrderStatus, Error> {
         derive_status(order, now, |id| self.authorization_by_id(id))
     }
+}
+
+/// Why the order's certificate may not be made, by what stands in the store as of this point of the transaction.
+fn forbidden(
+    transaction: &Transaction<'_>,
+    order: &Order,
+    key_thumbprint: &[u8],
+) -> Result<Option<Claimed>, Error> {
+    let Some(account) = active(transaction, order.account)? else { return Ok(Some(Claimed::Missing)) };
+    if let Some(external) = &account.external
+        && !is_in_force(transaction, external.key)?
+    {
+        return Ok(Some(Claimed::ExternalKeyWithdrawn(external.key)));
+    }
+    if transaction.get(KEYS_BLOCKED, key_thumbprint)?.is_some() {
+        return Ok(Some(Claimed::KeyBlocked));
+    }
+    if transaction.get(KEYS_BLOCKED, &account.key.thumbprint())?.is_some() {
+        return Ok(Some(Claimed::AccountKeyBlocked));
+    }
+    for identifier in &order.identifiers {
+        if is_blocked(transaction, identifier)? {
+            return Ok(Some(Claimed::NameBlocked));
+        }
+    }
+    Ok(None)
 }
 
 fn derive_status(

@@ -16,6 +16,7 @@ use crate::made::{
     DAY, MINUTE, account, certificate, claim, contacts, failure, finished, id, insert_account, issuer, key,
     on_both, open_challenge, order, record, run, start,
 };
+use crate::rules::block;
 
 /// An order that can be claimed.
 pub(crate) async fn insert_ready_order(
@@ -215,6 +216,24 @@ fn a_serial_number_is_set_aside_for_one_order_alone() {
         assert!(store.order_claim(second.id, claim, start(), record_of(random), Vec::new()).await.is_err());
         let untouched = store.order_by_id(second.id).unwrap().unwrap();
         assert_eq!(store.order_status(&untouched, start()).unwrap(), OrderStatus::Ready);
+    });
+}
+
+#[test]
+fn what_was_blocked_since_the_claim_is_not_asked_for() {
+    on_both(async |store, random| {
+        let account = insert_account(store, random).await;
+        let order = insert_ready_order(store, account.id, random).await;
+        let claim = claim(random);
+        let about = |kind| record(kind, order.id, random);
+        let prepared = about(RecordType::CertificatePrepared);
+        store.order_claim(order.id, claim.clone(), start(), prepared, Vec::new()).await.unwrap();
+        let told = vec![about(RecordType::KeyBlocked)];
+        assert!(store.key_block_insert(block(account.key.thumbprint(), "lost"), told).await.unwrap());
+        let asked = store.order_ask(order.id, claim.token, start(), about(RecordType::SignatureAsked)).await;
+        assert_eq!(asked.unwrap(), Err(Stale));
+        let status = store.statuses().status(&issuer(), &claim.serial).unwrap().unwrap();
+        assert_eq!(status.state, StatusState::Reserved, "nothing was signed");
     });
 }
 

@@ -138,7 +138,12 @@ impl Work<'_> {
     async fn ask(&mut self) -> Result<(), Error> {
         let Some((order, claim)) = self.known.claimed.pop() else { return Ok(()) };
         let record = self.record(RecordType::SignatureAsked, order);
-        self.store.order_ask(order, claim.token, start(), record).await?.expect("a token in force");
+        if self.store.order_ask(order, claim.token, start(), record).await?.is_err() {
+            let owner = self.store.order_by_id(order)?.expect("an order").account;
+            let account = self.store.account_by_id(owner)?.expect("an account");
+            assert!(account.deactivated.is_some(), "the token is in force, and nothing else forbids it");
+            return Ok(());
+        }
         self.told(RecordType::SignatureAsked, order);
         self.known.asked.push((order, claim));
         Ok(())

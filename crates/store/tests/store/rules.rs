@@ -239,7 +239,7 @@ fn an_order_for_a_blocked_name_is_not_claimed() {
     });
 }
 
-fn block(thumbprint: [u8; 32], comment: &str) -> KeyBlock {
+pub(crate) fn block(thumbprint: [u8; 32], comment: &str) -> KeyBlock {
     KeyBlock {
         thumbprint: thumbprint.as_slice().into(),
         at: start(),
