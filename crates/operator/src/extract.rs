@@ -103,9 +103,14 @@ pub(crate) fn limit(asked: Option<usize>) -> Result<usize, Problem> {
 
 /// A reason, which says something.
 pub(crate) fn reason(text: Option<&str>) -> Result<Option<String>, Problem> {
-    let Some(text) = text.map(str::trim).filter(|text| !text.is_empty()) else { return Ok(None) };
-    if text.chars().count() > REASON_CHARS_MAX {
+    let sent = text.unwrap_or_default();
+    // As the document counts: with the space around it.
+    if sent.chars().count() > REASON_CHARS_MAX {
         return Err(Problem::invalid(format!("a reason has at most {REASON_CHARS_MAX} characters")));
+    }
+    let text = sent.trim();
+    if text.is_empty() {
+        return Ok(None);
     }
     if text.chars().any(char::is_control) {
         return Err(Problem::invalid("a reason is one line of text, without control characters"));
