@@ -166,7 +166,14 @@ impl Authority {
         let record = self.record(RecordType::ValidationFinished, Some(account.id), None, &evidence)?;
         let validation_record = RawValue::from_string(outcome.evidence.validation_record().to_string())
             .unwrap_or_else(|_| RawValue::NULL.to_owned());
-        let finished = Finished { at: self.clock.now(), verdict, validation_record, until };
+        let finished = Finished {
+            at: self.clock.now(),
+            verdict,
+            validation_record,
+            until,
+            quorum: outcome.corroboration.as_ref().map(|corroboration| corroboration.quorum),
+            record: Some(record.id),
+        };
         let open = OpenChallenge { authorization: authorization.id, challenge: kind };
         self.store.challenge_finish(open, finished, record, self.policy().rate_limits.pauses).await?;
         Ok(())

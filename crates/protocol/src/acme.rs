@@ -177,6 +177,19 @@ impl ChallengeType {
         }
     }
 
+    /// The section of the Baseline Requirements that describes it, for a name or for an address.
+    pub fn baseline_section(self, host: &Host) -> &'static str {
+        match (self, host) {
+            (Self::Http01, Host::Name(_)) => "3.2.2.4.19",
+            (Self::Http01, Host::Address(_)) => "3.2.2.5.6",
+            (Self::TlsAlpn01, Host::Name(_)) => "3.2.2.4.20",
+            (Self::TlsAlpn01, Host::Address(_)) => "3.2.2.5.7",
+            (Self::Dns01, _) => "3.2.2.4.7",
+            (Self::DnsAccount01, _) => "3.2.2.4.21",
+            (Self::DnsPersist01, _) => "3.2.2.4.22",
+        }
+    }
+
     /// Its name in ACME and in CAA's `validationmethods` (RFC 8657, section 4).
     pub fn name(self) -> &'static str {
         match self {

@@ -14,6 +14,7 @@
 //! - [`public_suffix`], [`name_list`]: where registered domains begin, and which names an operator wants or does not want.
 //! - [`operator`]: people who run the CA, and their roles.
 //! - [`baseline`], [`finding`]: limits that hold from a date on, and what is wrong or unwise with what an operator set.
+//! - [`corroboration`]: when what several places saw counts.
 //! - [`proxy`]: who the client is behind proxies, by whose word.
 //! - [`limit`], [`public_suffix`]: how much of something may be had in a time, and where registered domains begin.
 //! - [`health`]: how the CA fares, in its own words.
@@ -22,6 +23,7 @@ pub mod acme;
 pub mod baseline;
 pub mod bytes;
 pub mod certificate;
+pub mod corroboration;
 pub mod crl;
 pub mod csr;
 pub mod der;

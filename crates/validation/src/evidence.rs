@@ -101,6 +101,39 @@ pub struct Lookup {
     /// How many values were left out.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub values_left_out: usize,
+    /// The names that aliases led to, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub aliases: Vec<String>,
+    /// What DNSSEC proves of the answer, in the words of RFC 4035, section 4.3; none if it was not looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proof: Option<Proof>,
+    /// What the resolver said of a failure, and what our own DNSSEC validation did (RFC 8914).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub extended_errors: Vec<ExtendedError>,
+}
+
+/// What DNSSEC proves of an answer (RFC 4035, section 4.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Proof {
+    /// A chain of signatures leads from a root anchor to it.
+    Secure,
+    /// It is proven that there is no such chain: the zone is not signed.
+    Insecure,
+    /// There should be a chain, and there is none that holds.
+    Bogus,
+    /// It could not be found out whether there should be one.
+    Indeterminate,
+}
+
+/// An extended DNS error (RFC 8914).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExtendedError {
+    /// The code, of IANA's registry.
+    pub code: u16,
+    /// What the resolver adds, printable, cut to 128 characters; mostly empty.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub text: String,
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]

@@ -6,6 +6,7 @@
 //! - [`Validation`] is what the authority holds; [`LocalPerspective`] does the work from this process.
 //! - [`outcome`]: what is asked and what comes back. A [`Validated`] or a [`CaaPermitted`] is made here alone.
 //! - [`evidence`]: what was seen on the way, for the records and for ACME's `validationRecord`.
+//! - [`corroboration`]: what other perspectives saw.
 //! - [`address`]: which addresses a validation may connect to.
 //! - `http_01`, `dns_01`, `tls_alpn_01`: the challenges of RFC 8555, RFC 8737 and RFC 8738, and dns-account-01.
 //!   `dns_persist_01`: a record that stays. `label`: the names and values that all of them look for.
@@ -26,6 +27,7 @@ mod tls_alpn_01;
 
 pub mod address;
 pub mod config;
+pub mod corroboration;
 pub mod evidence;
 pub mod outcome;
 #[cfg(any(test, feature = "scripted"))]
@@ -37,6 +39,7 @@ use async_trait::async_trait;
 
 pub use address::AddressPolicy;
 pub use config::{Config, ConfigError};
+pub use corroboration::Corroboration;
 pub use evidence::Evidence;
 pub use outcome::{Attempt, CaaOutcome, CaaPermitted, CaaQuery, Failure, Outcome, Validated};
 pub use perspective::LocalPerspective;

@@ -5,7 +5,9 @@ use std::fmt;
 use ingam_protocol::Timestamp;
 use ingam_protocol::acme::{ChallengeType, ErrorType};
 use ingam_protocol::identifier::{DnsName, Host};
+use serde::{Deserialize, Serialize};
 
+use crate::corroboration::Corroboration;
 use crate::evidence::Evidence;
 
 /// One challenge to be looked at.
@@ -41,8 +43,10 @@ impl Attempt {
 /// What came of an [`Attempt`].
 #[derive(Clone, Debug)]
 pub struct Outcome {
-    /// What was seen, whatever came of it.
+    /// What was seen from here, whatever came of it.
     pub evidence: Evidence,
+    /// What remote perspectives saw; none if there are none.
+    pub corroboration: Option<Corroboration>,
     /// Control, or why not.
     pub result: Result<Validated, Failure>,
 }
@@ -77,7 +81,7 @@ impl Validated {
 }
 
 /// Why control was not shown or issuance is not permitted: what becomes a challenge's `error` (RFC 8555, section 8.2).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
     /// `dns`, `connection`, `tls`, `unauthorized`, `caa`, `malformed`, `rejectedIdentifier` for an address that may not be
     /// connected to, or `serverInternal` when we had no capacity.
@@ -124,8 +128,10 @@ pub struct CaaQuery {
 /// What came of a [`CaaQuery`].
 #[derive(Clone, Debug)]
 pub struct CaaOutcome {
-    /// What was seen, whatever came of it; its `lookups` are the climb from the name towards the root.
+    /// What was seen from here, whatever came of it; its `lookups` are the climb from the name towards the root.
     pub evidence: Evidence,
+    /// What remote perspectives saw; none if there are none.
+    pub corroboration: Option<Corroboration>,
     /// Permission, or why not.
     pub result: Result<CaaPermitted, Failure>,
 }

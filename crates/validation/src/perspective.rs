@@ -112,7 +112,11 @@ impl Validation for LocalPerspective {
         if let Err(failure) = &result {
             tracing::debug!(%host, challenge = %attempt.challenge, error = failure.error.name(), detail = failure.detail, "not validated");
         }
-        Outcome { evidence, result: result.map(|until| Validated::new(host, attempt.challenge, until)) }
+        Outcome {
+            evidence,
+            corroboration: None,
+            result: result.map(|until| Validated::new(host, attempt.challenge, until)),
+        }
     }
 
     async fn check_caa(&self, query: CaaQuery) -> CaaOutcome {
@@ -131,7 +135,7 @@ impl Validation for LocalPerspective {
         if let Err(failure) = &result {
             tracing::debug!(name = %query.name, error = failure.error.name(), detail = failure.detail, "CAA does not permit");
         }
-        CaaOutcome { evidence, result }
+        CaaOutcome { evidence, corroboration: None, result }
     }
 }
 

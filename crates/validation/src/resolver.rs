@@ -259,6 +259,9 @@ fn note(name: &str, record_type: RecordType, result: &Result<Vec<RData>, Cause>)
         },
         values: records.iter().take(VALUES_MAX).map(|data| printable(&value(data), TEXT_MAX)).collect(),
         values_left_out: records.len().saturating_sub(VALUES_MAX),
+        aliases: Vec::new(),
+        proof: None,
+        extended_errors: Vec::new(),
     }
 }
 

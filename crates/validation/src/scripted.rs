@@ -67,7 +67,7 @@ impl Validation for Scripted {
         let mut script = self.lock();
         let result = script.failures.get(&attempt.host).cloned().map_or(Ok(validated), Err);
         script.attempts.push(attempt);
-        Outcome { evidence, result }
+        Outcome { evidence, corroboration: None, result }
     }
 
     async fn check_caa(&self, query: CaaQuery) -> CaaOutcome {
@@ -77,6 +77,6 @@ impl Validation for Scripted {
         let result =
             script.caa_failures.get(&Host::Name(query.name.clone())).cloned().map_or(Ok(permitted), Err);
         script.queries.push(query);
-        CaaOutcome { evidence, result }
+        CaaOutcome { evidence, corroboration: None, result }
     }
 }

@@ -165,7 +165,14 @@ impl World {
             let answered = record(RecordType::ChallengeAnswered);
             self.store.challenge_answer(open, at, answered, Vec::new()).await.unwrap();
             let validation_record = RawValue::from_string("[]".to_owned()).unwrap();
-            let finished = Finished { at, verdict: Verdict::Valid, validation_record, until: None };
+            let finished = Finished {
+                at,
+                verdict: Verdict::Valid,
+                validation_record,
+                until: None,
+                quorum: None,
+                record: None,
+            };
             let checked = record(RecordType::ValidationFinished);
             self.store.challenge_finish(open, finished, checked, None).await.unwrap();
         }

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::{ChallengeType, ErrorType, Failure};
+use crate::corroboration::Quorum;
 use crate::id::Id;
 use crate::identifier::{Host, Identifier};
 use crate::time::Timestamp;
@@ -81,6 +82,12 @@ pub struct Finished {
     /// Until when its owner lets it be relied on (`persistUntil` of dns-persist-01).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
+    /// How many remote perspectives agreed; none if only one perspective looked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quorum: Option<Quorum>,
+    /// The record of everything that was seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub record: Option<Id>,
 }
 
 /// Whether control was shown.
@@ -225,7 +232,7 @@ mod tests {
 
     fn finish(verdict: Verdict) -> Finished {
         let validation_record = RawValue::from_string("[]".to_owned()).unwrap();
-        Finished { at: at(50), verdict, validation_record, until: None }
+        Finished { at: at(50), verdict, validation_record, until: None, quorum: None, record: None }
     }
 
     #[test]

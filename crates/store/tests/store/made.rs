@@ -107,7 +107,7 @@ pub(crate) fn open_challenge(authorization: &Authorization) -> OpenChallenge {
 
 pub(crate) fn finished(verdict: Verdict) -> Finished {
     let validation_record = RawValue::from_string("[]".to_owned()).unwrap();
-    Finished { at: start(), verdict, validation_record, until: None }
+    Finished { at: start(), verdict, validation_record, until: None, quorum: None, record: None }
 }
 
 pub(crate) fn failure() -> Failure {
