@@ -136,6 +136,7 @@ impl Authority {
                         let asking = self.validation.check_caa(query);
                         let asked = asking.instrument(debug_span!("validation", doing = "caa")).await;
                         caa = Some(asked.evidence);
+                        asked.report.into_iter().for_each(|report| self.reports.submit(report));
                         asked.result.map(|_| ())
                     }
                 }

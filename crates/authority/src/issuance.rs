@@ -413,6 +413,7 @@ impl Authority {
         let mut forbidden = Vec::new();
         for (identifier, outcome) in outcomes {
             evidence.push(outcome.evidence);
+            outcome.report.into_iter().for_each(|report| self.reports.submit(report));
             if let Err(failure) = outcome.result {
                 forbidden.push(Subproblem::of(identifier, failure.error, failure.detail));
             }

@@ -41,7 +41,7 @@ use ingam_protocol::health::QueueReport;
 use ingam_protocol::time::{Clock, Random};
 use ingam_signer::Signer;
 use ingam_store::Store;
-use ingam_validation::Validation;
+use ingam_validation::{Reports, Validation};
 use tokio::sync::{Notify, Semaphore};
 
 use in_hand::InHand;
@@ -67,6 +67,7 @@ const FINALIZING_DIVISOR: usize = 8;
 pub struct Authority {
     store: Store,
     validation: Arc<dyn Validation>,
+    reports: Arc<dyn Reports>,
     signer: Arc<dyn Signer>,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
@@ -91,6 +92,8 @@ pub struct Parts {
     pub store: Store,
     /// Who looks at the network.
     pub validation: Arc<dyn Validation>,
+    /// Who tells the owners of domains whose CAA records refused a request.
+    pub reports: Arc<dyn Reports>,
     /// Who holds the keys.
     pub signer: Arc<dyn Signer>,
     /// The time.
@@ -102,7 +105,7 @@ pub struct Parts {
 impl Authority {
     /// An authority that decides by `policy`.
     pub fn new(parts: Parts, policy: Policy) -> Arc<Self> {
-        let Parts { store, validation, signer, clock, random } = parts;
+        let Parts { store, validation, reports, signer, clock, random } = parts;
         let checks = Arc::new(Semaphore::new(policy.checks_max));
         let finalizing = Semaphore::new((policy.checks_max / FINALIZING_DIVISOR).max(1));
         let checks_queue =
@@ -112,6 +115,7 @@ impl Authority {
         Arc::new(Self {
             store,
             validation,
+            reports,
             signer,
             clock,
             random,

@@ -15,7 +15,7 @@ use ingam_protocol::time::{Clock, Random};
 use ingam_responder::{Responder, StoredStatuses};
 use ingam_signer::{Hierarchy, LocalSigner, Signer};
 use ingam_store::{Store, StoreProcess};
-use ingam_validation::LocalPerspective;
+use ingam_validation::{LocalPerspective, Reporter};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -387,12 +387,15 @@ fn build(
     let validation = LocalPerspective::new(config.validation.clone(), clock.clone())
         .map_err(|error| StartError(format!("validation: {error}")))?;
     let validation = Arc::new(validation);
+    let reports = Reporter::new(config.validation.clone(), clock.clone())
+        .map_err(|error| StartError(format!("validation: {error}")))?;
     let statuses = StoredStatuses::new(store.statuses(), clock.clone(), random.clone());
     let responder = Responder::new(&config.responder, Arc::new(statuses), signer.clone(), clock.clone())
         .map_err(|error| StartError(format!("responder: {error}")))?;
     let parts = ingam_authority::Parts {
         store: store.clone(),
         validation: validation.clone(),
+        reports: Arc::new(reports),
         signer: signer.clone(),
         clock: clock.clone(),
         random: random.clone(),

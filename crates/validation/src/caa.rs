@@ -7,11 +7,25 @@ use trust_dns_resolver::proto::rr::rdata::CAA;
 use trust_dns_resolver::proto::rr::{RData, RecordType};
 
 use crate::evidence::Evidence;
+use crate::iodef::{Destination, Report};
 use crate::outcome::{CaaPermitted, CaaQuery, Failure};
 use crate::quote::quote;
 use crate::resolver::Resolver;
 
 pub(crate) use property::is_issuer_domain;
+
+/// The most places that one set of records can send a report to.
+const DESTINATIONS_MAX: usize = 4;
+
+/// What the records of a name come to.
+pub(crate) enum Decision {
+    Permitted(CaaPermitted),
+    /// They forbid, and may want that to be told.
+    Forbidden {
+        failure: Failure,
+        report: Option<Report>,
+    },
+}
 
 /// One CAA record, as far as a decision needs it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,7 +54,7 @@ pub(crate) async fn check(
     issuers: &[String],
     query: &CaaQuery,
     evidence: &mut Evidence,
-) -> Result<CaaPermitted, Failure> {
+) -> Result<Decision, Failure> {
     let mut rest = Some(query.name.as_str());
     // A name has at most 127 labels, and each turn takes one off.
     while let Some(name) = rest {
@@ -50,10 +64,14 @@ pub(crate) async fn check(
                     .iter()
                     .filter_map(|data| if let RData::CAA(record) = data { Some(record.into()) } else { None })
                     .collect();
-                return match decide(&properties, issuers, query) {
-                    Ok(()) => Ok(CaaPermitted::new(query, Some(name.to_owned()))),
-                    Err(words) => Err(forbidden(name, &words)),
-                };
+                return Ok(match decide(&properties, issuers, query) {
+                    Ok(()) => Decision::Permitted(CaaPermitted::new(query, Some(name.to_owned()))),
+                    Err(words) => {
+                        let failure = forbidden(name, &words);
+                        let report = report(name, &properties, issuers, query, &failure);
+                        Decision::Forbidden { failure, report }
+                    }
+                });
             }
             Err(missing) if missing.is_absence() => {}
             Err(missing) => {
@@ -62,11 +80,33 @@ pub(crate) async fn check(
         }
         rest = name.split_once('.').map(|(_, parent)| parent);
     }
-    Ok(CaaPermitted::new(query, None))
+    Ok(Decision::Permitted(CaaPermitted::new(query, None)))
 }
 
 fn forbidden(name: &str, words: &str) -> Failure {
     Failure::new(ErrorType::Caa, format!("CAA: the records at {name} forbid issuing: {words}"))
+}
+
+/// What `iodef` properties beside those that forbid want to be told (RFC 8659, section 4.4).
+fn report(
+    domain: &str,
+    properties: &[Property],
+    issuers: &[String],
+    query: &CaaQuery,
+    failure: &Failure,
+) -> Option<Report> {
+    let wanted = properties.iter().filter(|property| property.tag == "iodef");
+    let read = wanted.filter_map(|property| Destination::parse(&property.value));
+    let destinations: Vec<Destination> = read.take(DESTINATIONS_MAX).collect();
+    let identifier = if query.wildcard { format!("*.{}", query.name) } else { query.name.to_string() };
+    let report = Report {
+        domain: domain.to_owned(),
+        identifier,
+        reason: failure.detail.clone(),
+        issuer: issuers.first().cloned().unwrap_or_else(|| "this CA".to_owned()),
+        destinations,
+    };
+    (!report.destinations.is_empty()).then_some(report)
 }
 
 /// Decides by the relevant record set (RFC 8659, section 4); the words say what forbids.

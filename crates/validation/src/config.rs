@@ -8,7 +8,7 @@ use ingam_protocol::Findings;
 use serde::{Deserialize, Serialize};
 
 use crate::address::AddressPolicy;
-use crate::caa;
+use crate::{caa, iodef};
 
 /// How this process looks at the network. The defaults are those of a public CA with a recursive resolver of its own.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
@@ -48,6 +48,8 @@ pub struct Config {
     /// How many validations and CAA checks may be under way at once; more wait, for a quarter of the total time
     /// at most. Default: 1024.
     pub concurrent_max: usize,
+    /// What the owners of domains are told whose CAA records refused a request.
+    pub reports: iodef::Config,
 }
 
 impl Default for Config {
@@ -71,6 +73,7 @@ impl Default for Config {
             response_timeout_ms: 10_000,
             total_timeout_ms: 30_000,
             concurrent_max: 1024,
+            reports: iodef::Config::default(),
         }
     }
 }
@@ -158,6 +161,7 @@ impl Config {
             found.between(key, milliseconds, 1..=TIMEOUT_MS_MAX);
         }
         found.between("concurrent_max", self.concurrent_max, 1..=65_536);
+        self.reports.check(&mut found);
         found
     }
 

@@ -8,7 +8,7 @@ use ingam_protocol::identifier::{DnsName, Host};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::config::Config;
+use crate::config::{Config, ConfigError};
 use crate::evidence::{ADDRESSES_MAX, Evidence};
 use crate::outcome::Failure;
 use crate::resolver::Resolver;
@@ -26,6 +26,14 @@ pub(crate) struct Network {
 }
 
 impl Network {
+    /// Everything for `config`, which was checked. Opens no socket.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the key that cannot be worked with.
+    pub(crate) fn new(config: Config) -> Result<Self, ConfigError> {
+        Ok(Self { resolver: Resolver::new(&config)?, tls: Tls::new()?, config })
+    }
+
     /// Connects to an address, or resolves a name anew and connects to one of its addresses: IPv6 first, then IPv4, two of
     /// each at most. Only addresses that the policy allows are tried, and the connected socket's own word on its peer is
     /// checked again.

@@ -10,7 +10,7 @@
 //! - [`address`]: which addresses a validation may connect to.
 //! - `http_01`, `dns_01`, `tls_alpn_01`: the challenges of RFC 8555, RFC 8737 and RFC 8738, and dns-account-01.
 //!   `dns_persist_01`: a record that stays. `label`: the names and values that all of them look for.
-//! - `caa`: RFC 8659 and RFC 8657.
+//! - `caa`: RFC 8659 and RFC 8657. [`iodef`]: reports to owners whose records forbid.
 //! - `resolver`, `dial`, `tls`: what these stand on.
 
 mod caa;
@@ -29,6 +29,7 @@ pub mod address;
 pub mod config;
 pub mod corroboration;
 pub mod evidence;
+pub mod iodef;
 pub mod outcome;
 #[cfg(any(test, feature = "scripted"))]
 pub mod scripted;
@@ -41,6 +42,7 @@ pub use address::AddressPolicy;
 pub use config::{Config, ConfigError};
 pub use corroboration::Corroboration;
 pub use evidence::Evidence;
+pub use iodef::{Report, Reporter, Reports};
 pub use outcome::{Attempt, CaaOutcome, CaaPermitted, CaaQuery, Failure, Outcome, Validated};
 pub use perspective::LocalPerspective;
 

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::corroboration::Corroboration;
 use crate::evidence::Evidence;
+use crate::iodef::Report;
 
 /// One challenge to be looked at.
 #[derive(Clone, Debug)]
@@ -134,6 +135,8 @@ pub struct CaaOutcome {
     pub corroboration: Option<Corroboration>,
     /// Permission, or why not.
     pub result: Result<CaaPermitted, Failure>,
+    /// What the owner of the records wants to be told, if these forbid and say where to.
+    pub report: Option<Report>,
 }
 
 /// CAA permits issuing. Only this crate can make one.

@@ -10,12 +10,11 @@ use ingam_protocol::{Clock, Timestamp};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
+use crate::caa::Decision;
 use crate::config::{Config, ConfigError};
 use crate::dial::Network;
 use crate::evidence::Evidence;
 use crate::outcome::{Attempt, CaaOutcome, CaaQuery, Failure, Outcome, Validated};
-use crate::resolver::Resolver;
-use crate::tls::Tls;
 use crate::{Validation, caa, dns_01, dns_persist_01, http_01, tls_alpn_01};
 
 /// The most characters of a token; RFC 8555, section 8.1, asks for 22 at least, and nobody makes much more.
@@ -40,11 +39,7 @@ impl LocalPerspective {
     pub fn new(config: Config, clock: Arc<dyn Clock>) -> Result<Self, ConfigError> {
         config.check().into_result().map_err(|finding| ConfigError::new(finding.to_string()))?;
         let places = Semaphore::new(config.concurrent_max);
-        Ok(Self {
-            clock,
-            network: Network { resolver: Resolver::new(&config)?, tls: Tls::new()?, config },
-            places,
-        })
+        Ok(Self { clock, network: Network::new(config)?, places })
     }
 
     /// How many validations and CAA checks are under way, and how many may be.
@@ -129,13 +124,17 @@ impl Validation for LocalPerspective {
         );
         let issuers = &self.network.config.caa_issuer_domains;
         let work = Box::pin(caa::check(&self.network.resolver, issuers, &query, &mut evidence));
-        let result = self.within_limits(work).await;
+        let (result, report) = match self.within_limits(work).await {
+            Ok(Decision::Permitted(permitted)) => (Ok(permitted), None),
+            Ok(Decision::Forbidden { failure, report }) => (Err(failure), report),
+            Err(failure) => (Err(failure), None),
+        };
         evidence.finished = self.clock.now();
         count("caa", &result, begun.elapsed());
         if let Err(failure) = &result {
             tracing::debug!(name = %query.name, error = failure.error.name(), detail = failure.detail, "CAA does not permit");
         }
-        CaaOutcome { evidence, corroboration: None, result }
+        CaaOutcome { evidence, corroboration: None, result, report }
     }
 }
 

@@ -7,9 +7,9 @@ use async_trait::async_trait;
 use ingam_protocol::Timestamp;
 use ingam_protocol::identifier::{DnsName, Host};
 
-use crate::Validation;
 use crate::evidence::Evidence;
 use crate::outcome::{Attempt, CaaOutcome, CaaPermitted, CaaQuery, Failure, Outcome, Validated};
+use crate::{Report, Reports, Validation};
 
 /// Says yes to everything, but for the names that it was told to fail for; looks at nothing and remembers all.
 #[derive(Debug, Default)]
@@ -23,6 +23,8 @@ struct Script {
     caa_failures: HashMap<Host, Failure>,
     attempts: Vec<Attempt>,
     queries: Vec<CaaQuery>,
+    caa_report: Option<Report>,
+    reports: Vec<Report>,
 }
 
 impl Scripted {
@@ -34,6 +36,22 @@ impl Scripted {
     /// From now on CAA checks of `name` end in `failure`; with `None` they succeed again.
     pub fn fail_caa(&self, name: &DnsName, failure: Option<Failure>) {
         set(&mut self.lock().caa_failures, name.clone().into(), failure);
+    }
+
+    /// From now on records that forbid want to be told so.
+    pub fn want_caa_reports(&self, domain: &DnsName) {
+        self.lock().caa_report = Some(Report {
+            domain: domain.to_string(),
+            identifier: String::new(),
+            reason: String::new(),
+            issuer: String::new(),
+            destinations: Vec::new(),
+        });
+    }
+
+    /// The domains that reports were submitted for, in order.
+    pub fn reported(&self) -> Vec<String> {
+        self.lock().reports.iter().map(|report| report.domain.clone()).collect()
     }
 
     /// The attempts so far, in order.
@@ -58,6 +76,12 @@ fn set(failures: &mut HashMap<Host, Failure>, host: Host, failure: Option<Failur
     };
 }
 
+impl Reports for Scripted {
+    fn submit(&self, report: Report) {
+        self.lock().reports.push(report);
+    }
+}
+
 #[async_trait]
 impl Validation for Scripted {
     async fn validate(&self, attempt: Attempt) -> Outcome {
@@ -77,6 +101,7 @@ impl Validation for Scripted {
         let result =
             script.caa_failures.get(&Host::Name(query.name.clone())).cloned().map_or(Ok(permitted), Err);
         script.queries.push(query);
-        CaaOutcome { evidence, corroboration: None, result }
+        let report = script.caa_report.clone().filter(|_| result.is_err());
+        CaaOutcome { evidence, corroboration: None, result, report }
     }
 }

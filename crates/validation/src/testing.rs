@@ -12,8 +12,11 @@ use ingam_protocol::acme::ChallengeType;
 use ingam_protocol::identifier::{DnsName, Host};
 use ingam_protocol::time::FixedClock;
 use ingam_protocol::{Clock, Timestamp};
+use rustls_pki_types::PrivatePkcs8KeyDer;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
 use crate::{AddressPolicy, Attempt, CaaQuery, Config, LocalPerspective};
 
@@ -394,4 +397,37 @@ where
         }
     });
     port
+}
+
+/// A TLS server for `name` that does something with each connection; gives its port. Its certificate is its own, and long
+/// over: nobody may look at it.
+pub(crate) async fn tls_server<F>(
+    name: &str,
+    serve: impl Fn(TlsStream<TcpStream>) -> F + Clone + Send + Sync + 'static,
+) -> u16
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let mut params = rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap();
+    params.not_after = rcgen::date_time_ymd(2001, 1, 1);
+    let key = rcgen::KeyPair::generate().unwrap();
+    let certificate = params.self_signed(&key).unwrap().der().clone();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate], PrivatePkcs8KeyDer::from(key.serialize_der()).into())
+        .unwrap();
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    raw_server(move |stream| {
+        let (acceptor, serve) = (acceptor.clone(), serve.clone());
+        async move {
+            // What the client does with the handshake is its own matter.
+            if let Ok(stream) = acceptor.accept(stream).await {
+                serve(stream).await;
+            }
+        }
+    })
+    .await
 }

@@ -3,6 +3,7 @@
 
 use ingam_authority::Error;
 use ingam_protocol::acme::{ChallengeType, ErrorType, OrderStatus};
+use ingam_protocol::identifier::DnsName;
 use ingam_protocol::record::RecordType;
 use ingam_store::StatusState;
 use x509_parser::prelude::{FromDer, X509Certificate};
@@ -137,8 +138,10 @@ fn caa_is_asked_again_at_finalize() {
     let id = order.order.id;
     let request = csr(&Key::new(), &["a.example.org", "b.example.org"]);
     world.validation.fail_caa("b.example.org");
+    world.validation.script.want_caa_reports(&DnsName::parse("example.org").unwrap());
     let refused = refusal(process.finalize(&account, id, &request));
     assert_eq!(refused.error, ErrorType::Caa);
+    assert_eq!(world.validation.script.reported(), ["example.org"], "the owner of the records hears of it");
     let named: Vec<_> = refused.subproblems.iter().map(|one| one.identifier.as_str()).collect();
     assert_eq!(named, ["b.example.org"]);
     assert_eq!(process.order_status(&account, id), OrderStatus::Ready, "a refusal costs nothing");

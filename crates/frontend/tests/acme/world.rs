@@ -149,6 +149,7 @@ impl World {
         let parts = Parts {
             store: store.clone(),
             validation: self.validation.clone(),
+            reports: Arc::new(ingam_validation::scripted::Scripted::default()),
             signer: self.signer.clone(),
             clock: self.clock.clone(),
             random: self.random.clone(),

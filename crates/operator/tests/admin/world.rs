@@ -203,6 +203,7 @@ impl World {
         let parts = Parts {
             store: store.clone(),
             validation: validation(),
+            reports: Arc::new(Scripted::default()),
             signer: Arc::new(signer(&clock, &random)),
             clock: clock.clone(),
             random: random.clone(),

@@ -111,6 +111,7 @@ impl World {
         let parts = Parts {
             store: store.clone(),
             validation: Arc::new(Scripted::default()),
+            reports: Arc::new(Scripted::default()),
             signer: Arc::new(signer),
             clock,
             random: random.clone(),

@@ -225,6 +225,15 @@ pub(super) const METRICS: &[Metric] = &[
         &[CHALLENGE],
         "How long looking at a challenge or at CAA took",
     ),
+    metric(
+        "ingam_caa_reports_total",
+        Counter,
+        &[
+            ("channel", These(&["https", "mail"])),
+            ("result", These(&["sent", "failed", "held_back", "dropped", "off"])),
+        ],
+        "Reports that CAA records want (iodef), and what became of them",
+    ),
     // Signatures.
     metric("ingam_signatures_total", Counter, &[SIGNED, ISSUER], "Signatures made"),
     metric(

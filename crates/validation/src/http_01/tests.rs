@@ -6,7 +6,10 @@ use ingam_protocol::acme::{ChallengeType, ErrorType};
 use trust_dns_resolver::proto::op::ResponseCode;
 use trust_dns_resolver::proto::rr::RecordType;
 
-use crate::testing::{Act, KEY_AUTHORIZATION, Reply, TOKEN, World, attempt, attempt_address, http_server};
+use crate::testing::{
+    Act, KEY_AUTHORIZATION, Reply, TOKEN, World, attempt, attempt_address, http_server, raw_server,
+    read_head, tls_server,
+};
 use crate::{Failure, Outcome, Validation as _};
 
 const HOST: &str = "www.example.org";
@@ -219,6 +222,55 @@ async fn redirects_are_followed_and_noted() {
     // Each hop resolved its name anew.
     assert_eq!(world.asked("other.example.org"), 4);
     assert!(heads.lock().unwrap()[1].contains("host: other.example.org\r\n"));
+}
+
+#[tokio::test]
+async fn certificates_of_redirect_targets_are_not_looked_at() {
+    let world = World::new().await;
+    world.a(HOST, "127.0.0.1").a("secure.example.org", "127.0.0.1");
+    let https = tls_server("another.example", |mut stream| async move {
+        read_head(&mut stream).await;
+        ok(KEY_AUTHORIZATION).play(&mut stream).await;
+    })
+    .await;
+    let (http, _) = http_server("127.0.0.1:0", |_| Act::redirect("https://secure.example.org/x")).await;
+    let perspective = world.perspective(|config| (config.http_port, config.https_port) = (http, https));
+    let outcome = perspective.validate(attempt(HOST, ChallengeType::Http01)).await;
+    outcome.result.unwrap();
+    let hop = &outcome.evidence.hops[1];
+    assert_eq!((hop.port, hop.status), (https, Some(200)));
+    let tls = hop.tls.as_ref().unwrap();
+    assert!(tls.certificate_sha256.is_some() && tls.certificate.is_none());
+}
+
+#[tokio::test]
+async fn https_servers_that_speak_no_tls_are_told_apart() {
+    let world = World::new().await;
+    world.a(HOST, "127.0.0.1");
+    for (act, error) in [
+        (Act::Say(b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec()), ErrorType::Tls),
+        (Act::Say(Vec::new()), ErrorType::Connection),
+        (Act::Say(vec![0x15, 3, 3, 0, 2, 2, 40]), ErrorType::Tls),
+        (Act::SayAndStay(vec![0x16, 3, 3]), ErrorType::Connection),
+    ] {
+        let https = raw_server(move |mut stream| {
+            let act = act.clone();
+            async move {
+                let mut hello = [0; 16];
+                let _ = tokio::io::AsyncReadExt::read(&mut stream, &mut hello).await;
+                act.play(&mut stream).await;
+            }
+        })
+        .await;
+        let (http, _) = http_server("127.0.0.1:0", |_| Act::redirect("https://www.example.org/x")).await;
+        let perspective = world.perspective(|config| {
+            (config.http_port, config.https_port, config.handshake_timeout_ms) = (http, https, 400);
+        });
+        let outcome = perspective.validate(attempt(HOST, ChallengeType::Http01)).await;
+        let failure = outcome.result.unwrap_err();
+        assert_eq!(failure.error, error, "{failure}");
+        assert!(failure.detail.starts_with("TLS: the handshake with www.example.org"), "{failure}");
+    }
 }
 
 #[tokio::test]

@@ -169,6 +169,7 @@ impl World {
             Parts {
                 store: store.clone(),
                 validation: self.validation.clone(),
+                reports: self.validation.clone(),
                 signer: signer.clone(),
                 clock: self.clock.clone(),
                 random: self.random.clone(),

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use ingam_protocol::acme::{ChallengeType, ErrorType};
 use ingam_protocol::identifier::DnsName;
 use ingam_validation::scripted::Scripted;
-use ingam_validation::{Attempt, CaaOutcome, CaaQuery, Failure, Outcome, Validation};
+use ingam_validation::{Attempt, CaaOutcome, CaaQuery, Failure, Outcome, Report, Reports, Validation};
 use tokio::sync::Notify;
 
 #[derive(Default)]
@@ -52,6 +52,12 @@ fn dns(name: &str) -> DnsName {
 
 fn failure(error: ErrorType, detail: &str) -> Failure {
     Failure { error, detail: detail.to_owned() }
+}
+
+impl Reports for TestValidation {
+    fn submit(&self, report: Report) {
+        self.script.submit(report);
+    }
 }
 
 #[async_trait]
