@@ -69,6 +69,11 @@ async fn limits() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn validation() {
+    played("validation.md", NO_DISK_WARNING, "").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn people() {
     played(
         "people.md",
@@ -127,6 +132,7 @@ async fn played(name: &str, health: &str, operator: &str) {
             (text(server.home()), "{HOME}".to_owned()),
             (format!("localhost:{}", ports.acme), "{ACME}".to_owned()),
             (format!("localhost:{}", ports.admin), "{ADMIN}".to_owned()),
+            (format!("127.0.0.1:{}", ports.http), "{WEB}".to_owned()),
             (format!("uid:{}", rustix::process::getuid().as_raw()), "{ME}".to_owned()),
             (ann.principal, "{ANN}".to_owned()),
             (bob.principal, "{BOB}".to_owned()),

@@ -193,13 +193,13 @@ impl Authority {
     }
 
     /// An account's URL, as records in the DNS name it.
-    fn account_uri(&self, account: Id) -> String {
+    pub(crate) fn account_uri(&self, account: Id) -> String {
         format!("{}{account}", self.policy().account_url_prefix)
     }
 }
 
 /// The thumbprints of all keys of an account, the one in force first, then the newest.
-fn thumbprints(account: &Account) -> Vec<String> {
+pub(crate) fn thumbprints(account: &Account) -> Vec<String> {
     let now = base64url(&account.key.thumbprint());
     std::iter::once(now).chain(account.earlier_keys.iter().rev().cloned()).collect()
 }

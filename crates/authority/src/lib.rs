@@ -11,6 +11,7 @@
 //! - `own`: the certificate of the CA's own endpoint.
 //! - `external`: which key an account is bound to, and what that permits.
 //! - `restrictions`: which identifiers get certificates at all.
+//! - `trial`: would this name validate now?
 //! - `in_hand`: what a clean end waits for.
 //! - `limits`: rate limits, and accounts that are paused for names whose checks go on failing.
 //! - [`error`]: a [`Refusal`] is the client's mistake, a [`Fault`] is ours.
@@ -34,6 +35,7 @@ pub mod policy;
 mod renewal;
 mod restrictions;
 mod revocation;
+mod trial;
 
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -56,6 +58,7 @@ pub use policy::{Catalog, Policy, RenewalPolicy};
 pub use renewal::{RenewalSummary, RenewalView};
 pub use restrictions::Restrictions;
 pub use revocation::RevokedBy;
+pub use trial::{Look, Trial};
 
 /// How limits stand, as the store tells it.
 pub use ingam_store::{Limited, PauseRule, Standing};

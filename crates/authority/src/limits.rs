@@ -5,6 +5,7 @@
 //! newOrder   ─▶ spends new_orders_per_account, _per_external_account_key; certificates_… and failed_validations_… need one left
 //! challenge  ─▶ spends failed_validations_…          put back if the check succeeds or fails by our fault
 //! finalize   ─▶ spends certificates_…                put back if the order is abandoned
+//! trial      ─▶ spends validation_trials_per_account
 //! ```
 //!
 //! Certificates are counted at finalize, as by then control of every name was shown: orders alone, which anybody can make,
@@ -112,6 +113,12 @@ impl RateLimits {
     pub(crate) fn of_check(&self, account: &Account, name: String) -> Option<Demand> {
         let subject = LimitSubject::AccountAndName(account.id, name);
         self.demand_of(account.id, LimitName::FailedValidations, subject)
+    }
+
+    /// What a trial of a validation takes.
+    pub(crate) fn of_trial(&self, account: Id) -> Vec<Demand> {
+        let subject = LimitSubject::Account(account);
+        self.demand_of(account, LimitName::ValidationTrialsPerAccount, subject).into_iter().collect()
     }
 
     /// What checks of these need to have left.

@@ -7,6 +7,7 @@
 //! - `revoke`: one certificate. `jobs`: many. `incidents`: sets of them.
 //! - `external`: keys that accounts can be bound to.
 //! - `limits`: rate limits, exceptions from them, paused accounts.
+//! - `trials`: would this name validate now?
 //! - `rules`: blocked keys, rules on names. `people`: roles, and acts that wait for a second person.
 
 mod external;
@@ -19,6 +20,7 @@ mod page;
 mod people;
 mod revoke;
 mod rules;
+mod trials;
 
 use std::fmt;
 

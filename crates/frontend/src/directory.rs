@@ -53,6 +53,7 @@ pub(crate) async fn directory(State(frontend): State<Arc<Frontend>>) -> Response
         "newOrder": url("/new-order"),
         "newOrderDryRun": url("/new-order-dry-run"),
         "newAuthz": url("/new-authz"),
+        "validationDryRun": url("/validation-dry-run"),
         "revokeCert": url("/revoke-cert"),
         "keyChange": url("/key-change"),
         "renewalInfo": url("/renewal-info"),

@@ -19,6 +19,7 @@ pub mod problem;
 mod renewal;
 mod resource;
 mod signed;
+mod trial;
 mod urls;
 
 use std::sync::{Arc, PoisonError, RwLock};
@@ -124,6 +125,7 @@ impl Frontend {
             .route("/new-authz", only_post(post(order::new_authorization)))
             .route("/new-order", only_post(post(order::new_order)))
             .route("/new-order-dry-run", only_post(post(limits::dry_run)))
+            .route("/validation-dry-run", only_post(post(trial::validation)))
             .route("/unpause", only_post(post(limits::unpause)))
             .route("/order/{id}", only_post(post(order::order)))
             .route("/order/{id}/finalize", only_post(post(order::finalize)))

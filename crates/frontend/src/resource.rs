@@ -77,7 +77,7 @@ pub(crate) fn order(urls: &Urls, view: &OrderView) -> Value {
     value
 }
 
-fn identifier(identifier: &Identifier) -> Value {
+pub(crate) fn identifier(identifier: &Identifier) -> Value {
     json!({ "type": identifier.kind(), "value": identifier.to_string() })
 }
 

@@ -91,6 +91,7 @@ rules! {
     ORDER_SHOW = read("order.show", EVERYBODY);
     AUTHZ_LIST = read("authz.list", EVERYBODY);
     AUTHZ_SHOW = read("authz.show", EVERYBODY);
+    VALIDATION_TRY = Rule { needs_reason: false, ..change("validation.try", &[Administrator, Revoker]) };
     CERT_LIST = read("cert.list", EVERYBODY);
     CERT_SHOW = read("cert.show", EVERYBODY);
     CERT_REVOKE = change("cert.revoke", &[Administrator, Revoker]);

@@ -11,6 +11,7 @@ mod people;
 mod revocation;
 mod rules;
 mod state;
+mod validation;
 
 pub use external::{ExternalKey, ExternalKeyMade, ExternalKeyMaking};
 pub use found::{
@@ -28,3 +29,4 @@ pub use revocation::{
 };
 pub use rules::{KeyBlock, KeyBlocking, NameRule, NameRuling};
 pub use state::{ApiProblem, Done, Reason, Reload, Waiting};
+pub use validation::{RemoteLook, ValidationLook, ValidationTrial, ValidationTried};

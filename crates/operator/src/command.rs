@@ -29,6 +29,7 @@ mod status;
 mod table;
 mod terminal;
 mod text;
+mod validation;
 mod when;
 
 #[cfg(test)]
@@ -107,6 +108,9 @@ enum Group {
     /// Finds authorizations
     #[command(subcommand)]
     Authz(order::Authz),
+    /// Tries whether names would validate
+    #[command(subcommand)]
+    Validation(validation::Validation),
     /// Finds certificates, and exports them
     #[command(subcommand)]
     Cert(certificate::Certificate),
@@ -233,6 +237,7 @@ impl Group {
             Self::Account(command) => command.run(call).await,
             Self::Order(command) => command.run(call).await,
             Self::Authz(command) => command.run(call).await,
+            Self::Validation(command) => command.run(call).await,
             Self::Cert(command) => command.run(call).await,
             Self::Revoke(command) => command.run(call).await,
             Self::Job(command) => command.run(call).await,

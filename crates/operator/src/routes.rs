@@ -11,6 +11,7 @@ mod orders;
 mod people;
 mod revocations;
 mod rules;
+mod validations;
 
 use std::sync::Arc;
 
@@ -53,6 +54,7 @@ fn described() -> OpenApiRouter<Arc<Operator>> {
         .routes(routes!(orders::order))
         .routes(routes!(orders::authorizations))
         .routes(routes!(orders::authorization))
+        .routes(routes!(validations::try_validation))
         .routes(routes!(certificates::certificates))
         .routes(routes!(certificates::certificate))
         .routes(routes!(certificates::revoke))

@@ -5,8 +5,8 @@ use ingam_authority::operator::{
     Grant, Incident, IssuedBetween, IssuedStatus, KeyBlock, LimitOverride, LimitsShown, NameRule, Pause,
     Plan, PlannedJob, RevocationJob, Selection as Selected,
 };
-use ingam_authority::{DryRun, OrderView, RenewalSummary, Standing};
-use ingam_protocol::acme::{self, ErrorType, Verdict};
+use ingam_authority::{DryRun, Look, OrderView, RenewalSummary, Standing, Trial};
+use ingam_protocol::acme::{self, ErrorType, Failure, Verdict};
 use ingam_protocol::bytes::{base64url, hex};
 use ingam_protocol::limit::Favoured;
 use ingam_protocol::profile::IssuerName;
@@ -348,6 +348,33 @@ pub(crate) fn tried(found: &DryRun) -> api::OrderTried {
         would_succeed: !is_reached && found.refusals.is_empty(),
         limits: found.limits.iter().map(standing).collect(),
         problems: found.refusals.iter().map(|refusal| failure(refusal.error, &refusal.detail)).collect(),
+    }
+}
+
+pub(crate) fn validation_tried(trial: &Trial) -> api::ValidationTried {
+    api::ValidationTried {
+        name: trial.identifier.to_string(),
+        challenge: trial.challenge.to_string(),
+        token: trial.token.clone(),
+        key_authorization: trial.key_authorization.clone(),
+        would_validate: trial.would_validate(),
+        control: look(&trial.control),
+        caa: trial.caa.as_ref().map(look),
+        validation_record: trial.validation_record.clone(),
+    }
+}
+
+fn look(look: &Look) -> api::ValidationLook {
+    let told = |failed: &Option<Failure>| failed.as_ref().map(|failed| failure(failed.error, &failed.detail));
+    let remote = |(perspective, failed): &(String, Option<Failure>)| api::RemoteLook {
+        perspective: perspective.clone(),
+        problem: told(failed),
+    };
+    api::ValidationLook {
+        passed: look.failure.is_none(),
+        problem: told(&look.failure),
+        quorum: look.quorum.map(|quorum| quorum.to_string()),
+        remotes: look.remotes.iter().map(remote).collect(),
     }
 }
 

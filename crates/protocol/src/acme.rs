@@ -13,7 +13,7 @@ pub use authorization::{Authorization, AuthorizationStatus, Challenge, Challenge
 pub use order::{Claim, Order, OrderStatus, Replaced};
 pub use request::{
     AccountUpdate, AuthorizationUpdate, Finalize, KeyChange, NewAccount, NewAuthorization, NewOrder,
-    Revocation, UnreadIdentifier,
+    Revocation, UnreadIdentifier, ValidationTrial,
 };
 
 use std::fmt;

@@ -253,6 +253,8 @@ limit_names! {
     FailedValidations = (7, "failed_validations_per_account_and_name");
     /// Requests from one IPv4 address or one IPv6 network of 48 bits, counted by each process for itself.
     RequestsPerAddress = (8, "requests_per_address");
+    /// Trials of validations by one account, which count for nothing.
+    ValidationTrialsPerAccount = (9, "validation_trials_per_account");
 }
 
 impl LimitName {

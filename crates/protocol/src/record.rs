@@ -160,6 +160,8 @@ pub enum RecordType {
     AuthorizationCreated = 23,
     /// An account may order again for names whose checks had failed for long: its holder or an operator wished so.
     PausesLifted = 24,
+    /// A validation was tried out, which counts for nothing.
+    ValidationTried = 25,
     /// An order was claimed; the exact bytes to be signed are fixed, with their serial number.
     CertificatePrepared = 30,
     /// The key is about to be used for a prepared certificate.
@@ -206,7 +208,7 @@ pub enum RecordType {
 
 impl RecordType {
     /// All types.
-    pub const ALL: [Self; 34] = [
+    pub const ALL: [Self; 35] = [
         Self::AccountCreated,
         Self::AccountUpdated,
         Self::AccountDeactivated,
@@ -220,6 +222,7 @@ impl RecordType {
         Self::AuthorizationDeactivated,
         Self::AuthorizationCreated,
         Self::PausesLifted,
+        Self::ValidationTried,
         Self::CertificatePrepared,
         Self::SignatureAsked,
         Self::CertificateIssued,
@@ -280,6 +283,8 @@ impl RecordType {
             | Self::LimitOverridden => Class::CaLifecycle,
             Self::OperatorActed | Self::PersonalDataRead | Self::ApprovalChanged => Class::AccessLog,
             Self::RoleGranted | Self::RoleTaken => Class::PermissionChange,
+            // It leads to no certificate.
+            Self::ValidationTried => Class::Working,
             _ => Class::Issuance,
         }
     }

@@ -225,6 +225,26 @@ impl Store {
         demands.iter().map(standing).collect()
     }
 
+    /// Spends of all limits, with records of what for, or of none.
+    ///
+    /// # Errors
+    /// [`Error`] if it could not be made durable.
+    pub async fn limits_spend(
+        &self,
+        demands: Vec<Demand>,
+        now: Timestamp,
+        records: Vec<Record>,
+    ) -> Result<Result<(), Limited>, Error> {
+        self.run(move |transaction| {
+            if let Err(limited) = meet(transaction, &demands, now)? {
+                return Ok(Err(limited));
+            }
+            records.iter().for_each(|record| transaction.record(record));
+            Ok(Ok(()))
+        })
+        .await
+    }
+
     /// Names whose checks failed for an account, and which it is still told of: at most a hundred.
     ///
     /// # Errors

@@ -14,6 +14,7 @@ mod limits;
 mod orders;
 mod revocation;
 mod transport;
+mod trials;
 
 use ingam_tests::certificate::Chain;
 use ingam_tests::challenge::{Prover, WebAnswers};

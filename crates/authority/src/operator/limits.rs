@@ -75,7 +75,8 @@ impl Authority {
                 let account = self.account_there(*id)?;
                 let checks = self.store.failed_names(*id)?.into_iter();
                 let checks = checks.filter_map(|name| limits.of_check(&account, name));
-                let demands = limits.of_orders(&account).into_iter().chain(checks).collect();
+                let trials = limits.of_trial(*id);
+                let demands = limits.of_orders(&account).into_iter().chain(checks).chain(trials).collect();
                 (demands, self.store.pauses_of(*id, None, PAUSES_SHOWN_MAX)?)
             }
             Favoured::Domain(name) => {
@@ -196,7 +197,7 @@ impl Authority {
         }
     }
 
-    fn account_there(&self, id: Id) -> Result<Account, ActError> {
+    pub(super) fn account_there(&self, id: Id) -> Result<Account, ActError> {
         let account = self.store.account_by_id(id)?;
         account
             .filter(|account| account.status() == AccountStatus::Valid)

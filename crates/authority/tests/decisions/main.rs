@@ -16,6 +16,7 @@
 //! - `own`: the CA's own certificate goes the way of every other one.
 //! - `external`: a key that operators gave out makes one account, which gets what the key permits.
 //! - `restrictions`: which names and addresses get certificates at all, and with which words others are refused.
+//! - `trials`: what would validate now is told, and nothing comes of it.
 //! - `contact`: contacts lie nowhere in the clear.
 //!
 //! Time stands still but for what a test adds to it, chance is seeded, nothing sleeps and nothing listens. What is not
@@ -44,5 +45,6 @@ mod restart;
 mod restrictions;
 mod revocation;
 mod states;
+mod trials;
 mod wishes;
 mod world;

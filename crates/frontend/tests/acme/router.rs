@@ -23,7 +23,7 @@ fn process() -> (World, Process) {
 }
 
 /// Every resource that takes POST alone, with ids that nothing has.
-const POSTS: [&str; 14] = [
+const POSTS: [&str; 15] = [
     "/new-account",
     "/new-authz",
     "/account/AAAAAAAAAAAAAAAAAAAAAA",
@@ -31,6 +31,7 @@ const POSTS: [&str; 14] = [
     "/key-change",
     "/new-order",
     "/new-order-dry-run",
+    "/validation-dry-run",
     "/unpause",
     "/order/AAAAAAAAAAAAAAAAAAAAAA",
     "/order/AAAAAAAAAAAAAAAAAAAAAA/finalize",
@@ -54,6 +55,7 @@ fn the_directory_names_every_resource_and_one_that_nobody_knows() {
         ("newOrder", "/new-order"),
         ("newAuthz", "/new-authz"),
         ("newOrderDryRun", "/new-order-dry-run"),
+        ("validationDryRun", "/validation-dry-run"),
         ("revokeCert", "/revoke-cert"),
         ("keyChange", "/key-change"),
         ("renewalInfo", "/renewal-info"),
@@ -75,6 +77,7 @@ fn the_directory_names_every_resource_and_one_that_nobody_knows() {
             "newOrder",
             "newAuthz",
             "newOrderDryRun",
+            "validationDryRun",
             "revokeCert",
             "keyChange",
             "renewalInfo",

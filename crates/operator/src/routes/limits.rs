@@ -93,11 +93,7 @@ pub(crate) async fn dry_run(
     let act = operator.admit(&caller, rule, Value::Null, None).await?;
     few(&sent.names)?;
     let account = extract::id(&sent.account)?;
-    let unread = |name: String| {
-        let kind = if name.parse::<std::net::IpAddr>().is_ok() { "ip" } else { "dns" };
-        UnreadIdentifier { kind: kind.to_owned(), ..UnreadIdentifier::dns(name) }
-    };
-    let identifiers = sent.names.into_iter().map(unread).collect();
+    let identifiers = sent.names.into_iter().map(UnreadIdentifier::of).collect();
     let authority = operator.authority.clone();
     let found = read(move || authority.limits_dry_run(account, identifiers, sent.profile)).await?;
     Ok(Json(view::tried(&operator.finish(rule, &act, found).await?)))

@@ -169,7 +169,7 @@ const fn write(act: &'static str, path: &'static str, done: u16, ask: fn(&World)
 }
 
 /// Every way to ask for an act.
-pub(crate) const CASES: [Case; 47] = [
+pub(crate) const CASES: [Case; 48] = [
     read("status.show", "/v1/status", |_| get("/v1/status")),
     read("account.list", "/v1/accounts", |world| {
         world.account();
@@ -238,6 +238,13 @@ pub(crate) const CASES: [Case; 47] = [
     }),
     write("eab.withdraw", "/v1/external-keys/{id}/withdraw", 200, |world| {
         post(format!("/v1/external-keys/{}/withdraw", external_key(world)), why())
+    }),
+    write("validation.try", "/v1/validations/try", 200, |world| {
+        let account = world.account().id.to_string();
+        post(
+            "/v1/validations/try",
+            json!({ "account": account, "name": "a.example.org", "challenge": "dns-01" }),
+        )
     }),
     read("key.list", "/v1/keys", |_| get("/v1/keys")),
     write("key.block", "/v1/keys", 201, |world| {

@@ -58,6 +58,15 @@ impl UnreadIdentifier {
         let (kind, value) = ("dns".to_owned(), value.into());
         Self { kind, value, ancestor_domain: None, subdomain_auth_allowed: false }
     }
+
+    /// An identifier of the type that the value looks like: `ip` for an address, `dns` for anything else.
+    pub fn of(value: impl Into<String>) -> Self {
+        let unread = Self::dns(value);
+        match unread.value.parse::<std::net::IpAddr>() {
+            Ok(_) => Self { kind: "ip".to_owned(), ..unread },
+            Err(_) => unread,
+        }
+    }
 }
 
 /// newOrder (RFC 8555, section 7.4; draft-ietf-acme-profiles; RFC 9773 for `replaces`).
@@ -88,6 +97,21 @@ pub struct NewAuthorization {
     /// The same wish as the identifier's own member of this name, where clients put it beside it.
     #[serde(default, rename = "subdomainAuthAllowed")]
     pub subdomain_auth_allowed: bool,
+}
+
+/// A trial: would this name validate now? No RFC has it.
+#[derive(Clone, Debug, Deserialize)]
+pub struct ValidationTrial {
+    /// What control would be shown of.
+    pub identifier: UnreadIdentifier,
+    /// By which challenge: its name, as in `http-01`.
+    pub challenge: String,
+    /// The token of an answer that is in place; without it, that of a pending challenge, or one that is the same each time.
+    #[serde(default)]
+    pub token: Option<String>,
+    /// The profile whose rules count; without it, the default one.
+    #[serde(default)]
+    pub profile: Option<String>,
 }
 
 /// finalize (RFC 8555, section 7.4).

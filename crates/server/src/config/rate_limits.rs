@@ -15,6 +15,9 @@ const HOUR_S: u64 = 60 * 60;
 /// Addresses are personal data: buckets that have them are not kept for longer than this.
 const ADDRESS_PERIOD_MAX_S: u64 = 7 * DAY_S;
 
+/// Trials of validations, where the operator sets no other limit.
+const TRIALS: Rate = Rate { count: 30, period_s: HOUR_S, burst: Some(10) };
+
 /// All limits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
@@ -35,6 +38,8 @@ pub(crate) struct RateLimits {
     pub(crate) failed_validations_per_account_and_name: Option<Rate>,
     /// POSTs and new nonces from one IPv4 address or one IPv6 network of 48 bits; counted in memory.
     pub(crate) requests_per_address: Option<Rate>,
+    /// Trials of validations by one account. The one limit that is on without being here.
+    pub(crate) validation_trials_per_account: Option<Rate>,
     /// When an account is paused for a name whose checks go on failing.
     pub(crate) pauses: Option<Pauses>,
 }
@@ -85,10 +90,11 @@ impl RateLimits {
         certificates_per_exact_set: Rate::new(5, 7 * DAY_S),
         failed_validations_per_account_and_name: Rate::new(5, HOUR_S),
         requests_per_address: Some(Rate { count: 1200, period_s: 60, burst: Some(200) }),
+        validation_trials_per_account: Some(TRIALS),
         pauses: Some(Pauses { failures: 100, over_days: 14, forgotten_after_days: 90 }),
     };
 
-    /// Each limit by its name, if it is on.
+    /// Each limit by its name, if it is on; trials always are.
     pub(crate) fn by_name(&self) -> impl Iterator<Item = (LimitName, Rate)> {
         let all = [
             (LimitName::NewAccountsPerAddress, self.new_accounts_per_address),
@@ -99,6 +105,8 @@ impl RateLimits {
             (LimitName::CertificatesPerExactSet, self.certificates_per_exact_set),
             (LimitName::FailedValidations, self.failed_validations_per_account_and_name),
             (LimitName::RequestsPerAddress, self.requests_per_address),
+            // A trial knocks at doors that its requester names, and nobody has to have it: it is never without a limit.
+            (LimitName::ValidationTrialsPerAccount, self.validation_trials_per_account.or(Some(TRIALS))),
         ];
         all.into_iter().filter_map(|(name, rate)| Some((name, rate?)))
     }
@@ -120,6 +128,9 @@ impl RateLimits {
                 .failed_validations_per_account_and_name
                 .or(other.failed_validations_per_account_and_name),
             requests_per_address: self.requests_per_address.or(other.requests_per_address),
+            validation_trials_per_account: self
+                .validation_trials_per_account
+                .or(other.validation_trials_per_account),
             pauses: self.pauses.or(other.pauses),
         }
     }

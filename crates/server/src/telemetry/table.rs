@@ -63,6 +63,7 @@ const LIMITS: &[&str] = &[
     "certificates_per_exact_set",
     "failed_validations_per_account_and_name",
     "requests_per_address",
+    "validation_trials_per_account",
     "paused",
 ];
 
