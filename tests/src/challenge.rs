@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::convert::Infallible;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -64,18 +64,23 @@ pub struct WebAnswers {
 impl WebAnswers {
     /// Listens on this port of 127.0.0.1.
     pub async fn listen(port: u16) -> Self {
-        Self::start(port, None).await
+        Self::listen_at((Ipv4Addr::LOCALHOST, port).into()).await
+    }
+
+    /// Listens at an address.
+    pub async fn listen_at(address: SocketAddr) -> Self {
+        Self::start(address, None).await
     }
 
     /// The same, and whatever lies in this folder, in a file of the token's name, is given too.
     pub async fn listen_with_folder(port: u16, folder: &Path) -> Self {
-        Self::start(port, Some(folder.to_owned())).await
+        Self::start((Ipv4Addr::LOCALHOST, port).into(), Some(folder.to_owned())).await
     }
 
-    async fn start(port: u16, folder: Option<PathBuf>) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
+    async fn start(address: SocketAddr, folder: Option<PathBuf>) -> Self {
+        let listener = TcpListener::bind(address)
             .await
-            .unwrap_or_else(|error| panic!("cannot listen on port {port} for http-01: {error}"));
+            .unwrap_or_else(|error| panic!("cannot listen at {address} for http-01: {error}"));
         let answers = Arc::new(Mutex::new(HashMap::new()));
         let task = tokio::spawn(serve(listener, Arc::clone(&answers), folder));
         Self { answers, _task: Arc::new(Running(task)) }

@@ -107,6 +107,8 @@ pub struct Setup {
     pub look_interval_s: u64,
     /// Further lines in the section `[listen]` of its config file.
     pub further_listeners: String,
+    /// Further lines in the section `[validation]` of its config file.
+    pub further_validation: String,
     /// Lines after the generated ones in its config file.
     pub further_config: String,
     /// Arguments after `ingam dev --config FILE --dir DIR`.
@@ -128,6 +130,7 @@ impl Setup {
             public_port: None,
             look_interval_s: 86_400,
             further_listeners: String::new(),
+            further_validation: String::new(),
             further_config: String::new(),
             further_arguments: Vec::new(),
             program: None,
@@ -186,12 +189,13 @@ publication = "http://localhost:{publication}"
 http_port = {http}
 https_port = {https}
 tls_alpn_port = {tls_alpn}
-
+{further_validation}
 [store]
 engine = "{engine}"
 
 {further}"#,
             public_port = self.public_port(),
+            further_validation = self.further_validation,
             engine = self.engine,
             further = self.further_config,
         )
@@ -395,6 +399,15 @@ impl Server {
     /// openssl, trusting this server's roots.
     pub fn openssl(&self) -> Openssl {
         Openssl::trusting(&self.roots())
+    }
+
+    /// The most memory that it has had at once so far, in MiB.
+    pub fn peak_memory_mib(&self) -> u64 {
+        let status =
+            std::fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("Linux has /proc");
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a peak");
+        let kib: u64 = peak.trim().trim_end_matches(" kB").parse().expect("a number of KiB");
+        kib / 1024
     }
 
     /// What the last start has written to standard output so far.
