@@ -52,6 +52,28 @@ async fn ask(network: &Network, target: &Target, evidence: &mut Evidence) -> Res
     }
 }
 
+/// What a whole answer over this connection would show, if the challenge's own URL gave it.
+#[cfg(any(test, feature = "damage"))]
+pub(crate) async fn one_answer<S>(
+    stream: S,
+    attempt: &Attempt,
+    config: &crate::config::Config,
+    evidence: &mut Evidence,
+) -> Result<(), Failure>
+where
+    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
+{
+    let target = Target::first(&attempt.host, &attempt.token, config.http_port)?;
+    evidence.hops.push(Hop::new(Some(target.shown()), target.host(), target.port()));
+    match exchange::request(stream, &target, config, evidence).await? {
+        Answer::Redirect(location) => {
+            target.redirect(&location, config)?;
+            Err(Failure::connection("a redirect shows nothing by itself"))
+        }
+        Answer::File(body) => compare(&target, &body, &attempt.key_authorization),
+    }
+}
+
 /// The file must be the key authorization; white space after it is ignored (RFC 8555, section 8.3).
 fn compare(target: &Target, body: &[u8], key_authorization: &str) -> Result<(), Failure> {
     if body.trim_ascii_end() == key_authorization.as_bytes() {

@@ -28,6 +28,8 @@ mod tls_alpn_01;
 pub mod address;
 pub mod config;
 pub mod corroboration;
+#[cfg(any(test, feature = "damage"))]
+pub mod damage;
 pub mod evidence;
 pub mod iodef;
 pub mod outcome;

@@ -3,7 +3,9 @@
 
 #![no_main]
 
-use ingam_protocol::acme::{AccountUpdate, Finalize, KeyChange, NewAccount, NewAuthorization, NewOrder, Revocation};
+use ingam_protocol::acme::{
+    AccountUpdate, Finalize, KeyChange, NewAccount, NewAuthorization, NewOrder, Revocation,
+};
 use ingam_protocol::json::{BadJson, Object};
 use libfuzzer_sys::fuzz_target;
 
