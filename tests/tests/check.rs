@@ -85,6 +85,7 @@ ecdsa = "ecdsa-p256"
 description = "90 days"
 issuer = "ecdsa"
 validity_s = 7776000
+public = false
 
 [validation]
 resolvers = ["127.0.0.1:53"]
@@ -245,6 +246,35 @@ async fn ten_mistakes_are_ten_findings() {
         assert!(lines.len() == 9 && lines.iter().all(|line| line.starts_with(&begun)), "{refused}");
         assert!(rest.zip(&lines).all(|(key, line)| line.contains(&format!(" {key}: "))), "{refused}");
     }
+}
+
+/// Of a public profile: with the dates and sources of what is broken, and of what will be within a year.
+#[tokio::test]
+async fn rules_to_come_are_told_with_their_dates() {
+    let home = Home::new();
+    home.change(&[("public = false", "public = true"), ("validity_s = 7776000", "validity_s = 17280000")]);
+    let (errors, findings) = report(&home.check(&["--json", "--at", "2026-12-15"], 0).await);
+    assert!(errors.is_empty(), "{findings:?}");
+    let reason = |key: &str| {
+        let found = findings.iter().find(|finding| finding["key"] == key).expect("it is told");
+        assert_eq!(found["level"], "warning");
+        found["reason"].as_str().expect("a sentence").to_owned()
+    };
+    let validity = reason("profiles.classic.validity_s");
+    assert!(validity.contains("at most 100 days from 2027-03-15 on (BR 6.3.2)"), "{validity}");
+    let remotes = reason("validation.remotes");
+    assert!(remotes.contains("at least 5 since 2026-12-15 (BR 3.2.2.9)"), "{remotes}");
+    assert!(remotes.contains("a single perspective looks"), "{remotes}");
+    let (_, findings) = report(&home.check(&["--json", "--at", "2026-03-20"], 0).await);
+    let validity = findings.iter().find(|finding| finding["key"] == "profiles.classic.validity_s");
+    let validity = validity.and_then(|finding| finding["reason"].as_str()).expect("it will be broken");
+    assert!(validity.contains("at most 100 days from 2027-03-15 on"), "{validity}");
+
+    // Development is silent, unless it asks by a date.
+    home.change(&[("environment = \"staging\"", "environment = \"development\"")]);
+    let is_public = |findings: &[Value]| findings.iter().any(|finding| finding["key"] == "validation.remotes");
+    assert!(!is_public(&report(&home.check(&["--json"], 0).await).1));
+    assert!(is_public(&report(&home.check(&["--json", "--at", "2026-12-15"], 0).await).1));
 }
 
 #[tokio::test]

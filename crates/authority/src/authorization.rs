@@ -74,6 +74,7 @@ impl Authority {
         let key = self.key_in_force(account)?;
         let profile = self.profile_wished(None, key.as_ref())?;
         check_account(&profile, account)?;
+        self.refuse_alone(profile.is_public, now)?;
         let whole = request.subdomain_auth_allowed || request.identifier.subdomain_auth_allowed;
         let [wanted] = self
             .identifiers_wanted(&[request.identifier], &profile, key.as_ref())?
@@ -156,7 +157,8 @@ impl Authority {
     }
 
     /// Until when an authorization counts for certificates of this profile: if it was shown by a challenge that the profile
-    /// offers, and not longer ago than the profile lets it count, whatever profile it was made for.
+    /// offers, not longer ago than the profile and the rules of the day let it count, and by as many perspectives as they ask
+    /// for, whatever profile it was made for.
     pub(crate) fn counts_until(&self, held: &Authorization, profile: &Profile) -> Option<Timestamp> {
         let shown = held.valid_challenge().filter(|shown| profile.challenges.contains(&shown.kind))?;
         if held.subdomains {
@@ -165,8 +167,7 @@ impl Authority {
                 return None;
             }
         }
-        let until = shown.finished.as_ref()?.at.plus(profile.valid_authorization_lifetime);
-        Some(until.min(held.expires()))
+        Some(self.shown_until(shown, profile)?.min(held.expires()))
     }
 
     /// An authorization of this account; `None` as for [`Authority::order`].
@@ -224,6 +225,7 @@ impl Authority {
             host: reach.host.clone(),
             wildcard: reach.wildcard,
             subdomains: reach.subdomains,
+            public: profile.is_public,
             created: now,
             // An order's authorizations need not outlive it while nobody has answered them.
             pending_until: now.plus(profile.pending_authorization_lifetime.min(profile.order_lifetime)),

@@ -13,14 +13,14 @@ use ingam_protocol::bytes::base64url;
 use ingam_protocol::identifier::Identifier;
 use ingam_protocol::record::RecordType;
 use ingam_store::{Answered, OpenChallenge};
-use ingam_validation::{Attempt, CaaQuery};
+use ingam_validation::{Attempt, CaaOutcome, CaaQuery, Corroboration, Outcome, Validated};
 use serde_json::value::RawValue;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::{Instrument, debug_span};
 
 use crate::Authority;
 use crate::error::{Error, Refusal};
-use crate::evidence::{Caller, ChallengeEvidence, ValidationEvidence};
+use crate::evidence::{Caller, ChallengeEvidence, Method, ValidationEvidence, authorization_domain};
 
 /// At most this many challenges are taken up again at a start; later ones follow as their clients come back.
 const RESUMED_MAX: usize = 10_000;
@@ -30,7 +30,8 @@ impl Authority {
     /// Gives the authorization as it is then; `None` if this account has no such challenge.
     ///
     /// # Errors
-    /// A refusal with `Retry-After` if too many checks wait already, or too many of this name failed;
+    /// A refusal with `Retry-After` if too many checks wait already, too many of this name failed, or there are too few
+    /// perspectives to look from for the public;
     /// [`Error::Fault`] if the store fails.
     pub async fn challenge_answer(
         self: &Arc<Self>,
@@ -46,6 +47,7 @@ impl Authority {
         if found.answered.is_some() {
             return Ok(Some(authorization));
         }
+        self.refuse_alone(authorization.public, self.clock.now())?;
         let place = Semaphore::try_acquire_owned(self.checks_queue.clone()).map_err(|_| {
             let refusal = Refusal::new(
                 ErrorType::RateLimited,
@@ -124,24 +126,8 @@ impl Authority {
         };
         let looking = self.validation.validate(attempt);
         let outcome = looking.instrument(debug_span!("validation", doing = kind.name())).await;
-        let (mut caa, mut until) = (None, None);
-        let result = match outcome.result {
-            Err(failure) => Err(failure),
-            Ok(validated) => {
-                until = validated.until();
-                let identifier = authorization.identifier();
-                match self.caa_query(&identifier, validated.challenge(), account.id) {
-                    None => Ok(()),
-                    Some(query) => {
-                        let asking = self.validation.check_caa(query);
-                        let asked = asking.instrument(debug_span!("validation", doing = "caa")).await;
-                        caa = Some(asked.evidence);
-                        asked.report.into_iter().for_each(|report| self.reports.submit(report));
-                        asked.result.map(|_| ())
-                    }
-                }
-            }
-        };
+        let (caa, result) = self.counted(authorization, &outcome).await;
+        let until = outcome.result.as_ref().ok().and_then(Validated::until);
         let verdict = match result {
             Ok(()) => Verdict::Valid,
             Err(failure) => Verdict::Invalid(Failure { error: failure.error, detail: failure.detail }),
@@ -158,10 +144,14 @@ impl Authority {
             authorization: authorization.id,
             account: account.id,
             identifier: authorization.identifier().to_string(),
+            authorization_domain: authorization_domain(&authorization.identifier(), &authorization.host),
             challenge: kind,
+            method: Method::of(kind, &authorization.host),
             key_authorization: &key_authorization,
             seen: &outcome.evidence,
-            caa: caa.as_ref(),
+            corroboration: outcome.corroboration.as_ref(),
+            caa: caa.as_ref().map(|caa| &caa.evidence),
+            caa_corroboration: caa.as_ref().and_then(|caa| caa.corroboration.as_ref()),
             failure,
         };
         let record = self.record(RecordType::ValidationFinished, Some(account.id), None, &evidence)?;
@@ -178,6 +168,48 @@ impl Authority {
         let open = OpenChallenge { authorization: authorization.id, challenge: kind };
         self.store.challenge_finish(open, finished, record, self.policy().rate_limits.pauses).await?;
         Ok(())
+    }
+
+    /// What was seen of CAA, where that was looked at, and what all of it comes to: control has to be shown, CAA has to permit,
+    /// and for the public both have to be seen by as many perspectives as the rules of the day ask for.
+    async fn counted(
+        &self,
+        authorization: &Authorization,
+        outcome: &Outcome,
+    ) -> (Option<CaaOutcome>, Result<(), ingam_validation::Failure>) {
+        let validated = match &outcome.result {
+            Ok(validated) => validated,
+            Err(failure) => return (None, Err(failure.clone())),
+        };
+        if let Err(failure) = self.corroborated(authorization, outcome.corroboration.as_ref()) {
+            return (None, Err(failure));
+        }
+        let identifier = authorization.identifier();
+        let Some(query) = self.caa_query(&identifier, validated.challenge(), authorization.account) else {
+            return (None, Ok(()));
+        };
+        let asking = self.validation.check_caa(query);
+        let mut asked = asking.instrument(debug_span!("validation", doing = "caa")).await;
+        asked.report.take().into_iter().for_each(|report| self.reports.submit(report));
+        let result = match &asked.result {
+            Err(failure) => Err(failure.clone()),
+            Ok(_) => self.corroborated(authorization, asked.corroboration.as_ref()),
+        };
+        (Some(asked), result)
+    }
+
+    /// Whether enough perspectives saw it.
+    fn corroborated(
+        &self,
+        authorization: &Authorization,
+        corroboration: Option<&Corroboration>,
+    ) -> Result<(), ingam_validation::Failure> {
+        let quorum = corroboration.map(|corroboration| corroboration.quorum);
+        let lack = self.corroboration_lack(authorization.public, quorum, self.clock.now());
+        lack.map_or(Ok(()), |lack| {
+            let detail = format!("what was seen cannot be relied on: {lack}; make a new order later");
+            Err(ingam_validation::Failure { error: ErrorType::ServerInternal, detail })
+        })
     }
 
     /// What CAA is to be asked about an identifier; nothing about an address, which has no CAA (RFC 8738, section 7).

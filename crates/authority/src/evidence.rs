@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use ingam_protocol::acme::{Account, Authorization, ChallengeType, Claim, Failure, Order};
 use ingam_protocol::bytes::hex;
+use ingam_protocol::identifier::{Host, Identifier};
 use ingam_protocol::jws::JwsText;
 use ingam_protocol::key::PublicKey;
 use ingam_protocol::operator::Principal;
@@ -11,6 +12,7 @@ use ingam_protocol::profile::IssuerName;
 use ingam_protocol::record::{Part, Record, RecordType, Seal};
 use ingam_protocol::time::random_array;
 use ingam_protocol::{Bytes, Id, Reason, Serial, Timestamp};
+use ingam_validation::{CaaOutcome, Corroboration};
 use ring::digest::{SHA256, digest};
 use serde::Serialize;
 use zeroize::Zeroizing;
@@ -90,13 +92,96 @@ pub(crate) struct ValidationEvidence<'a> {
     pub(crate) account: Id,
     /// The information validated, and the method: BR 3.2.2.4, ballot SC-099.
     pub(crate) identifier: String,
+    /// The authorization domain name, if it is not the identifier itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) authorization_domain: Option<String>,
     pub(crate) challenge: ChallengeType,
+    pub(crate) method: Method,
     pub(crate) key_authorization: &'a str,
     pub(crate) seen: &'a ingam_validation::Evidence,
+    /// What remote perspectives saw, and the quorum: BR 5.4.1, ballot SC-067.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) corroboration: Option<&'a Corroboration>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) caa: Option<&'a ingam_validation::Evidence>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) caa_corroboration: Option<&'a Corroboration>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) failure: Option<&'a Failure>,
+}
+
+/// How control was shown: ACME's name for it, and the section of the BR.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(crate) struct Method {
+    challenge: ChallengeType,
+    section: &'static str,
+}
+
+impl Method {
+    pub(crate) fn of(challenge: ChallengeType, host: &Host) -> Self {
+        Self { challenge, section: challenge.baseline_section(host) }
+    }
+}
+
+/// The domain name by which an authorization lets an identifier be issued for, if it is not the identifier itself: of a
+/// wildcard the base name, and else a domain above (RFC 9444).
+pub(crate) fn authorization_domain(identifier: &Identifier, host: &Host) -> Option<String> {
+    let domain = host.to_string();
+    (identifier.to_string() != domain).then_some(domain)
+}
+
+/// By what an identifier comes into a certificate.
+#[derive(Debug, Serialize)]
+pub(crate) struct ShownEvidence {
+    identifier: String,
+    authorization: Id,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    authorization_domain: Option<String>,
+    method: Method,
+    /// When control was shown.
+    at: Timestamp,
+    /// The record of that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    validation: Option<Id>,
+}
+
+impl ShownEvidence {
+    /// Of an authorization whose challenge succeeded.
+    pub(crate) fn of(identifier: &Identifier, authorization: &Authorization) -> Option<Self> {
+        let shown = authorization.valid_challenge()?;
+        let finished = shown.finished.as_ref()?;
+        Some(Self {
+            identifier: identifier.to_string(),
+            authorization: authorization.id,
+            authorization_domain: authorization_domain(identifier, &authorization.host),
+            method: Method::of(shown.kind, &authorization.host),
+            at: finished.at,
+            validation: finished.record,
+        })
+    }
+}
+
+/// What was seen of CAA for one name.
+#[derive(Debug, Serialize)]
+pub(crate) struct CaaEvidence {
+    seen: ingam_validation::Evidence,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    corroboration: Option<Corroboration>,
+}
+
+impl From<CaaOutcome> for CaaEvidence {
+    fn from(outcome: CaaOutcome) -> Self {
+        Self { seen: outcome.evidence, corroboration: outcome.corroboration }
+    }
+}
+
+/// What was looked at before an order was claimed.
+#[derive(Debug, Default)]
+pub(crate) struct Looked {
+    /// One for each identifier.
+    pub(crate) shown: Vec<ShownEvidence>,
+    /// One for each name.
+    pub(crate) caa: Vec<CaaEvidence>,
 }
 
 #[derive(Serialize)]
@@ -104,7 +189,10 @@ pub(crate) struct PreparedEvidence<'a> {
     pub(crate) order: Id,
     pub(crate) claim: &'a Claim,
     pub(crate) csr: Bytes,
-    pub(crate) caa: &'a [ingam_validation::Evidence],
+    /// BR 3.2.2.4, ballot SC-099.
+    pub(crate) authorizations: &'a [ShownEvidence],
+    /// Records of earlier versions have what the primary perspective saw in the place of each.
+    pub(crate) caa: &'a [CaaEvidence],
 }
 
 #[derive(Serialize)]

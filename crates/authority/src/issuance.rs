@@ -20,15 +20,17 @@ use ingam_protocol::record::RecordType;
 use ingam_protocol::{Id, Serial, Timestamp};
 use ingam_signer::{CertificateRequest, Prepared};
 use ingam_store::{AbandonedBy, Claimed, NewCertificate, Stale};
-use ingam_validation::Evidence;
 use tracing::{Instrument, debug_span};
 
 use crate::Authority;
 use crate::admission::{check_account, check_dates};
 use crate::error::{Error, Fault, Refusal, Subproblem};
-use crate::evidence::{AbandonedEvidence, AskedEvidence, Caller, IssuedEvidence, PreparedEvidence};
+use crate::evidence::{
+    AbandonedEvidence, AskedEvidence, Caller, IssuedEvidence, Looked, PreparedEvidence, ShownEvidence,
+};
 use crate::external;
 use crate::order::OrderView;
+use crate::public::length;
 
 /// How long an answer about CAA counts (BR 3.2.2.8).
 const CAA_AGE_MAX: Duration = Duration::from_secs(8 * 60 * 60);
@@ -46,7 +48,7 @@ impl Authority {
     ///
     /// # Errors
     /// Refusals: `orderNotReady`, `badCSR`, `badPublicKey`, `caa`, `rateLimited`, `unauthorized`, `rejectedIdentifier`,
-    /// `invalidProfile`.
+    /// `invalidProfile`; `serverInternal` where the rules of the day do not let the profile issue to the public.
     pub async fn order_finalize(
         self: &Arc<Self>,
         account: &Account,
@@ -73,9 +75,11 @@ impl Authority {
         check_account(&profile, account)?;
         check_dates(&view.order, &profile, self.clock.now())?;
         let request = read_request(csr, account, &view.order, &profile)?;
-        let caa = self.caa_again(&view.order, &profile).await?;
-        let prepared = self.prepare(&request, &view.order, profile).await?;
-        match self.claim(&view.order, &prepared, &request, csr, caa, Some(caller)).await? {
+        let looked = self.look_again(&view.order, &profile).await?;
+        let prepared = self.prepare(&request, &view.order, profile.clone()).await?;
+        let lasts = length(prepared.not_before(), prepared.not_after());
+        self.refuse_length(&profile, lasts, self.clock.now())?;
+        match self.claim(&view.order, &prepared, &request, csr, &looked, Some(caller)).await? {
             Err(status) => return self.after_lost_claim(account, id, status),
             Ok(token) => self.finish_in_time(id, token, prepared).await?,
         }
@@ -126,11 +130,11 @@ impl Authority {
         prepared: &Prepared,
         request: &SigningRequest,
         csr: &[u8],
-        caa: Vec<Evidence>,
+        looked: &Looked,
         caller: Option<&Caller>,
     ) -> Result<Result<Id, OrderStatus>, Error> {
         let now = self.clock.now();
-        let claim = Claim {
+        let mut claim = Claim {
             token: Id::new(now, self.random.as_ref()),
             lease_until: now.plus(self.policy().lease),
             serial: prepared.serial().clone(),
@@ -138,12 +142,16 @@ impl Authority {
             not_after: prepared.not_after(),
             key_thumbprint: request.key().thumbprint().as_slice().into(),
             tbs: prepared.tbs().into(),
+            record: None,
         };
         let token = claim.token;
-        let evidence = PreparedEvidence { order: order.id, claim: &claim, csr: csr.into(), caa: &caa };
+        let (authorizations, caa) = (looked.shown.as_slice(), looked.caa.as_slice());
+        let evidence =
+            PreparedEvidence { order: order.id, claim: &claim, csr: csr.into(), authorizations, caa };
         let record = self
             .record(RecordType::CertificatePrepared, Some(order.account), caller, &evidence)?
             .ending(claim.not_after);
+        claim.record = Some(record.id);
         // The CA's own certificate, which nobody asked for, is counted for nobody.
         let demands = caller.map_or(Vec::new(), |_| self.claim_demands(order));
         let claimed = self.store.order_claim(order.id, claim, now, record, demands).await?;
@@ -314,13 +322,18 @@ impl Authority {
         if let Some(why) = self.not_any_more(&order, claim, &profile, claimed)? {
             return self.abandon(order.id, AbandonedBy::Holder(token), why, false).await;
         }
-        let prepared = match self.signer.adopt(profile, claim.tbs.to_vec()).await {
+        let prepared = match self.signer.adopt(profile.clone(), claim.tbs.to_vec()).await {
             Ok(prepared) if prepared.serial() == &claim.serial => prepared,
             Ok(_) | Err(_) => {
                 let why = "the prepared bytes do not pass the checks any more";
                 return self.abandon(order.id, AbandonedBy::Holder(token), why, false).await;
             }
         };
+        let lasts = length(prepared.not_before(), prepared.not_after());
+        if self.is_too_long(&profile, lasts, now) {
+            let why = "its certificate would be valid for longer than the rules allow by now";
+            return self.abandon(order.id, AbandonedBy::Holder(token), why, false).await;
+        }
         self.finish_in_time(order.id, token, prepared).await
     }
 
@@ -385,9 +398,12 @@ impl Authority {
         })
     }
 
-    /// CAA as of now, for every name itself, wherever control was shown (RFC 8659; BR 3.2.2.8).
-    async fn caa_again(&self, order: &Order, profile: &Profile) -> Result<Vec<Evidence>, Error> {
+    /// What counts as of now: by what control of each identifier was shown, and CAA, asked for every name itself, wherever
+    /// control was shown (RFC 8659; BR 3.2.2.8).
+    async fn look_again(&self, order: &Order, profile: &Profile) -> Result<Looked, Error> {
         let now = self.clock.now();
+        self.refuse_alone(profile.is_public, now)?;
+        let mut looked = Looked::default();
         let mut checks = Vec::with_capacity(order.identifiers.len());
         for (identifier, id) in order.identifiers.iter().zip(&order.authorizations) {
             let authorization = self.store.authorization_by_id(*id)?;
@@ -396,12 +412,14 @@ impl Authority {
                 self.counts_until(authorization, profile).is_some_and(|until| now < until)
             });
             let challenge = counting.and_then(Authorization::valid_challenge);
-            let Some(challenge) = challenge.map(|challenge| challenge.kind) else {
+            let shown = counting.and_then(|authorization| ShownEvidence::of(identifier, authorization));
+            let Some((challenge, shown)) = challenge.map(|challenge| challenge.kind).zip(shown) else {
                 return Err(Error::refusal(
                     ErrorType::OrderNotReady,
                     "an authorization ended meanwhile: make a new order",
                 ));
             };
+            looked.shown.push(shown);
             let Some(query) = self.caa_query(identifier, challenge, order.account) else { continue };
             let check = self.validation.check_caa(query).instrument(debug_span!("validation", doing = "caa"));
             checks.push(async move { (identifier, check.await) });
@@ -409,18 +427,21 @@ impl Authority {
         // A few at once: the places to look at the network are everybody's.
         let _turn = self.finalizing.acquire().await;
         let outcomes: Vec<_> = stream::iter(checks).buffered(CAA_AT_ONCE).collect().await;
-        let mut evidence = Vec::with_capacity(outcomes.len());
         let mut forbidden = Vec::new();
-        for (identifier, outcome) in outcomes {
-            evidence.push(outcome.evidence);
-            outcome.report.into_iter().for_each(|report| self.reports.submit(report));
-            if let Err(failure) = outcome.result {
-                forbidden.push(Subproblem::of(identifier, failure.error, failure.detail));
+        let mut lack = None;
+        for (identifier, mut outcome) in outcomes {
+            outcome.report.take().into_iter().for_each(|report| self.reports.submit(report));
+            if let Err(failure) = &outcome.result {
+                forbidden.push(Subproblem::of(identifier, failure.error, failure.detail.as_str()));
             }
+            let quorum = outcome.corroboration.as_ref().map(|corroboration| corroboration.quorum);
+            lack = lack.or_else(|| self.corroboration_lack(profile.is_public, quorum, now));
+            looked.caa.push(outcome.into());
         }
-        match forbidden.first() {
-            None => Ok(evidence),
-            Some(first) => {
+        match (forbidden.first(), lack) {
+            (None, None) => Ok(looked),
+            (None, Some(lack)) => Err(Self::caa_alone(order, &lack)),
+            (Some(first), _) => {
                 let refusal = Refusal::new(first.error, format!("{}: {}", first.identifier, first.detail));
                 Err(Refusal { subproblems: forbidden, ..refusal }.into())
             }

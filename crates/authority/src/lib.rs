@@ -10,6 +10,7 @@
 //!   thing that can be asked for.
 //! - `own`: the certificate of the CA's own endpoint.
 //! - `external`: which key an account is bound to, and what that permits.
+//! - `public`: rules with dates, for certificates that the public is to trust.
 //! - `restrictions`: which identifiers get certificates at all.
 //! - `trial`: would this name validate now?
 //! - `in_hand`: what a clean end waits for.
@@ -32,6 +33,7 @@ pub mod operator;
 mod order;
 mod own;
 pub mod policy;
+mod public;
 mod renewal;
 mod restrictions;
 mod revocation;
@@ -55,6 +57,7 @@ pub use limits::{DryRun, RateLimits, Unpaused};
 pub use order::{CertificateView, OrderView};
 pub use own::OwnRequest;
 pub use policy::{Catalog, Policy, RenewalPolicy};
+pub use public::{PublicRules, Remotes};
 pub use renewal::{RenewalSummary, RenewalView};
 pub use restrictions::Restrictions;
 pub use revocation::RevokedBy;

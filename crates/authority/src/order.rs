@@ -57,7 +57,8 @@ impl Authority {
     /// Refusals: `malformed`, `rejectedIdentifier`, `unsupportedIdentifier` (with one subproblem for each bad
     /// identifier), `invalidProfile`, `unauthorized` for a profile that is not for this account,
     /// `rateLimited`, or `unauthorized` if the key to which it is bound was withdrawn, `userActionRequired` where the terms
-    /// have changed; for `replaces` `alreadyReplaced`, `unauthorized` and `malformed`.
+    /// have changed; for `replaces` `alreadyReplaced`, `unauthorized` and `malformed`; `serverInternal` where the rules of the
+    /// day do not let the profile issue to the public.
     pub async fn order_create(
         &self,
         account: &Account,
@@ -82,6 +83,7 @@ impl Authority {
         let profile = self.profile_wished(request.profile.as_deref(), key.as_ref())?;
         check_account(&profile, account)?;
         let dates = Dates::wished(request, &profile, now)?;
+        self.refuse_unfit(&profile, dates, now)?;
         let wanted = self.identifiers_wanted(&request.identifiers, &profile, key.as_ref())?;
         let authorizations = self.authorizations_for(account.id, &wanted, &profile, now)?;
         let identifiers: Vec<Identifier> = wanted.into_iter().map(|one| one.identifier).collect();

@@ -16,7 +16,7 @@ use ingam_protocol::record::RecordType;
 use ingam_store::{AccountInserted, Admission};
 
 use crate::error::{Error, Fault};
-use crate::evidence::{AccountEvidence, OrderEvidence};
+use crate::evidence::{AccountEvidence, Looked, OrderEvidence};
 use crate::issuance::read_request;
 use crate::{Authority, CertificateView};
 
@@ -58,7 +58,7 @@ impl Authority {
         let order = self.own_order(&account, request.identifiers, &profile).await?;
         let signing = read_request(&request.csr, &account, &order, &profile)?;
         let prepared = self.prepare(&signing, &order, profile).await?;
-        let claimed = self.claim(&order, &prepared, &signing, &request.csr, Vec::new(), None).await?;
+        let claimed = self.claim(&order, &prepared, &signing, &request.csr, &Looked::default(), None).await?;
         let token = claimed.map_err(|status| {
             Error::refusal(ErrorType::OrderNotReady, format!("the CA's own order became {status:?}"))
         })?;

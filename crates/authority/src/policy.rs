@@ -9,6 +9,7 @@ use ingam_protocol::profile::{Profile, ProfileName};
 use ingam_protocol::public_suffix::PublicSuffixes;
 
 use crate::limits::RateLimits;
+use crate::public::PublicRules;
 use crate::restrictions::Restrictions;
 
 /// The profiles that orders can ask for; at least one, and one of them is taken where an order names none.
@@ -60,6 +61,8 @@ pub struct Policy {
     pub account_hash_prefix: String,
     /// Which identifiers get certificates at all.
     pub restrictions: Restrictions,
+    /// Which rules with dates are held for profiles that are for the public.
+    pub public_rules: PublicRules,
     /// How long a finalize waits for its certificate before it answers `processing`.
     pub finalize_wait: Duration,
     /// How long a claim on an order holds without its holder being heard of.

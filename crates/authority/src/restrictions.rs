@@ -179,6 +179,7 @@ mod tests {
     use super::*;
     use crate::limits::RateLimits;
     use crate::policy::{Catalog, RenewalPolicy};
+    use crate::public::PublicRules;
 
     fn policy(restrictions: Restrictions) -> Policy {
         let name = ProfileName::try_from("classic".to_owned()).unwrap();
@@ -193,6 +194,7 @@ mod tests {
             rate_limits: RateLimits::default(),
             account_hash_prefix: String::new(),
             restrictions,
+            public_rules: PublicRules::default(),
             finalize_wait: Duration::ZERO,
             lease: Duration::ZERO,
             checks_max: 1,

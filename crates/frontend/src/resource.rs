@@ -178,6 +178,7 @@ mod tests {
             host: DnsName::parse("example.org").unwrap().into(),
             wildcard: true,
             subdomains: false,
+            public: false,
             created: now,
             pending_until: now,
             valid_for_ms: 0,

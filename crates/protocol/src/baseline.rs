@@ -1,136 +1,155 @@
-//! Limits that come into force on a date: what the Baseline Requirements (BR) of the CA/Browser Forum ask of certificates
-//! that the public is to trust.
+//! Rules that come into force on a date: what the Baseline Requirements (BR) of the CA/Browser Forum and the root programs
+//! ask of certificates that the public is to trust.
 //!
 //! They are data, so that a configuration can be held against any day. A private CA may go its own way; it is told.
+//!
+//! - [`Rule`]: what one rule limits, its values over time, its source, and where this program keeps it.
+//! - `table`: all of them. docs/operations/rules.md shows the same table.
 
+mod table;
+
+use std::fmt;
 use std::time::Duration;
+
+pub use table::{
+    CERTIFICATE_VALIDITY, DNSSEC, PERSISTENT_REUSE, REGISTRIES, REMOTES, RULES, VALIDATION_REUSE,
+};
 
 use crate::Timestamp;
 
-/// A limit and the day from which it holds.
+/// What a rule asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct DatedLimit {
-    /// The first moment, midnight UTC.
-    pub from: Timestamp,
+pub enum RuleValue {
     /// At most this many days of 86,400 seconds.
-    pub days_max: u64,
+    DaysMax(u64),
+    /// At least this many such days.
+    DaysMin(u64),
+    /// At most this many hours.
+    HoursMax(u64),
+    /// At least this many.
+    CountMin(u8),
+    /// At least this many bits.
+    BitsMin(u32),
+    /// At least this many kilometres.
+    KilometresMin(u32),
+    /// That it is so.
+    Asked,
+    /// That it is not so.
+    Forbidden,
+}
+
+/// A value and the day from which it holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dated {
+    /// The first moment, midnight UTC; none if the rule is older than what is told of it here.
+    pub from: Option<Timestamp>,
+    /// What is asked from then on.
+    pub value: RuleValue,
 }
 
 /// One rule over time.
 #[derive(Clone, Copy, Debug)]
-pub struct DatedRule {
-    /// Its section.
+pub struct Rule {
+    /// What it is about.
+    pub about: &'static str,
+    /// Its section, ballot or program.
     pub source: &'static str,
-    /// Its limits, the oldest first.
-    pub limits: &'static [DatedLimit],
+    /// Its values, the oldest first.
+    pub values: &'static [Dated],
+    /// Where this program keeps it, or that it does not yet.
+    pub kept: &'static str,
 }
 
-const fn limit(from_unix_s: u64, days_max: u64) -> DatedLimit {
-    DatedLimit { from: Timestamp::from_unix_s(from_unix_s), days_max }
-}
-
-const FROM_2020_09_01: u64 = 1_598_918_400;
-const FROM_2026_03_15: u64 = 1_773_532_800;
-const FROM_2027_03_15: u64 = 1_805_068_800;
-const FROM_2029_03_15: u64 = 1_868_227_200;
-
-/// How long a certificate may be valid.
-pub const CERTIFICATE_VALIDITY: DatedRule = DatedRule {
-    source: "BR 6.3.2",
-    limits: &[
-        limit(FROM_2020_09_01, 398),
-        limit(FROM_2026_03_15, 200),
-        limit(FROM_2027_03_15, 100),
-        limit(FROM_2029_03_15, 47),
-    ],
-};
-
-/// How long shown control of a name may be used again.
-pub const VALIDATION_REUSE: DatedRule = DatedRule {
-    source: "BR 4.2.1",
-    limits: &[
-        limit(FROM_2020_09_01, 398),
-        limit(FROM_2026_03_15, 200),
-        limit(FROM_2027_03_15, 100),
-        limit(FROM_2029_03_15, 10),
-    ],
-};
-
-/// For how many days a validation by a record that stays (dns-persist-01) may be used again, since there are such
-/// validations (BR 3.2.2.4.22).
-pub const PERSISTENT_REUSE_DAYS_MAX: u64 = 10;
-
-impl DatedLimit {
-    /// The longest that is allowed.
-    pub fn longest(self) -> Duration {
-        Duration::from_secs(self.days_max.saturating_mul(24 * 60 * 60))
+impl RuleValue {
+    /// The longest that is allowed, where a length is limited.
+    pub fn longest(self) -> Option<Duration> {
+        match self {
+            Self::DaysMax(days) => Some(Duration::from_secs(days.saturating_mul(24 * 60 * 60))),
+            Self::HoursMax(hours) => Some(Duration::from_secs(hours.saturating_mul(60 * 60))),
+            _ => None,
+        }
     }
 
-    /// The day from which it holds: `2029-03-15`.
+    /// How many there have to be, where that is asked; otherwise 0.
+    pub fn least(self) -> u8 {
+        match self {
+            Self::CountMin(count) => count,
+            _ => 0,
+        }
+    }
+}
+
+impl fmt::Display for RuleValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::DaysMax(days) => write!(f, "at most {days} days"),
+            Self::DaysMin(days) => write!(f, "at least {days} days"),
+            Self::HoursMax(hours) => write!(f, "at most {hours} hours"),
+            Self::CountMin(count) => write!(f, "at least {count}"),
+            Self::BitsMin(bits) => write!(f, "at least {bits} bits"),
+            Self::KilometresMin(kilometres) => write!(f, "at least {kilometres} km"),
+            Self::Asked => f.write_str("required"),
+            Self::Forbidden => f.write_str("forbidden"),
+        }
+    }
+}
+
+impl Dated {
+    fn holds(&self, now: Timestamp) -> bool {
+        self.from.is_none_or(|from| from <= now)
+    }
+
+    /// The day from which it holds: `2029-03-15`; empty if that is not told.
     pub fn day(self) -> String {
-        self.from.to_rfc3339().chars().take("2029-03-15".len()).collect()
+        let from = self.from.map(Timestamp::to_rfc3339).unwrap_or_default();
+        from.chars().take("2029-03-15".len()).collect()
     }
 }
 
-impl DatedRule {
-    /// The limit in force at `now`; `None` before the first.
-    pub fn at(&self, now: Timestamp) -> Option<DatedLimit> {
-        self.limits.iter().rev().find(|limit| limit.from <= now).copied()
+impl Rule {
+    /// The value in force at `now`; `None` before the first.
+    pub fn at(&self, now: Timestamp) -> Option<Dated> {
+        self.values.iter().rev().find(|dated| dated.holds(now)).copied()
     }
 
-    /// The first limit that `length` breaks: the one in force at `now`, or one that comes into force until `until`.
-    pub fn first_broken(&self, length: Duration, now: Timestamp, until: Timestamp) -> Option<DatedLimit> {
-        let to_come = self.limits.iter().filter(|limit| now < limit.from && limit.from <= until).copied();
-        self.at(now).into_iter().chain(to_come).find(|limit| limit.longest() < length)
+    /// How many there have to be at `now`; 0 where nothing is asked.
+    pub fn least_at(&self, now: Timestamp) -> u8 {
+        self.at(now).map_or(0, |dated| dated.value.least())
+    }
+
+    /// The longest that is allowed at `now`; `None` where nothing limits it.
+    pub fn longest_at(&self, now: Timestamp) -> Option<Duration> {
+        self.at(now)?.value.longest()
+    }
+
+    /// The values that are broken, of the one in force at `now` and those that come into force until `until`.
+    pub fn broken(
+        &self,
+        now: Timestamp,
+        until: Timestamp,
+        is_broken: impl Fn(RuleValue) -> bool,
+    ) -> Vec<Dated> {
+        let is_to_come = |dated: &Dated| dated.from.is_some_and(|from| now < from && from <= until);
+        let to_come = self.values.iter().filter(|dated| is_to_come(dated)).copied();
+        self.at(now).into_iter().chain(to_come).filter(|dated| is_broken(dated.value)).collect()
+    }
+
+    /// Until when something counts that began at `begun`, where the rule limits its age: with each shorter limit that comes
+    /// into force meanwhile it ends sooner, but not before that day.
+    pub fn ends(&self, begun: Timestamp) -> Option<Timestamp> {
+        let mut end: Option<Timestamp> = None;
+        for dated in self.values {
+            let from = dated.from.unwrap_or_default();
+            if end.is_some_and(|end| end <= from) {
+                break;
+            }
+            if let Some(longest) = dated.value.longest() {
+                end = Some(begun.plus(longest).max(from));
+            }
+        }
+        end
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-
-    fn moment(day: &str) -> Timestamp {
-        Timestamp::from_rfc3339(&format!("{day}T00:00:00Z")).unwrap()
-    }
-
-    #[test]
-    fn limits_have_the_dates_of_the_requirements() {
-        let days = |rule: DatedRule| -> Vec<(String, u64)> {
-            rule.limits.iter().map(|limit| (limit.day(), limit.days_max)).collect()
-        };
-        let expected = |last| {
-            [("2020-09-01", 398), ("2026-03-15", 200), ("2027-03-15", 100), ("2029-03-15", last)]
-                .map(|(day, most)| (day.to_owned(), most))
-        };
-        assert_eq!(days(CERTIFICATE_VALIDITY), expected(47));
-        assert_eq!(days(VALIDATION_REUSE), expected(10));
-        for rule in [CERTIFICATE_VALIDITY, VALIDATION_REUSE] {
-            assert!(rule.limits.iter().all(|limit| limit.from == moment(&limit.day())), "{rule:?}");
-        }
-    }
-
-    #[test]
-    fn a_limit_holds_from_its_first_second() {
-        let rule = CERTIFICATE_VALIDITY;
-        let change = moment("2029-03-15");
-        assert_eq!(rule.at(change).unwrap().days_max, 47);
-        assert_eq!(rule.at(change.minus(Duration::from_secs(1))).unwrap().days_max, 100);
-        assert_eq!(rule.at(moment("2020-08-31")), None);
-        assert_eq!(rule.first_broken(47 * DAY, change, change), None);
-        assert_eq!(rule.first_broken(48 * DAY, change, change).unwrap().days_max, 47);
-    }
-
-    #[test]
-    fn what_comes_soon_is_told() {
-        let (rule, now) = (CERTIFICATE_VALIDITY, moment("2026-11-28"));
-        let broken =
-            |days: u32, until: &str| rule.first_broken(days * DAY, now, moment(until)).map(DatedLimit::day);
-        assert_eq!(broken(398, "2026-11-28").as_deref(), Some("2026-03-15"));
-        assert_eq!(broken(200, "2026-11-28"), None);
-        assert_eq!(broken(200, "2027-11-28").as_deref(), Some("2027-03-15"));
-        assert_eq!(broken(90, "2027-11-28"), None);
-        assert_eq!(broken(90, "2030-01-01").as_deref(), Some("2029-03-15"));
-    }
-}
+mod tests;

@@ -14,7 +14,7 @@ use ingam_protocol::time::Clock;
 use ingam_protocol::{Finding, Timestamp};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use crate::config::Reading;
+use crate::config::{self, Environment, Reading};
 use crate::serve::StartError;
 use crate::system::SystemClock;
 
@@ -45,7 +45,8 @@ pub(crate) struct Check {
     /// Ends with 1 for warnings too
     #[arg(long)]
     deny_warnings: bool,
-    /// Looks as if it were this day (2029-03-15) or moment (2029-03-15T12:00:00Z)
+    /// Looks as if it were this day (2029-03-15) or moment (2029-03-15T12:00:00Z): what will have ended, and which rules
+    /// for public profiles will be broken then or within the year after
     #[arg(long, value_name = "DATE", value_parser = moment)]
     at: Option<Timestamp>,
 }
@@ -64,6 +65,10 @@ pub(crate) fn run(options: &Check) -> Result<ExitCode, StartError> {
         reading.config.hierarchy.passphrase_file = Some(file.clone());
     }
     reading.examine(now);
+    // Development is told of rules only where it asks.
+    if options.at.is_some() && reading.config.environment == Environment::Development {
+        config::public::check(&reading.config, now, &mut reading.found);
+    }
     surroundings(&mut reading, options.dev, now);
     let found = reading.into_findings();
     let told = if options.json { print::json(&found) } else { print::people(&options.config, &found) };

@@ -10,6 +10,7 @@ mod advice;
 mod file;
 mod names;
 mod proxies;
+pub(crate) mod public;
 mod rate_limits;
 mod rules;
 mod tls;

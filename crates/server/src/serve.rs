@@ -430,6 +430,7 @@ pub(crate) fn policy(config: &Config) -> Result<Policy, StartError> {
         external_account_required: issuance.external_account_required,
         account_hash_prefix: ingam_frontend::account_hash_prefix(&config.urls.public_url),
         restrictions: config.restrictions()?,
+        public_rules: config.dated_rules(),
         finalize_wait: Duration::from_millis(issuance.finalize_wait_ms),
         lease: Duration::from_secs(issuance.lease_s.max(1)),
         checks_max: issuance.checks_max,

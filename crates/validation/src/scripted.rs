@@ -5,8 +5,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use ingam_protocol::Timestamp;
+use ingam_protocol::corroboration::Quorum;
 use ingam_protocol::identifier::{DnsName, Host};
 
+use crate::corroboration::{Corroboration, RemoteAnswer};
 use crate::evidence::Evidence;
 use crate::outcome::{Attempt, CaaOutcome, CaaPermitted, CaaQuery, Failure, Outcome, Validated};
 use crate::{Report, Reports, Validation};
@@ -21,6 +23,8 @@ pub struct Scripted {
 struct Script {
     failures: HashMap<Host, Failure>,
     caa_failures: HashMap<Host, Failure>,
+    quorum: Option<Quorum>,
+    caa_quorum: Option<Quorum>,
     attempts: Vec<Attempt>,
     queries: Vec<CaaQuery>,
     caa_report: Option<Report>,
@@ -54,6 +58,17 @@ impl Scripted {
         self.lock().reports.iter().map(|report| report.domain.clone()).collect()
     }
 
+    /// From now on remote perspectives look, too, and come to this; with `None` there are none again.
+    pub fn corroborate(&self, quorum: Option<Quorum>) {
+        self.lock().quorum = quorum;
+        self.corroborate_caa(quorum);
+    }
+
+    /// The same, for CAA checks alone.
+    pub fn corroborate_caa(&self, quorum: Option<Quorum>) {
+        self.lock().caa_quorum = quorum;
+    }
+
     /// The attempts so far, in order.
     pub fn attempts(&self) -> Vec<Attempt> {
         self.lock().attempts.clone()
@@ -82,6 +97,23 @@ impl Reports for Scripted {
     }
 }
 
+/// So many remotes that saw what the primary perspective did, and the rest that was not heard of.
+fn corroboration(quorum: Quorum, seen: &Evidence) -> Corroboration {
+    let answer = |number: u8| {
+        let agrees = number < quorum.agreed;
+        RemoteAnswer {
+            perspective: format!("remote-{number}"),
+            registry: None,
+            asked: seen.started,
+            answered: seen.finished,
+            failure: (!agrees).then(|| Failure::connection("no answer")),
+            evidence: agrees.then(|| seen.clone()),
+            details: None,
+        }
+    };
+    Corroboration { quorum, line: quorum.to_string(), answers: (0..quorum.remotes).map(answer).collect() }
+}
+
 #[async_trait]
 impl Validation for Scripted {
     async fn validate(&self, attempt: Attempt) -> Outcome {
@@ -91,7 +123,8 @@ impl Validation for Scripted {
         let mut script = self.lock();
         let result = script.failures.get(&attempt.host).cloned().map_or(Ok(validated), Err);
         script.attempts.push(attempt);
-        Outcome { evidence, corroboration: None, result }
+        let corroboration = script.quorum.map(|quorum| corroboration(quorum, &evidence));
+        Outcome { evidence, corroboration, result }
     }
 
     async fn check_caa(&self, query: CaaQuery) -> CaaOutcome {
@@ -102,6 +135,7 @@ impl Validation for Scripted {
             script.caa_failures.get(&Host::Name(query.name.clone())).cloned().map_or(Ok(permitted), Err);
         script.queries.push(query);
         let report = script.caa_report.clone().filter(|_| result.is_err());
-        CaaOutcome { evidence, corroboration: None, result, report }
+        let corroboration = script.caa_quorum.map(|quorum| corroboration(quorum, &evidence));
+        CaaOutcome { evidence, corroboration, result, report }
     }
 }

@@ -13,6 +13,7 @@
 //! - `operator_finds`: what operators look for is found, each thing once, in pages of any length.
 //! - `authorizations`: control that was shown is used again as far as it counts, and no further.
 //! - `wishes`: what orders can wish for, and what profiles do not allow.
+//! - `public`: rules with dates are held to the second, and records say who saw what.
 //! - `own`: the CA's own certificate goes the way of every other one.
 //! - `external`: a key that operators gave out makes one account, which gets what the key permits.
 //! - `restrictions`: which names and addresses get certificates at all, and with which words others are refused.
@@ -39,6 +40,7 @@ mod operator_acts;
 mod operator_finds;
 mod operator_jobs;
 mod own;
+mod public;
 mod regressions;
 mod renewal;
 mod restart;

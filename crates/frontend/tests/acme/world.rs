@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use ingam_authority::{Authority, Catalog, Parts, Policy, RateLimits, RenewalPolicy, Restrictions};
+use ingam_authority::{
+    Authority, Catalog, Parts, Policy, PublicRules, RateLimits, RenewalPolicy, Restrictions,
+};
 use ingam_frontend::{Config, Frontend, account_url_prefix};
 use ingam_journal::files::Files;
 use ingam_journal::simulated::SimulatedDisk;
@@ -83,6 +85,7 @@ fn policy() -> Policy {
         account_url_prefix: account_url_prefix(PUBLIC_URL),
         terms_of_service: None,
         terms_since: None,
+        public_rules: PublicRules::default(),
         external_account_required: false,
         account_hash_prefix: "https://ca.test/account-hash/".to_owned(),
         restrictions: Restrictions {

@@ -9,7 +9,8 @@ use async_trait::async_trait;
 use axum::Router;
 use ingam_authority::operator::Act;
 use ingam_authority::{
-    Authority, Caller, Catalog, Parts, PauseRule, Policy, RateLimits, RenewalPolicy, Restrictions,
+    Authority, Caller, Catalog, Parts, PauseRule, Policy, PublicRules, RateLimits, RenewalPolicy,
+    Restrictions,
 };
 use ingam_journal::files::Files;
 use ingam_journal::simulated::SimulatedDisk;
@@ -131,6 +132,7 @@ fn policy() -> Policy {
         account_url_prefix: "https://ca.test/account/".to_owned(),
         terms_of_service: None,
         terms_since: None,
+        public_rules: PublicRules::default(),
         external_account_required: false,
         account_hash_prefix: "https://ca.test/account-hash/".to_owned(),
         restrictions: Restrictions::default(),

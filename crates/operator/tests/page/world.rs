@@ -7,7 +7,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use axum::Router;
 use ingam_authority::operator::Act;
-use ingam_authority::{Authority, Catalog, Parts, Policy, RateLimits, RenewalPolicy, Restrictions};
+use ingam_authority::{
+    Authority, Catalog, Parts, Policy, PublicRules, RateLimits, RenewalPolicy, Restrictions,
+};
 use ingam_operator::api::Reload;
 use ingam_operator::{Host, LastError, Operator};
 use ingam_protocol::acme::{
@@ -185,6 +187,7 @@ impl World {
             not_after: at.plus(issued.valid),
             key_thumbprint: random_array::<32>(random).as_slice().into(),
             tbs: vec![0x30; 300].into(),
+            record: None,
         };
         let prepared = record(RecordType::CertificatePrepared);
         self.store.order_claim(order.id, claim.clone(), at, prepared, Vec::new()).await.unwrap();
@@ -223,6 +226,7 @@ impl World {
                 host: identifier.host(),
                 wildcard: identifier.is_wildcard(),
                 subdomains: false,
+                public: false,
                 created: at,
                 pending_until: at.plus(DAY),
                 valid_for_ms: 30 * 24 * 60 * 60 * 1000,
@@ -283,6 +287,7 @@ fn policy() -> Policy {
         account_url_prefix: "https://ca.test/account/".to_owned(),
         terms_of_service: None,
         terms_since: None,
+        public_rules: PublicRules::default(),
         external_account_required: false,
         account_hash_prefix: "https://ca.test/account-hash/".to_owned(),
         restrictions: Restrictions::default(),

@@ -25,6 +25,9 @@ pub struct Authorization {
     /// Whether it is for all names below, too: `subdomainAuthAllowed` of RFC 9444, section 4.
     #[serde(default, skip_serializing_if = "is_false")]
     pub subdomains: bool,
+    /// Whether it was made for certificates that the public is to trust.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub public: bool,
     /// When it was made.
     pub created: Timestamp,
     /// Until when its challenges can be answered.
@@ -218,6 +221,7 @@ mod tests {
             host: DnsName::parse("example.org").unwrap().into(),
             wildcard: false,
             subdomains: false,
+            public: false,
             created: now,
             pending_until: now.plus(Duration::from_secs(100)),
             valid_for_ms: 1_000_000,

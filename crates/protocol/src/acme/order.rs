@@ -79,6 +79,9 @@ pub struct Claim {
     pub key_thumbprint: Bytes,
     /// The exact TBSCertificate, DER.
     pub tbs: Bytes,
+    /// The record of all that was looked at before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub record: Option<Id>,
 }
 
 /// The states of an order (RFC 8555, section 7.1.6).
@@ -177,6 +180,7 @@ mod tests {
             not_after: order.expires,
             key_thumbprint: Bytes::default(),
             tbs: Bytes::default(),
+            record: None,
         }
     }
 

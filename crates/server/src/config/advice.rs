@@ -1,25 +1,23 @@
 //! What is allowed, and unwise. A CA for development may be as unwise as it likes.
 
 use std::net::{IpAddr, SocketAddr};
-use std::time::Duration;
 
-use ingam_protocol::acme::ChallengeType;
-use ingam_protocol::baseline::{
-    CERTIFICATE_VALIDITY, DatedRule, PERSISTENT_REUSE_DAYS_MAX, VALIDATION_REUSE,
-};
-use ingam_protocol::finding::dotted;
 use ingam_protocol::{Findings, Timestamp};
 use ingam_responder::Nonces;
 use ingam_validation::AddressPolicy;
 
-use super::{Config, DAY_S, Environment, host, proxies};
-
-/// How long before a limit comes into force it is told.
-const NOTICE: Duration = Duration::from_secs(365 * DAY_S);
+use super::{Config, Environment, host, proxies, public};
 
 /// All of it.
 pub(crate) fn check(config: &Config, now: Timestamp, found: &mut Findings) {
-    if config.environment == Environment::Development || found.is_silent("environment") {
+    if found.is_silent("environment") {
+        return;
+    }
+    if config.environment == Environment::Development {
+        // Whoever tries perspectives wants to know whether they are enough.
+        if config.remotes().count > 0 {
+            public::check(config, now, found);
+        }
         return;
     }
     listeners(config, found);
@@ -33,30 +31,7 @@ pub(crate) fn check(config: &Config, now: Timestamp, found: &mut Findings) {
             "use \"ignore\", unless clients are known to need nonces",
         );
     }
-    for (name, profile) in config.profiles.iter().filter(|(_, profile)| profile.public) {
-        let key = |key: &str| format!("{}.{key}", dotted("profiles", name));
-        let reuse = profile.valid_authorization_lifetime_s;
-        dated(found, key("validity_s"), profile.validity_s, "be valid", &CERTIFICATE_VALIDITY, now);
-        dated(
-            found,
-            key("valid_authorization_lifetime_s"),
-            reuse,
-            "rest on a validation",
-            &VALIDATION_REUSE,
-            now,
-        );
-        let longest_s = PERSISTENT_REUSE_DAYS_MAX * DAY_S;
-        if profile.challenges.contains(&ChallengeType::DnsPersist01) && reuse > longest_s {
-            let reason = format!(
-                "is {reuse}: a certificate for the public may rest on a validation by dns-persist-01, which the profile \
-                 offers, for {PERSISTENT_REUSE_DAYS_MAX} days (BR 3.2.2.4.22)"
-            );
-            let fix = format!(
-                "set it to {longest_s} at most, or take dns-persist-01 out of the profile's challenges"
-            );
-            found.warning(key("valid_authorization_lifetime_s"), reason, fix);
-        }
-    }
+    public::check(config, now, found);
 }
 
 fn listeners(config: &Config, found: &mut Findings) {
@@ -155,19 +130,6 @@ fn validation(config: &Config, found: &mut Findings) {
             "give the domain name by which owners let this CA in",
         );
     }
-}
-
-/// A length that the public's rules do not allow, now or soon.
-fn dated(found: &mut Findings, key: String, length_s: u64, what: &str, rule: &DatedRule, now: Timestamp) {
-    let Some(limit) = rule.first_broken(Duration::from_secs(length_s), now, now.plus(NOTICE)) else { return };
-    let (days, day, source) = (limit.days_max, limit.day(), rule.source);
-    found.warning(
-        key,
-        format!(
-            "is {length_s}: from {day} on, a certificate for the public may {what} for {days} days ({source})"
-        ),
-        format!("set it to {} at most; the CA of a private network may leave it", limit.longest().as_secs()),
-    );
 }
 
 /// The addresses that are not this machine's own, as a text.

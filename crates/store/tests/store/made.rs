@@ -74,6 +74,7 @@ pub(crate) fn order(account: Id, random: &dyn Random) -> (Order, Authorization) 
         host: DnsName::parse("a.example.org").unwrap().into(),
         wildcard: false,
         subdomains: false,
+        public: false,
         created: start(),
         pending_until: start().plus(DAY),
         valid_for_ms: 30 * 24 * 60 * 60 * 1000,
@@ -123,6 +124,7 @@ pub(crate) fn claim(random: &dyn Random) -> Claim {
         not_after: start().plus(90 * DAY),
         key_thumbprint: random_array::<32>(random).as_slice().into(),
         tbs: vec![0x30; 300].into(),
+        record: None,
     }
 }
 

@@ -11,7 +11,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use ingam_authority::{Authority, Caller, Catalog, Parts, Policy, RateLimits, RenewalPolicy, Restrictions};
+use ingam_authority::{
+    Authority, Caller, Catalog, Parts, Policy, PublicRules, RateLimits, RenewalPolicy, Restrictions,
+};
 use ingam_journal::files::Files;
 use ingam_journal::simulated::SimulatedDisk;
 use ingam_protocol::jws::JwsText;
@@ -85,6 +87,7 @@ fn policy() -> Policy {
         account_url_prefix: "https://ca.test/account/".to_owned(),
         terms_of_service: None,
         terms_since: None,
+        public_rules: PublicRules::default(),
         external_account_required: false,
         account_hash_prefix: "https://ca.test/account-hash/".to_owned(),
         restrictions: Restrictions::default(),

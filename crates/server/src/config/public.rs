@@ -1,0 +1,140 @@
+//! What profiles for the public do not keep of the rules with dates, as of a moment or within a year of it.
+
+use std::time::Duration;
+
+use ingam_authority::{PublicRules, Remotes};
+use ingam_protocol::acme::ChallengeType;
+use ingam_protocol::baseline::{
+    CERTIFICATE_VALIDITY, Dated, PERSISTENT_REUSE, REGISTRIES, REMOTES, Rule, RuleValue, VALIDATION_REUSE,
+};
+use ingam_protocol::finding::dotted;
+use ingam_protocol::{Findings, Timestamp};
+
+use super::{Config, DAY_S, Environment};
+
+/// How long before a rule comes into force it is told.
+const NOTICE: Duration = Duration::from_secs(365 * DAY_S);
+
+/// Holds all public profiles, and what all of them stand on, against the rules.
+pub(crate) fn check(config: &Config, now: Timestamp, found: &mut Findings) {
+    let mut check = Check { is_production: config.environment == Environment::Production, now, found };
+    let mut is_any_public = false;
+    for (name, profile) in config.profiles.iter().filter(|(_, profile)| profile.public) {
+        is_any_public = true;
+        let key = |key: &str| format!("{}.{key}", dotted("profiles", name));
+        check.length(key("validity_s"), profile.validity_s, "be valid", &CERTIFICATE_VALIDITY);
+        let (reuse, key) = (profile.valid_authorization_lifetime_s, key("valid_authorization_lifetime_s"));
+        check.length(key.clone(), reuse, "rest on a validation", &VALIDATION_REUSE);
+        if profile.challenges.contains(&ChallengeType::DnsPersist01) {
+            let what = "rest on a validation by dns-persist-01, which the profile offers,";
+            check.length(key, reuse, what, &PERSISTENT_REUSE);
+        }
+    }
+    if is_any_public {
+        check.remotes(config.remotes());
+    }
+}
+
+struct Check<'a> {
+    is_production: bool,
+    now: Timestamp,
+    found: &'a mut Findings,
+}
+
+impl Check<'_> {
+    /// A length that is not allowed.
+    fn length(&mut self, key: String, length_s: u64, what: &str, rule: &Rule) {
+        let length = Duration::from_secs(length_s);
+        let is_broken = |value: RuleValue| value.longest().is_some_and(|longest| longest < length);
+        let (broken, source) = (self.broken(rule, is_broken), rule.source);
+        let Some(longest) = broken.last().and_then(|dated| dated.value.longest()) else { return };
+        let reason = format!(
+            "is {length_s}: a certificate for the public may {what} for {} ({source})",
+            self.values(&broken)
+        );
+        let fix =
+            format!("set it to {} at most; the CA of a private network may leave it", longest.as_secs());
+        self.tell(&broken, key, reason, fix);
+    }
+
+    /// Too few places to look from.
+    fn remotes(&mut self, remotes: Remotes) {
+        for (count, rule, what, fix) in [
+            (
+                remotes.count,
+                &REMOTES,
+                "remote network perspectives",
+                "run `ingam perspective` in other networks, and name them there; or set public = false for a private CA",
+            ),
+            (
+                remotes.registries,
+                &REGISTRIES,
+                "regional Internet registries' regions",
+                "add perspectives that lie in other regions, or set the registry of each",
+            ),
+        ] {
+            let broken = self.broken(rule, |value| count < value.least());
+            if broken.is_empty() {
+                continue;
+            }
+            let reason = format!(
+                "has {count} {what}, and certificates for the public need {} ({})",
+                self.values(&broken),
+                rule.source
+            );
+            let alone = match remotes.count {
+                0 => {
+                    "; until there is one, a single perspective looks, and whoever deceives it gets certificates"
+                }
+                _ => "",
+            };
+            self.tell(&broken, "validation.remotes".to_owned(), reason + alone, fix.to_owned());
+            // One mistake, one finding: where there are too few, they lie in too few regions, too.
+            break;
+        }
+    }
+
+    fn broken(&self, rule: &Rule, is_broken: impl Fn(RuleValue) -> bool) -> Vec<Dated> {
+        rule.broken(self.now, self.now.plus(NOTICE), is_broken)
+    }
+
+    /// What is asked, and since when or from when on: `at most 200 days since 2026-03-15, at most 100 days from 2027-03-15`.
+    fn values(&self, dated: &[Dated]) -> String {
+        let one = |dated: &Dated| match dated.from {
+            None => dated.value.to_string(),
+            Some(from) if from <= self.now => format!("{} since {}", dated.value, dated.day()),
+            Some(_) => format!("{} from {} on", dated.value, dated.day()),
+        };
+        dated.iter().map(one).collect::<Vec<_>>().join(", ")
+    }
+
+    /// In production, what is broken by now is an error.
+    fn tell(&mut self, broken: &[Dated], key: String, reason: String, fix: String) {
+        let is_by_now = broken.first().is_some_and(|dated| dated.from.is_none_or(|from| from <= self.now));
+        match is_by_now && self.is_production {
+            true => self.found.error(key, reason, fix),
+            false => self.found.warning(key, reason, fix),
+        }
+    }
+}
+
+impl Config {
+    /// The remote perspectives that are configured.
+    pub(crate) fn remotes(&self) -> Remotes {
+        Remotes::default()
+    }
+
+    /// Which rules with dates are held while the CA runs.
+    pub(crate) fn dated_rules(&self) -> PublicRules {
+        let is_development = self.environment == Environment::Development;
+        let remotes = self.remotes();
+        let is_asked = remotes.count > 0 || self.environment == Environment::Production;
+        PublicRules {
+            lengths: self.issuance.public_rules.unwrap_or(!is_development),
+            corroboration: is_asked.then_some(remotes),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
