@@ -272,7 +272,8 @@ async fn rules_to_come_are_told_with_their_dates() {
 
     // Development is silent, unless it asks by a date.
     home.change(&[("environment = \"staging\"", "environment = \"development\"")]);
-    let is_public = |findings: &[Value]| findings.iter().any(|finding| finding["key"] == "validation.remotes");
+    let is_public =
+        |findings: &[Value]| findings.iter().any(|finding| finding["key"] == "validation.remotes");
     assert!(!is_public(&report(&home.check(&["--json"], 0).await).1));
     assert!(is_public(&report(&home.check(&["--json", "--at", "2026-12-15"], 0).await).1));
 }

@@ -3,13 +3,14 @@
 //!
 //! - [`Act`]: who does what, from where, and why. It becomes a record of the class `access_log` in the same transaction
 //!   as what it changes, or by [`Authority::act_ended`] where nothing was changed.
-//! - `find`: accounts, orders, authorizations, certificates. `log`: records.
+//! - `find`: accounts, orders, authorizations, certificates. `log`: records. `evidence`: what a certificate rests on.
 //! - `revoke`: one certificate. `jobs`: many. `incidents`: sets of them.
 //! - `external`: keys that accounts can be bound to.
 //! - `limits`: rate limits, exceptions from them, paused accounts.
 //! - `trials`: would this name validate now?
 //! - `rules`: blocked keys, rules on names. `people`: roles, and acts that wait for a second person.
 
+mod evidence;
 mod external;
 mod find;
 mod incidents;
@@ -39,6 +40,7 @@ pub use ingam_store::{
     LimitOverride, NameRule, NameVerdict, Pause, RecordQuery, RecordsPlace, RevocationJob, Withdrawal,
 };
 
+pub use evidence::{CertificateEvidence, IdentifierEvidence};
 pub use external::{ExternalKeyStatus, NewExternalKey};
 pub use find::{AccountView, CertificateFilter, CertificateSummary, IssuedStatus, OrderFilter};
 pub use jobs::{JobRunner, Plan, PlannedJob, Selection};

@@ -3,6 +3,7 @@
 //! Ids, serial numbers, times (RFC 3339) and keys are text, as everywhere outside. Unknown members are refused in what
 //! is sent to the CA and ignored in what it answers, so that a client of another version can read it.
 
+mod evidence;
 mod external;
 mod found;
 mod limits;
@@ -13,6 +14,7 @@ mod rules;
 mod state;
 mod validation;
 
+pub use evidence::{CertificateEvidence, IdentifierEvidence};
 pub use external::{ExternalKey, ExternalKeyMade, ExternalKeyMaking};
 pub use found::{
     Account, AccountContacts, Authorization, Certificate, CertificateDetail, Challenge, Order, Page, Renewal,

@@ -9,6 +9,7 @@ mod call;
 mod certificate;
 mod conditions;
 mod eab;
+mod evidence;
 mod export;
 mod failure;
 mod follow;
@@ -114,6 +115,8 @@ enum Group {
     /// Finds certificates, and exports them
     #[command(subcommand)]
     Cert(certificate::Certificate),
+    /// Shows everything that a certificate rests on
+    Evidence(evidence::Evidence),
     /// Revokes one certificate, or many
     Revoke(Box<revoke::Revoke>),
     /// Looks at revocations of many certificates, and holds them
@@ -239,6 +242,7 @@ impl Group {
             Self::Authz(command) => command.run(call).await,
             Self::Validation(command) => command.run(call).await,
             Self::Cert(command) => command.run(call).await,
+            Self::Evidence(command) => command.run(call).await,
             Self::Revoke(command) => command.run(call).await,
             Self::Job(command) => command.run(call).await,
             Self::Incident(command) => command.run(call).await,

@@ -57,6 +57,7 @@ fn described() -> OpenApiRouter<Arc<Operator>> {
         .routes(routes!(validations::try_validation))
         .routes(routes!(certificates::certificates))
         .routes(routes!(certificates::certificate))
+        .routes(routes!(certificates::evidence))
         .routes(routes!(certificates::revoke))
         .routes(routes!(revocations::plan))
         .routes(routes!(revocations::jobs, revocations::start))

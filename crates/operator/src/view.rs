@@ -1,9 +1,9 @@
 //! From what the authority knows to what goes over the wire, and back.
 
 use ingam_authority::operator::{
-    AccountView, Approval, CertificateFilter, CertificateSummary, ExternalKey, ExternalKeyStatus, Found,
-    Grant, Incident, IssuedBetween, IssuedStatus, KeyBlock, LimitOverride, LimitsShown, NameRule, Pause,
-    Plan, PlannedJob, RevocationJob, Selection as Selected,
+    AccountView, Approval, CertificateEvidence, CertificateFilter, CertificateSummary, ExternalKey,
+    ExternalKeyStatus, Found, Grant, Incident, IssuedBetween, IssuedStatus, KeyBlock, LimitOverride,
+    LimitsShown, NameRule, Pause, Plan, PlannedJob, RevocationJob, Selection as Selected,
 };
 use ingam_authority::{DryRun, Look, OrderView, RenewalSummary, Standing, Trial};
 use ingam_protocol::acme::{self, ErrorType, Failure, Verdict};
@@ -166,6 +166,35 @@ pub(crate) fn certificate_detail(
             .as_ref()
             .and_then(|order| order.certificate.as_ref())
             .map(ToString::to_string),
+    }
+}
+
+pub(crate) fn certificate_evidence(found: &CertificateEvidence) -> api::CertificateEvidence {
+    let identifiers = found.identifiers.iter().map(|one| {
+        let shown = one.shown();
+        let finished = shown.and_then(|shown| shown.finished.as_ref());
+        let host = &one.authorization.host;
+        api::IdentifierEvidence {
+            identifier: one.identifier.to_string(),
+            authorization: one.authorization.id.to_string(),
+            authorization_domain: one.authorization_domain(),
+            challenge: shown.map(|shown| shown.kind.name().to_owned()),
+            section: shown.map(|shown| shown.kind.baseline_section(host).to_owned()),
+            answered: time(shown.and_then(|shown| shown.answered)),
+            finished: time(finished.map(|finished| finished.at)),
+            quorum: finished.and_then(|finished| finished.quorum).map(|quorum| quorum.to_string()),
+            validation: one.validation.map(|id| id.to_string()),
+        }
+    });
+    let mut records: Vec<&Record> = found.records.values().collect();
+    records.sort_by_key(|record| (record.time, record.id));
+    api::CertificateEvidence {
+        certificate: certificate(&found.certificate),
+        profile: found.order.as_ref().map(|order| order.profile.to_string()),
+        identifiers: identifiers.collect(),
+        prepared: found.prepared.map(|id| id.to_string()),
+        records: records.into_iter().map(log_entry).collect(),
+        missing: found.missing.clone(),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use ingam_journal::SegmentInfo;
 use ingam_protocol::record::{Class, Record, RecordType};
 use ingam_protocol::{Id, Timestamp};
 
@@ -108,6 +109,51 @@ impl Store {
         }
         let more = found.dropped || left_out;
         Ok(RecordsFound { records: found.into_records(), more })
+    }
+
+    /// The records of these names, wherever they are; those are left out that are not there. Only segments are read that hold
+    /// records of the times that the names tell, each once. Blocks.
+    ///
+    /// # Errors
+    /// [`Error`] if engine or journal fail.
+    pub fn records_by_id(&self, class: Class, ids: &BTreeSet<Id>) -> Result<BTreeMap<Id, Record>, Error> {
+        let mut found = BTreeMap::new();
+        if ids.is_empty() {
+            return Ok(found);
+        }
+        // The outbox first, as above.
+        let waiting = self.engine().range_last(OUTBOX, &[], None, OUTBOX_MAX);
+        for (_, bytes) in waiting.map_err(|cause| Error::Engine("reading the end of the outbox", cause))? {
+            let record = decode(&bytes)?;
+            if record.class() == class && ids.contains(&record.id) {
+                found.insert(record.id, record);
+            }
+        }
+        let holds_one = |segment: &SegmentInfo, found: &BTreeMap<Id, Record>| {
+            let mut left = ids.iter().filter(|id| !found.contains_key(*id)).map(Id::time);
+            segment.class == class
+                && left.any(|time| {
+                    segment.earliest.is_some_and(|earliest| earliest <= time)
+                        && segment.latest.is_some_and(|latest| time <= latest)
+                })
+        };
+        let mut segments = self.journal().segments();
+        segments.retain(|segment| holds_one(segment, &found));
+        for segment in segments.into_iter().take(SEGMENTS_MAX) {
+            if !holds_one(&segment, &found) {
+                continue;
+            }
+            for record in self.journal().records_of(segment) {
+                let record = record.map_err(failed)?;
+                if ids.contains(&record.id) {
+                    found.insert(record.id, record);
+                }
+                if found.len() == ids.len() {
+                    return Ok(found);
+                }
+            }
+        }
+        Ok(found)
     }
 
     /// The place behind everything that there is now, for [`Store::records_since`]. Blocks.

@@ -55,7 +55,7 @@ impl Authority {
 }
 
 /// Files are read from their beginning: not on a thread of the runtime.
-async fn read_files<T: Send + 'static>(
+pub(super) async fn read_files<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, ingam_store::Error> + Send + 'static,
 ) -> Result<T, ActError> {
     match tokio::task::spawn_blocking(work).await {

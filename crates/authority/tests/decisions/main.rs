@@ -11,6 +11,7 @@
 //! - `operator_acts`: what operators do to certificates, keys, names, incidents and rights, and exactly what is on record.
 //! - `operator_jobs`: many certificates are revoked at a rate, through holds, restarts and each other.
 //! - `operator_finds`: what operators look for is found, each thing once, in pages of any length.
+//! - `evidence`: everything that a certificate rests on is found again, and what is not there is said.
 //! - `authorizations`: control that was shown is used again as far as it counts, and no further.
 //! - `wishes`: what orders can wish for, and what profiles do not allow.
 //! - `public`: rules with dates are held to the second, and records say who saw what.
@@ -32,6 +33,7 @@
 
 mod authorizations;
 mod contact;
+mod evidence;
 mod external;
 mod issuance;
 mod lease;

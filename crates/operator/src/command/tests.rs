@@ -5,6 +5,7 @@
 
 mod ca;
 mod endings;
+mod evidence;
 mod external;
 mod lists;
 mod records;

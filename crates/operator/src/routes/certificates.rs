@@ -12,10 +12,12 @@ use utoipa::IntoParams;
 
 use crate::Operator;
 use crate::acts;
-use crate::api::{Certificate, CertificateDetail, Done, Page, Revocation};
+use crate::admission::to_its_end;
+use crate::api::{Certificate, CertificateDetail, CertificateEvidence, Done, Page, Revocation};
 use crate::around::Caller;
 use crate::extract::{self, Asked, Named, Sent, optional};
 use crate::problem::{Problem, Problems};
+use crate::routes::orders::ReasonAsked;
 use crate::view;
 
 /// Which certificates.
@@ -116,6 +118,30 @@ pub(crate) async fn certificate(
     let (renewal, found) = operator.finish(rule, &act, found).await?;
     let chain = operator.authority.chain_of(&found.issuer);
     Ok(Json(view::certificate_detail(&found, &chain, &renewal)))
+}
+
+/// What a certificate rests on: personal data, on record with the reason.
+#[utoipa::path(get, path = "/v1/certificates/{serial}/evidence", tag = "certificates",
+    params(("serial" = String, Path, pattern = "^([0-9A-Fa-f]{2}){1,20}$"), ReasonAsked),
+    responses((status = 200, body = CertificateEvidence), Problems))]
+pub(crate) async fn evidence(
+    State(operator): State<Arc<Operator>>,
+    caller: Caller,
+    Named(name): Named,
+    Asked(asked): Asked<ReasonAsked>,
+) -> Result<Json<CertificateEvidence>, Problem> {
+    let rule = &acts::CERT_EVIDENCE;
+    let what = json!({ "serial": name });
+    let act = operator.admit(&caller, rule, what, asked.reason.as_deref()).await?;
+    let serial = extract::serial(&name)?;
+    let turn = operator.search_turn().await?;
+    let (authority, reads) = (operator.authority.clone(), act.clone());
+    let found = to_its_end(async move {
+        let _turn = turn;
+        authority.certificate_evidence(&reads, &serial).await
+    });
+    let found = operator.finish(rule, &act, found.await?).await?;
+    Ok(Json(view::certificate_evidence(&found)))
 }
 
 /// Revokes a certificate.

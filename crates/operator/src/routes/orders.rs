@@ -114,7 +114,7 @@ pub(crate) async fn account(
 pub(crate) struct ReasonAsked {
     /// Why, for the record.
     #[param(max_length = 1000)]
-    reason: Option<String>,
+    pub(super) reason: Option<String>,
 }
 
 /// The contacts of an account: personal data, on record with the reason.

@@ -193,6 +193,9 @@ pub(crate) const CASES: [Case; 48] = [
     read("cert.show", "/v1/certificates/{serial}", |world| {
         get(format!("/v1/certificates/{}", world.certificate(&world.account())))
     }),
+    read("cert.evidence", "/v1/certificates/{serial}/evidence", |world| {
+        get(format!("/v1/certificates/{}/evidence?reason=ticket%2012", world.certificate(&world.account())))
+    }),
     write("cert.revoke", "/v1/certificates/{serial}/revoke", 200, |world| {
         let serial = world.certificate(&world.account());
         let body = json!({ "revocation_reason": "superseded", "reason": "ticket 12" });

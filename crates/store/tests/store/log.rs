@@ -154,6 +154,34 @@ fn the_newest_are_found_however_many_wait() {
 }
 
 #[test]
+fn records_are_found_by_their_names() {
+    const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+    let random = Arc::new(SeededRandom::new(5));
+    let open = Disks::default().open(&random).unwrap();
+    // Over several segments of the journal, whose period is thirty days.
+    let all: Vec<Record> =
+        (0..5).map(|n| told(RecordType::CertificateIssued, n * 40 * DAY_MS, "{}", &random)).collect();
+    let other = told(RecordType::RoleGranted, 0, "{}", &random);
+    run(append(&open.store, &all));
+    run(append(&open.store, std::slice::from_ref(&other)));
+    let nowhere = told(RecordType::CertificateIssued, 80 * DAY_MS, "{}", &random);
+    let look = |wanted: &[&Record]| -> Vec<Id> {
+        let wanted = wanted.iter().map(|record| record.id).collect();
+        open.store.records_by_id(Class::Issuance, &wanted).unwrap().into_keys().collect()
+    };
+    let check = || {
+        assert_eq!(look(&[&all[1], &all[4], &nowhere]), [all[1].id, all[4].id]);
+        assert_eq!(look(&[&nowhere]), []);
+        assert_eq!(look(&[]), []);
+    };
+    check();
+    archived(&open, 6);
+    check();
+    assert_eq!(look(&[&other]), [], "it is of another class");
+    open.close();
+}
+
+#[test]
 fn whoever_follows_sees_what_comes_once_each() {
     let random = Arc::new(SeededRandom::new(5));
     for limit in [1, 3, 1000] {
