@@ -133,6 +133,8 @@ async fn played(name: &str, health: &str, operator: &str) {
             (format!("localhost:{}", ports.acme), "{ACME}".to_owned()),
             (format!("localhost:{}", ports.admin), "{ADMIN}".to_owned()),
             (format!("127.0.0.1:{}", ports.http), "{WEB}".to_owned()),
+            (format!(":{}/", ports.http), ":{HTTP}/".to_owned()),
+            (format!("port {};", ports.http), "port {HTTP};".to_owned()),
             (format!("uid:{}", rustix::process::getuid().as_raw()), "{ME}".to_owned()),
             (ann.principal, "{ANN}".to_owned()),
             (bob.principal, "{BOB}".to_owned()),

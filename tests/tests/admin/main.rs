@@ -5,6 +5,7 @@
 //! Not a failure: the wording of sentences, as long as they name the thing (tests/transcripts has them to the letter); how
 //! long a change takes, within a limit that no healthy machine needs.
 
+mod evidence;
 mod reload;
 mod revocation;
 mod roles;

@@ -1,6 +1,7 @@
 //! What perspectives saw, line by line. It is read from records as they are, of this version and of others: what is not there
 //! is left out.
 
+use ingam_protocol::Timestamp;
 use serde_json::Value;
 
 use crate::command::table::{Facts, Paper, Style};
@@ -82,7 +83,7 @@ impl<'a> Sheet<'a> {
             }
         };
         let (name, asked, answered) =
-            (text(answer, "perspective"), text(answer, "asked"), text(answer, "answered"));
+            (text(answer, "perspective"), moment(answer, "asked"), moment(answer, "answered"));
         self.line(indent, &format!("{name}{registry} {verdict}; asked {asked}, answered {answered}"));
         if let Some(seen) = answer.get("evidence").filter(|seen| !seen.is_null()) {
             self.look(indent + 2, "saw as ", seen);
@@ -95,7 +96,7 @@ impl<'a> Sheet<'a> {
     /// What one perspective saw.
     fn look(&mut self, indent: usize, before: &str, seen: &Value) {
         let (name, started, finished) =
-            (text(seen, "perspective"), text(seen, "started"), text(seen, "finished"));
+            (text(seen, "perspective"), moment(seen, "started"), moment(seen, "finished"));
         self.line(indent, &format!("{before}{name}, from {started} to {finished}"));
         for lookup in list(seen, "lookups") {
             self.lookup(indent + 2, lookup);
@@ -175,6 +176,14 @@ fn tls_line(tls: &Value) -> String {
 
 fn text<'a>(value: &'a Value, key: &str) -> &'a str {
     value.get(key).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// Records have milliseconds since 1970.
+fn moment(value: &Value, key: &str) -> String {
+    match value.get(key).and_then(Value::as_u64) {
+        Some(unix_ms) => Timestamp::from_unix_ms(unix_ms).to_rfc3339(),
+        None => text(value, key).to_owned(),
+    }
 }
 
 fn list<'a>(value: &'a Value, key: &str) -> &'a [Value] {

@@ -9,7 +9,7 @@ const AT: &str = "2026-11-21T10:00:00Z";
 
 fn look(perspective: &str, lookups: &Value, hops: &Value) -> Value {
     json!({
-        "perspective": perspective, "name": "www.example.org", "challenge": "http-01", "started": AT, "finished": AT,
+        "perspective": perspective, "name": "www.example.org", "challenge": "http-01", "started": 1_795_255_200_000_u64, "finished": 1_795_255_200_000_u64,
         "lookups": lookups, "hops": hops,
     })
 }
