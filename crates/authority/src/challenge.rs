@@ -13,14 +13,16 @@ use ingam_protocol::bytes::base64url;
 use ingam_protocol::identifier::Identifier;
 use ingam_protocol::record::RecordType;
 use ingam_store::{Answered, OpenChallenge};
-use ingam_validation::{Attempt, CaaOutcome, CaaQuery, Corroboration, Outcome, Validated};
+use ingam_validation::{Attempt, CaaQuery, Corroboration, Outcome, Validated};
 use serde_json::value::RawValue;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::{Instrument, debug_span};
 
 use crate::Authority;
 use crate::error::{Error, Refusal};
-use crate::evidence::{Caller, ChallengeEvidence, Method, ValidationEvidence, authorization_domain};
+use crate::evidence::{
+    CaaEvidence, Caller, ChallengeEvidence, Method, ValidationEvidence, authorization_domain,
+};
 
 /// At most this many challenges are taken up again at a start; later ones follow as their clients come back.
 const RESUMED_MAX: usize = 10_000;
@@ -150,8 +152,7 @@ impl Authority {
             key_authorization: &key_authorization,
             seen: &outcome.evidence,
             corroboration: outcome.corroboration.as_ref(),
-            caa: caa.as_ref().map(|caa| &caa.evidence),
-            caa_corroboration: caa.as_ref().and_then(|caa| caa.corroboration.as_ref()),
+            caa: caa.as_ref(),
             failure,
         };
         let record = self.record(RecordType::ValidationFinished, Some(account.id), None, &evidence)?;
@@ -176,7 +177,7 @@ impl Authority {
         &self,
         authorization: &Authorization,
         outcome: &Outcome,
-    ) -> (Option<CaaOutcome>, Result<(), ingam_validation::Failure>) {
+    ) -> (Option<CaaEvidence>, Result<(), ingam_validation::Failure>) {
         let validated = match &outcome.result {
             Ok(validated) => validated,
             Err(failure) => return (None, Err(failure.clone())),
@@ -195,7 +196,7 @@ impl Authority {
             Err(failure) => Err(failure.clone()),
             Ok(_) => self.corroborated(authorization, asked.corroboration.as_ref()),
         };
-        (Some(asked), result)
+        (Some(asked.into()), result)
     }
 
     /// Whether enough perspectives saw it.

@@ -103,9 +103,7 @@ pub(crate) struct ValidationEvidence<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) corroboration: Option<&'a Corroboration>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) caa: Option<&'a ingam_validation::Evidence>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) caa_corroboration: Option<&'a Corroboration>,
+    pub(crate) caa: Option<&'a CaaEvidence>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) failure: Option<&'a Failure>,
 }
@@ -161,9 +159,10 @@ impl ShownEvidence {
     }
 }
 
-/// What was seen of CAA for one name.
+/// What was seen of CAA for one name, from everywhere.
 #[derive(Debug, Serialize)]
 pub(crate) struct CaaEvidence {
+    #[serde(flatten)]
     seen: ingam_validation::Evidence,
     #[serde(skip_serializing_if = "Option::is_none")]
     corroboration: Option<Corroboration>,
@@ -191,7 +190,6 @@ pub(crate) struct PreparedEvidence<'a> {
     pub(crate) csr: Bytes,
     /// BR 3.2.2.4, ballot SC-099.
     pub(crate) authorizations: &'a [ShownEvidence],
-    /// Records of earlier versions have what the primary perspective saw in the place of each.
     pub(crate) caa: &'a [CaaEvidence],
 }
 

@@ -47,7 +47,7 @@ async fn a_certificate_tells_what_it_rests_on() {
     assert_eq!(seen["caa"]["lookups"][0]["record_type"], "CAA");
     let prepared = record(&told, &told["prepared"]);
     assert_eq!(prepared["authorizations"][0]["validation"], one["validation"]);
-    assert_eq!(prepared["caa"][0]["seen"]["name"], name);
+    assert_eq!(prepared["caa"][0]["name"], name);
 
     let told = evidence(&server, &other).await;
     let one = &told["identifiers"][0];

@@ -316,7 +316,7 @@ fn records_say_what_was_shown_how_and_to_whom() {
         assert_eq!(payload["method"], method);
         assert_eq!(payload["corroboration"]["line"], "4/5");
         assert_eq!(payload["corroboration"]["answers"].as_array().unwrap().len(), 5);
-        assert_eq!(payload["caa_corroboration"]["line"], "4/5");
+        assert_eq!(payload["caa"]["corroboration"]["line"], "4/5");
     }
     assert_eq!(wildcard["authorization_domain"], "example.org");
     assert_eq!(plain.get("authorization_domain"), None);

@@ -68,10 +68,8 @@ fn text(evidence: &CertificateEvidence, paper: &Paper) -> String {
                 sheet.gap();
                 sheet.title(0, "CAA before the signature");
             }
-            // Earlier versions wrote what the primary perspective saw in this place.
-            let seen = one.get("seen").unwrap_or(one);
-            sheet.line(2, seen["name"].as_str().unwrap_or_default());
-            sheet.perspectives(4, seen, one.get("corroboration"));
+            sheet.line(2, one["name"].as_str().unwrap_or_default());
+            sheet.perspectives(4, one, one.get("corroboration"));
         }
     }
     sheet.text
@@ -98,7 +96,7 @@ fn identifier(sheet: &mut Sheet<'_>, evidence: &CertificateEvidence, one: &Ident
     sheet.perspectives(4, &payload["seen"], payload.get("corroboration"));
     if let Some(caa) = payload.get("caa") {
         sheet.title(2, "CAA");
-        sheet.perspectives(4, caa, payload.get("caa_corroboration"));
+        sheet.perspectives(4, caa, caa.get("corroboration"));
     }
 }
 

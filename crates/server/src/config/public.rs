@@ -5,7 +5,8 @@ use std::time::Duration;
 use ingam_authority::{PublicRules, Remotes};
 use ingam_protocol::acme::ChallengeType;
 use ingam_protocol::baseline::{
-    CERTIFICATE_VALIDITY, Dated, PERSISTENT_REUSE, REGISTRIES, REMOTES, Rule, RuleValue, VALIDATION_REUSE,
+    CERTIFICATE_VALIDITY, DNSSEC, Dated, PERSISTENT_REUSE, REGISTRIES, REMOTES, Rule, RuleValue,
+    VALIDATION_REUSE,
 };
 use ingam_protocol::finding::dotted;
 use ingam_protocol::{Findings, Timestamp};
@@ -32,6 +33,7 @@ pub(crate) fn check(config: &Config, now: Timestamp, found: &mut Findings) {
     }
     if is_any_public {
         check.remotes(config.remotes());
+        check.dnssec(config.dnssec_is_off());
     }
 }
 
@@ -64,7 +66,7 @@ impl Check<'_> {
                 remotes.count,
                 &REMOTES,
                 "remote network perspectives",
-                "run `ingam perspective` in other networks, and name them there; or set public = false for a private CA",
+                "run perspectives in other networks, and name them there; or set public = false for a private CA",
             ),
             (
                 remotes.registries,
@@ -92,6 +94,19 @@ impl Check<'_> {
             // One mistake, one finding: where there are too few, they lie in too few regions, too.
             break;
         }
+    }
+
+    /// Answers of the DNS that nothing proves.
+    fn dnssec(&mut self, is_off: bool) {
+        let broken = self.broken(&DNSSEC, |value| is_off && value == RuleValue::Asked);
+        if broken.is_empty() {
+            return;
+        }
+        let (values, source) = (self.values(&broken), DNSSEC.source);
+        let reason =
+            format!("is \"off\", and for the public the validation of DNSSEC is {values} ({source})");
+        let fix = "leave it out, or set public = false for a private CA".to_owned();
+        self.tell(&broken, "validation.dnssec".to_owned(), reason, fix);
     }
 
     fn broken(&self, rule: &Rule, is_broken: impl Fn(RuleValue) -> bool) -> Vec<Dated> {
@@ -122,6 +137,11 @@ impl Config {
     /// The remote perspectives that are configured.
     pub(crate) fn remotes(&self) -> Remotes {
         Remotes::default()
+    }
+
+    /// Whether what the DNS answers is used without DNSSEC's proofs.
+    pub(crate) fn dnssec_is_off(&self) -> bool {
+        false
     }
 
     /// Which rules with dates are held while the CA runs.

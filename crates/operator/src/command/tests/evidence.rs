@@ -38,7 +38,6 @@ fn evidence() -> Value {
             "corroboration": corroboration, "caa": look("primary", &caa, &json!([])),
         },
     });
-    // As earlier versions wrote it: what the primary perspective saw, and nothing around it.
     let prepared = json!({
         "id": "r2", "time": AT, "class": "issuance", "type": "certificate_prepared", "sealed_parts": 0,
         "payload": { "caa": [look("primary", &caa, &json!([]))] },

@@ -75,6 +75,18 @@ fn one_region_is_too_few() {
 }
 
 #[test]
+fn answers_without_proof_are_told() {
+    let at = |day: &str, is_off| {
+        findings(|found| Check { is_production: true, now: moment(day), found }.dnssec(is_off))
+    };
+    assert_eq!(at("2026-11-28", false), []);
+    let found = at("2026-11-28", true);
+    assert_eq!((found.len(), found[0].level, found[0].key.as_str()), (1, Level::Error, "validation.dnssec"));
+    assert!(found[0].reason.contains("required since 2026-03-15 (BR 3.2.2.4"), "{}", found[0].reason);
+    assert_eq!(at("2026-03-01", true)[0].level, Level::Warning);
+}
+
+#[test]
 fn a_single_perspective_is_said_aloud() {
     let config = config("staging", NOTHING);
     let found = findings(|found| check(&config, moment("2026-11-28"), found));
