@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use ingam_protocol::acme::{ChallengeType, ErrorType};
+use ingam_protocol::acme::ErrorType;
 use ingam_protocol::health::QueueReport;
 use ingam_protocol::identifier::Host;
 use ingam_protocol::{Clock, Timestamp};
@@ -89,11 +89,6 @@ impl LocalPerspective {
     /// The names of the CA that this perspective is configured for.
     pub(crate) fn issuers(&self) -> &[String] {
         &self.network.config.caa_issuer_domains
-    }
-
-    /// The clock that it looks by.
-    pub(crate) fn now(&self) -> Timestamp {
-        self.clock.now()
     }
 
     /// Looks; gives until when what was seen may be relied on, if its owner says so.
