@@ -20,7 +20,7 @@ use tracing::{Instrument, debug_span};
 
 use crate::Authority;
 use crate::error::{Error, Refusal};
-use crate::evidence::{Caller, ChallengeEvidence, ValidationEvidence};
+use crate::evidence::{CaaEvidence, Caller, ChallengeEvidence, ValidationEvidence};
 
 /// At most this many challenges are taken up again at a start; later ones follow as their clients come back.
 const RESUMED_MAX: usize = 10_000;
@@ -135,7 +135,7 @@ impl Authority {
                     Some(query) => {
                         let asking = self.validation.check_caa(query);
                         let asked = asking.instrument(debug_span!("validation", doing = "caa")).await;
-                        caa = Some(asked.evidence);
+                        caa = Some(CaaEvidence { seen: asked.evidence, corroboration: asked.corroboration });
                         asked.result.map(|_| ())
                     }
                 }
@@ -160,6 +160,7 @@ impl Authority {
             challenge: kind,
             key_authorization: &key_authorization,
             seen: &outcome.evidence,
+            corroboration: outcome.corroboration.as_ref(),
             caa: caa.as_ref(),
             failure,
         };

@@ -11,6 +11,7 @@ use ingam_protocol::profile::IssuerName;
 use ingam_protocol::record::{Part, Record, RecordType, Seal};
 use ingam_protocol::time::random_array;
 use ingam_protocol::{Bytes, Id, Reason, Serial, Timestamp};
+use ingam_validation::Corroboration;
 use ring::digest::{SHA256, digest};
 use serde::Serialize;
 use zeroize::Zeroizing;
@@ -93,10 +94,23 @@ pub(crate) struct ValidationEvidence<'a> {
     pub(crate) challenge: ChallengeType,
     pub(crate) key_authorization: &'a str,
     pub(crate) seen: &'a ingam_validation::Evidence,
+    /// What remote perspectives saw, one by one, and the quorum (BR 3.2.2.9, 5.4.1); none without any.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) caa: Option<&'a ingam_validation::Evidence>,
+    pub(crate) corroboration: Option<&'a Corroboration>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) caa: Option<&'a CaaEvidence>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) failure: Option<&'a Failure>,
+}
+
+/// What was seen of CAA for one name, from everywhere.
+#[derive(Serialize)]
+pub(crate) struct CaaEvidence {
+    #[serde(flatten)]
+    pub(crate) seen: ingam_validation::Evidence,
+    /// As for a validation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) corroboration: Option<Corroboration>,
 }
 
 #[derive(Serialize)]
@@ -104,7 +118,7 @@ pub(crate) struct PreparedEvidence<'a> {
     pub(crate) order: Id,
     pub(crate) claim: &'a Claim,
     pub(crate) csr: Bytes,
-    pub(crate) caa: &'a [ingam_validation::Evidence],
+    pub(crate) caa: &'a [CaaEvidence],
 }
 
 #[derive(Serialize)]

@@ -20,13 +20,14 @@ use ingam_protocol::record::RecordType;
 use ingam_protocol::{Id, Serial, Timestamp};
 use ingam_signer::{CertificateRequest, Prepared};
 use ingam_store::{AbandonedBy, Claimed, NewCertificate, Stale};
-use ingam_validation::Evidence;
 use tracing::{Instrument, debug_span};
 
 use crate::Authority;
 use crate::admission::{check_account, check_dates};
 use crate::error::{Error, Fault, Refusal, Subproblem};
-use crate::evidence::{AbandonedEvidence, AskedEvidence, Caller, IssuedEvidence, PreparedEvidence};
+use crate::evidence::{
+    AbandonedEvidence, AskedEvidence, CaaEvidence, Caller, IssuedEvidence, PreparedEvidence,
+};
 use crate::external;
 use crate::order::OrderView;
 
@@ -126,7 +127,7 @@ impl Authority {
         prepared: &Prepared,
         request: &SigningRequest,
         csr: &[u8],
-        caa: Vec<Evidence>,
+        caa: Vec<CaaEvidence>,
         caller: Option<&Caller>,
     ) -> Result<Result<Id, OrderStatus>, Error> {
         let now = self.clock.now();
@@ -386,7 +387,7 @@ impl Authority {
     }
 
     /// CAA as of now, for every name itself, wherever control was shown (RFC 8659; BR 3.2.2.8).
-    async fn caa_again(&self, order: &Order, profile: &Profile) -> Result<Vec<Evidence>, Error> {
+    async fn caa_again(&self, order: &Order, profile: &Profile) -> Result<Vec<CaaEvidence>, Error> {
         let now = self.clock.now();
         let mut checks = Vec::with_capacity(order.identifiers.len());
         for (identifier, id) in order.identifiers.iter().zip(&order.authorizations) {
@@ -412,7 +413,7 @@ impl Authority {
         let mut evidence = Vec::with_capacity(outcomes.len());
         let mut forbidden = Vec::new();
         for (identifier, outcome) in outcomes {
-            evidence.push(outcome.evidence);
+            evidence.push(CaaEvidence { seen: outcome.evidence, corroboration: outcome.corroboration });
             if let Err(failure) = outcome.result {
                 forbidden.push(Subproblem::of(identifier, failure.error, failure.detail));
             }

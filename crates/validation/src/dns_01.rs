@@ -12,11 +12,7 @@ use crate::sought::Text;
 /// The most values that a failure quotes.
 const QUOTED_MAX: usize = 3;
 
-pub(crate) async fn validate(
-    network: &Network,
-    text: &Text,
-    evidence: &mut Evidence,
-) -> Result<(), Failure> {
+pub(crate) async fn validate(network: &Network, text: &Text, evidence: &mut Evidence) -> Result<(), Failure> {
     let name = &text.name;
     let advice = "add the record and check that your name servers answer it";
     let values = texts(network, name, advice, evidence).await?;

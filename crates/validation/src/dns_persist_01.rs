@@ -129,7 +129,9 @@ impl Wanted<'_> {
             return Err(Refusal::OtherAccount);
         }
         let policy = once(&parsed, "policy")?;
-        if self.sought.beyond_the_name && !policy.is_some_and(|policy| policy.eq_ignore_ascii_case("wildcard")) {
+        if self.sought.beyond_the_name
+            && !policy.is_some_and(|policy| policy.eq_ignore_ascii_case("wildcard"))
+        {
             return Err(Refusal::NameAlone);
         }
         let Some(until) = once(&parsed, "persistUntil")? else { return Ok(None) };

@@ -75,9 +75,7 @@ impl Sought {
     pub(crate) fn of(attempt: &Attempt, issuers: &[String]) -> Result<Self, Failure> {
         let file = File::new(&attempt.token, &attempt.key_authorization)?;
         let hash = sha256(&attempt.key_authorization);
-        let text = |name| {
-            Self::Text(Text { name, value: base64url(&hash), comparison: Comparison::Equal })
-        };
+        let text = |name| Self::Text(Text { name, value: base64url(&hash), comparison: Comparison::Equal });
         Ok(match attempt.challenge {
             ChallengeType::Http01 => Self::File(file),
             ChallengeType::TlsAlpn01 => Self::Certificate(hash),

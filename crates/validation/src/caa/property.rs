@@ -56,7 +56,8 @@ pub(crate) fn permits(value: &[u8], issuers: &[String], query: &CaaQuery) -> Res
         return Err(Refusal::OtherAccount);
     }
     let methods = parsed.once("validationmethods")?;
-    let is_allowed = |methods| !query.account_uri.is_empty() && allows_method(methods, query.challenge.name());
+    let is_allowed =
+        |methods| !query.account_uri.is_empty() && allows_method(methods, query.challenge.name());
     if methods.is_some_and(|methods| !is_allowed(methods)) {
         return Err(Refusal::OtherMethod);
     }

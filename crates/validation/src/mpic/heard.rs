@@ -36,9 +36,8 @@ pub(crate) fn dcv(
 ) -> Result<Heard, Unreached> {
     let response = read(body)?;
     if let Some(seen) = response.ingam.clone() {
-        let is_asked = |evidence: &Evidence| {
-            evidence.host == attempt.host && evidence.challenge == attempt.challenge
-        };
+        let is_asked =
+            |evidence: &Evidence| evidence.host == attempt.host && evidence.challenge == attempt.challenge;
         return Ok(ours(&response, seen, is_asked, attempt.challenge));
     }
     let mut result = foreign(&response, incomplete(attempt.challenge), ErrorType::Unauthorized);
@@ -77,7 +76,8 @@ pub(crate) fn caa(body: &[u8], query: &CaaQuery, issuers: &[String]) -> Result<H
 }
 
 fn read(body: &[u8]) -> Result<CheckResponse, Unreached> {
-    let none = |error: serde_json::Error| Unreached::new(&format!("its answer is none of Open MPIC: {error}"));
+    let none =
+        |error: serde_json::Error| Unreached::new(&format!("its answer is none of Open MPIC: {error}"));
     let mut value: Value = serde_json::from_slice(body).map_err(none)?;
     if value.get("check_passed").is_none_or(|passed| !passed.is_boolean()) {
         return Err(Unreached::new("its answer is none of Open MPIC: it has no check_passed"));
@@ -119,9 +119,7 @@ fn ours(
     let has_passed = response.check_passed && response.check_completed;
     let other = seen.evidence.as_ref().is_some_and(|evidence| !is_asked(evidence));
     let result = match seen.failure {
-        Some(failure) => {
-            Err(Failure { detail: printable(failure.detail.as_bytes(), WORDS_MAX), ..failure })
-        }
+        Some(failure) => Err(Failure { detail: printable(failure.detail.as_bytes(), WORDS_MAX), ..failure }),
         None if other => Err(Failure::new(ErrorType::ServerInternal, "it answered another question")),
         None if has_passed => Ok(seen.until),
         None => Err(Failure::new(incomplete(challenge), words(response))),
@@ -159,7 +157,9 @@ fn words(response: &CheckResponse) -> String {
     let shown = |name: &str| response.details.get(name).filter(|value| !value.is_null());
     let seen = shown("records_seen").or_else(|| shown("response_status_code"));
     match seen {
-        Some(seen) => format!("it did not find what was asked for, but {}", quote(seen.to_string().as_bytes())),
+        Some(seen) => {
+            format!("it did not find what was asked for, but {}", quote(seen.to_string().as_bytes()))
+        }
         None => "it did not find what was asked for".to_owned(),
     }
 }

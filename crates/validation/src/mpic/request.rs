@@ -3,9 +3,7 @@
 use ingam_protocol::acme::ChallengeType;
 use ingam_protocol::bytes::{base64url, hex};
 
-use super::wire::{
-    AttemptParts, CaaParameters, CaaParts, CaaRequest, DcvParameters, DcvRequest, DnsChange,
-};
+use super::wire::{AttemptParts, CaaParameters, CaaParts, CaaRequest, DcvParameters, DcvRequest, DnsChange};
 use crate::label;
 use crate::outcome::{Attempt, CaaQuery, Failure};
 use crate::sought::sha256;

@@ -64,7 +64,8 @@ impl Refused {
 
 impl From<Refused> for Reply {
     fn from(Refused { status, why }: Refused) -> Self {
-        let kind = if status == 422 { "mpic_error:perspective:unserved" } else { "mpic_error:perspective:request" };
+        let kind =
+            if status == 422 { "mpic_error:perspective:unserved" } else { "mpic_error:perspective:request" };
         let errors = [CheckError { error_type: kind.to_owned(), error_message: why }];
         Self { status, body: json!({ "check_completed": false, "check_passed": false, "errors": errors }) }
     }
@@ -238,7 +239,10 @@ fn hash(text: &str) -> Result<[u8; 32], Refused> {
 fn changed(name: &DnsName, change: DnsChange) -> Result<Text, Refused> {
     let DnsChange { challenge_value, dns_name_prefix, dns_record_type, .. } = change;
     if dns_record_type != "TXT" {
-        let why = format!("dns-change is served for TXT records alone, not for {}", quote(dns_record_type.as_bytes()));
+        let why = format!(
+            "dns-change is served for TXT records alone, not for {}",
+            quote(dns_record_type.as_bytes())
+        );
         return Err(Refused::unserved(why));
     }
     if challenge_value.is_empty() || challenge_value.len() > VALUE_MAX {
@@ -306,7 +310,10 @@ fn parsed(body: &[u8]) -> Result<Value, Refused> {
 
 fn typed<T: DeserializeOwned>(value: Value) -> Result<T, Refused> {
     serde_json::from_value(value).map_err(|error| {
-        Refused::malformed(format!("the request is none of Open MPIC: {}", quote(error.to_string().as_bytes())))
+        Refused::malformed(format!(
+            "the request is none of Open MPIC: {}",
+            quote(error.to_string().as_bytes())
+        ))
     })
 }
 

@@ -94,9 +94,8 @@ async fn as_many_may_fail_as_the_requirements_let() {
     for (remotes, allowed) in [(1, 0), (2, 1), (3, 1), (4, 1), (5, 1), (6, 2), (9, 2), (32, 2)] {
         for failing in 0..=remotes.min(4) {
             for way in [DECEIVED, IsDown, Hangs] {
-                let doing: Vec<Doing> = (0..remotes)
-                    .map(|index| if index < failing { way.clone() } else { Agrees })
-                    .collect();
+                let doing: Vec<Doing> =
+                    (0..remotes).map(|index| if index < failing { way.clone() } else { Agrees }).collect();
                 let registries_met = remotes - failing >= 2;
                 let stands = Stage::new(&doing, &ALL).stands().await;
                 let expected = failing <= allowed && registries_met;
@@ -129,7 +128,11 @@ async fn the_primary_always_has_to_agree() {
     let outcome = stage.outcome().await;
     assert_eq!(outcome.result.unwrap_err(), own);
     let seen = outcome.corroboration.unwrap();
-    assert_eq!((seen.line.as_str(), seen.answers.len()), ("5/5", 5), "what the others saw is kept all the same");
+    assert_eq!(
+        (seen.line.as_str(), seen.answers.len()),
+        ("5/5", 5),
+        "what the others saw is kept all the same"
+    );
 }
 
 #[tokio::test]
@@ -201,7 +204,10 @@ async fn owners_are_told_what_to_do() {
     );
     let failure = detail(&[IsDown, Agrees, IsDown, Agrees, Agrees]).await;
     assert_eq!(failure.error, ErrorType::ServerInternal);
-    assert!(failure.detail.starts_with("From 2 of 5 places there was no answer: from place-0: "), "{failure}");
+    assert!(
+        failure.detail.starts_with("From 2 of 5 places there was no answer: from place-0: "),
+        "{failure}"
+    );
     assert!(failure.detail.ends_with("not about your site; try again later"), "{failure}");
     let long = Fails(ErrorType::Dns, Box::leak("x".repeat(500).into_boxed_str()));
     let failure = detail(&[long.clone(), long.clone(), long.clone(), long.clone(), long]).await;

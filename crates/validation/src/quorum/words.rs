@@ -25,7 +25,8 @@ pub(super) fn of(seen: &Corroboration, registries_min: u8) -> Failure {
         );
         return Failure::new(ErrorType::ServerInternal, detail);
     };
-    let told: Vec<String> = failed.iter().take(QUOTED_MAX).map(|(answer, failure)| told(answer, failure)).collect();
+    let told: Vec<String> =
+        failed.iter().take(QUOTED_MAX).map(|(answer, failure)| told(answer, failure)).collect();
     let more = match failed.len().saturating_sub(QUOTED_MAX) {
         0 => String::new(),
         count => format!("; and from {count} more"),

@@ -1,0 +1,192 @@
+//! Perspectives as processes of their own: `ingam serve --role perspective`, each with another view of the DNS, and the CA that
+//! asks them.
+
+use std::fmt::Write;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+use tokio::time::timeout;
+
+use crate::names::Names;
+use crate::operator::{ClientCa, Person};
+use crate::ports;
+use crate::server::{Ports, Server, Setup, binary};
+
+/// How long a start may take.
+const READY_WITHIN: Duration = Duration::from_secs(30);
+
+/// The registries' regions, one for each of five places.
+pub const FIVE_REGIONS: [&str; 5] = ["APNIC", "RIPE NCC", "ARIN", "LACNIC", "AFRINIC"];
+
+/// How long the CA waits for a perspective, in milliseconds.
+pub const WAIT_MS: u64 = 4000;
+
+/// A perspective that runs. It is killed when this is dropped.
+pub struct Place {
+    /// Its name.
+    pub name: String,
+    /// What it sees of the DNS.
+    pub names: Names,
+    /// Where it is asked.
+    pub port: u16,
+    /// Where it is watched.
+    pub metrics: u16,
+    child: Option<Child>,
+}
+
+impl Place {
+    /// Starts one in this folder, for holders of certificates of this CA.
+    pub async fn start(home: &Path, name: &str, ca: &ClientCa, validation: &Ports) -> Self {
+        let (port, metrics) = (ports::free(), ports::free());
+        let names = Names::listen().await;
+        let Person { certificate, key, .. } = ca.server(name);
+        let Ports { http, https, tls_alpn, .. } = validation;
+        let text = format!(
+            r#"environment = "development"
+[listen]
+perspective = ["127.0.0.1:{port}"]
+metrics = ["127.0.0.1:{metrics}"]
+[perspective]
+certificate = "{certificate}"
+key = "{key}"
+client_ca = "{client_ca}"
+[validation]
+perspective = "{name}"
+resolvers = ["{resolver}"]
+addresses = "allow-loopback"
+http_port = {http}
+https_port = {https}
+tls_alpn_port = {tls_alpn}
+[limits]
+stop_timeout_ms = 500
+"#,
+            certificate = certificate.display(),
+            key = key.display(),
+            client_ca = ca.path.display(),
+            resolver = names.address,
+        );
+        let config = home.join(format!("{name}.toml"));
+        std::fs::write(&config, text).expect("a writable folder");
+        let mut command = Command::new(binary());
+        command.args(["serve", "--role", "perspective", "--config"]).arg(&config).env_remove("RUST_LOG");
+        let errors = File::create(home.join(format!("{name}.log"))).expect("a writable folder");
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(errors).kill_on_drop(true);
+        let mut child = command.spawn().expect("the binary can be started");
+        let mut lines = BufReader::new(child.stdout.take().expect("standard output is a pipe")).lines();
+        let first = timeout(READY_WITHIN, lines.next_line()).await.expect("ready in time").expect("a line");
+        assert_eq!(first.as_deref(), Some("ready"), "see {name}.log in {}", home.display());
+        Self { name: name.to_owned(), names, port, metrics, child: Some(child) }
+    }
+
+    /// Kills it.
+    pub async fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().await.expect("one may kill one's own child");
+        }
+    }
+
+    /// Makes it hang: it takes connections, as far as the kernel does, and never answers.
+    pub fn hang(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        let pid = self.child.as_ref().and_then(Child::id).expect("it runs");
+        let pid = i32::try_from(pid).expect("a process id");
+        kill_process(Pid::from_raw(pid).expect("a process id is not zero"), signal).expect("it runs");
+    }
+
+    /// Waits for it to end by itself, and gives whether it ended well.
+    pub async fn ended(&mut self, within: Duration) -> bool {
+        let mut child = self.child.take().expect("it runs");
+        timeout(within, child.wait()).await.expect("it ends in time").expect("it is our child").success()
+    }
+
+    /// What it is called by `[[validation.remotes]]`.
+    pub fn url(&self) -> String {
+        format!("https://localhost:{}", self.port)
+    }
+}
+
+/// A CA and its perspectives.
+pub struct Perspectives {
+    /// The CA.
+    pub server: Server,
+    /// What its own perspective sees.
+    pub primary: Names,
+    /// The others.
+    pub places: Vec<Place>,
+    /// The CA of everybody's certificates between them.
+    pub ca: ClientCa,
+}
+
+impl Perspectives {
+    /// One place for each of these regions.
+    pub async fn start(regions: &[&str]) -> Self {
+        let (home, ports, ca) = ground();
+        let mut places = Vec::new();
+        for index in 0..regions.len() {
+            places.push(Place::start(home.path(), &format!("place-{index}"), &ca, &ports).await);
+        }
+        let remotes: Vec<(String, String)> =
+            places.iter().map(|place| (place.name.clone(), place.url())).collect();
+        Self::over(home, ports, ca, places, &remotes, regions).await
+    }
+
+    /// With places that were started, and names, URLs and regions of all that are asked.
+    pub async fn over(
+        home: TempDir,
+        ports: Ports,
+        ca: ClientCa,
+        places: Vec<Place>,
+        remotes: &[(String, String)],
+        regions: &[&str],
+    ) -> Self {
+        let primary = Names::listen().await;
+        let Person { certificate, key, .. } = ca.person("coordinator");
+        let further_config = coordinator(&certificate, &key, &ca.path, remotes, regions);
+        let further_arguments = vec!["--dns".to_owned(), primary.address.to_string()];
+        let setup = Setup { ports, further_config, further_arguments, ..Setup::new() };
+        let server = Server::start_in(home, setup).await;
+        Self { server, primary, places, ca }
+    }
+
+    /// Everybody's view of the DNS, the primary's first.
+    pub fn views(&self) -> Vec<&Names> {
+        std::iter::once(&self.primary).chain(self.places.iter().map(|place| &place.names)).collect()
+    }
+}
+
+/// A folder, ports and a CA between perspectives, before anything runs.
+pub fn ground() -> (TempDir, Ports, ClientCa) {
+    let home = TempDir::new().expect("a temporary folder");
+    let ca = ClientCa::new(home.path(), "perspectives-ca");
+    (home, Ports::free(), ca)
+}
+
+fn coordinator(
+    certificate: &PathBuf,
+    key: &PathBuf,
+    server_ca: &Path,
+    remotes: &[(String, String)],
+    regions: &[&str],
+) -> String {
+    let mut text = format!(
+        "[validation.corroboration]\ncertificate = \"{}\"\nkey = \"{}\"\nserver_ca = \"{}\"\ntimeout_ms = {WAIT_MS}\n",
+        certificate.display(),
+        key.display(),
+        server_ca.display()
+    );
+    for ((name, url), region) in remotes.iter().zip(regions) {
+        write!(text, "[[validation.remotes]]\nname = \"{name}\"\nurl = \"{url}\"\nregistry = \"{region}\"\n")
+            .expect("a string takes any text");
+    }
+    text
+}

@@ -1,0 +1,1 @@
+//! open-mpic-core, on either side.
