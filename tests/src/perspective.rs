@@ -84,6 +84,11 @@ stop_timeout_ms = 500
         Self { name: name.to_owned(), names, port, metrics, child: Some(child) }
     }
 
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.as_ref().and_then(Child::id).expect("it runs")
+    }
+
     /// Kills it.
     pub async fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
@@ -98,8 +103,7 @@ stop_timeout_ms = 500
 
     /// Sends it a signal.
     pub fn signal(&self, signal: Signal) {
-        let pid = self.child.as_ref().and_then(Child::id).expect("it runs");
-        let pid = i32::try_from(pid).expect("a process id");
+        let pid = i32::try_from(self.pid()).expect("a process id");
         kill_process(Pid::from_raw(pid).expect("a process id is not zero"), signal).expect("it runs");
     }
 

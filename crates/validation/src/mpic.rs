@@ -12,6 +12,8 @@
 //!
 //! Bodies have a limit both ways, and nothing that arrives counts for more than what it says.
 
+#[cfg(any(test, feature = "scripted"))]
+pub mod damage;
 pub(crate) mod heard;
 pub(crate) mod request;
 pub(crate) mod service;

@@ -18,8 +18,9 @@ use crate::quote::printable;
 /// How long connecting to a perspective may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long a connection that nobody needs is kept.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
+/// How long a connection that nobody needs is kept: less than those at the other end keep it, so that none ends with a request
+/// on it.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// How much is told of an answer that is none.
 const QUOTED_MAX: usize = 160;
@@ -156,12 +157,17 @@ pub fn client_tls(config: &CorroborationConfig) -> Result<ClientConfig, ConfigEr
     let name = "corroboration.key";
     let path = config.key.as_deref().ok_or_else(|| missing(name))?;
     let key = PrivateKeyDer::from_pem_file(path).map_err(|error| unreadable(name, path, &error))?;
-    ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut tls = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|error| unusable(name, &error))?
         .with_root_certificates(roots)
         .with_client_auth_cert(chain, key)
-        .map_err(|error| unusable(name, &error))
+        .map_err(|error| unusable(name, &error))?;
+    // A question can take as long as a site likes to be slow. HTTP/2's streams would be used up by some dozens of those, and
+    // all others would wait behind them; connections are as many as there are questions.
+    tls.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(tls)
 }
 
 fn certificates(name: &str, path: Option<&Path>) -> Result<Vec<CertificateDer<'static>>, ConfigError> {
@@ -191,3 +197,6 @@ fn in_full(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |cause| cause.source());
     causes.fold(error.to_string(), |sentence, cause| format!("{sentence}: {cause}"))
 }
+
+#[cfg(test)]
+mod tests;

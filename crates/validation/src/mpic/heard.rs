@@ -106,7 +106,7 @@ fn make_printable(value: &mut Value) {
     }
 }
 
-fn is_printable(text: &str) -> bool {
+pub(super) fn is_printable(text: &str) -> bool {
     text.bytes().all(|byte| (0x20..0x7f).contains(&byte))
 }
 
@@ -209,22 +209,4 @@ fn property(record: &str) -> Option<Property> {
 fn details(details: Value) -> Value {
     let bytes = details.to_string().len();
     if bytes > DETAILS_BYTES_MAX { json!({ "left_out_bytes": bytes }) } else { details }
-}
-
-/// For a fuzzer: reads bytes as an answer to a question of each kind.
-#[cfg(any(test, feature = "scripted"))]
-pub(crate) fn read_as_any(body: &[u8], attempt: &Attempt, query: &CaaQuery, issuers: &[String]) -> [bool; 2] {
-    let is_good = |heard: Result<Heard, Unreached>| match heard {
-        Ok(heard) => {
-            let words = heard.result.as_ref().err().map_or("", |failure| failure.detail.as_str());
-            assert!(is_printable(words) && words.len() <= 4 * WORDS_MAX, "{words:?}");
-            heard.result.is_ok()
-        }
-        Err(Unreached(words)) => {
-            assert!(is_printable(&words), "{words:?}");
-            false
-        }
-    };
-    let now = Timestamp::from_unix_s(1_795_255_200);
-    [is_good(dcv(body, attempt, issuers, now)), is_good(caa(body, query, issuers))]
 }

@@ -118,6 +118,13 @@ impl Service {
     }
 }
 
+/// Whether these bytes are a request about control, and one about CAA, that is served.
+#[cfg(any(test, feature = "scripted"))]
+pub(super) fn serves_as(body: &[u8]) -> [bool; 2] {
+    let dcv = read_dcv(body).and_then(|(request, _)| search(request, &["ca.example".to_owned()]));
+    [dcv.is_ok(), read_caa(body).is_ok()]
+}
+
 /// Reads a request about control, and whether our own coordinator asks.
 fn read_dcv(body: &[u8]) -> Result<(DcvRequest, bool), Refused> {
     let value: Value = parsed(body)?;
@@ -362,11 +369,4 @@ fn reply(check: &str, lookup: &str, details: impl Serialize, mut seen: Seen, is_
 /// Whether the look came to an end, and what was there was something else.
 fn is_seen(failure: &Failure) -> bool {
     matches!(failure.error, ErrorType::Unauthorized | ErrorType::Caa)
-}
-
-/// For a fuzzer: reads bytes as a request of each kind, and gives which of them it could be.
-#[cfg(any(test, feature = "scripted"))]
-pub(crate) fn read_as_any(body: &[u8]) -> [bool; 2] {
-    let dcv = read_dcv(body).and_then(|(request, _)| search(request, &["ca.example".to_owned()]));
-    [dcv.is_ok(), read_caa(body).is_ok()]
 }
