@@ -17,6 +17,7 @@ use ingam_tests::ports;
 use ingam_tests::server::Ports;
 use rcgen::{CertificateParams, CustomExtension, KeyPair};
 use ring::digest::{SHA256, digest};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
@@ -85,15 +86,15 @@ async fn serve_alpn(port: u16, name: &str, hash: &[u8]) {
     let key = KeyPair::generate().expect("a key");
     let certificate = params.self_signed(&key).expect("a certificate");
     let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let der = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+    let signing = provider.key_provider.load_private_key(der).expect("a key that ring knows");
+    // Past rustls' own look at the certificate, which knows no acmeIdentifier and has to refuse what is critical.
+    let shown = SingleCertAndKey::from(CertifiedKey::new(vec![certificate.der().clone()], signing));
     let mut config = rustls::ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .expect("ring knows TLS 1.2 and 1.3")
         .with_no_client_auth()
-        .with_single_cert(
-            vec![certificate.der().clone()],
-            PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der())),
-        )
-        .expect("key and certificate belong together");
+        .with_cert_resolver(Arc::new(shown));
     config.alpn_protocols = vec![b"acme-tls/1".to_vec()];
     let acceptor = TlsAcceptor::from(Arc::new(config));
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await.expect("a free port");
