@@ -3,7 +3,7 @@
 
 use std::fmt::Write;
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -154,8 +154,7 @@ impl Perspectives {
         regions: &[&str],
     ) -> Self {
         let primary = Names::listen().await;
-        let Person { certificate, key, .. } = ca.person("coordinator");
-        let further_config = coordinator(&certificate, &key, &ca.path, remotes, regions);
+        let further_config = coordinator(&ca.person("coordinator"), &ca, remotes, regions);
         let further_arguments = vec!["--dns".to_owned(), primary.address.to_string()];
         let setup = Setup { ports, further_config, further_arguments, ..Setup::new() };
         let server = Server::start_in(home, setup).await;
@@ -175,18 +174,13 @@ pub fn ground() -> (TempDir, Ports, ClientCa) {
     (home, Ports::free(), ca)
 }
 
-fn coordinator(
-    certificate: &PathBuf,
-    key: &PathBuf,
-    server_ca: &Path,
-    remotes: &[(String, String)],
-    regions: &[&str],
-) -> String {
+/// What the CA's file says of them all.
+fn coordinator(shown: &Person, ca: &ClientCa, remotes: &[(String, String)], regions: &[&str]) -> String {
     let mut text = format!(
         "[validation.corroboration]\ncertificate = \"{}\"\nkey = \"{}\"\nserver_ca = \"{}\"\ntimeout_ms = {WAIT_MS}\n",
-        certificate.display(),
-        key.display(),
-        server_ca.display()
+        shown.certificate.display(),
+        shown.key.display(),
+        ca.path.display()
     );
     for ((name, url), region) in remotes.iter().zip(regions) {
         write!(text, "[[validation.remotes]]\nname = \"{name}\"\nurl = \"{url}\"\nregistry = \"{region}\"\n")

@@ -30,6 +30,7 @@ use crate::listener::{ConnectionLimits, Front, Listener, Peer, SharedLimits, sto
 use crate::management::Management;
 use crate::observation::{Observation, Observed};
 use crate::own_certificate::OwnCertificate;
+use crate::production::chain_of;
 use crate::reload::{CertificateSource, Read, Reloader};
 use crate::served_certificate::ServedCertificate;
 use crate::system::{SystemClock, SystemRandomness};
@@ -421,6 +422,7 @@ fn build(
         answer_age_max: Duration::from_secs(config.responder.ocsp_validity_s) / 2,
     });
     let health = health.map_err(|error| StartError::caused("the store cannot be read", &error))?;
+    watch_coordinator(config, &health)?;
     Ok(Built { authority, responder, signer, store, health, corroboration })
 }
 
@@ -435,6 +437,16 @@ fn corroboration(
     }
     let all = MultiPerspective::new(&config.validation, primary.clone(), clock.clone());
     all.map(|all| Some(Arc::new(all))).map_err(|error| StartError(format!("validation.{error}")))
+}
+
+/// Has the end of the certificate watched that remote perspectives are shown; it was read a moment ago.
+fn watch_coordinator(config: &Config, health: &Health) -> Result<(), StartError> {
+    let shown = config.validation.corroboration.certificate.as_deref();
+    if let Some(path) = shown.filter(|_| !config.validation.remotes.is_empty()) {
+        let chain = chain_of("validation.corroboration.certificate", path)?;
+        chain.first().inspect(|leaf| health.watch_certificate("coordinator", "perspectives", leaf));
+    }
+    Ok(())
 }
 
 /// What the authority goes by.

@@ -5,13 +5,16 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::Request;
+use ingam_tests::command::run;
 use ingam_tests::http::{Answer, Connection, fetch};
 use ingam_tests::operator::{ClientCa, Person};
 use ingam_tests::perspective::{Place, ground};
+use ingam_tests::server::binary;
 use rustix::process::Signal;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use serde_json::{Value, json};
+use tokio::process::Command;
 
 async fn post(
     place: &Place,
@@ -80,4 +83,26 @@ async fn it_is_watched_and_ends_as_a_ca_does() {
     assert!(asked().await, "the new certificate is shown");
     place.signal(Signal::TERM);
     assert!(place.ended(Duration::from_secs(5)).await);
+}
+
+#[tokio::test]
+async fn a_configuration_is_judged_before_a_start() {
+    let (home, ports, ca) = ground();
+    let place = Place::start(home.path(), "place-0", &ca, &ports).await;
+    let check = async || {
+        let mut command = Command::new(binary());
+        command.args(["check", "--role", "perspective", "--config"]).arg(home.path().join("place-0.toml"));
+        run(&mut command, "").await
+    };
+    check().await.succeeded();
+    ca.server("another");
+    std::fs::copy(home.path().join("another.key"), home.path().join("place-0.key"))
+        .expect("a writable folder");
+    let found = check().await;
+    assert_eq!(found.status.code(), Some(1), "{found}");
+    assert!(found.said().contains("perspective.key") && found.said().contains("does not belong"), "{found}");
+    // Nothing changes for one that runs: what cannot be used is not taken up.
+    place.signal(Signal::HUP);
+    let question = json!({"domain_or_ip_target": "free.perspectives.test"});
+    post(&place, &ca.person("coordinator"), &ca, "/caa", &question).await.expect("an answer").expect(200);
 }

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use ingam_tests::client::Client;
+use ingam_tests::http::fetch;
 use ingam_tests::perspective::{FIVE_REGIONS, Perspectives, WAIT_MS};
 
 use crate::{EVERYBODY, error, finalized, proven, record};
@@ -31,6 +32,15 @@ async fn a_hijack_seen_in_one_place_changes_nothing_and_in_more_is_refused() {
         "{corroboration}"
     );
     assert_eq!(seen["caa"]["corroboration"]["line"], "5/5", "CAA is corroborated, too: {seen}");
+    let metrics = format!("http://127.0.0.1:{}/metrics", all.server.ports().metrics);
+    let metrics = fetch(&metrics).await.expect("metrics").expect(200).text();
+    for line in [
+        "ingam_perspective_answers_total{perspective=\"place-2\",result=\"disagree\"} 1",
+        "ingam_perspective_answers_total{perspective=\"place-0\",result=\"agree\"} 3",
+        "ingam_certificate_expiry_timestamp_seconds{kind=\"coordinator\",name=\"perspectives\"}",
+    ] {
+        assert!(metrics.contains(line), "{line}:\n{metrics}");
+    }
     let prepared = record(&all, "certificate_prepared", name).await["payload"].clone();
     assert_eq!(prepared["caa"][0]["corroboration"]["line"], "5/5", "{prepared}");
     // Two of five, all but the primary, and the primary itself: refused, whatever all others see.

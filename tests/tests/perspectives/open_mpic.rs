@@ -3,10 +3,9 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::sync::Arc;
 use std::time::Duration;
 
-use ingam_tests::challenge::WebAnswers;
+use ingam_tests::challenge::{WebAnswers, serve_tls_alpn};
 use ingam_tests::client::{Client, challenge_of};
 use ingam_tests::command::target_folder;
 use ingam_tests::jws::base64url;
@@ -15,15 +14,11 @@ use ingam_tests::operator::{ClientCa, Person, hex};
 use ingam_tests::perspective::{FIVE_REGIONS, Perspectives, Place, ground};
 use ingam_tests::ports;
 use ingam_tests::server::Ports;
-use rcgen::{CertificateParams, CustomExtension, KeyPair};
 use ring::digest::{SHA256, digest};
-use rustls::sign::{CertifiedKey, SingleCertAndKey};
-use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
-use tokio_rustls::TlsAcceptor;
 
 use crate::{finalized, record};
 
@@ -77,37 +72,6 @@ async fn with_foreign() -> (Perspectives, Foreign, WebAnswers) {
     remotes.push(("open-mpic".to_owned(), format!("https://localhost:{}", foreign.port)));
     let web = WebAnswers::listen(at.http).await;
     (Perspectives::over(home, at, ca, places, &remotes, &FIVE_REGIONS).await, foreign, web)
-}
-
-/// A TLS server that answers one tls-alpn-01 challenge.
-async fn serve_alpn(port: u16, name: &str, hash: &[u8]) {
-    let mut params = CertificateParams::new(vec![name.to_owned()]).expect("a DNS name");
-    params.custom_extensions = vec![CustomExtension::new_acme_identifier(hash)];
-    let key = KeyPair::generate().expect("a key");
-    let certificate = params.self_signed(&key).expect("a certificate");
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let der = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-    let signing = provider.key_provider.load_private_key(der).expect("a key that ring knows");
-    // Past rustls' own look at the certificate, which knows no acmeIdentifier and has to refuse what is critical.
-    let shown = SingleCertAndKey::from(CertifiedKey::new(vec![certificate.der().clone()], signing));
-    let mut config = rustls::ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .expect("ring knows TLS 1.2 and 1.3")
-        .with_no_client_auth()
-        .with_cert_resolver(Arc::new(shown));
-    config.alpn_protocols = vec![b"acme-tls/1".to_vec()];
-    let acceptor = TlsAcceptor::from(Arc::new(config));
-    let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await.expect("a free port");
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            let acceptor = acceptor.clone();
-            tokio::spawn(async move {
-                if let Ok(mut stream) = acceptor.accept(stream).await {
-                    let _ = stream.shutdown().await;
-                }
-            });
-        }
-    });
 }
 
 /// Has one challenge looked at, after everybody's view (the library's last) was given what it wants; what the library said.
@@ -170,7 +134,7 @@ async fn the_library_is_one_of_our_perspectives() {
                     format!("_validation-persist.{name}"),
                     format!("ingam.test; accounturi={account}"),
                 ),
-                _ => serve_alpn(at, &name, hash(key_authorization).as_ref()).await,
+                _ => drop(serve_tls_alpn(at, &name, hash(key_authorization).as_ref()).await),
             }
         })
         .await;
@@ -263,7 +227,7 @@ async fn the_library_coordinates_perspectives_of_ours() {
     let token = "evaGxfADs6pSRb2LAv9IZf17Dt3juxGJ-PCt92wr-oA";
     web.set(token, key_authorization.to_owned());
     let hash = digest(&SHA256, key_authorization.as_bytes());
-    serve_alpn(at.tls_alpn, "there.mpic.test", hash.as_ref()).await;
+    let _answering = serve_tls_alpn(at.tls_alpn, "there.mpic.test", hash.as_ref()).await;
     for place in &places {
         place.names.txt("_acme-challenge.there.mpic.test", &base64url(hash));
         place.names.txt("_dnsauth.there.mpic.test", "said: the value, and more");

@@ -129,7 +129,12 @@ pub(super) const METRICS: &[Metric] = &[
         "ingam_certificate_expiry_timestamp_seconds",
         Gauge,
         &[
-            ("kind", Bounded("`issuer`, `ocsp` for delegated OCSP certificates, `https` for listeners")),
+            (
+                "kind",
+                Bounded(
+                    "`issuer`, `ocsp` for delegated OCSP certificates, `https` for listeners, `coordinator` for remote perspectives",
+                ),
+            ),
             ("name", Bounded("the issuers and listeners")),
         ],
         "The last second of each certificate that the CA itself needs",

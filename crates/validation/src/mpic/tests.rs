@@ -330,8 +330,8 @@ fn a_claim_to_be_ours_gains_nothing() {
 /// What a fuzzer works from, and what it found: `ok-` is read, `bad-` is refused, `odd-` does no harm.
 #[test]
 fn the_corpora_are_read_or_refused_however_they_are_damaged() {
-    let corpora: [(&str, fn(&[u8]) -> [bool; 2]); 2] =
-        [("mpic-answer", damage::answer), ("mpic-request", damage::request)];
+    type Read = fn(&[u8]) -> [bool; 2];
+    let corpora: [(&str, Read); 2] = [("mpic-answer", damage::answer), ("mpic-request", damage::request)];
     for (folder, read) in corpora {
         let path =
             std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata/corpus").join(folder);
