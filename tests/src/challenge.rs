@@ -19,6 +19,7 @@ use rustls::ServerConfig;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use serde_json::{Value, json};
+use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
@@ -201,8 +202,13 @@ pub async fn serve_tls_alpn(port: u16, name: &str, digest: &[u8]) -> JoinHandle<
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.expect("a free port");
     tokio::spawn(async move {
         while let Ok((socket, _)) = listener.accept().await {
-            // Whoever checks closes as soon as it has seen the certificate.
-            drop(acceptor.accept(socket).await);
+            let acceptor = acceptor.clone();
+            tokio::spawn(async move {
+                if let Ok(mut stream) = acceptor.accept(socket).await {
+                    // Whoever checks closes as soon as it has seen the certificate, and is to be the first to do so.
+                    let _ = stream.read(&mut [0]).await;
+                }
+            });
         }
     })
 }

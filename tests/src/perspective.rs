@@ -24,8 +24,18 @@ const READY_WITHIN: Duration = Duration::from_secs(30);
 /// The registries' regions, one for each of five places.
 pub const FIVE_REGIONS: [&str; 5] = ["APNIC", "RIPE NCC", "ARIN", "LACNIC", "AFRINIC"];
 
-/// How long the CA waits for a perspective, in milliseconds.
-pub const WAIT_MS: u64 = 4000;
+/// How long the CA waits for a perspective where none hangs, in milliseconds.
+pub const PATIENT_MS: u64 = 25_000;
+
+/// A perspective as the CA's file has it.
+pub struct Asked {
+    /// Its name.
+    pub name: String,
+    /// Where it is asked.
+    pub url: String,
+    /// The registry in whose region it lies.
+    pub region: &'static str,
+}
 
 /// A perspective that runs. It is killed when this is dropped.
 pub struct Place {
@@ -132,29 +142,36 @@ pub struct Perspectives {
 }
 
 impl Perspectives {
-    /// One place for each of these regions.
-    pub async fn start(regions: &[&str]) -> Self {
+    /// One place for each of these regions, each with all the time that a busy machine may need.
+    pub async fn start(regions: &[&'static str]) -> Self {
+        Self::start_with(regions, PATIENT_MS).await
+    }
+
+    /// The same, with this long for each answer.
+    pub async fn start_with(regions: &[&'static str], wait_ms: u64) -> Self {
         let (home, ports, ca) = ground();
         let mut places = Vec::new();
         for index in 0..regions.len() {
             places.push(Place::start(home.path(), &format!("place-{index}"), &ca, &ports).await);
         }
-        let remotes: Vec<(String, String)> =
-            places.iter().map(|place| (place.name.clone(), place.url())).collect();
-        Self::over(home, ports, ca, places, &remotes, regions).await
+        let asked = places.iter().zip(regions).map(|(place, region)| Asked {
+            name: place.name.clone(),
+            url: place.url(),
+            region,
+        });
+        let asked: Vec<Asked> = asked.collect();
+        Self::over((home, ports, ca), places, &asked, wait_ms).await
     }
 
-    /// With places that were started, and names, URLs and regions of all that are asked.
+    /// On this ground, with places that were started, and all that are asked.
     pub async fn over(
-        home: TempDir,
-        ports: Ports,
-        ca: ClientCa,
+        (home, ports, ca): (TempDir, Ports, ClientCa),
         places: Vec<Place>,
-        remotes: &[(String, String)],
-        regions: &[&str],
+        asked: &[Asked],
+        wait_ms: u64,
     ) -> Self {
         let primary = Names::listen().await;
-        let further_config = coordinator(&ca.person("coordinator"), &ca, remotes, regions);
+        let further_config = coordinator(&ca.person("coordinator"), &ca, asked, wait_ms);
         let further_arguments = vec!["--dns".to_owned(), primary.address.to_string()];
         let setup = Setup { ports, further_config, further_arguments, ..Setup::new() };
         let server = Server::start_in(home, setup).await;
@@ -175,14 +192,14 @@ pub fn ground() -> (TempDir, Ports, ClientCa) {
 }
 
 /// What the CA's file says of them all.
-fn coordinator(shown: &Person, ca: &ClientCa, remotes: &[(String, String)], regions: &[&str]) -> String {
+fn coordinator(shown: &Person, ca: &ClientCa, asked: &[Asked], wait_ms: u64) -> String {
     let mut text = format!(
-        "[validation.corroboration]\ncertificate = \"{}\"\nkey = \"{}\"\nserver_ca = \"{}\"\ntimeout_ms = {WAIT_MS}\n",
+        "[validation.corroboration]\ncertificate = \"{}\"\nkey = \"{}\"\nserver_ca = \"{}\"\ntimeout_ms = {wait_ms}\n",
         shown.certificate.display(),
         shown.key.display(),
         ca.path.display()
     );
-    for ((name, url), region) in remotes.iter().zip(regions) {
+    for Asked { name, url, region } in asked {
         write!(text, "[[validation.remotes]]\nname = \"{name}\"\nurl = \"{url}\"\nregistry = \"{region}\"\n")
             .expect("a string takes any text");
     }

@@ -39,10 +39,10 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         if self.path == "/dcv":
-            checker = MpicDcvChecker(http_client_timeout=3, dns_timeout=2, dns_resolution_lifetime=3)
+            checker = MpicDcvChecker(http_client_timeout=20, dns_timeout=5, dns_resolution_lifetime=20)
             answer = asyncio.run(checker.check_dcv(DcvCheckRequest.model_validate_json(body)))
         else:
-            checker = MpicCaaChecker([], dns_timeout=2, dns_resolution_lifetime=3)
+            checker = MpicCaaChecker([], dns_timeout=5, dns_resolution_lifetime=20)
             answer = asyncio.run(checker.check_caa(CaaCheckRequest.model_validate_json(body)))
         text = answer.model_dump_json().encode()
         self.send_response(200)

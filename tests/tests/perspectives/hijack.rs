@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use ingam_tests::client::Client;
 use ingam_tests::http::fetch;
-use ingam_tests::perspective::{FIVE_REGIONS, Perspectives, WAIT_MS};
+use ingam_tests::perspective::{FIVE_REGIONS, Perspectives};
 
 use crate::{EVERYBODY, error, finalized, proven, record};
 
@@ -97,7 +97,8 @@ async fn those_that_agree_must_not_all_lie_in_one_region() {
 
 #[tokio::test]
 async fn a_place_that_is_gone_or_hangs_is_one_that_may_fail() {
-    let mut all = Perspectives::start(&FIVE_REGIONS).await;
+    const WAIT_MS: u64 = 4000;
+    let mut all = Perspectives::start_with(&FIVE_REGIONS, WAIT_MS).await;
     let mut client = Client::registered(&all.server.site()).await.expect("an account");
     all.places[0].hang();
     let begun = Instant::now();

@@ -11,7 +11,7 @@ use ingam_tests::command::target_folder;
 use ingam_tests::jws::base64url;
 use ingam_tests::names::Names;
 use ingam_tests::operator::{ClientCa, Person, hex};
-use ingam_tests::perspective::{FIVE_REGIONS, Perspectives, Place, ground};
+use ingam_tests::perspective::{Asked, FIVE_REGIONS, PATIENT_MS, Perspectives, Place, ground};
 use ingam_tests::ports;
 use ingam_tests::server::Ports;
 use ring::digest::{SHA256, digest};
@@ -61,17 +61,19 @@ impl Foreign {
 
 /// Four places of ours, and the library as the fifth.
 async fn with_foreign() -> (Perspectives, Foreign, WebAnswers) {
-    let (home, at, ca) = ground();
-    let foreign = Foreign::start(&ca, &at).await;
+    let ground = ground();
+    let (home, at, ca) = &ground;
+    let foreign = Foreign::start(ca, at).await;
     let mut places = Vec::new();
     for index in 0..4 {
-        places.push(Place::start(home.path(), &format!("place-{index}"), &ca, &at).await);
+        places.push(Place::start(home.path(), &format!("place-{index}"), ca, at).await);
     }
-    let mut remotes: Vec<(String, String)> =
-        places.iter().map(|place| (place.name.clone(), place.url())).collect();
-    remotes.push(("open-mpic".to_owned(), format!("https://localhost:{}", foreign.port)));
+    let own = places.iter().map(|place| (place.name.clone(), place.url()));
+    let library = ("open-mpic".to_owned(), format!("https://localhost:{}", foreign.port));
+    let all = own.chain([library]).zip(FIVE_REGIONS);
+    let asked: Vec<Asked> = all.map(|((name, url), region)| Asked { name, url, region }).collect();
     let web = WebAnswers::listen(at.http).await;
-    (Perspectives::over(home, at, ca, places, &remotes, &FIVE_REGIONS).await, foreign, web)
+    (Perspectives::over(ground, places, &asked, PATIENT_MS).await, foreign, web)
 }
 
 /// Has one challenge looked at, after everybody's view (the library's last) was given what it wants; what the library said.
