@@ -4,8 +4,11 @@ use std::time::Duration;
 
 /// User and system time that a process has used so far, all its threads together.
 pub fn used(pid: u32) -> Duration {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))
-        .unwrap_or_else(|error| panic!("cannot read the CPU time of process {pid}: {error}"));
+    of(&format!("/proc/{pid}/stat"))
+}
+
+fn of(path: &str) -> Duration {
+    let stat = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("cannot read {path}: {error}"));
     // The second field is the program's name in brackets and may hold spaces; utime and stime are the 14th and 15th.
     let (_, after) = stat.rsplit_once(')').expect("/proc/PID/stat has a name in brackets");
     let ticks: u64 = after
@@ -16,6 +19,11 @@ pub fn used(pid: u32) -> Duration {
         .sum();
     let second = rustix::param::clock_ticks_per_second();
     Duration::from_secs_f64(ticks as f64 / second as f64)
+}
+
+/// The same of one thread of this process.
+pub fn used_by_thread(thread: u32) -> Duration {
+    of(&format!("/proc/self/task/{thread}/stat"))
 }
 
 /// The CPU time of this process.

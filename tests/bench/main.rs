@@ -11,6 +11,7 @@ mod issuance;
 mod mixed;
 mod queries;
 mod table;
+mod validation;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -32,6 +33,7 @@ Usage: ingam-bench [FLAGS]
   --rsa              order from the RSA issuer, by the profile classic-rsa
   --dns              prove names by dns-01 in place of http-01
   --mixed            as many orders of a mixed load instead: 70 % renewals with ARI, 20 % new, 10 % failing
+  --validation       instead: http-01 by one perspective, and issuances of a CA with five
   --pebble           the same issuances from Debian's pebble too, for comparison
   --pebble-only      pebble alone
 
@@ -51,6 +53,7 @@ struct Plan {
     is_rsa: bool,
     by_dns: bool,
     is_mixed: bool,
+    of_validation: bool,
     with_ingam: bool,
     with_pebble: bool,
     running: Running,
@@ -92,6 +95,9 @@ async fn main() -> ExitCode {
 async fn measure(plan: &Plan) -> bool {
     if plan.is_mixed {
         return measure_mixed(plan).await;
+    }
+    if plan.of_validation {
+        return validation::run(plan).await;
     }
     let mut table = Table::new();
     let mut issued = None;
@@ -158,6 +164,7 @@ fn plan(mut words: impl Iterator<Item = String>) -> Result<Option<Plan>, String>
         is_rsa: false,
         by_dns: false,
         is_mixed: false,
+        of_validation: false,
         with_ingam: true,
         with_pebble: false,
         running: Running::default(),
@@ -172,6 +179,7 @@ fn plan(mut words: impl Iterator<Item = String>) -> Result<Option<Plan>, String>
             "--rsa" => plan.is_rsa = true,
             "--dns" => plan.by_dns = true,
             "--mixed" => plan.is_mixed = true,
+            "--validation" => plan.of_validation = true,
             "--pebble" => plan.with_pebble = true,
             "--pebble-only" => (plan.with_pebble, plan.with_ingam) = (true, false),
             "--directory" => plan.running.directory = Some(value()?),

@@ -13,10 +13,16 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
+use rcgen::{CertificateParams, CustomExtension, KeyPair};
 use ring::digest;
+use rustls::ServerConfig;
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use serde_json::{Value, json};
+use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
+use tokio_rustls::TlsAcceptor;
 
 use crate::Error;
 use crate::http::Connection;
@@ -178,4 +184,36 @@ impl Zone {
             _ => Err(Error::answered(format!("{name} in the test DNS"), answer)),
         }
     }
+}
+
+/// A server that shows the certificate of tls-alpn-01 (RFC 8737, section 3), until it is aborted.
+pub async fn serve_tls_alpn(port: u16, name: &str, digest: &[u8]) -> JoinHandle<()> {
+    let mut params = CertificateParams::new(vec![name.to_owned()]).expect("a DNS name");
+    params.custom_extensions = vec![CustomExtension::new_acme_identifier(digest)];
+    let key = KeyPair::generate().expect("rcgen makes P-256 keys");
+    let certificate = params.self_signed(&key).expect("rcgen signs it").der().clone();
+    let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let signing = provider.key_provider.load_private_key(key).expect("ring knows P-256");
+    // Not `with_single_cert`: that one reads the certificate, and refuses the critical extension.
+    let shown = SingleCertAndKey::from(CertifiedKey::new(vec![certificate], signing));
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("ring knows TLS 1.2 and 1.3")
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::new(shown));
+    config.alpn_protocols = vec![b"acme-tls/1".to_vec()];
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.expect("a free port");
+    tokio::spawn(async move {
+        while let Ok((socket, _)) = listener.accept().await {
+            let acceptor = acceptor.clone();
+            tokio::spawn(async move {
+                if let Ok(mut stream) = acceptor.accept(socket).await {
+                    // Whoever checks closes as soon as it has seen the certificate, and is to be the first to do so.
+                    let _ = stream.read(&mut [0]).await;
+                }
+            });
+        }
+    })
 }

@@ -11,6 +11,8 @@
 //!   [`openssl`] lets somebody else judge chain, OCSP answer and CRL.
 //! - [`operator`] is whoever runs the CA: the command line, client certificates, the admin API over mutual TLS;
 //!   [`transcript`] plays written sessions of the command line again.
+//! - [`perspective`] runs `ingam serve --role perspective` in several places, each of which [`names`] shows an Internet of its
+//!   own.
 //! - [`expression`] finds the names in a PromQL expression.
 //! - [`forward`] makes a port of a Unix socket, [`proxy`] runs nginx and HAProxy.
 //! - [`command`] runs foreign programs under a time limit, [`pebble`] starts another CA for comparison, [`random`] is
@@ -27,10 +29,12 @@ pub mod expression;
 pub mod forward;
 pub mod http;
 pub mod jws;
+pub mod names;
 pub mod ocsp;
 pub mod openssl;
 pub mod operator;
 pub mod pebble;
+pub mod perspective;
 pub mod ports;
 pub mod proxy;
 pub mod random;

@@ -1,4 +1,4 @@
-//! The systemd unit: what systemd itself says of it. Both the shipped one and the one that `ingam init` writes are read
+//! The systemd units: what systemd itself says of them. The shipped ones, of a CA and of a perspective, and the one that `ingam init` writes are read
 //! without a complaint, and the sandbox leaves an exposure below 2.
 //!
 //! Not a failure: complaints about other units of this machine.
@@ -14,8 +14,9 @@ const INSTALL: &str = "Install systemd, on Debian with `apt-get install systemd`
 /// systemd's own measure, from 0 to 10.
 const EXPOSURE_BELOW: f64 = 2.0;
 
-fn shipped() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../config/systemd/ingam.service")
+fn shipped() -> [PathBuf; 2] {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../config/systemd");
+    ["ingam.service", "ingam-perspective.service"].map(|name| folder.join(name))
 }
 
 async fn exposure(unit: &Path) -> f64 {
@@ -30,8 +31,10 @@ async fn exposure(unit: &Path) -> f64 {
 
 #[tokio::test]
 async fn the_sandbox_is_tight() {
-    let level = exposure(&shipped()).await;
-    assert!(level < EXPOSURE_BELOW, "the exposure is {level}");
+    for unit in shipped() {
+        let level = exposure(&unit).await;
+        assert!(level < EXPOSURE_BELOW, "the exposure of {} is {level}", unit.display());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

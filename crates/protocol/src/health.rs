@@ -163,6 +163,8 @@ pub enum Code {
     ChecksQueue,
     /// Many validations and CAA checks are under way.
     ValidationsQueue,
+    /// Remote perspectives do not answer.
+    Perspectives,
     /// No issuing CA is loaded.
     NoIssuer,
     /// An issuing CA ends soon, or has ended.
@@ -201,11 +203,12 @@ pub enum Code {
 
 impl Code {
     /// All codes but [`Code::Stopping`], each with the one role that can lack it. Every role can be stopping.
-    pub const PLACES: [(Self, Role); 21] = [
+    pub const PLACES: [(Self, Role); 22] = [
         (Self::HttpsCertificate, Role::Frontend),
         (Self::HttpsRenewal, Role::Frontend),
         (Self::ChecksQueue, Role::Validation),
         (Self::ValidationsQueue, Role::Validation),
+        (Self::Perspectives, Role::Validation),
         (Self::NoIssuer, Role::Signer),
         (Self::IssuerCertificate, Role::Signer),
         (Self::ProfileValidity, Role::Signer),
@@ -233,6 +236,7 @@ impl Code {
             Self::HttpsRenewal => "https_renewal",
             Self::ChecksQueue => "checks_queue",
             Self::ValidationsQueue => "validations_queue",
+            Self::Perspectives => "perspectives",
             Self::NoIssuer => "no_issuer",
             Self::IssuerCertificate => "issuer_certificate",
             Self::ProfileValidity => "profile_validity",

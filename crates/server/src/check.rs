@@ -14,7 +14,7 @@ use ingam_protocol::time::Clock;
 use ingam_protocol::{Finding, Timestamp};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use crate::config::{self, Environment, Reading};
+use crate::config::{self, Environment, Reading, Role};
 use crate::serve::StartError;
 use crate::system::SystemClock;
 
@@ -36,6 +36,9 @@ pub(crate) struct Check {
     /// The file with the passphrase of the issuing CAs' keys, where only the service has it, as its credential
     #[arg(long, value_name = "FILE")]
     issuer_passphrase_file: Option<PathBuf>,
+    /// What the process is to be
+    #[arg(long, value_enum, default_value_t, conflicts_with = "dev")]
+    role: Role,
     /// Lays the file over the built-in configuration first, as `ingam dev` does, and leaves state and certificate to it
     #[arg(long)]
     dev: bool,
@@ -64,12 +67,20 @@ pub(crate) fn run(options: &Check) -> Result<ExitCode, StartError> {
     if let Some(file) = &options.issuer_passphrase_file {
         reading.config.hierarchy.passphrase_file = Some(file.clone());
     }
+    reading = reading.for_role(options.role);
     reading.examine(now);
     // Development is told of rules only where it asks.
     if options.at.is_some() && reading.config.environment == Environment::Development {
         config::public::check(&reading.config, now, &mut reading.found);
     }
-    surroundings(&mut reading, options.dev, now);
+    match options.role {
+        Role::All => surroundings(&mut reading, options.dev, now),
+        Role::Perspective => {
+            let Reading { config, found, .. } = &mut reading;
+            ports::check_perspective(config, found);
+            tls::check_perspective(config, now, found);
+        }
+    }
     let found = reading.into_findings();
     let told = if options.json { print::json(&found) } else { print::people(&options.config, &found) };
     told.map_err(|error| StartError::new(format!("standard output: {error}")))?;
@@ -96,6 +107,7 @@ fn surroundings(reading: &mut Reading, is_dev: bool, now: Timestamp) {
     }
     if !is_dev {
         tls::check(config, now, found);
+        tls::check_coordinator(config, now, found);
         state::check(config, now, found);
     }
 }

@@ -9,6 +9,7 @@
 mod advice;
 mod file;
 mod names;
+mod perspective;
 mod proxies;
 pub(crate) mod public;
 mod rate_limits;
@@ -32,7 +33,8 @@ use ingam_protocol::profile::IssuerName;
 use ingam_protocol::public_suffix::PublicSuffixes;
 use serde::{Deserialize, Serialize};
 
-pub(crate) use file::Reading;
+pub(crate) use file::{Reading, Role};
+pub(crate) use perspective::Perspective;
 pub(crate) use proxies::{Proxies, ProxyWord};
 pub(crate) use rate_limits::RateLimits;
 pub(crate) use rules::host;
@@ -62,6 +64,8 @@ pub(crate) struct Config {
     pub(crate) profiles: BTreeMap<String, ProfileConfig>,
     pub(crate) operator: Operator,
     pub(crate) validation: ingam_validation::Config,
+    /// For `--role perspective` alone.
+    pub(crate) perspective: Perspective,
     pub(crate) store: ingam_store::Config,
     pub(crate) responder: ingam_responder::Config,
     pub(crate) health: crate::health::Config,
@@ -83,6 +87,7 @@ impl Default for Config {
             profiles: BTreeMap::new(),
             operator: Operator::default(),
             validation: ingam_validation::Config::default(),
+            perspective: Perspective::default(),
             store: ingam_store::Config::default(),
             responder: ingam_responder::Config::default(),
             health: crate::health::Config::default(),
@@ -131,6 +136,8 @@ pub(crate) struct Listen {
     pub(crate) dns: Vec<SocketAddr>,
     /// Its management API over http: development only.
     pub(crate) dns_management: Vec<SocketAddr>,
+    /// Open MPIC over https, for coordinators: `--role perspective` alone.
+    pub(crate) perspective: Vec<SocketAddr>,
 }
 
 impl Default for Listen {
@@ -145,6 +152,7 @@ impl Default for Listen {
             admin: Vec::new(),
             dns: Vec::new(),
             dns_management: Vec::new(),
+            perspective: Vec::new(),
         }
     }
 }
@@ -156,7 +164,7 @@ impl Listen {
     }
 
     /// Every list by its key.
-    pub(crate) fn all(&self) -> [(&'static str, &[SocketAddr]); 8] {
+    pub(crate) fn all(&self) -> [(&'static str, &[SocketAddr]); 9] {
         [
             ("listen.acme", &self.acme),
             ("listen.acme_plain", &self.acme_plain),
@@ -166,6 +174,7 @@ impl Listen {
             ("listen.admin", &self.admin),
             ("listen.dns", &self.dns),
             ("listen.dns_management", &self.dns_management),
+            ("listen.perspective", &self.perspective),
         ]
     }
 }
@@ -526,5 +535,13 @@ impl Config {
     /// [`ConfigError`] has a line for each mistake.
     pub(crate) fn read(path: &Path, now: Timestamp) -> Result<Self, ConfigError> {
         Reading::of_file(path)?.checked(now)
+    }
+
+    /// Reads and checks the file for `ingam serve --role perspective`. Warnings go to the log.
+    ///
+    /// # Errors
+    /// [`ConfigError`] has a line for each mistake.
+    pub(crate) fn read_perspective(path: &Path, now: Timestamp) -> Result<Self, ConfigError> {
+        Reading::of_file(path)?.for_role(Role::Perspective).checked(now)
     }
 }

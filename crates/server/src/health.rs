@@ -28,7 +28,7 @@ use ingam_protocol::health::{CertificateReport, Code, Lack, Level, Report, RoleR
 use ingam_responder::Responder;
 use ingam_signer::LocalSigner;
 use ingam_store::Store;
-use ingam_validation::LocalPerspective;
+use ingam_validation::{LocalPerspective, MultiPerspective};
 use tokio::time::Instant;
 
 pub(crate) use config::Config;
@@ -43,6 +43,8 @@ pub(crate) struct Parts {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) authority: Arc<Authority>,
     pub(crate) validation: Arc<LocalPerspective>,
+    /// The same with others; none without remote perspectives.
+    pub(crate) corroboration: Option<Arc<MultiPerspective>>,
     pub(crate) signer: Arc<LocalSigner>,
     pub(crate) responder: Arc<Responder>,
     pub(crate) store: Store,

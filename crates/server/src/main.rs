@@ -15,6 +15,7 @@ mod management;
 mod notify;
 mod observation;
 mod own_certificate;
+mod perspective;
 mod production;
 mod reload;
 mod serve;
@@ -48,7 +49,7 @@ enum Command {
     Dev(dev::Dev),
     /// Makes a CA: configuration, keys, CA certificates, systemd unit
     Init(Box<init::Init>),
-    /// Runs the CA of a configuration
+    /// Runs the CA of a configuration, or a perspective
     Serve(production::Serve),
     /// Tells everything that would stop or endanger a start, and touches nothing
     Check(check::Check),

@@ -5,12 +5,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use ingam_protocol::Timestamp;
-use ingam_protocol::health::{Role, RoleReport};
+use ingam_protocol::health::{Report, Role, RoleReport};
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde::Serialize;
 use tokio::sync::watch;
@@ -27,10 +28,24 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// Prometheus' own text.
 const EXPOSITION: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
 
+/// Whoever knows how a process fares.
+#[async_trait]
+pub(crate) trait Reporter: Send + Sync {
+    /// As of now.
+    async fn report(&self) -> Report;
+}
+
+#[async_trait]
+impl Reporter for Health {
+    async fn report(&self) -> Report {
+        Self::report(self).await
+    }
+}
+
 /// Answers whoever watches.
 #[derive(Clone)]
 pub(crate) struct Observation {
-    health: Health,
+    health: Arc<dyn Reporter>,
     metrics: Arc<PrometheusHandle>,
 }
 
@@ -68,7 +83,7 @@ struct Readiness<'a> {
 }
 
 impl Observation {
-    pub(crate) fn new(health: Health, metrics: Arc<PrometheusHandle>) -> Self {
+    pub(crate) fn new(health: Arc<dyn Reporter>, metrics: Arc<PrometheusHandle>) -> Self {
         Self { health, metrics }
     }
 

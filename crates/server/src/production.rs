@@ -1,7 +1,7 @@
 //! `ingam serve`: a CA from a configuration file; and what production asks of one.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ingam_protocol::Finding;
@@ -12,13 +12,13 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use rustls_pki_types::pem::{self, PemObject};
 use rustls_pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 
-use crate::config::{Config, Environment};
+use crate::config::{Config, Environment, Role};
 use crate::notify::{self, State};
 use crate::reload::CertificateSource;
 use crate::serve::{Running, Sources, Start, StartError, StateLock};
 use crate::served_certificate::{ServedCertificate, ServerIdentity};
 use crate::system::SystemClock;
-use crate::{End, hierarchy};
+use crate::{End, hierarchy, perspective};
 
 /// What the command line of `serve` says.
 #[derive(Debug, clap::Args)]
@@ -26,10 +26,16 @@ pub(crate) struct Serve {
     /// The configuration
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
+    /// What the process is
+    #[arg(long, value_enum, default_value_t)]
+    role: Role,
 }
 
 /// Runs the CA until it is told to end.
 pub(crate) async fn serve(options: &Serve, metrics: PrometheusHandle) -> Result<(), StartError> {
+    if options.role == Role::Perspective {
+        return perspective::serve(&options.config, metrics).await;
+    }
     let config = Config::read(&options.config, SystemClock.now())?;
     if !Hierarchy::is_in(&config.state) {
         return Err(StartError::new(format!(
@@ -141,6 +147,14 @@ fn missing(key: &str) -> Finding {
 pub(crate) fn chain(config: &Config) -> Result<Vec<Vec<u8>>, Finding> {
     let key = "tls.certificate";
     let path = config.tls.certificate.as_ref().ok_or_else(|| missing(key))?;
+    chain_of(key, path)
+}
+
+/// The certificates of a PEM file, at least one; `key` is what names it.
+///
+/// # Errors
+/// [`Finding`] about `key`.
+pub(crate) fn chain_of(key: &str, path: &Path) -> Result<Vec<Vec<u8>>, Finding> {
     let unusable = |why: String| {
         let fix = "give a PEM file with the certificate and its chain, the certificate first";
         Finding::error(key, format!("is {}, {why}", path.display()), fix)
@@ -160,9 +174,17 @@ pub(crate) fn chain(config: &Config) -> Result<Vec<Vec<u8>>, Finding> {
 /// [`Finding`] about `tls.key`.
 pub(crate) fn key(config: &Config) -> Result<Vec<u8>, Finding> {
     let path = config.tls.key.as_ref().ok_or_else(|| missing("tls.key"))?;
+    key_of("tls.key", path)
+}
+
+/// The key of a PEM file, PKCS #8; `name` is what names it.
+///
+/// # Errors
+/// [`Finding`] about `name`.
+pub(crate) fn key_of(name: &str, path: &Path) -> Result<Vec<u8>, Finding> {
     let key = PrivatePkcs8KeyDer::from_pem_file(path).map_err(|error| {
         let reason = format!("is {}, which cannot be read: {}", path.display(), pem_words(&error));
-        Finding::error("tls.key", reason, "give a PEM file with a PKCS #8 key (BEGIN PRIVATE KEY)")
+        Finding::error(name, reason, "give a PEM file with a PKCS #8 key (BEGIN PRIVATE KEY)")
     })?;
     Ok(key.secret_pkcs8_der().to_vec())
 }

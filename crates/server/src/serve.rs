@@ -15,7 +15,7 @@ use ingam_protocol::time::{Clock, Random};
 use ingam_responder::{Responder, StoredStatuses};
 use ingam_signer::{Hierarchy, LocalSigner, Signer};
 use ingam_store::{Store, StoreProcess};
-use ingam_validation::{LocalPerspective, Reporter};
+use ingam_validation::{LocalPerspective, MultiPerspective, Reporter};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -30,17 +30,17 @@ use crate::listener::{ConnectionLimits, Front, Listener, Peer, SharedLimits, sto
 use crate::management::Management;
 use crate::observation::{Observation, Observed};
 use crate::own_certificate::OwnCertificate;
+use crate::production::chain_of;
 use crate::reload::{CertificateSource, Read, Reloader};
 use crate::served_certificate::ServedCertificate;
 use crate::system::{SystemClock, SystemRandomness};
 use crate::{telemetry, test_dns};
 
 use taken::Sockets;
-use upkeep::{
-    hangups, keep_configuration, keep_delegates, keep_issuances, keep_jobs, keep_limits, keep_metrics, until,
-};
+use upkeep::{keep_configuration, keep_delegates, keep_issuances, keep_jobs, keep_limits, keep_perspectives};
 
 pub(crate) use taken::StateLock;
+pub(crate) use upkeep::{hangups, keep_metrics, until};
 
 /// Why the process does not start; one sentence for the operator, or a line for each mistake.
 #[derive(Debug)]
@@ -131,6 +131,7 @@ struct Built {
     signer: Arc<LocalSigner>,
     store: Store,
     health: Health,
+    corroboration: Option<Arc<MultiPerspective>>,
 }
 
 impl Running {
@@ -192,7 +193,7 @@ impl Running {
         metrics: PrometheusHandle,
     ) -> Result<(), StartError> {
         let Going { config, sources, ref stopping, ref reloader } = going;
-        let Built { authority, responder, signer, store, health } = built;
+        let Built { authority, responder, signer, store, health, corroboration } = built;
         record_start(config, &signer, &store, made, sources).await?;
         // The DNS server of tests first: what is taken up again may need it.
         self.tasks.spawn(test_dns::run(
@@ -231,7 +232,7 @@ impl Running {
         };
         let metrics = Arc::new(metrics);
         let upkeep = metrics.clone();
-        let observation = Observation::new(health, metrics);
+        let observation = Observation::new(Arc::new(health), metrics);
         self.observed = Some(Observed::serve(listener("metrics", sockets.metrics.into(), None), observation));
         let admin = self.admin(config, sources, reloader, stopping);
         let tasks = &mut self.tasks;
@@ -259,6 +260,9 @@ impl Running {
         tasks.spawn(async move { crls.run_crls(crl_stop).await });
         tasks.spawn(until(stop(), keeper.run()));
         tasks.spawn(until(stop(), keep_metrics(upkeep)));
+        if let Some(all) = corroboration {
+            tasks.spawn(until(stop(), keep_perspectives(all)));
+        }
         tasks.spawn(until(stop(), keep_delegates(signer, store, sources.clone())));
         self.keep(authority, reloader, stopping)
     }
@@ -389,12 +393,16 @@ fn build(
     let validation = Arc::new(validation);
     let reports = Reporter::new(config.validation.clone(), clock.clone())
         .map_err(|error| StartError(format!("validation: {error}")))?;
+    let corroboration = corroboration(config, &validation, clock)?;
     let statuses = StoredStatuses::new(store.statuses(), clock.clone(), random.clone());
     let responder = Responder::new(&config.responder, Arc::new(statuses), signer.clone(), clock.clone())
         .map_err(|error| StartError(format!("responder: {error}")))?;
     let parts = ingam_authority::Parts {
         store: store.clone(),
-        validation: validation.clone(),
+        validation: match &corroboration {
+            Some(all) => all.clone(),
+            None => validation.clone(),
+        },
         reports: Arc::new(reports),
         signer: signer.clone(),
         clock: clock.clone(),
@@ -406,6 +414,7 @@ fn build(
         clock: clock.clone(),
         authority: authority.clone(),
         validation,
+        corroboration: corroboration.clone(),
         signer: signer.clone(),
         responder: responder.clone(),
         store: store.clone(),
@@ -416,7 +425,31 @@ fn build(
         answer_age_max: Duration::from_secs(config.responder.ocsp_validity_s) / 2,
     });
     let health = health.map_err(|error| StartError::caused("the store cannot be read", &error))?;
-    Ok(Built { authority, responder, signer, store, health })
+    watch_coordinator(config, &health)?;
+    Ok(Built { authority, responder, signer, store, health, corroboration })
+}
+
+/// The primary perspective together with the remote ones; none where there are no others.
+fn corroboration(
+    config: &Config,
+    primary: &Arc<LocalPerspective>,
+    clock: &Arc<dyn Clock>,
+) -> Result<Option<Arc<MultiPerspective>>, StartError> {
+    if config.validation.remotes.is_empty() {
+        return Ok(None);
+    }
+    let all = MultiPerspective::new(&config.validation, primary.clone(), clock.clone());
+    all.map(|all| Some(Arc::new(all))).map_err(|error| StartError(format!("validation.{error}")))
+}
+
+/// Has the end of the certificate watched that remote perspectives are shown; it was read a moment ago.
+fn watch_coordinator(config: &Config, health: &Health) -> Result<(), StartError> {
+    let shown = config.validation.corroboration.certificate.as_deref();
+    if let Some(path) = shown.filter(|_| !config.validation.remotes.is_empty()) {
+        let chain = chain_of("validation.corroboration.certificate", path)?;
+        chain.first().inspect(|leaf| health.watch_certificate("coordinator", "perspectives", leaf));
+    }
+    Ok(())
 }
 
 /// What the authority goes by.

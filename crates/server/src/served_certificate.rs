@@ -35,16 +35,15 @@ impl ServerIdentity {
 }
 
 /// The certificates of a PEM file, at least one.
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, StartError> {
-    let failed = |error: rustls_pki_types::pem::Error| {
-        StartError::new(format!("operator.client_ca {}: {error}", path.display()))
-    };
+fn certificates(key: &str, path: &Path) -> Result<Vec<CertificateDer<'static>>, StartError> {
+    let failed =
+        |error: rustls_pki_types::pem::Error| StartError::new(format!("{key} {}: {error}", path.display()));
     let found = CertificateDer::pem_file_iter(path)
         .map_err(failed)?
         .collect::<Result<Vec<_>, _>>()
         .map_err(failed)?;
     if found.is_empty() {
-        return Err(StartError::new(format!("operator.client_ca {} holds no certificate", path.display())));
+        return Err(StartError::new(format!("{key} {} holds no certificate", path.display())));
     }
     Ok(found)
 }
@@ -110,11 +109,28 @@ impl ServedCertificate {
 
     /// TLS for those who hold a certificate of one of these CAs (`operator.client_ca`).
     pub(crate) fn for_operators(self: &Arc<Self>, client_ca: &Path) -> Result<Arc<ServerConfig>, StartError> {
+        self.for_holders("operator.client_ca", client_ca, &[b"http/1.1"])
+    }
+
+    /// TLS for those who hold a certificate of one of these CAs (`perspective.client_ca`).
+    pub(crate) fn for_coordinators(
+        self: &Arc<Self>,
+        client_ca: &Path,
+    ) -> Result<Arc<ServerConfig>, StartError> {
+        self.for_holders("perspective.client_ca", client_ca, &[b"h2", b"http/1.1"])
+    }
+
+    fn for_holders(
+        self: &Arc<Self>,
+        key: &str,
+        client_ca: &Path,
+        protocols: &[&[u8]],
+    ) -> Result<Arc<ServerConfig>, StartError> {
         let failed = |error: &dyn std::error::Error| {
-            StartError::caused(&format!("operator.client_ca {}", client_ca.display()), error)
+            StartError::caused(&format!("{key} {}", client_ca.display()), error)
         };
         let mut roots = rustls::RootCertStore::empty();
-        for certificate in certificates(client_ca)? {
+        for certificate in certificates(key, client_ca)? {
             roots.add(certificate).map_err(|error| failed(&error))?;
         }
         let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider())
@@ -125,7 +141,7 @@ impl ServedCertificate {
             .map_err(|error| failed(&error))?
             .with_client_cert_verifier(verifier)
             .with_cert_resolver(self.clone());
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
         Ok(Arc::new(config))
     }
 }

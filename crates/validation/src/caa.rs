@@ -83,7 +83,7 @@ pub(crate) async fn check(
     Ok(Decision::Permitted(CaaPermitted::new(query, None)))
 }
 
-fn forbidden(name: &str, words: &str) -> Failure {
+pub(crate) fn forbidden(name: &str, words: &str) -> Failure {
     Failure::new(ErrorType::Caa, format!("CAA: the records at {name} forbid issuing: {words}"))
 }
 
@@ -110,7 +110,7 @@ fn report(
 }
 
 /// Decides by the relevant record set (RFC 8659, section 4); the words say what forbids.
-fn decide(properties: &[Property], issuers: &[String], query: &CaaQuery) -> Result<(), String> {
+pub(crate) fn decide(properties: &[Property], issuers: &[String], query: &CaaQuery) -> Result<(), String> {
     let is_known = |tag: &str| matches!(tag, "issue" | "issuewild" | "iodef");
     if let Some(unknown) = properties.iter().find(|property| property.critical && !is_known(&property.tag)) {
         return Err(format!("the critical property {} is unknown here", quote(unknown.tag.as_bytes())));

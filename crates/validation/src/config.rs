@@ -1,17 +1,22 @@
 //! What an operator may say about validation.
 
+pub mod corroboration;
+
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use ingam_protocol::Findings;
+use ingam_protocol::corroboration::Registry;
 use serde::{Deserialize, Serialize};
 
 use crate::address::AddressPolicy;
 use crate::{caa, iodef};
 
+pub use corroboration::{CorroborationConfig, Location, RemoteConfig, TooClose};
+
 /// How this process looks at the network. The defaults are those of a public CA with a recursive resolver of its own.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// The name of this perspective in the records: 1 to 64 letters, digits, hyphens and dots. Default: `local`.
@@ -50,6 +55,14 @@ pub struct Config {
     pub concurrent_max: usize,
     /// What the owners of domains are told whose CAA records refused a request.
     pub reports: iodef::Config,
+    /// Where this perspective stands. Default: not told.
+    pub location: Option<Location>,
+    /// The registry in whose region it lies. Default: not told.
+    pub registry: Option<Registry>,
+    /// The remote perspectives, at most 32. Default: none, and what this one sees counts alone.
+    pub remotes: Vec<RemoteConfig>,
+    /// How they are asked, and when enough of them agree.
+    pub corroboration: CorroborationConfig,
 }
 
 impl Default for Config {
@@ -74,6 +87,10 @@ impl Default for Config {
             total_timeout_ms: 30_000,
             concurrent_max: 1024,
             reports: iodef::Config::default(),
+            location: None,
+            registry: None,
+            remotes: Vec::new(),
+            corroboration: CorroborationConfig::default(),
         }
     }
 }
@@ -104,9 +121,8 @@ impl Config {
     pub fn check(&self) -> Findings {
         let mut found = Findings::new();
         let name = &self.perspective;
-        let plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'.');
         found.require(
-            plain && (1..=64).contains(&name.len()),
+            is_perspective_name(name),
             "perspective",
             format!("is {name:?}"),
             "give 1 to 64 letters, digits, hyphens and dots",
@@ -162,6 +178,7 @@ impl Config {
         }
         found.between("concurrent_max", self.concurrent_max, 1..=65_536);
         self.reports.check(&mut found);
+        self.check_corroboration(&mut found);
         found
     }
 
@@ -181,9 +198,20 @@ impl Config {
         Duration::from_millis(self.response_timeout_ms)
     }
 
+    /// How long a remote perspective may take.
+    pub(crate) fn remote_timeout(&self) -> Duration {
+        Duration::from_millis(self.corroboration.timeout_ms.min(self.total_timeout_ms))
+    }
+
     pub(crate) fn total_timeout(&self) -> Duration {
         Duration::from_millis(self.total_timeout_ms)
     }
+}
+
+/// Whether records can name a perspective like this.
+fn is_perspective_name(name: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'.';
+    (1..=64).contains(&name.len()) && name.bytes().all(is_plain)
 }
 
 #[cfg(test)]

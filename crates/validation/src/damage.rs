@@ -7,7 +7,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 
 use crate::config::Config;
 use crate::evidence::Evidence;
-use crate::outcome::{Attempt, Failure};
+use crate::outcome::Failure;
+use crate::sought::{File, sha256};
 use crate::{http_01, tls_alpn_01};
 
 /// The token of every attempt here; part of a key authorization that nobody has.
@@ -31,13 +32,14 @@ const WORDS_MAX_BYTES: usize = 1024;
 /// # Panics
 /// If what would be kept or told is not printable, or has no bound.
 pub fn http_answer(bytes: &[u8]) -> bool {
-    let (Some(attempt), Some(runtime)) = (attempt(ChallengeType::Http01), runtime()) else { return false };
-    let mut evidence = Evidence::new("damage", attempt.host.clone(), attempt.challenge, Timestamp::default());
+    let (Some(host), Some(runtime)) = (host(), runtime()) else { return false };
+    let Ok(file) = File::new(TOKEN, KEY_AUTHORIZATION) else { return false };
+    let mut evidence = Evidence::new("damage", host.clone(), ChallengeType::Http01, Timestamp::default());
     let (stream, server) = tokio::io::duplex(PIPE_BYTES);
     let answer = bytes.to_vec();
     let result = runtime.block_on(async {
         tokio::spawn(serve(server, answer));
-        http_01::one_answer(stream, &attempt, &Config::default(), &mut evidence).await
+        http_01::one_answer(stream, &host, &file, &Config::default(), &mut evidence).await
     });
     let kept = serde_json::to_string(&evidence).unwrap_or_default();
     assert!(is_printable(&kept) && kept.len() < 4096, "{kept}");
@@ -58,8 +60,8 @@ async fn serve(mut stream: DuplexStream, answer: Vec<u8>) {
 /// # Panics
 /// If what would be told is not printable, or has no bound.
 pub fn acme_certificate(der: &[u8]) -> bool {
-    let Some(attempt) = attempt(ChallengeType::TlsAlpn01) else { return false };
-    told(tls_alpn_01::look_at(der, &attempt))
+    let Some(host) = host() else { return false };
+    told(tls_alpn_01::look_at(der, &host, &sha256(KEY_AUTHORIZATION)))
 }
 
 fn told(result: Result<(), Failure>) -> bool {
@@ -76,17 +78,8 @@ fn is_printable(text: &str) -> bool {
     text.bytes().all(|byte| (0x20..0x7f).contains(&byte))
 }
 
-fn attempt(challenge: ChallengeType) -> Option<Attempt> {
-    Some(Attempt {
-        host: Host::Name(DnsName::parse(NAME).ok()?),
-        beyond_the_name: false,
-        challenge,
-        token: TOKEN.to_owned(),
-        key_authorization: KEY_AUTHORIZATION.to_owned(),
-        account_uri: String::new(),
-        account_hash_prefix: String::new(),
-        thumbprints: Vec::new(),
-    })
+fn host() -> Option<Host> {
+    DnsName::parse(NAME).ok().map(Host::Name)
 }
 
 fn runtime() -> Option<tokio::runtime::Runtime> {

@@ -1,33 +1,22 @@
 //! dns-01: a TXT record at `_acme-challenge` (RFC 8555, section 8.4); and dns-account-01, which has it at a label of the
 //! account's own (draft-ietf-acme-dns-account-label).
 
-use ingam_protocol::acme::ChallengeType;
-use ingam_protocol::bytes::base64url;
-use ring::digest;
 use trust_dns_resolver::proto::rr::{RData, RecordType};
 
 use crate::dial::Network;
 use crate::evidence::Evidence;
-use crate::label;
-use crate::outcome::{Attempt, Failure};
+use crate::outcome::Failure;
 use crate::quote::quote;
+use crate::sought::Text;
 
 /// The most values that a failure quotes.
 const QUOTED_MAX: usize = 3;
 
-pub(crate) async fn validate(
-    network: &Network,
-    attempt: &Attempt,
-    evidence: &mut Evidence,
-) -> Result<(), Failure> {
-    let name = match attempt.challenge {
-        ChallengeType::DnsAccount01 => label::dns_account_01(attempt.name()?, &attempt.account_uri),
-        _ => label::dns_01(attempt.name()?),
-    };
-    let wanted = base64url(digest::digest(&digest::SHA256, attempt.key_authorization.as_bytes()).as_ref());
+pub(crate) async fn validate(network: &Network, text: &Text, evidence: &mut Evidence) -> Result<(), Failure> {
+    let name = &text.name;
     let advice = "add the record and check that your name servers answer it";
-    let values = texts(network, &name, advice, evidence).await?;
-    if values.iter().any(|value| value == wanted.as_bytes()) {
+    let values = texts(network, name, advice, evidence).await?;
+    if values.iter().any(|value| text.is_met(value)) {
         return Ok(());
     }
     let seen: Vec<String> = values.iter().take(QUOTED_MAX).map(|value| quote(value)).collect();
@@ -36,8 +25,9 @@ pub(crate) async fn validate(
         count => format!(" and {count} more"),
     };
     Err(Failure::unauthorized(format!(
-        "DNS: the TXT record at {name} is not what was asked for: found {}{more}; expected \"{wanted}\"",
-        seen.join(", ")
+        "DNS: the TXT record at {name} is not what was asked for: found {}{more}; expected {}",
+        seen.join(", "),
+        quote(text.value.as_bytes())
     )))
 }
 
@@ -60,17 +50,20 @@ pub(crate) async fn texts(
 
 #[cfg(test)]
 mod tests {
-    use ingam_protocol::acme::ErrorType;
+    use ingam_protocol::acme::{ChallengeType, ErrorType};
+    use ingam_protocol::bytes::base64url;
     use trust_dns_resolver::proto::op::ResponseCode;
 
     use super::*;
+    use crate::label;
+    use crate::sought::sha256;
     use crate::testing::{KEY_AUTHORIZATION, Reply, World, attempt};
     use crate::{Outcome, Validation as _};
 
     const HOST: &str = "_acme-challenge.www.example.org";
 
     fn wanted() -> String {
-        base64url(digest::digest(&digest::SHA256, KEY_AUTHORIZATION.as_bytes()).as_ref())
+        base64url(&sha256(KEY_AUTHORIZATION))
     }
 
     async fn check(world: &World) -> Outcome {

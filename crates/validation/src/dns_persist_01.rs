@@ -8,11 +8,11 @@ use ingam_protocol::Timestamp;
 
 use crate::caa::property::{self, IssueValue};
 use crate::dial::Network;
+use crate::dns_01;
 use crate::evidence::Evidence;
-use crate::label::BoundTo;
-use crate::outcome::{Attempt, Failure};
+use crate::outcome::Failure;
 use crate::quote::quote;
-use crate::{dns_01, label};
+use crate::sought::Persistent;
 
 /// The most records that a failure tells of.
 const TOLD_MAX: usize = 3;
@@ -20,17 +20,26 @@ const TOLD_MAX: usize = 3;
 /// Gives until when the validation may be relied on, if the record has a `persistUntil`.
 pub(crate) async fn validate(
     network: &Network,
-    attempt: &Attempt,
+    sought: &Persistent,
     now: Timestamp,
     evidence: &mut Evidence,
 ) -> Result<Option<Timestamp>, Failure> {
-    let wanted = Wanted::new(attempt, &network.config.caa_issuer_domains, now)?;
-    let name = label::dns_persist_01(attempt.name()?);
-    let advice = format!("add {}", wanted.record());
-    let values = dns_01::texts(network, &name, &advice, evidence).await?;
+    let advice = format!("add {}", Wanted { sought, now }.record());
+    let values = dns_01::texts(network, &sought.name, &advice, evidence).await?;
+    decide(values.iter().map(Vec::as_slice), sought, now)
+}
+
+/// Decides by the values of all records at the name; gives until when the validation may be relied on.
+pub(crate) fn decide<'a>(
+    values: impl Iterator<Item = &'a [u8]>,
+    sought: &Persistent,
+    now: Timestamp,
+) -> Result<Option<Timestamp>, Failure> {
+    let wanted = Wanted { sought, now };
+    let (name, advice) = (&sought.name, format!("add {}", wanted.record()));
     let mut found: Option<Option<Timestamp>> = None;
     let mut told = Vec::new();
-    for value in &values {
+    for value in values {
         match wanted.permits(value) {
             // Of several the one counts that lasts longest.
             Ok(until) => {
@@ -94,48 +103,35 @@ impl Refusal {
     }
 }
 
-/// What a record has to say.
+/// What a record has to say, as of now.
 struct Wanted<'a> {
-    issuers: &'a [String],
-    /// The ways to name the account; the one to recommend first.
-    accounts: Vec<String>,
-    beyond_the_name: bool,
+    sought: &'a Persistent,
     now: Timestamp,
 }
 
-impl<'a> Wanted<'a> {
-    fn new(attempt: &Attempt, issuers: &'a [String], now: Timestamp) -> Result<Self, Failure> {
-        let Attempt { account_uri, account_hash_prefix, beyond_the_name, .. } = attempt;
-        let domain = attempt.name()?;
-        let hashed = |thumbprint: &String| {
-            [BoundTo::Domain(domain), BoundTo::Any]
-                .map(|bound| label::hashed_account_uri(account_hash_prefix, bound, thumbprint, account_uri))
-        };
-        let mut accounts: Vec<String> = attempt.thumbprints.iter().flat_map(hashed).collect();
-        accounts.push(account_uri.clone());
-        Ok(Self { issuers, accounts, beyond_the_name: *beyond_the_name, now })
-    }
-
+impl Wanted<'_> {
     /// A record that would do, in quotation marks.
     fn record(&self) -> String {
-        let issuer = self.issuers.first().map_or("", String::as_str);
-        let account = self.accounts.first().map_or("", String::as_str);
-        let policy = if self.beyond_the_name { "; policy=wildcard" } else { "" };
+        let issuer = self.sought.issuers.first().map_or("", String::as_str);
+        let account = self.sought.accounts.first().map_or("", String::as_str);
+        let policy = if self.sought.beyond_the_name { "; policy=wildcard" } else { "" };
         format!("\"{issuer}; accounturi={account}{policy}\"")
     }
 
     /// Whether a record's value permits what is asked for; gives its `persistUntil`.
     fn permits(&self, value: &[u8]) -> Result<Option<Timestamp>, Refusal> {
         let parsed = std::str::from_utf8(value).ok().and_then(property::parse).ok_or(Refusal::Malformed)?;
-        if !self.issuers.iter().any(|issuer| issuer.eq_ignore_ascii_case(parsed.issuer_domain)) {
+        if !self.sought.issuers.iter().any(|issuer| issuer.eq_ignore_ascii_case(parsed.issuer_domain)) {
             return Err(Refusal::OtherIssuer);
         }
         let account = once(&parsed, "accounturi")?.ok_or(Refusal::NoAccount)?;
-        if !self.accounts.iter().any(|known| known == account) {
+        if !self.sought.accounts.iter().any(|known| known == account) {
             return Err(Refusal::OtherAccount);
         }
         let policy = once(&parsed, "policy")?;
-        if self.beyond_the_name && !policy.is_some_and(|policy| policy.eq_ignore_ascii_case("wildcard")) {
+        if self.sought.beyond_the_name
+            && !policy.is_some_and(|policy| policy.eq_ignore_ascii_case("wildcard"))
+        {
             return Err(Refusal::NameAlone);
         }
         let Some(until) = once(&parsed, "persistUntil")? else { return Ok(None) };

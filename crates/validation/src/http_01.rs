@@ -3,10 +3,13 @@
 mod exchange;
 mod target;
 
+use ingam_protocol::identifier::Host;
+
 use crate::dial::Network;
 use crate::evidence::{Evidence, Hop, TEXT_MAX};
-use crate::outcome::{Attempt, Failure};
+use crate::outcome::Failure;
 use crate::quote::{printable, quote};
+use crate::sought::File;
 use crate::tls;
 
 use exchange::Answer;
@@ -20,14 +23,15 @@ const BODY_MAX_BYTES: usize = 10 * 1024;
 
 pub(crate) async fn validate(
     network: &Network,
-    attempt: &Attempt,
+    host: &Host,
+    file: &File,
     evidence: &mut Evidence,
 ) -> Result<(), Failure> {
-    let mut target = Target::first(&attempt.host, &attempt.token, network.config.http_port)?;
+    let mut target = Target::first(host, &file.token, network.config.http_port)?;
     for _ in 0..=REDIRECTS_MAX {
         match ask(network, &target, evidence).await? {
             Answer::Redirect(location) => target = target.redirect(&location, &network.config)?,
-            Answer::File(body) => return compare(&target, &body, &attempt.key_authorization),
+            Answer::File(body) => return compare(&target, &body, &file.key_authorization),
         }
     }
     Err(Failure::connection(format!(
@@ -56,21 +60,22 @@ async fn ask(network: &Network, target: &Target, evidence: &mut Evidence) -> Res
 #[cfg(any(test, feature = "damage"))]
 pub(crate) async fn one_answer<S>(
     stream: S,
-    attempt: &Attempt,
+    host: &Host,
+    file: &File,
     config: &crate::config::Config,
     evidence: &mut Evidence,
 ) -> Result<(), Failure>
 where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
 {
-    let target = Target::first(&attempt.host, &attempt.token, config.http_port)?;
+    let target = Target::first(host, &file.token, config.http_port)?;
     evidence.hops.push(Hop::new(Some(target.shown()), target.host(), target.port()));
     match exchange::request(stream, &target, config, evidence).await? {
         Answer::Redirect(location) => {
             target.redirect(&location, config)?;
             Err(Failure::connection("a redirect shows nothing by itself"))
         }
-        Answer::File(body) => compare(&target, &body, &attempt.key_authorization),
+        Answer::File(body) => compare(&target, &body, &file.key_authorization),
     }
 }
 

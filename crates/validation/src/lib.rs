@@ -7,6 +7,8 @@
 //! - [`outcome`]: what is asked and what comes back. A [`Validated`] or a [`CaaPermitted`] is made here alone.
 //! - [`evidence`]: what was seen on the way, for the records and for ACME's `validationRecord`.
 //! - [`corroboration`]: what other perspectives saw.
+//! - [`MultiPerspective`] asks several of them, and lets one that was deceived decide nothing.
+//! - [`remote`]: perspectives elsewhere; [`mpic`]: how they are spoken to, and how this process answers as one of them.
 //! - [`address`]: which addresses a validation may connect to.
 //! - `http_01`, `dns_01`, `tls_alpn_01`: the challenges of RFC 8555, RFC 8737 and RFC 8738, and dns-account-01.
 //!   `dns_persist_01`: a record that stays. `label`: the names and values that all of them look for.
@@ -22,6 +24,7 @@ mod label;
 mod perspective;
 mod quote;
 mod resolver;
+mod sought;
 mod tls;
 mod tls_alpn_01;
 
@@ -32,7 +35,10 @@ pub mod corroboration;
 pub mod damage;
 pub mod evidence;
 pub mod iodef;
+pub mod mpic;
 pub mod outcome;
+pub mod quorum;
+pub mod remote;
 #[cfg(any(test, feature = "scripted"))]
 pub mod scripted;
 #[cfg(test)]
@@ -47,6 +53,7 @@ pub use evidence::Evidence;
 pub use iodef::{Report, Reporter, Reports};
 pub use outcome::{Attempt, CaaOutcome, CaaPermitted, CaaQuery, Failure, Outcome, Validated};
 pub use perspective::LocalPerspective;
+pub use quorum::MultiPerspective;
 
 /// Whoever can look at the network on the CA's behalf: this process, a perspective elsewhere, or a quorum of them.
 #[async_trait]

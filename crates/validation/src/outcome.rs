@@ -4,6 +4,7 @@ use std::fmt;
 
 use ingam_protocol::Timestamp;
 use ingam_protocol::acme::{ChallengeType, ErrorType};
+use ingam_protocol::corroboration::Quorum;
 use ingam_protocol::identifier::{DnsName, Host};
 use serde::{Deserialize, Serialize};
 
@@ -58,11 +59,19 @@ pub struct Validated {
     host: Host,
     challenge: ChallengeType,
     until: Option<Timestamp>,
+    quorum: Option<Quorum>,
 }
 
 impl Validated {
     pub(crate) fn new(host: Host, challenge: ChallengeType, until: Option<Timestamp>) -> Self {
-        Self { host, challenge, until }
+        Self { host, challenge, until, quorum: None }
+    }
+
+    /// The same, seen by enough other perspectives, one of which saw an earlier end.
+    pub(crate) fn corroborated(self, quorum: Quorum, until: Option<Timestamp>) -> Self {
+        // None is never: the earliest end that anybody saw counts.
+        let until = self.until.into_iter().chain(until).min();
+        Self { until, quorum: Some(quorum), ..self }
     }
 
     /// What is controlled.
@@ -78,6 +87,11 @@ impl Validated {
     /// Until when this may be relied on, where the owner of the name has said so (`persistUntil` of dns-persist-01).
     pub fn until(&self) -> Option<Timestamp> {
         self.until
+    }
+
+    /// How many remote perspectives agreed; none where there are none.
+    pub fn quorum(&self) -> Option<Quorum> {
+        self.quorum
     }
 }
 
@@ -122,7 +136,8 @@ pub struct CaaQuery {
     pub wildcard: bool,
     /// How control was shown: what `validationmethods` restricts (RFC 8657, section 4).
     pub challenge: ChallengeType,
-    /// The account's URL: what `accounturi` restricts (RFC 8657, section 3).
+    /// The account's URL: what `accounturi` restricts (RFC 8657, section 3). Empty where whoever asks tells of neither account
+    /// nor method: then a record that restricts either permits nobody.
     pub account_uri: String,
 }
 
@@ -146,11 +161,18 @@ pub struct CaaPermitted {
     wildcard: bool,
     challenge: ChallengeType,
     found_at: Option<String>,
+    quorum: Option<Quorum>,
 }
 
 impl CaaPermitted {
     pub(crate) fn new(query: &CaaQuery, found_at: Option<String>) -> Self {
-        Self { name: query.name.clone(), wildcard: query.wildcard, challenge: query.challenge, found_at }
+        let CaaQuery { name, wildcard, challenge, .. } = query.clone();
+        Self { name, wildcard, challenge, found_at, quorum: None }
+    }
+
+    /// The same, seen by enough other perspectives.
+    pub(crate) fn corroborated(self, quorum: Quorum) -> Self {
+        Self { quorum: Some(quorum), ..self }
     }
 
     /// The name that was asked about.
@@ -171,5 +193,10 @@ impl CaaPermitted {
     /// The name whose records decided, without a trailing dot; `None` if there are none up to the root.
     pub fn found_at(&self) -> Option<&str> {
         self.found_at.as_deref()
+    }
+
+    /// How many remote perspectives agreed; none where there are none.
+    pub fn quorum(&self) -> Option<Quorum> {
+        self.quorum
     }
 }

@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use ingam_protocol::acme::{ChallengeType, ErrorType};
+use ingam_protocol::acme::ErrorType;
 use ingam_protocol::health::QueueReport;
+use ingam_protocol::identifier::Host;
 use ingam_protocol::{Clock, Timestamp};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
@@ -15,10 +16,8 @@ use crate::config::{Config, ConfigError};
 use crate::dial::Network;
 use crate::evidence::Evidence;
 use crate::outcome::{Attempt, CaaOutcome, CaaQuery, Failure, Outcome, Validated};
+use crate::sought::{Search, Sought};
 use crate::{Validation, caa, dns_01, dns_persist_01, http_01, tls_alpn_01};
-
-/// The most characters of a token; RFC 8555, section 8.1, asks for 22 at least, and nobody makes much more.
-const TOKEN_MAX: usize = 128;
 
 /// Which part of the total time may go by before there is a place to work in; what waited longer would not end in time.
 const WAIT_DIVISOR: u32 = 4;
@@ -48,23 +47,66 @@ impl LocalPerspective {
         QueueReport::new("validations", max.saturating_sub(self.places.available_permits()), max)
     }
 
-    /// Looks; gives until when what was seen may be relied on, if its owner says so.
-    async fn look(&self, attempt: &Attempt, evidence: &mut Evidence) -> Result<Option<Timestamp>, Failure> {
-        let is_token = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
-        if attempt.token.is_empty() || attempt.token.len() > TOKEN_MAX || !attempt.token.bytes().all(is_token)
-        {
-            return Err(Failure::new(ErrorType::Malformed, "the challenge's token is not base64url"));
+    /// Looks for control of `search.host`, and notes everything that it sees.
+    pub(crate) async fn search(&self, search: Search) -> Outcome {
+        let begun = Instant::now();
+        let Search { host, challenge, sought } = search;
+        let name = &self.network.config.perspective;
+        let mut evidence = Evidence::new(name, host.clone(), challenge, self.clock.now());
+        let result = match sought {
+            Ok(sought) => self.within_limits(self.look(&host, &sought, &mut evidence)).await,
+            Err(failure) => Err(failure),
+        };
+        evidence.finished = self.clock.now();
+        count(challenge.name(), &result, begun.elapsed());
+        if let Err(failure) = &result {
+            tracing::debug!(%host, %challenge, error = failure.error.name(), detail = failure.detail, "not validated");
         }
+        let result = result.map(|until| Validated::new(host, challenge, until));
+        Outcome { evidence, corroboration: None, result }
+    }
+
+    /// Looks whether CAA permits these issuers to issue.
+    pub(crate) async fn search_caa(&self, query: &CaaQuery, issuers: &[String]) -> CaaOutcome {
+        let begun = Instant::now();
+        let name = &self.network.config.perspective;
+        let mut evidence = Evidence::new(name, query.name.clone(), query.challenge, self.clock.now());
+        let work = Box::pin(caa::check(&self.network.resolver, issuers, query, &mut evidence));
+        let (result, report) = match self.within_limits(work).await {
+            Ok(Decision::Permitted(permitted)) => (Ok(permitted), None),
+            Ok(Decision::Forbidden { failure, report }) => (Err(failure), report),
+            Err(failure) => (Err(failure), None),
+        };
+        evidence.finished = self.clock.now();
+        count("caa", &result, begun.elapsed());
+        if let Err(failure) = &result {
+            tracing::debug!(name = %query.name, error = failure.error.name(), detail = failure.detail, "CAA does not permit");
+        }
+        CaaOutcome { evidence, corroboration: None, result, report }
+    }
+
+    /// The names of the CA that this perspective is configured for.
+    pub(crate) fn issuers(&self) -> &[String] {
+        &self.network.config.caa_issuer_domains
+    }
+
+    /// Looks; gives until when what was seen may be relied on, if its owner says so.
+    async fn look(
+        &self,
+        host: &Host,
+        sought: &Sought,
+        evidence: &mut Evidence,
+    ) -> Result<Option<Timestamp>, Failure> {
         let network = &self.network;
-        match attempt.challenge {
-            ChallengeType::Http01 => Box::pin(http_01::validate(network, attempt, evidence)).await?,
-            ChallengeType::TlsAlpn01 => Box::pin(tls_alpn_01::validate(network, attempt, evidence)).await?,
-            ChallengeType::Dns01 | ChallengeType::DnsAccount01 => {
-                Box::pin(dns_01::validate(network, attempt, evidence)).await?;
+        match sought {
+            Sought::File(file) => Box::pin(http_01::validate(network, host, file, evidence)).await?,
+            Sought::Certificate(hash) => {
+                Box::pin(tls_alpn_01::validate(network, host, hash, evidence)).await?;
             }
-            ChallengeType::DnsPersist01 => {
+            Sought::Text(text) => Box::pin(dns_01::validate(network, text, evidence)).await?,
+            Sought::Persistent(sought) => {
                 let now = self.clock.now();
-                return Box::pin(dns_persist_01::validate(network, attempt, now, evidence)).await;
+                return Box::pin(dns_persist_01::validate(network, sought, now, evidence)).await;
             }
         }
         Ok(None)
@@ -93,48 +135,13 @@ impl LocalPerspective {
 #[async_trait]
 impl Validation for LocalPerspective {
     async fn validate(&self, attempt: Attempt) -> Outcome {
-        let begun = Instant::now();
-        let host = attempt.host.clone();
-        let mut evidence = Evidence::new(
-            &self.network.config.perspective,
-            host.clone(),
-            attempt.challenge,
-            self.clock.now(),
-        );
-        let result = self.within_limits(self.look(&attempt, &mut evidence)).await;
-        evidence.finished = self.clock.now();
-        count(attempt.challenge.name(), &result, begun.elapsed());
-        if let Err(failure) = &result {
-            tracing::debug!(%host, challenge = %attempt.challenge, error = failure.error.name(), detail = failure.detail, "not validated");
-        }
-        Outcome {
-            evidence,
-            corroboration: None,
-            result: result.map(|until| Validated::new(host, attempt.challenge, until)),
-        }
+        let sought = Sought::of(&attempt, self.issuers());
+        let Attempt { host, challenge, .. } = attempt;
+        self.search(Search { host, challenge, sought }).await
     }
 
     async fn check_caa(&self, query: CaaQuery) -> CaaOutcome {
-        let begun = Instant::now();
-        let mut evidence = Evidence::new(
-            &self.network.config.perspective,
-            query.name.clone(),
-            query.challenge,
-            self.clock.now(),
-        );
-        let issuers = &self.network.config.caa_issuer_domains;
-        let work = Box::pin(caa::check(&self.network.resolver, issuers, &query, &mut evidence));
-        let (result, report) = match self.within_limits(work).await {
-            Ok(Decision::Permitted(permitted)) => (Ok(permitted), None),
-            Ok(Decision::Forbidden { failure, report }) => (Err(failure), report),
-            Err(failure) => (Err(failure), None),
-        };
-        evidence.finished = self.clock.now();
-        count("caa", &result, begun.elapsed());
-        if let Err(failure) = &result {
-            tracing::debug!(name = %query.name, error = failure.error.name(), detail = failure.detail, "CAA does not permit");
-        }
-        CaaOutcome { evidence, corroboration: None, result, report }
+        self.search_caa(&query, self.issuers()).await
     }
 }
 

@@ -4,14 +4,13 @@
 use std::net::IpAddr;
 
 use ingam_protocol::identifier::Host;
-use ring::digest;
 use x509_parser::error::X509Error;
 use x509_parser::oid_registry::{OID_X509_EXT_SUBJECT_ALT_NAME, Oid, asn1_rs::oid};
 use x509_parser::prelude::{FromDer as _, GeneralName, ParsedExtension, X509Certificate, X509Extension};
 
 use crate::dial::Network;
 use crate::evidence::{Evidence, Hop};
-use crate::outcome::{Attempt, Failure};
+use crate::outcome::Failure;
 use crate::quote::quote;
 use crate::tls::{self, ACME_TLS};
 
@@ -20,11 +19,11 @@ const ACME_IDENTIFIER: Oid<'static> = oid!(1.3.6.1.5.5.7.1.31);
 
 pub(crate) async fn validate(
     network: &Network,
-    attempt: &Attempt,
+    host: &Host,
+    hash: &[u8; 32],
     evidence: &mut Evidence,
 ) -> Result<(), Failure> {
     let port = network.config.tls_alpn_port;
-    let host = &attempt.host;
     evidence.hops.push(Hop::new(None, host, port));
     let stream = network.dial(host, port, evidence).await?;
     let stream = network.tls.connect_acme_tls(host, stream, &network.config).await?;
@@ -33,34 +32,34 @@ pub(crate) async fn validate(
     }
     let (_, connection) = stream.get_ref();
     if connection.alpn_protocol() != Some(ACME_TLS) {
-        return Err(refusal(attempt, "the server did not choose the application protocol acme-tls/1"));
+        return Err(refusal(host, "the server did not choose the application protocol acme-tls/1"));
     }
     let certificate = connection
         .peer_certificates()
         .and_then(|chain| chain.first())
-        .ok_or_else(|| refusal(attempt, "the server sent no certificate"))?;
-    look_at(certificate, attempt)
+        .ok_or_else(|| refusal(host, "the server sent no certificate"))?;
+    look_at(certificate, host, hash)
 }
 
 /// Looks at the certificate of a server that has its key.
-pub(crate) fn look_at(der: &[u8], attempt: &Attempt) -> Result<(), Failure> {
-    check_certificate(der, attempt).map_err(|words| refusal(attempt, &words))
+pub(crate) fn look_at(der: &[u8], host: &Host, hash: &[u8; 32]) -> Result<(), Failure> {
+    check_certificate(der, host, hash).map_err(|words| refusal(host, &words))
 }
 
-fn refusal(attempt: &Attempt, words: &str) -> Failure {
-    Failure::unauthorized(format!("TLS: the tls-alpn-01 server of {} is not ready: {words}", attempt.host))
+fn refusal(host: &Host, words: &str) -> Failure {
+    Failure::unauthorized(format!("TLS: the tls-alpn-01 server of {host} is not ready: {words}"))
 }
 
 /// Looks whether `der` is the certificate that RFC 8737, section 3, asks for; the words say what it is not.
-fn check_certificate(der: &[u8], attempt: &Attempt) -> Result<(), String> {
+fn check_certificate(der: &[u8], host: &Host, hash: &[u8; 32]) -> Result<(), String> {
     let (rest, certificate) =
         X509Certificate::from_der(der).map_err(|_| "its certificate cannot be read".to_owned())?;
     if !rest.is_empty() {
         return Err("its certificate has bytes after the end".into());
     }
     check_self_signed(&certificate)?;
-    check_names(&certificate, &attempt.host)?;
-    check_identifier(&certificate, &attempt.key_authorization)
+    check_names(&certificate, host)?;
+    check_identifier(&certificate, hash)
 }
 
 fn check_self_signed(certificate: &X509Certificate<'_>) -> Result<(), String> {
@@ -104,15 +103,14 @@ fn is_address(octets: &[u8], address: IpAddr) -> bool {
     }
 }
 
-fn check_identifier(certificate: &X509Certificate<'_>, key_authorization: &str) -> Result<(), String> {
+fn check_identifier(certificate: &X509Certificate<'_>, hash: &[u8; 32]) -> Result<(), String> {
     let extension = the_only(certificate, &ACME_IDENTIFIER, "acmeIdentifier")?;
     if !extension.critical {
         return Err("its certificate's acmeIdentifier extension is not critical".into());
     }
     // An OCTET STRING of 32 bytes has exactly one form in DER.
-    let hash = digest::digest(&digest::SHA256, key_authorization.as_bytes());
     match extension.value.split_first_chunk() {
-        Some(([0x04, 0x20], found)) if found == hash.as_ref() => Ok(()),
+        Some(([0x04, 0x20], found)) if found == hash => Ok(()),
         Some(([0x04, 0x20], found)) if found.len() == 32 => {
             Err("its certificate's acmeIdentifier is for another key authorization (an older challenge?)"
                 .into())

@@ -2,26 +2,19 @@
 //!
 //! Not a failure: how often it polls, as long as an issuance ends within its own patience of half a minute.
 
-use std::net::Ipv4Addr;
-use std::sync::Arc;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ingam_tests::certificate::Chain;
-use ingam_tests::challenge::{WebAnswers, Zone};
+use ingam_tests::challenge::{WebAnswers, Zone, serve_tls_alpn};
 use ingam_tests::client::CertificateRequest;
 use ingam_tests::openssl::rsa_key;
 use instant_acme::{
     Account, AuthorizationStatus, CertificateIdentifier, ChallengeType, ExternalAccountKey, Identifier,
     KeyAuthorization, NewAccount, NewOrder, OrderStatus, RetryPolicy, RevocationReason, RevocationRequest,
 };
-use rcgen::{CertificateParams, CustomExtension, KeyPair, PKCS_RSA_SHA256};
-use rustls::ServerConfig;
-use rustls::sign::{CertifiedKey, SingleCertAndKey};
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
-use tokio::net::TcpListener;
+use rcgen::{KeyPair, PKCS_RSA_SHA256};
+use rustls_pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use tokio::task::JoinHandle;
-use tokio_rustls::TlsAcceptor;
 
 use crate::matrix::{Ability, Column, Story};
 use crate::world::{World, has_rsa_key};
@@ -82,36 +75,9 @@ impl Prover {
                 zone.set_txt(&host, &proof.dns_value()).await.expect("the record is set");
                 None
             }
-            Self::Tls(port) => Some(tls_alpn(*port, name, proof.digest().as_ref()).await),
+            Self::Tls(port) => Some(serve_tls_alpn(*port, name, proof.digest().as_ref()).await),
         }
     }
-}
-
-/// A server that shows the certificate of tls-alpn-01 (RFC 8737, section 3).
-async fn tls_alpn(port: u16, name: &str, digest: &[u8]) -> JoinHandle<()> {
-    let mut params = CertificateParams::new(vec![name.to_owned()]).expect("a DNS name");
-    params.custom_extensions = vec![CustomExtension::new_acme_identifier(digest)];
-    let key = KeyPair::generate().expect("rcgen makes P-256 keys");
-    let certificate = params.self_signed(&key).expect("rcgen signs it").der().clone();
-    let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let signing = provider.key_provider.load_private_key(key).expect("ring knows P-256");
-    // Not `with_single_cert`: that one reads the certificate, and refuses the critical extension.
-    let shown = SingleCertAndKey::from(CertifiedKey::new(vec![certificate], signing));
-    let mut config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .expect("ring knows TLS 1.2 and 1.3")
-        .with_no_client_auth()
-        .with_cert_resolver(Arc::new(shown));
-    config.alpn_protocols = vec![b"acme-tls/1".to_vec()];
-    let acceptor = TlsAcceptor::from(Arc::new(config));
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.expect("a free port");
-    tokio::spawn(async move {
-        while let Ok((socket, _)) = listener.accept().await {
-            // Whoever checks closes as soon as it has seen the certificate.
-            drop(acceptor.accept(socket).await);
-        }
-    })
 }
 
 /// What is ordered beside the names.

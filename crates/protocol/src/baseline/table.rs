@@ -101,7 +101,7 @@ pub const RULES: &[Rule] = &[
         about: "distance between network perspectives, and between their resolvers",
         source: "BR 3.2.2.9",
         values: &[from(FROM_2025_03_15, KilometresMin(500))],
-        kept: "the operator's matter: no program can see it",
+        kept: "`ingam check` and the start, by the coordinates of the configuration; of resolvers, the operator's matter",
     },
     Rule {
         about: "of two to five remotes one may fail to agree, of six and more two; the primary has to agree",
@@ -159,7 +159,7 @@ pub const RULES: &[Rule] = &[
         kept: "finalize, for every profile",
     },
     Rule {
-        about: "weak and compromised keys (Debian's, ROCA, close primes, known ones)",
+        about: "weak and compromised keys (ROCA, close primes, blocked ones; lists of Debian's not yet)",
         source: "BR 6.1.1.3",
         values: &[always(Forbidden)],
         kept: "finalize, for every profile",

@@ -1,108 +1,183 @@
-//! The certificate and the key of the https listeners.
+//! Certificates and keys: of the https listeners, of a perspective, and of a CA towards its perspectives.
 
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ingam_protocol::{Findings, Timestamp};
+use ingam_protocol::{Finding, Findings, Timestamp};
+use ingam_validation::config::CorroborationConfig;
 use rustls::client::verify_server_name;
 use rustls::server::ParsedCertificate;
 use rustls::sign::CertifiedKey;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
 
 use super::Dates;
-use crate::config::{Config, host};
+use crate::config::{Config, Perspective, host};
 use crate::production;
 
 /// A certificate with less than this left should have been renewed.
 const NOTICE: Duration = Duration::from_secs(14 * 24 * 60 * 60);
 
+/// The certificate of the https listeners.
 pub(super) fn check(config: &Config, now: Timestamp, found: &mut Findings) {
     // Where nothing is served over https, or the CA issues the certificate itself, no file is read.
     if !config.listen.has_https() || config.tls.issue.is_some() {
         return;
     }
-    let mut take = |finding| found.push(finding);
-    let chain = production::chain(config).map_err(&mut take).ok();
-    let key = production::key(config).map_err(&mut take).ok();
-    let leaf = chain.as_ref().and_then(|chain| chain.first());
-    let is_readable = leaf.is_some_and(|leaf| certificate(config, leaf, now, found));
-    if let (Some(chain), Some(key), true) = (chain, key, is_readable) {
-        belong_together(chain, key, found);
-    }
-    key_file(config, found);
+    let chain = production::chain(config);
+    let key = production::key(config);
+    let host = host(&config.urls.public_url).filter(|_| found.is_sound("urls.public_url"));
+    let files = Files { keys: ["tls.certificate", "tls.key"], key_path: config.tls.key.as_deref() };
+    files.check(chain, key, host.as_deref(), now, found);
 }
 
-/// Whether it is one at all.
-fn certificate(config: &Config, leaf: &[u8], now: Timestamp, found: &mut Findings) -> bool {
-    let key = "tls.certificate";
-    let der = CertificateDer::from(leaf);
-    let (Some(dates), Ok(parsed)) = (Dates::of(leaf), ParsedCertificate::try_from(&der)) else {
-        found.error(
-            key,
-            "does not begin with a certificate that can be read",
-            "put the server's certificate first",
-        );
-        return false;
-    };
-    let Dates { not_before, not_after } = dates;
-    if not_after < now {
-        found.error(key, format!("ended at {not_after}"), "renew it");
-    } else if now < not_before {
-        let fix = "set this machine's clock, or wait";
-        found.error(key, format!("begins at {not_before}, and it is {now}"), fix);
-    } else if not_after < now.plus(NOTICE) {
-        found.warning(key, format!("ends at {not_after}"), "renew it");
-    }
-    if let Some(host) = host(&config.urls.public_url).filter(|_| found.is_sound("urls.public_url")) {
-        let covers =
-            ServerName::try_from(host.as_str()).is_ok_and(|name| verify_server_name(&parsed, &name).is_ok());
-        let fix = format!("get one with {host} among its subjectAltNames");
-        found.require(
-            covers,
-            key,
-            format!("is not for {host}, the host of urls.public_url: no client goes on"),
-            fix,
-        );
-    }
-    true
+/// What a perspective shows to coordinators, and whom it lets in.
+pub(super) fn check_perspective(config: &Config, now: Timestamp, found: &mut Findings) {
+    let Perspective { certificate, key, client_ca, .. } = &config.perspective;
+    let keys = ["perspective.certificate", "perspective.key"];
+    pair(keys, certificate.as_deref(), key.as_deref(), now, found);
+    roots("perspective.client_ca", client_ca.as_deref(), now, found);
 }
 
-fn belong_together(chain: Vec<Vec<u8>>, key: Vec<u8>, found: &mut Findings) {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let chain = chain.into_iter().map(CertificateDer::from).collect();
-    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key));
-    match CertifiedKey::from_der(chain, key, &provider) {
-        Ok(_) => {}
-        Err(rustls::Error::InconsistentKeys(_)) => found.error(
-            "tls.key",
-            "does not belong to the first certificate in tls.certificate",
-            "give the key with which that certificate was asked for, and put that certificate first",
-        ),
-        Err(error) => {
-            let fix = "give a key on P-256, P-384 or Ed25519, or an RSA key of 2048 bits or more";
-            found.error("tls.key", format!("cannot be used: {error}"), fix);
+/// What a CA shows to its remote perspectives, and whom it believes to be one.
+pub(super) fn check_coordinator(config: &Config, now: Timestamp, found: &mut Findings) {
+    let validation = &config.validation;
+    if validation.remotes.is_empty() {
+        return;
+    }
+    let CorroborationConfig { certificate, key, server_ca, .. } = &validation.corroboration;
+    let keys = ["validation.corroboration.certificate", "validation.corroboration.key"];
+    pair(keys, certificate.as_deref(), key.as_deref(), now, found);
+    roots("validation.corroboration.server_ca", server_ca.as_deref(), now, found);
+}
+
+/// Files that are named; missing names were told.
+fn pair(
+    keys: [&'static str; 2],
+    certificate: Option<&Path>,
+    key: Option<&Path>,
+    now: Timestamp,
+    found: &mut Findings,
+) {
+    let [certificate_name, key_name] = keys;
+    if let (Some(certificate), Some(key)) = (certificate, key) {
+        let (chain, pkcs8) =
+            (production::chain_of(certificate_name, certificate), production::key_of(key_name, key));
+        Files { keys, key_path: Some(key) }.check(chain, pkcs8, None, now, found);
+    }
+}
+
+/// Certificates of CAs, all of which should still hold.
+fn roots(key: &str, path: Option<&Path>, now: Timestamp, found: &mut Findings) {
+    let Some(path) = path else { return };
+    match production::chain_of(key, path) {
+        Err(finding) => found.push(finding),
+        Ok(roots) => {
+            for root in roots {
+                match Dates::of(&root) {
+                    None => found.error(key, "has what is no certificate", "give PEM certificates alone"),
+                    Some(dates) if dates.not_after < now => {
+                        let fix = "take it out, once its successor is there";
+                        found.warning(key, format!("has a CA that ended at {}", dates.not_after), fix);
+                    }
+                    Some(_) => {}
+                }
+            }
         }
     }
 }
 
-fn key_file(config: &Config, found: &mut Findings) {
-    let Some(path) = &config.tls.key else { return };
-    // A file that is not there was told.
-    let Ok(metadata) = path.metadata() else { return };
-    if metadata.permissions().mode() & 0o007 != 0 {
-        found.warning(
-            "tls.key",
-            format!("is {}, which every user of this machine can reach", path.display()),
-            format!("chmod o= {}", path.display()),
-        );
+/// A certificate with its key, by the names that the configuration has for them.
+struct Files<'a> {
+    /// Of the certificate and of the key.
+    keys: [&'static str; 2],
+    key_path: Option<&'a Path>,
+}
+
+impl Files<'_> {
+    fn check(
+        &self,
+        chain: Result<Vec<Vec<u8>>, Finding>,
+        key: Result<Vec<u8>, Finding>,
+        host: Option<&str>,
+        now: Timestamp,
+        found: &mut Findings,
+    ) {
+        let mut take = |finding| found.push(finding);
+        let (chain, key) = (chain.map_err(&mut take).ok(), key.map_err(&mut take).ok());
+        let leaf = chain.as_ref().and_then(|chain| chain.first());
+        let is_readable = leaf.is_some_and(|leaf| self.certificate(leaf, host, now, found));
+        if let (Some(chain), Some(key), true) = (chain, key, is_readable) {
+            self.belong_together(chain, key, found);
+        }
+        self.key_file(found);
+    }
+
+    /// Whether it is one at all.
+    fn certificate(&self, leaf: &[u8], host: Option<&str>, now: Timestamp, found: &mut Findings) -> bool {
+        let [key, _] = self.keys;
+        let der = CertificateDer::from(leaf);
+        let (Some(dates), Ok(parsed)) = (Dates::of(leaf), ParsedCertificate::try_from(&der)) else {
+            let fix = "put the certificate itself first";
+            found.error(key, "does not begin with a certificate that can be read", fix);
+            return false;
+        };
+        let Dates { not_before, not_after } = dates;
+        if not_after < now {
+            found.error(key, format!("ended at {not_after}"), "renew it");
+        } else if now < not_before {
+            let fix = "set this machine's clock, or wait";
+            found.error(key, format!("begins at {not_before}, and it is {now}"), fix);
+        } else if not_after < now.plus(NOTICE) {
+            found.warning(key, format!("ends at {not_after}"), "renew it");
+        }
+        if let Some(host) = host {
+            let covers =
+                ServerName::try_from(host).is_ok_and(|name| verify_server_name(&parsed, &name).is_ok());
+            let fix = format!("get one with {host} among its subjectAltNames");
+            let reason = format!("is not for {host}, the host of urls.public_url: no client goes on");
+            found.require(covers, key, reason, fix);
+        }
+        true
+    }
+
+    fn belong_together(&self, chain: Vec<Vec<u8>>, key: Vec<u8>, found: &mut Findings) {
+        let [certificate_name, key_name] = self.keys;
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let chain = chain.into_iter().map(CertificateDer::from).collect();
+        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key));
+        match CertifiedKey::from_der(chain, key, &provider) {
+            Ok(_) => {}
+            Err(rustls::Error::InconsistentKeys(_)) => found.error(
+                key_name,
+                format!("does not belong to the first certificate in {certificate_name}"),
+                "give the key with which that certificate was asked for, and put that certificate first",
+            ),
+            Err(error) => {
+                let fix = "give a key on P-256, P-384 or Ed25519, or an RSA key of 2048 bits or more";
+                found.error(key_name, format!("cannot be used: {error}"), fix);
+            }
+        }
+    }
+
+    fn key_file(&self, found: &mut Findings) {
+        let ([_, key], Some(path)) = (self.keys, self.key_path) else { return };
+        // A file that is not there was told.
+        let Ok(metadata) = path.metadata() else { return };
+        if metadata.permissions().mode() & 0o007 != 0 {
+            found.warning(
+                key,
+                format!("is {}, which every user of this machine can reach", path.display()),
+                format!("chmod o= {}", path.display()),
+            );
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::path::Path;
 
     use rcgen::{CertificateParams, KeyPair};
 

@@ -34,9 +34,9 @@ pub(crate) fn check(config: &Config, now: Timestamp, found: &mut Findings) {
     public::check(config, now, found);
 }
 
-fn listeners(config: &Config, found: &mut Findings) {
-    let listen = &config.listen;
-    let others = elsewhere(&listen.metrics);
+/// Who can read the metrics.
+pub(super) fn metrics(config: &Config, found: &mut Findings) {
+    let others = elsewhere(&config.listen.metrics);
     if !others.is_empty() {
         found.warning(
             "listen.metrics",
@@ -44,6 +44,11 @@ fn listeners(config: &Config, found: &mut Findings) {
             "listen on 127.0.0.1, and let the collector come over a tunnel or a proxy that knows it",
         );
     }
+}
+
+fn listeners(config: &Config, found: &mut Findings) {
+    let listen = &config.listen;
+    metrics(config, found);
     if config.operator.administrators.is_empty() {
         found.warning(
             "operator.administrators",
@@ -93,7 +98,8 @@ fn urls(config: &Config, found: &mut Findings) {
     }
 }
 
-fn validation(config: &Config, found: &mut Findings) {
+/// How this process looks at the network.
+pub(super) fn network(config: &Config, found: &mut Findings) {
     let validation = &config.validation;
     let others = elsewhere(&validation.resolvers);
     if !others.is_empty() {
@@ -123,7 +129,11 @@ fn validation(config: &Config, found: &mut Findings) {
             found.warning(key, format!("is {port}, which {why}"), format!("use {usual}"));
         }
     }
-    if validation.caa_issuer_domains.is_empty() {
+}
+
+fn validation(config: &Config, found: &mut Findings) {
+    network(config, found);
+    if config.validation.caa_issuer_domains.is_empty() {
         found.warning(
             "validation.caa_issuer_domains",
             "is empty: no name with a CAA record gets a certificate (RFC 8659, section 4.2)",

@@ -15,7 +15,7 @@ use toml::de::DeTable;
 use toml::{Table, Value};
 
 use super::value::{self, Kind, Mistake, Step, key_of, take_out, value_at};
-use super::{Config, ConfigError, DEVELOPMENT, advice, rules};
+use super::{Config, ConfigError, DEVELOPMENT, advice, perspective, rules};
 
 /// No configuration is larger.
 const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -29,6 +29,16 @@ const LIKENESS_MIN: f64 = 0.85;
 /// How much of a value a finding shows.
 const SHOWN_CHARACTERS: usize = 60;
 
+/// What a process is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Role {
+    /// A whole CA
+    #[default]
+    All,
+    /// A perspective for CAs elsewhere, and nothing else
+    Perspective,
+}
+
 /// A configuration as it was read, and what was found so far.
 pub(crate) struct Reading {
     /// What could be read, with defaults for the rest.
@@ -38,6 +48,7 @@ pub(crate) struct Reading {
     /// The operator's file, if there is one.
     path: Option<PathBuf>,
     lines: Lines,
+    role: Role,
 }
 
 impl Reading {
@@ -74,11 +85,21 @@ impl Reading {
                 (Config::default(), Lines::default())
             }
         };
-        Self { config, found, path: None, lines }
+        Self { config, found, path: None, lines, role: Role::All }
+    }
+
+    /// The same, to be held against the rules for this role.
+    pub(crate) fn for_role(self, role: Role) -> Self {
+        Self { role, ..self }
     }
 
     /// Holds it against every rule that needs nothing but the configuration and the time.
     pub(crate) fn examine(&mut self, now: Timestamp) {
+        if self.role == Role::Perspective {
+            let keys = self.lines.0.keys().map(String::as_str);
+            perspective::check(&self.config, keys, &mut self.found);
+            return;
+        }
         rules::check(&self.config, &mut self.found);
         advice::check(&self.config, now, &mut self.found);
     }

@@ -1,5 +1,6 @@
 //! What profiles for the public do not keep of the rules with dates, as of a moment or within a year of it.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use ingam_authority::{PublicRules, Remotes};
@@ -136,7 +137,11 @@ impl Check<'_> {
 impl Config {
     /// The remote perspectives that are configured.
     pub(crate) fn remotes(&self) -> Remotes {
-        Remotes::default()
+        let remotes = &self.validation.remotes;
+        let regions: BTreeSet<_> = remotes.iter().filter_map(|remote| remote.registry).collect();
+        // There are 32 at most.
+        let count = |number: usize| u8::try_from(number).unwrap_or(u8::MAX);
+        Remotes { count: count(remotes.len()), registries: count(regions.len()) }
     }
 
     /// Whether what the DNS answers is used without DNSSEC's proofs.

@@ -18,7 +18,7 @@ use ingam_signer::{IssuerUrls, KeyKind as SignerKey};
 
 use super::{
     AccountKind, Config, ConfigError, DAY_S, Environment, IdentifierKind, KeyKind, ProfileConfig, names,
-    proxies, tls,
+    perspective, proxies, tls,
 };
 
 /// All of them.
@@ -44,6 +44,8 @@ pub(crate) fn check(config: &Config, found: &mut Findings) {
     found.below("responder", config.responder.check());
     found.below("validation", config.validation.check());
     persistent_records(config, found);
+    perspective::check_absent(config, found);
+    perspective::distances(config, found);
     found.below("health", config.health.check());
     catalog(config, found);
 }
@@ -98,13 +100,8 @@ fn persistent_records(config: &Config, found: &mut Findings) {
 
 /// Numbers with which nothing could be served, or that no machine has.
 fn bounds(config: &Config, found: &mut Findings) {
-    let (limits, issuance) = (&config.limits, &config.issuance);
-    found.between("limits.connections_max", limits.connections_max, 1..=1_000_000);
-    found.between("limits.idle_timeout_s", limits.idle_timeout_s, 1..=3600);
-    found.between("limits.header_timeout_s", limits.header_timeout_s, 1..=600);
-    found.between("limits.body_timeout_s", limits.body_timeout_s, 1..=600);
-    found.between("limits.stop_timeout_ms", limits.stop_timeout_ms, 100..=600_000);
-    found.between("limits.body_bytes_max", limits.body_bytes_max, 1024..=16 << 20);
+    connections(config, found);
+    let issuance = &config.issuance;
     found.between("issuance.finalize_wait_ms", issuance.finalize_wait_ms, 0..=60_000);
     found.between("issuance.lease_s", issuance.lease_s, 1..=3600);
     found.between("issuance.checks_max", issuance.checks_max, 1..=65_536);
@@ -114,6 +111,17 @@ fn bounds(config: &Config, found: &mut Findings) {
     found.between("issuance.renewal_at_percent", issuance.renewal_at_percent.unwrap_or(50), 10..=90);
     found.between("issuance.renewal_check_s", issuance.renewal_check_s, 60..=7 * DAY_S);
     found.between("store.cache_mib", config.store.cache_mib, 1..=1 << 20);
+}
+
+/// What connections may take up, and where they come in.
+pub(super) fn connections(config: &Config, found: &mut Findings) {
+    let limits = &config.limits;
+    found.between("limits.connections_max", limits.connections_max, 1..=1_000_000);
+    found.between("limits.idle_timeout_s", limits.idle_timeout_s, 1..=3600);
+    found.between("limits.header_timeout_s", limits.header_timeout_s, 1..=600);
+    found.between("limits.body_timeout_s", limits.body_timeout_s, 1..=600);
+    found.between("limits.stop_timeout_ms", limits.stop_timeout_ms, 100..=600_000);
+    found.between("limits.body_bytes_max", limits.body_bytes_max, 1024..=16 << 20);
 }
 
 /// Who may run the CA.

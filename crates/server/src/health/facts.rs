@@ -13,6 +13,7 @@ use ingam_protocol::profile::IssuerName;
 use ingam_responder::{CrlCondition, SigningCondition};
 use ingam_signer::Signer;
 use ingam_store::{Condition, Outbox};
+use ingam_validation::quorum::Reachable;
 
 use crate::health::Parts;
 use crate::health::look::{Look, Seen};
@@ -167,6 +168,8 @@ pub(super) struct Facts {
     /// How old an OCSP answer may become.
     pub(super) answer_age_max: Duration,
     pub(super) queues: Vec<QueueReport>,
+    /// Every remote perspective.
+    pub(super) perspectives: Vec<Reachable>,
     pub(super) store: Condition,
     pub(super) outbox: Seen<Outbox>,
     pub(super) journal_bytes: Seen<u64>,
@@ -206,6 +209,7 @@ pub(super) async fn gather(
         signing: parts.responder.signing(),
         answer_age_max: parts.answer_age_max,
         queues: vec![parts.authority.checks(), parts.validation.queue(), signatures, events, transactions],
+        perspectives: parts.corroboration.as_ref().map_or(Vec::new(), |all| all.standings()),
         store,
         outbox,
         journal_bytes,

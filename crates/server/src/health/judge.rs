@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use ingam_protocol::Timestamp;
+use ingam_protocol::corroboration::Quorum;
 use ingam_protocol::health::{Code, IssuerReport, Lack, Level, QueueReport, Role, RoleReport};
 use ingam_protocol::profile::IssuerName;
 use ingam_signer::OCSP_DELEGATE_VALIDITY;
+use ingam_validation::quorum::Reachable;
 
 use crate::health::config::Config;
 use crate::health::facts::Facts;
@@ -27,6 +29,8 @@ const SIGNING_FAILING_FOR: Duration = Duration::from_secs(60);
 const SIGNING_WARNED_FOR: Duration = Duration::from_secs(5 * 60);
 /// How long the oldest answer may be over its time before that is an alarm.
 const ANSWER_LATE: Duration = Duration::from_secs(60);
+/// A remote perspective that has not answered for so long is told of: a restart is shorter.
+const SILENT_FOR: Duration = Duration::from_secs(60);
 /// A store that does not answer a read for so long hangs.
 const READ_HANGS: Duration = Duration::from_secs(5);
 
@@ -86,7 +90,33 @@ fn frontend(facts: &Facts, config: &Config) -> Vec<Lack> {
 fn validation(facts: &Facts) -> Vec<Lack> {
     let checks = crowded(facts, "checks", Code::ChecksQueue, "issuance.checks_max");
     let validations = crowded(facts, "validations", Code::ValidationsQueue, "validation.concurrent_max");
-    checks.into_iter().chain(validations).collect()
+    checks.into_iter().chain(validations).chain(perspectives(facts)).collect()
+}
+
+/// Remote perspectives that have not answered for a while. Once fewer answer than have to agree, nothing is issued.
+fn perspectives(facts: &Facts) -> Option<Lack> {
+    let silent: Vec<(&Reachable, &str)> = facts
+        .perspectives
+        .iter()
+        .filter_map(|perspective| {
+            let (since, why) = perspective.trouble.as_ref()?;
+            (facts.now.since(*since) >= SILENT_FOR).then_some((perspective, why.as_str()))
+        })
+        .collect();
+    let (first, why) = silent.first()?;
+    let all = facts.perspectives.len();
+    let allowed = Quorum::failures_allowed(u8::try_from(all).unwrap_or(u8::MAX));
+    let is_failing = silent.len() > usize::from(allowed);
+    let names: Vec<&str> = silent.iter().map(|(perspective, _)| perspective.name.as_str()).collect();
+    let detail = format!(
+        "{} of {all} remote perspectives do not answer ({}), and {allowed} may fail; {}: {why}",
+        silent.len(),
+        names.join(", "),
+        first.name
+    );
+    let fix =
+        "see whether these processes run and can be reached from here, and whose certificates have ended";
+    Some(lack(failing_if(is_failing), Code::Perspectives, detail, fix))
 }
 
 fn signer(facts: &Facts, config: &Config) -> Vec<Lack> {

@@ -7,6 +7,7 @@ use ingam_authority::Authority;
 use ingam_authority::operator::JobRunner;
 use ingam_signer::LocalSigner;
 use ingam_store::Store;
+use ingam_validation::MultiPerspective;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
@@ -21,6 +22,9 @@ const DELEGATES_PERIOD: Duration = Duration::from_secs(3600);
 
 /// How often it is looked for what limits need not remember.
 const LIMITS_PERIOD: Duration = Duration::from_secs(60);
+
+/// How often remote perspectives are knocked at.
+const PERSPECTIVES_PERIOD: Duration = Duration::from_secs(30);
 
 /// How often revocation jobs go on.
 const JOBS_PERIOD: Duration = Duration::from_millis(100);
@@ -80,7 +84,7 @@ pub(super) async fn keep_jobs(authority: Arc<Authority>) {
 }
 
 /// SIGHUP, listened for from now on.
-pub(super) fn hangups() -> Result<Signal, StartError> {
+pub(crate) fn hangups() -> Result<Signal, StartError> {
     signal(SignalKind::hangup()).map_err(|error| StartError::caused("signals cannot be listened for", &error))
 }
 
@@ -129,15 +133,23 @@ pub(super) async fn keep_delegates(signer: Arc<LocalSigner>, store: Store, sourc
     }
 }
 
+/// Looks whether remote perspectives are there, so that those who are not are known before they are needed.
+pub(super) async fn keep_perspectives(all: Arc<MultiPerspective>) {
+    loop {
+        all.knock().await;
+        tokio::time::sleep(PERSPECTIVES_PERIOD).await;
+    }
+}
+
 /// Folds what histograms collected, so that nobody who never asks for metrics pays for them in memory.
-pub(super) async fn keep_metrics(metrics: Arc<PrometheusHandle>) {
+pub(crate) async fn keep_metrics(metrics: Arc<PrometheusHandle>) {
     loop {
         tokio::time::sleep(Duration::from_secs(5)).await;
         metrics.run_upkeep();
     }
 }
 
-pub(super) async fn until(stopping: watch::Receiver<bool>, job: impl Future<Output = ()>) {
+pub(crate) async fn until(stopping: watch::Receiver<bool>, job: impl Future<Output = ()>) {
     tokio::select! {
         () = stopped(stopping) => {}
         () = job => {}

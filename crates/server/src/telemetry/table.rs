@@ -49,6 +49,7 @@ const QUEUE: (&str, Values) =
     ("queue", These(&["checks", "validations", "ocsp_signatures", "signing_events", "transactions"]));
 const CHALLENGE: (&str, Values) =
     ("type", These(&["http-01", "dns-01", "tls-alpn-01", "dns-account-01", "dns-persist-01", "caa"]));
+const PERSPECTIVE: (&str, Values) = ("perspective", Bounded("the remote perspectives of the configuration"));
 const SIGNED: (&str, Values) = ("kind", These(&["certificate", "ocsp", "crl", "delegate"]));
 const ROLE: (&str, Values) =
     ("role", These(&["frontend", "validation", "signer", "responder", "store", "journal"]));
@@ -129,7 +130,12 @@ pub(super) const METRICS: &[Metric] = &[
         "ingam_certificate_expiry_timestamp_seconds",
         Gauge,
         &[
-            ("kind", Bounded("`issuer`, `ocsp` for delegated OCSP certificates, `https` for listeners")),
+            (
+                "kind",
+                Bounded(
+                    "`issuer`, `ocsp` for delegated OCSP certificates, `https` for listeners, `coordinator` for remote perspectives",
+                ),
+            ),
             ("name", Bounded("the issuers and listeners")),
         ],
         "The last second of each certificate that the CA itself needs",
@@ -234,6 +240,18 @@ pub(super) const METRICS: &[Metric] = &[
             ("result", These(&["sent", "failed", "held_back", "dropped", "off"])),
         ],
         "Reports that CAA records want (iodef), and what became of them",
+    ),
+    metric(
+        "ingam_perspective_answers_total",
+        Counter,
+        &[PERSPECTIVE, ("result", These(&["agree", "disagree", "unreachable"]))],
+        "Answers of remote perspectives, beside what the primary one saw",
+    ),
+    metric(
+        "ingam_perspective_seconds",
+        Histogram,
+        &[PERSPECTIVE],
+        "How long a remote perspective took to answer",
     ),
     // Signatures.
     metric("ingam_signatures_total", Counter, &[SIGNED, ISSUER], "Signatures made"),

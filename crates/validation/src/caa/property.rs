@@ -52,11 +52,13 @@ pub(crate) fn permits(value: &[u8], issuers: &[String], query: &CaaQuery) -> Res
         return Err(Refusal::OtherIssuer);
     }
     let uri = parsed.once("accounturi")?;
-    if uri.is_some_and(|uri| uri != query.account_uri) {
+    if uri.is_some_and(|uri| uri.is_empty() || uri != query.account_uri) {
         return Err(Refusal::OtherAccount);
     }
     let methods = parsed.once("validationmethods")?;
-    if methods.is_some_and(|methods| !allows_method(methods, query.challenge.name())) {
+    let is_allowed =
+        |methods| !query.account_uri.is_empty() && allows_method(methods, query.challenge.name());
+    if methods.is_some_and(|methods| !is_allowed(methods)) {
         return Err(Refusal::OtherMethod);
     }
     Ok(())

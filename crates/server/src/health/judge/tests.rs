@@ -63,6 +63,7 @@ fn well() -> Facts {
         ]
         .map(|(name, max)| QueueReport::new(name, 7, max))
         .to_vec(),
+        perspectives: five(None, 0),
         store: Condition {
             transactions: 0,
             transactions_max: 10,
@@ -275,4 +276,32 @@ fn records_reach_the_journal() {
 fn durations_are_read_easily() {
     let told = [119, 120, 7_199, 7_200, 172_800].map(|seconds| lasting(Duration::from_secs(seconds)));
     assert_eq!(told, ["119 s", "2 min", "119 min", "2 h", "2 days"]);
+}
+
+/// Five remote perspectives, of which so many have not answered since then.
+fn five(since: Option<Timestamp>, silent: usize) -> Vec<Reachable> {
+    let perspective = |index| {
+        let trouble = since.filter(|_| index < silent).map(|since| (since, "connection refused".to_owned()));
+        Reachable { name: format!("place-{index}"), answered: Some(now()), trouble }
+    };
+    (0..5).map(perspective).collect()
+}
+
+#[test]
+fn perspectives_that_do_not_answer_are_told_before_too_many_do() {
+    let mut facts = well();
+    let lack_of = |silent: usize, for_s: u32, facts: &mut Facts| {
+        facts.perspectives = five(Some(now().minus(for_s * SECOND)), silent);
+        lacking(facts)
+    };
+    assert_eq!(lack_of(5, 59, &mut facts), BTreeSet::new(), "a restart is no news");
+    let one = (Role::Validation, Code::Perspectives, Level::Warning);
+    assert_eq!(lack_of(1, 60, &mut facts), [one].into());
+    let two = (Role::Validation, Code::Perspectives, Level::Failing);
+    assert_eq!(lack_of(2, 60, &mut facts), [two].into());
+    let told = &judge(&facts, &Config::default())[1].lacks[0].detail;
+    assert_eq!(
+        told,
+        "2 of 5 remote perspectives do not answer (place-0, place-1), and 1 may fail; place-0: connection refused"
+    );
 }
