@@ -2,12 +2,14 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use ingam_protocol::acme::ErrorType;
 use ingam_protocol::identifier::{DnsName, Host};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use crate::address::Addresses;
 use crate::config::Config;
 use crate::evidence::{ADDRESSES_MAX, Evidence};
 use crate::outcome::Failure;
@@ -18,11 +20,14 @@ use crate::tls::Tls;
 const TRIES_MAX: usize = 4;
 
 /// What every challenge needs to look at the network.
+///
+/// Each validation has one of its own: what its resolver remembers ends with it.
 pub(crate) struct Network {
     pub(crate) resolver: Resolver,
-    pub(crate) tls: Tls,
+    pub(crate) tls: Arc<Tls>,
 
-    pub(crate) config: Config,
+    pub(crate) config: Arc<Config>,
+    pub(crate) addresses: Arc<Addresses>,
 }
 
 impl Network {
@@ -52,7 +57,7 @@ impl Network {
                 if let Some(hop) = evidence.hop() {
                     hop.addresses_resolved = vec![*address];
                 }
-                self.config.addresses.check(*address).map_err(|forbidden| {
+                self.addresses.check(*address).map_err(|forbidden| {
                     let detail =
                         format!("{address} may not be connected to, as {forbidden}; use a public address");
                     Failure::new(ErrorType::RejectedIdentifier, detail)
@@ -91,7 +96,7 @@ impl Network {
         let mut refused = None;
         let mut allowed = Vec::new();
         for &address in addresses {
-            match self.config.addresses.check(address) {
+            match self.addresses.check(address) {
                 Ok(()) => allowed.push(address),
                 Err(forbidden) => {
                     refused.get_or_insert((address, forbidden));
@@ -120,7 +125,7 @@ impl Network {
         };
         // The kernel's word on who is at the other end, in case anything between here and there thinks otherwise.
         let peer = stream.peer_addr().map_err(|error| words(&error))?;
-        if peer != target || self.config.addresses.check(peer.ip()).is_err() {
+        if peer != target || self.addresses.check(peer.ip()).is_err() {
             return Err("the connection went to another address");
         }
         Ok(stream)

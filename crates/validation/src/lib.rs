@@ -37,8 +37,8 @@ mod testing;
 
 use async_trait::async_trait;
 
-pub use address::AddressPolicy;
-pub use config::{Config, ConfigError};
+pub use address::{AddressPolicy, AddressRange, Addresses};
+pub use config::{Config, ConfigError, Dnssec, RootHint, Server};
 pub use corroboration::Corroboration;
 pub use evidence::Evidence;
 pub use outcome::{Attempt, CaaOutcome, CaaPermitted, CaaQuery, Failure, Outcome, Validated};

@@ -10,11 +10,12 @@ use ingam_protocol::{Clock, Timestamp};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
+use crate::address::Addresses;
 use crate::config::{Config, ConfigError};
 use crate::dial::Network;
 use crate::evidence::Evidence;
 use crate::outcome::{Attempt, CaaOutcome, CaaQuery, Failure, Outcome, Validated};
-use crate::resolver::Resolver;
+use crate::resolver::Setup;
 use crate::tls::Tls;
 use crate::{Validation, caa, dns_01, dns_persist_01, http_01, tls_alpn_01};
 
@@ -27,8 +28,12 @@ const WAIT_DIVISOR: u32 = 4;
 /// Looks at the network from this process, with its own resolver, limits and clock.
 pub struct LocalPerspective {
     clock: Arc<dyn Clock>,
-    network: Network,
+    resolvers: Setup,
+    tls: Arc<Tls>,
     places: Semaphore,
+
+    config: Arc<Config>,
+    addresses: Arc<Addresses>,
 }
 
 impl LocalPerspective {
@@ -42,14 +47,27 @@ impl LocalPerspective {
         let places = Semaphore::new(config.concurrent_max);
         Ok(Self {
             clock,
-            network: Network { resolver: Resolver::new(&config)?, tls: Tls::new()?, config },
+            resolvers: Setup::new(&config)?,
+            tls: Arc::new(Tls::new()?),
             places,
+            addresses: Arc::new(config.connectable()),
+            config: Arc::new(config),
         })
+    }
+
+    /// The network as one validation sees it: no answer of an earlier one is in it.
+    fn network(&self) -> Network {
+        Network {
+            resolver: self.resolvers.resolver(),
+            tls: self.tls.clone(),
+            config: self.config.clone(),
+            addresses: self.addresses.clone(),
+        }
     }
 
     /// How many validations and CAA checks are under way, and how many may be.
     pub fn queue(&self) -> QueueReport {
-        let max = self.network.config.concurrent_max;
+        let max = self.config.concurrent_max;
         QueueReport::new("validations", max.saturating_sub(self.places.available_permits()), max)
     }
 
@@ -60,7 +78,7 @@ impl LocalPerspective {
         {
             return Err(Failure::new(ErrorType::Malformed, "the challenge's token is not base64url"));
         }
-        let network = &self.network;
+        let network = &self.network();
         match attempt.challenge {
             ChallengeType::Http01 => Box::pin(http_01::validate(network, attempt, evidence)).await?,
             ChallengeType::TlsAlpn01 => Box::pin(tls_alpn_01::validate(network, attempt, evidence)).await?,
@@ -77,7 +95,7 @@ impl LocalPerspective {
 
     /// Runs `work` within the total time, after a place to work in came free.
     async fn within_limits<T>(&self, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-        let total = self.network.config.total_timeout();
+        let total = self.config.total_timeout();
         let now = Instant::now();
         let deadline = now + total;
         let Ok(Ok(_place)) = timeout_at(now + total / WAIT_DIVISOR, self.places.acquire()).await else {
@@ -100,12 +118,8 @@ impl Validation for LocalPerspective {
     async fn validate(&self, attempt: Attempt) -> Outcome {
         let begun = Instant::now();
         let host = attempt.host.clone();
-        let mut evidence = Evidence::new(
-            &self.network.config.perspective,
-            host.clone(),
-            attempt.challenge,
-            self.clock.now(),
-        );
+        let mut evidence =
+            Evidence::new(&self.config.perspective, host.clone(), attempt.challenge, self.clock.now());
         let result = self.within_limits(self.look(&attempt, &mut evidence)).await;
         evidence.finished = self.clock.now();
         count(attempt.challenge.name(), &result, begun.elapsed());
@@ -121,14 +135,13 @@ impl Validation for LocalPerspective {
 
     async fn check_caa(&self, query: CaaQuery) -> CaaOutcome {
         let begun = Instant::now();
-        let mut evidence = Evidence::new(
-            &self.network.config.perspective,
-            query.name.clone(),
-            query.challenge,
-            self.clock.now(),
-        );
-        let issuers = &self.network.config.caa_issuer_domains;
-        let work = Box::pin(caa::check(&self.network.resolver, issuers, &query, &mut evidence));
+        let mut evidence =
+            Evidence::new(&self.config.perspective, query.name.clone(), query.challenge, self.clock.now());
+        let issuers = &self.config.caa_issuer_domains;
+        let work = async {
+            let network = self.network();
+            Box::pin(caa::check(&network.resolver, issuers, &query, &mut evidence)).await
+        };
         let result = self.within_limits(work).await;
         evidence.finished = self.clock.now();
         count("caa", &result, begun.elapsed());

@@ -15,6 +15,7 @@ use ingam_protocol::{Clock, Timestamp};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 
+use crate::config::Dnssec;
 use crate::{AddressPolicy, Attempt, CaaQuery, Config, LocalPerspective};
 
 pub(crate) const TOKEN: &str = "evaGxfADs6pSRb2LAv9IZf17Dt3juxGJ-PCt92wr-oA";
@@ -180,7 +181,8 @@ impl World {
     /// Loopback allowed, generous times, one CAA domain, and ports where nothing listens.
     pub(crate) fn config(&self) -> Config {
         Config {
-            resolvers: vec![self.address],
+            resolvers: vec![self.address.into()],
+            dnssec: Dnssec::Off,
             http_port: 1,
             https_port: 1,
             tls_alpn_port: 1,
