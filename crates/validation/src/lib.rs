@@ -34,6 +34,8 @@ pub mod outcome;
 pub mod scripted;
 #[cfg(test)]
 mod testing;
+#[cfg(any(test, feature = "zones"))]
+pub mod zones;
 
 use async_trait::async_trait;
 

@@ -19,6 +19,7 @@ mod missing;
 mod notes;
 mod setup;
 mod upstream;
+mod wildcard;
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -181,8 +182,8 @@ impl Resolver {
                 Answer::NoName => return Err(Cause::NoName),
                 Answer::NoRecords => return Err(Cause::NoRecords),
                 Answer::Alias(target) => {
-                    let shown = target.to_ascii();
-                    course.aliases.push(printable(shown.trim_end_matches('.').as_bytes(), TEXT_MAX));
+                    course.aliases.push(shown(&target));
+                    self.upstream.expect_alias(&target);
                     question = target;
                 }
             }
@@ -245,7 +246,7 @@ impl Resolver {
                 let words = format!(
                     "DNSSEC cannot be looked at, as {} of {} could not be had ({})",
                     above.query_type(),
-                    above.name(),
+                    shown(above.name()),
                     why.shortly()
                 );
                 (extended::INDETERMINATE, Cause::Indeterminate(words))
@@ -270,6 +271,13 @@ impl Resolver {
         });
         *self.validator.lock().unwrap_or_else(PoisonError::into_inner) = fresh;
     }
+}
+
+/// A name for the eye, as it was before the case of its letters was mixed.
+fn shown(name: &Name) -> String {
+    let text = name.to_lowercase().to_ascii();
+    let text = if name.is_root() { text.as_str() } else { text.trim_end_matches('.') };
+    printable(text.as_bytes(), TEXT_MAX)
 }
 
 /// A record's data for the eye: TXT's strings joined, CAA as flags, tag and value.

@@ -8,6 +8,7 @@ use trust_dns_resolver::proto::rr::{Name, RData, Record, RecordType};
 use trust_dns_resolver::proto::serialize::binary::{BinDecodable as _, BinDecoder};
 
 use super::missing::{Cause, mnemonic};
+use super::wildcard;
 use crate::evidence::Proof;
 
 /// What an answer has for a question.
@@ -69,6 +70,7 @@ pub(super) fn read(
     }
     let name = query.name();
     // What the validator did not settle for is no better for one good record in it.
+    let denial = denial.filter(|proof| proof.is_secure() || !wildcard::is_proven(response, query));
     let ceiling = denial.map(|proof| judge.weigh(proof, name)).transpose()?.flatten();
     let (answer, proof) = match positive(&response.answers, query, judge)? {
         Some(_) if code == ResponseCode::NXDomain => {
@@ -191,7 +193,7 @@ fn check_denial_zone(response: &Message, name: &Name) -> Result<(), Unread> {
 /// The weaker of two proofs.
 pub(super) fn weakest(one: Option<Proof>, other: Option<Proof>) -> Option<Proof> {
     match (one, other) {
-        (Some(Proof::Secure), other) | (None, other) => other,
+        (Some(Proof::Secure) | None, other) if other.is_some() => other,
         (one, _) => one,
     }
 }

@@ -7,6 +7,7 @@ use trust_dns_resolver::proto::op::{Message, Query};
 use trust_dns_resolver::proto::rr::{Name, RData, Record, RecordType};
 
 use super::extended;
+use super::shown;
 use super::upstream::Upstream;
 
 /// What is wrong, by its code in the registry of extended DNS errors (RFC 8914).
@@ -33,7 +34,7 @@ pub(super) fn diagnose(response: &Message, query: &Query, upstream: &Upstream, n
         let section = if own.is_some() { &response.answers } else { &response.authorities };
         return of_records(section, record, upstream, now_s);
     }
-    let (name, record_type) = (query.name(), query.query_type());
+    let (name, record_type) = (shown(query.name()), query.query_type());
     let has_denial = response
         .authorities
         .iter()
@@ -50,7 +51,7 @@ pub(super) fn diagnose(response: &Message, query: &Query, upstream: &Upstream, n
 
 /// Why the signatures over one set of records do not hold.
 fn of_records(section: &[Record], record: &Record, upstream: &Upstream, now_s: u32) -> Diagnosis {
-    let what = format!("{} of {}", record.record_type(), record.name);
+    let what = format!("{} of {}", record.record_type(), shown(&record.name));
     let signatures = covering(section, &record.name, record.record_type());
     let Some(first) = signatures.first() else {
         return diagnosis(
@@ -68,8 +69,9 @@ fn of_records(section: &[Record], record: &Record, upstream: &Upstream, now_s: u
 
 /// Why the keys of the zone that signed cannot be relied on.
 fn of_keys(signer: &Name, signature: &RRSIG, upstream: &Upstream, now_s: u32) -> Option<Diagnosis> {
+    let name = shown(signer);
     let Some(response) = upstream.remembered(&Query::query(signer.clone(), RecordType::DNSKEY)) else {
-        return Some(diagnosis(extended::NO_KEY, format!("there are no keys (DNSKEY) of {signer}")));
+        return Some(diagnosis(extended::NO_KEY, format!("there are no keys (DNSKEY) of {name}")));
     };
     let keys: Vec<&DNSKEY> = response.answers.iter().filter_map(key).collect();
     let tag = signature.input().key_tag;
@@ -77,21 +79,25 @@ fn of_keys(signer: &Name, signature: &RRSIG, upstream: &Upstream, now_s: u32) ->
     if !tags.contains(&tag) {
         return Some(diagnosis(
             extended::NO_KEY,
-            format!("{signer} has no key (DNSKEY) with the tag {tag}, by which the signature is"),
+            format!("{name} has no key (DNSKEY) with the tag {tag}, by which the signature is"),
         ));
     }
     let signatures = covering(&response.answers, signer, RecordType::DNSKEY);
-    if let Some(found) = of_times(&signatures, &format!("DNSKEY of {signer}"), now_s) {
+    if let Some(found) = of_times(&signatures, &format!("DNSKEY of {name}"), now_s) {
         return Some(found);
     }
-    let parent = upstream.remembered(&Query::query(signer.clone(), RecordType::DS))?;
+    let delegation_query = Query::query(signer.clone(), RecordType::DS);
+    let Some(parent) = upstream.remembered(&delegation_query) else {
+        let words = format!("the parent of {name} neither names its keys (DS) nor proves that it names none");
+        return upstream.is_denied(&delegation_query).then(|| diagnosis(extended::NO_DENIAL, words));
+    };
     let mut named = parent.answers.iter().filter_map(delegation).peekable();
     named.peek()?;
     let is_there = |ds: &DS| keys.iter().any(|key| ds.covers(signer, key).unwrap_or(false));
     if named.any(is_there) {
         return None;
     }
-    let words = format!("no key (DNSKEY) of {signer} is one that its parent names (DS)");
+    let words = format!("no key (DNSKEY) of {name} is one that its parent names (DS)");
     Some(diagnosis(extended::NO_KEY, words))
 }
 

@@ -1,5 +1,7 @@
 //! The resolver against servers without DNSSEC.
 
+mod signed;
+
 use ingam_protocol::acme::ChallengeType;
 use ingam_protocol::identifier::DnsName;
 

@@ -5,7 +5,7 @@
 //! answers at once: each link's, and that of the end of the chain, which may be a denial by another zone. So only the first
 //! link is handed up, and the next one is asked for by its own name.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::stream;
@@ -15,7 +15,7 @@ use trust_dns_resolver::net::xfer::{DnsHandle, FirstAnswer as _, RetryDnsHandle}
 use trust_dns_resolver::net::{DnsError, NetError};
 use trust_dns_resolver::proto::dnssec::rdata::{DNSSECRData, RRSIG};
 use trust_dns_resolver::proto::op::{DnsRequest, DnsRequestOptions, DnsResponse, Query, ResponseCode};
-use trust_dns_resolver::proto::rr::{RData, Record, RecordType};
+use trust_dns_resolver::proto::rr::{Name, RData, Record, RecordType};
 use trust_dns_resolver::recursor::{Recursor, RecursorError};
 
 use super::connection::{Answers, Connections};
@@ -24,6 +24,9 @@ use super::notes::{Notes, SENT_MAX, is_infrastructure};
 
 /// The most answers about keys and delegations that one validation remembers.
 const REMEMBERED_MAX: usize = 128;
+
+/// The most targets of aliases that are remembered.
+const TARGETS_MAX: usize = 128;
 
 /// The most failures that are remembered for their words.
 const FAILURES_MAX: usize = 64;
@@ -55,6 +58,7 @@ struct Shared {
 struct Memory {
     answers: HashMap<Query, Result<DnsResponse, NetError>>,
     failures: HashMap<Query, Cause>,
+    targets: HashSet<Name>,
 }
 
 impl Upstream {
@@ -86,6 +90,22 @@ impl Upstream {
         found
             .max_by_key(|(other, _)| other.name().num_labels())
             .map(|(other, cause)| (other.clone(), cause.clone()))
+    }
+
+    /// Whether it was answered that there are no such keys or delegations.
+    pub(super) fn is_denied(&self, query: &Query) -> bool {
+        self.lock().answers.get(query).is_some_and(Result::is_err)
+    }
+
+    /// Tells that a name is the target of an alias, and so may be one itself.
+    ///
+    /// Recursion would follow the rest of a chain with each question about its links, which is asking for everything again
+    /// and again; so it is asked for the alias first.
+    pub(super) fn expect_alias(&self, name: &Name) {
+        let mut memory = self.lock();
+        if memory.targets.len() < TARGETS_MAX {
+            memory.targets.insert(name.clone());
+        }
     }
 
     /// What was answered about keys or delegations.
@@ -121,10 +141,15 @@ impl Upstream {
 
     /// Asks, and leaves of an answer about an alias the first link alone.
     async fn first_link(&self, query: &Query) -> Result<DnsResponse, (NetError, Cause)> {
-        let result = self.ask(query).await;
-        if query.query_type() == RecordType::CNAME {
-            return result;
+        let is_recursion = matches!(self.shared.source, Source::Roots { .. });
+        if is_recursion && self.lock().targets.contains(query.name()) {
+            match self.ask_for_alias(query).await {
+                Ok(response) if is_alias(&response.answers, query) => return Ok(response),
+                Ok(_) | Err((_, Cause::NoName | Cause::NoRecords)) => {}
+                other => return other,
+            }
         }
+        let result = self.ask(query).await;
         match result {
             Ok(mut response) if is_alias(&response.answers, query) => {
                 if is_expanded(&response.answers, query) {
