@@ -12,7 +12,7 @@
 //! - [`operator`] is whoever runs the CA: the command line, client certificates, the admin API over mutual TLS;
 //!   [`transcript`] plays written sessions of the command line again.
 //! - [`expression`] finds the names in a PromQL expression.
-//! - [`forward`] makes a port of a Unix socket, [`proxy`] runs nginx and HAProxy.
+//! - [`forward`] makes a port of a Unix socket, [`proxy`] runs nginx and HAProxy, [`fetched`] finds programs that are not installed.
 //! - [`command`] runs foreign programs under a time limit, [`pebble`] starts another CA for comparison, [`random`] is
 //!   randomness with a seed that a failed test prints.
 //!
@@ -24,6 +24,7 @@ pub mod client;
 pub mod command;
 pub mod error;
 pub mod expression;
+pub mod fetched;
 pub mod forward;
 pub mod http;
 pub mod jws;

@@ -174,6 +174,11 @@ impl World {
         self.zone.lock().unwrap().asked.iter().filter(|(asked, _)| asked == name).count()
     }
 
+    /// What it answers to a request, for servers of other kinds.
+    pub(crate) fn respond(&self, request: &[u8]) -> Option<Vec<u8>> {
+        answer(&self.zone, request, usize::from(u16::MAX))
+    }
+
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }

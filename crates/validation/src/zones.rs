@@ -17,7 +17,7 @@ use trust_dns_resolver::proto::rr::rdata::opt::EdnsOption;
 
 use crate::{AddressRange, Config, RootHint};
 
-pub use fixture::{REFUSED_SERVER, ROOT};
+pub use fixture::{NAMES, REFUSED_SERVER, ROOT};
 use zone::{Fault, Zone};
 
 /// The zones, and the sockets that they are served at.
@@ -69,6 +69,12 @@ impl Zones {
             caa_issuer_domains: vec!["ca.example".into()],
             ..Config::default()
         }
+    }
+
+    /// Each zone's name with a dot at its end, and its server, for a resolver that is told where every zone is.
+    pub fn servers(&self) -> Vec<(String, SocketAddr)> {
+        let server = |zone: &Zone| (zone.name.to_ascii(), SocketAddr::new(zone.server.into(), self.port));
+        self.shared.zones.iter().map(server).collect()
     }
 
     /// How many questions came.

@@ -1,5 +1,6 @@
 //! The resolver against servers without DNSSEC.
 
+mod encrypted;
 mod signed;
 
 use ingam_protocol::acme::ChallengeType;

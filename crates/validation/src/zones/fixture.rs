@@ -15,6 +15,52 @@ pub const ROOT: Ipv4Addr = Ipv4Addr::new(127, 53, 0, 1);
 /// Where a server is said to be that nobody may ask.
 pub const REFUSED_SERVER: Ipv4Addr = Ipv4Addr::new(127, 53, 1, 1);
 
+/// Names with every kind of answer, for which all resolvers should come to one verdict about CAA.
+pub const NAMES: &[&str] = &[
+    "secure.example",
+    "www.secure.example",
+    "nothing.secure.example",
+    "empty.secure.example",
+    "hashed.example",
+    "www.hashed.example",
+    "nothing.hashed.example",
+    "empty.hashed.example",
+    "x.wild.secure.example",
+    "x.wild.hashed.example",
+    "iterated.example",
+    "www.iterated.example",
+    "insecure.example",
+    "www.insecure.example",
+    "nothing.insecure.example",
+    "glueless.example",
+    "truncated.example",
+    "alias.secure.example",
+    "out.secure.example",
+    "cdn.secure.example",
+    "cdn2.secure.example",
+    "gone.secure.example",
+    "x.alias.secure.example",
+    "www.tree.secure.example",
+    "corrupt.example",
+    "www.corrupt.example",
+    "broken.secure.example",
+    "expired.example",
+    "early.example",
+    "unsigned.example",
+    "www.unsigned.example",
+    "www.undenied.example",
+    "nothing.undenied.example",
+    "www.undenied3.example",
+    "otherkey.example",
+    "manykeys.example",
+    "child.loose",
+    "silent.example",
+    "lame.example",
+    "endless.example",
+    "loop.secure.example",
+    "c0.secure.example",
+];
+
 fn server(number: u8) -> Ipv4Addr {
     Ipv4Addr::new(127, 53, 0, number)
 }

@@ -20,13 +20,13 @@ const KEYS_MANY: usize = 40;
 /// What is wrong with a zone or its server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fault {
-    /// Signatures do not hold.
+    /// Signatures over records do not hold; those over keys do.
     Corruption,
-    /// Signatures have ended.
+    /// Signatures over records have ended.
     Expiry,
-    /// Signatures have not begun.
+    /// Signatures have not begun, nor have those over keys.
     Earliness,
-    /// There are no signatures, though the parent says that there are.
+    /// There are no signatures but those over keys.
     NoSignatures,
     /// Absence comes without proof.
     NoDenial,
@@ -265,10 +265,11 @@ impl Zone {
 
     fn with_signatures(&self, mut set: Vec<Record>, labels: u8) -> Vec<Record> {
         let Some(key) = &self.key else { return set };
+        let is_keys = set.first().is_some_and(|record| record.record_type() == RecordType::DNSKEY);
         let how = match () {
-            () if self.has(Fault::NoSignatures) => return set,
-            () if self.has(Fault::Corruption) => Signature::Corrupt,
-            () if self.has(Fault::Expiry) => Signature::Expired,
+            () if self.has(Fault::NoSignatures) && !is_keys => return set,
+            () if self.has(Fault::Corruption) && !is_keys => Signature::Corrupt,
+            () if self.has(Fault::Expiry) && !is_keys => Signature::Expired,
             () if self.has(Fault::Earliness) => Signature::Early,
             () => Signature::Good,
         };
