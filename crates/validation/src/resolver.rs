@@ -15,6 +15,8 @@ mod answer;
 mod connection;
 mod diagnosis;
 mod extended;
+#[cfg(any(test, feature = "zones"))]
+pub(crate) mod feed;
 mod missing;
 mod notes;
 mod setup;

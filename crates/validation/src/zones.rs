@@ -17,6 +17,7 @@ use trust_dns_resolver::proto::rr::rdata::opt::EdnsOption;
 
 use crate::{AddressRange, Config, RootHint};
 
+pub use crate::resolver::feed::{Fed, feed};
 pub use fixture::{NAMES, REFUSED_SERVER, ROOT};
 use zone::{Fault, Zone};
 

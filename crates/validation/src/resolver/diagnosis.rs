@@ -107,14 +107,14 @@ fn of_times(signatures: &[&RRSIG], what: &str, now_s: u32) -> Option<Diagnosis> 
     // Times are compared by serial number arithmetic (RFC 4034, section 3.1.5), so that they outlive the year 2106.
     let is_past = |time: u32| now_s.wrapping_sub(time) < 1 << 31 && now_s != time;
     let is_future = |time: u32| time.wrapping_sub(now_s) < 1 << 31 && now_s != time;
-    let expired = |signature: &&RRSIG| is_past(signature.input().sig_expiration.get());
-    let early = |signature: &&RRSIG| is_future(signature.input().sig_inception.get());
+    let expired = |signature: &RRSIG| is_past(signature.input().sig_expiration.get());
+    let early = |signature: &RRSIG| is_future(signature.input().sig_inception.get());
     let first = signatures.first()?.input();
-    if signatures.iter().all(|signature| expired(&signature)) {
+    if signatures.iter().all(|signature| expired(signature)) {
         let words = format!("the signature over {what} ended at {}", at(first.sig_expiration.get()));
         return Some(diagnosis(extended::EXPIRED, words));
     }
-    if signatures.iter().all(|signature| early(&signature)) {
+    if signatures.iter().all(|signature| early(signature)) {
         let words = format!("the signature over {what} begins at {}", at(first.sig_inception.get()));
         return Some(diagnosis(extended::NOT_YET_VALID, words));
     }

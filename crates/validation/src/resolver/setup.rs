@@ -127,7 +127,7 @@ impl Setup {
         let connections =
             self.connections(notes, Some(recursion.clone()), self.lookup_timeout / RECURSION_DIVISOR);
         match Recursor::new(&recursion.roots, policy, None, options, connections) {
-            Ok(recursor) => Source::Roots { recursor, tries: self.tries },
+            Ok(recursor) => Source::Roots { recursor: Box::new(recursor), tries: self.tries },
             Err(error) => {
                 tracing::error!(%error, "recursion cannot be set up");
                 Source::Nobody

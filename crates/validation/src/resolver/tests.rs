@@ -1,5 +1,6 @@
 //! The resolver against servers without DNSSEC.
 
+mod corpus;
 mod encrypted;
 mod signed;
 

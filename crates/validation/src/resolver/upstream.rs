@@ -14,7 +14,9 @@ use trust_dns_resolver::net::runtime::TokioRuntimeProvider;
 use trust_dns_resolver::net::xfer::{DnsHandle, FirstAnswer as _, RetryDnsHandle};
 use trust_dns_resolver::net::{DnsError, NetError};
 use trust_dns_resolver::proto::dnssec::rdata::{DNSSECRData, RRSIG};
-use trust_dns_resolver::proto::op::{DnsRequest, DnsRequestOptions, DnsResponse, Query, ResponseCode};
+use trust_dns_resolver::proto::op::{
+    DnsRequest, DnsRequestOptions, DnsResponse, Message, Query, ResponseCode,
+};
 use trust_dns_resolver::proto::rr::{Name, RData, Record, RecordType};
 use trust_dns_resolver::recursor::{Recursor, RecursorError};
 
@@ -36,7 +38,7 @@ pub(super) enum Source {
     /// Recursive resolvers.
     Servers(RetryDnsHandle<NameServerPool<Connections>>),
     /// The name servers themselves, from the root on.
-    Roots { recursor: Recursor<Connections>, tries: u8 },
+    Roots { recursor: Box<Recursor<Connections>>, tries: u8 },
     /// Recursion that could not be set up.
     Nobody,
 }
@@ -156,10 +158,9 @@ impl Upstream {
                     // The proof that the wildcard may stand for the name is among those of the whole chain.
                     return self.ask_for_alias(query).await;
                 }
-                response.answers.retain(|record| is_of_first_link(record, query));
+                cut_to_first_link(&mut response, query);
                 response.authorities.clear();
                 response.additionals.clear();
-                response.metadata.response_code = ResponseCode::NoError;
                 Ok(response)
             }
             Err(_) if self.shared.notes.of(query).is_some_and(|seen| seen.has_alias) => {
@@ -173,8 +174,7 @@ impl Upstream {
     async fn ask_for_alias(&self, query: &Query) -> Result<DnsResponse, (NetError, Cause)> {
         let alias = Query::query(query.name().clone(), RecordType::CNAME);
         let mut response = self.ask(&alias).await?;
-        response.answers.retain(|record| is_of_first_link(record, query));
-        response.metadata.response_code = ResponseCode::NoError;
+        cut_to_first_link(&mut response, query);
         Ok(response)
     }
 
@@ -300,7 +300,13 @@ fn refused(words: &str) -> (NetError, Cause) {
     (NetError::Msg(words.to_owned()), Cause::unusable(words))
 }
 
-fn is_alias(answers: &[Record], query: &Query) -> bool {
+/// Leaves the first link alone; what the response code says is of the last one.
+pub(super) fn cut_to_first_link(response: &mut Message, query: &Query) {
+    response.answers.retain(|record| is_of_first_link(record, query));
+    response.metadata.response_code = ResponseCode::NoError;
+}
+
+pub(super) fn is_alias(answers: &[Record], query: &Query) -> bool {
     answers.iter().any(|record| matches!(record.data, RData::CNAME(_)) && record.name == query.name)
 }
 
@@ -312,7 +318,7 @@ fn signature(record: &Record) -> Option<&RRSIG> {
 }
 
 /// Whether a wildcard stands for the alias's name (RFC 4035, section 5.3.4): its signature has fewer labels.
-fn is_expanded(answers: &[Record], query: &Query) -> bool {
+pub(super) fn is_expanded(answers: &[Record], query: &Query) -> bool {
     answers.iter().filter(|record| record.name == query.name).filter_map(signature).any(|signature| {
         signature.input().type_covered == RecordType::CNAME
             && signature.input().num_labels < query.name().num_labels()
