@@ -2,6 +2,7 @@
 
 mod corpus;
 mod encrypted;
+mod forwarders;
 mod signed;
 
 use ingam_protocol::acme::ChallengeType;
