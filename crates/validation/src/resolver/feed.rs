@@ -43,7 +43,7 @@ pub fn feed(bytes: &[u8]) -> Fed {
     }
     let notes = Arc::new(Notes::default());
     notes.saw(&query, &message);
-    assert!(notes.errors(std::slice::from_ref(&query), true).iter().all(|error| error.text.len() <= 131));
+    assert!(notes.errors(std::slice::from_ref(&query), true).iter().all(|error| error.text.len() <= 128));
     let _ = (upstream::is_expanded(&message.answers, &query), shown(query.name()));
     if upstream::is_alias(&message.answers, &query) {
         upstream::cut_to_first_link(&mut message, &query);

@@ -16,7 +16,7 @@ use trust_dns_resolver::proto::dnssec::TrustAnchors;
 use trust_dns_resolver::proto::op::DnsRequestOptions;
 use trust_dns_resolver::proto::rr::Name;
 use trust_dns_resolver::proto::serialize::txt::trust_anchor::{Entry, Parser};
-use trust_dns_resolver::recursor::{DnssecPolicy, Recursor, RecursorOptions};
+use trust_dns_resolver::recursor::{DnssecPolicy, QNameMinimization, Recursor, RecursorOptions};
 use trust_dns_resolver::{NameServerPool, PoolContext, TlsConfig};
 
 use super::Resolver;
@@ -118,6 +118,8 @@ impl Setup {
             deny_server: Vec::new(),
             case_randomization: true,
             edns_payload_len: EDNS_PAYLOAD_BYTES,
+            // Some servers say that there is no such name where there is nothing but names below.
+            qname_minimization: QNameMinimization::Relaxed,
             ..RecursorOptions::default()
         };
         let policy = match self.anchors {

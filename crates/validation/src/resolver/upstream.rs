@@ -12,12 +12,13 @@ use futures_util::stream;
 use trust_dns_resolver::NameServerPool;
 use trust_dns_resolver::net::runtime::TokioRuntimeProvider;
 use trust_dns_resolver::net::xfer::{DnsHandle, FirstAnswer as _, RetryDnsHandle};
-use trust_dns_resolver::net::{DnsError, NetError};
+use trust_dns_resolver::net::{DnsError, NetError, NoRecords};
 use trust_dns_resolver::proto::dnssec::rdata::{DNSSECRData, RRSIG};
 use trust_dns_resolver::proto::op::{
-    DnsRequest, DnsRequestOptions, DnsResponse, Message, Query, ResponseCode,
+    DnsRequest, DnsRequestOptions, DnsResponse, Message, MessageType, OpCode, Query, ResponseCode,
 };
-use trust_dns_resolver::proto::rr::{Name, RData, Record, RecordType};
+use trust_dns_resolver::proto::rr::rdata::NS;
+use trust_dns_resolver::proto::rr::{Name, RData, Record, RecordType, RecordTypeSet};
 use trust_dns_resolver::recursor::{Recursor, RecursorError};
 
 use super::connection::{Answers, Connections};
@@ -123,10 +124,12 @@ impl Upstream {
         let result = match self.first_link(&query).await {
             Ok(response) => Ok(response),
             Err((error, cause)) => {
-                let mut memory = self.lock();
-                if !matches!(cause, Cause::NoName | Cause::NoRecords) && memory.failures.len() < FAILURES_MAX
-                {
-                    memory.failures.insert(query.clone(), cause);
+                let is_denial = matches!(cause, Cause::NoName | Cause::NoRecords);
+                if !is_denial {
+                    self.note_failure(&query, cause);
+                    if query.query_type() == RecordType::NS {
+                        return self.unknown_servers(query).await;
+                    }
                 }
                 Err(error)
             }
@@ -139,6 +142,36 @@ impl Upstream {
             }
         }
         result
+    }
+
+    fn note_failure(&self, query: &Query, cause: Cause) {
+        let mut memory = self.lock();
+        if memory.failures.len() < FAILURES_MAX {
+            memory.failures.insert(query.clone(), cause);
+        }
+    }
+
+    /// What to say of name servers that could not be asked for; some servers cannot answer about them.
+    ///
+    /// The validator asks for them to find the zone that a name is in. Whether there is a delegation is in the parent's answer
+    /// about its key, too; and that such a zone is not signed has to be proven by that answer all the same.
+    async fn unknown_servers(&self, query: Query) -> Result<DnsResponse, NetError> {
+        let key = Query::query(query.name().clone(), RecordType::DS);
+        let is_cut = match Box::pin(self.answer(key)).await {
+            Err(NetError::Dns(DnsError::NoRecordsFound(none))) => none
+                .authorities
+                .iter()
+                .flat_map(|all| all.iter())
+                .any(|record| is_delegation(record, query.name())),
+            _ => false,
+        };
+        if !is_cut {
+            return Err(NoRecords::new(query, ResponseCode::NoError).into());
+        }
+        let mut message = Message::new(0, MessageType::Response, OpCode::Query);
+        let servers = Record::from_rdata(query.name().clone(), 0, RData::NS(NS(Name::root())));
+        message.add_query(query).add_answer(servers);
+        Ok(DnsResponse::from_message(message)?)
     }
 
     /// Asks, and leaves of an answer about an alias the first link alone.
@@ -298,6 +331,16 @@ impl Upstream {
 
 fn refused(words: &str) -> (NetError, Cause) {
     (NetError::Msg(words.to_owned()), Cause::unusable(words))
+}
+
+/// Whether a denial says that there is a delegation at a name; by NSEC3, at a name.
+fn is_delegation(record: &Record, name: &Name) -> bool {
+    let is_cut = |types: &RecordTypeSet| types.contains(RecordType::NS) && !types.contains(RecordType::SOA);
+    match &record.data {
+        RData::DNSSEC(DNSSECRData::NSEC(denial)) => record.name == *name && is_cut(denial.type_set()),
+        RData::DNSSEC(DNSSECRData::NSEC3(denial)) => denial.opt_out() || is_cut(denial.type_set()),
+        _ => false,
+    }
 }
 
 /// Leaves the first link alone; what the response code says is of the last one.

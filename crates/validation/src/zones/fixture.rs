@@ -33,6 +33,8 @@ pub const NAMES: &[&str] = &[
     "www.insecure.example",
     "nothing.insecure.example",
     "glueless.example",
+    "balancer.example",
+    "www.balancer.example",
     "truncated.example",
     "alias.secure.example",
     "out.secure.example",
@@ -145,6 +147,7 @@ pub(super) fn zones() -> Vec<Zone> {
         faulty("undenied3", 18, Fault::NoDenial).denied_by(hashes(0)),
         unsigned("empty", 19).with(Fault::Emptiness),
         unsigned("glueless", 20),
+        unsigned("balancer", 23).with(Fault::NoServersKnown),
     ];
     let mut example = Zone::new("example", server(2), Some(Key::new()));
     for zone in below.iter().filter(|zone| zone.name != name("glueless.example")) {

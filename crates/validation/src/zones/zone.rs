@@ -44,6 +44,8 @@ pub(super) enum Fault {
     TcpAlone,
     /// It cuts everything off over UDP.
     Truncation,
+    /// It fails at questions about name servers.
+    NoServersKnown,
     /// It has another server's answer for every name: nothing, and no start of authority.
     Emptiness,
 }
@@ -161,6 +163,10 @@ impl Zone {
 
     pub(super) fn answer(&self, query: &Query, wants_dnssec: bool, response: &mut Message) {
         if self.has(Fault::Emptiness) {
+            return;
+        }
+        if self.has(Fault::NoServersKnown) && query.query_type() == RecordType::NS {
+            response.metadata.response_code = ResponseCode::ServFail;
             return;
         }
         let owner = query.name().to_lowercase();

@@ -62,6 +62,9 @@ async fn what_is_proven_is_used() {
         ("www.insecure.example", CAA, "NOERROR", INSECURE, "", ""),
         ("nothing.insecure.example", CAA, "NXDOMAIN", INSECURE, "", ""),
         ("glueless.example", CAA, "NOERROR", INSECURE, permits, ""),
+        ("balancer.example", CAA, "NOERROR", INSECURE, permits, ""),
+        ("www.balancer.example", CAA, "NOERROR", INSECURE, "", ""),
+        ("nothing.balancer.example", CAA, "NXDOMAIN", INSECURE, "", ""),
         ("truncated.example", CAA, "NOERROR", SECURE, permits, ""),
         // Aliases: the weakest link counts.
         ("alias.secure.example", CAA, "NOERROR", SECURE, permits, "hashed.example"),
