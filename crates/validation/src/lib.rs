@@ -11,7 +11,7 @@
 //! - `http_01`, `dns_01`, `tls_alpn_01`: the challenges of RFC 8555, RFC 8737 and RFC 8738, and dns-account-01.
 //!   `dns_persist_01`: a record that stays. `label`: the names and values that all of them look for.
 //! - `caa`: RFC 8659 and RFC 8657.
-//! - `resolver`, `dial`, `tls`: what these stand on.
+//! - `resolver`, `dial`, `tls`: what these stand on. `zones`: a small signed DNS for tests, behind a feature.
 
 mod caa;
 mod dial;
