@@ -14,7 +14,7 @@
 //! - [`perspective`] runs `ingam serve --role perspective` in several places, each of which [`names`] shows an Internet of its
 //!   own.
 //! - [`expression`] finds the names in a PromQL expression.
-//! - [`forward`] makes a port of a Unix socket, [`proxy`] runs nginx and HAProxy.
+//! - [`forward`] makes a port of a Unix socket, [`proxy`] runs nginx and HAProxy, [`fetched`] finds programs that are not installed.
 //! - [`command`] runs foreign programs under a time limit, [`pebble`] starts another CA for comparison, [`random`] is
 //!   randomness with a seed that a failed test prints.
 //!
@@ -26,6 +26,7 @@ pub mod client;
 pub mod command;
 pub mod error;
 pub mod expression;
+pub mod fetched;
 pub mod forward;
 pub mod http;
 pub mod jws;

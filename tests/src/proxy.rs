@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep};
 
-use crate::command::target_folder;
+use crate::fetched;
 
 /// How long a proxy may take until it listens.
 const LISTENS_WITHIN: Duration = Duration::from_secs(20);
@@ -39,7 +39,7 @@ impl Proxy {
         );
         let file = home.join("nginx.conf");
         std::fs::write(&file, config).expect("a writable folder");
-        let mut command = program("nginx");
+        let mut command = fetched::program("proxies", "nginx");
         command.arg("-p").arg(home).arg("-c").arg(&file).args(["-e", "stderr"]);
         Self::start(command, home.join("nginx.log"), port).await
     }
@@ -52,7 +52,7 @@ impl Proxy {
         );
         let file = home.join("haproxy.cfg");
         std::fs::write(&file, config).expect("a writable folder");
-        let mut command = program("haproxy");
+        let mut command = fetched::program("proxies", "haproxy");
         command.arg("-db").arg("-f").arg(&file);
         Self::start(command, home.join("haproxy.log"), port).await
     }
@@ -70,18 +70,4 @@ impl Proxy {
         }
         Self { _child: child }
     }
-}
-
-/// The one that scripts/test fetched with its libraries, or the one of the path.
-fn program(name: &str) -> Command {
-    let fetched = target_folder().join("clients/proxies");
-    let path = fetched.join("usr/sbin").join(name);
-    if !path.is_file() {
-        return Command::new(name);
-    }
-    let libraries = std::fs::read_dir(fetched.join("usr/lib")).expect("a package has its libraries");
-    let folders: Vec<PathBuf> = libraries.map(|entry| entry.expect("a readable folder").path()).collect();
-    let mut command = Command::new(path);
-    command.env("LD_LIBRARY_PATH", std::env::join_paths(folders).expect("folders without colons"));
-    command
 }

@@ -8,7 +8,7 @@ use ingam_protocol::identifier::{DnsName, Domain, Identifier, SPECIAL_USE_NAMES}
 use ingam_protocol::name_list::NameList;
 use ingam_protocol::profile::Profile;
 use ingam_store::NameVerdict;
-use ingam_validation::AddressPolicy;
+use ingam_validation::Addresses;
 
 use crate::Authority;
 use crate::error::Error;
@@ -31,7 +31,7 @@ pub struct Restrictions {
     /// What gets none.
     pub blocked: Arc<NameList>,
     /// Which addresses can be in a certificate: those that validations may connect to.
-    pub addresses: AddressPolicy,
+    pub addresses: Addresses,
 }
 
 impl Authority {
@@ -175,6 +175,7 @@ mod tests {
 
     use ingam_protocol::profile::ProfileName;
     use ingam_protocol::public_suffix::PublicSuffixes;
+    use ingam_validation::AddressPolicy;
 
     use super::*;
     use crate::limits::RateLimits;
@@ -227,7 +228,10 @@ mod tests {
         }
         assert_eq!(why(&public, "1.1.1.1"), None);
         assert_eq!(why(&public, "2606:4700::1111"), None);
-        let private = Restrictions { addresses: AddressPolicy::AllowPrivate, ..Restrictions::default() };
+        let private = Restrictions {
+            addresses: Addresses::new(AddressPolicy::AllowPrivate, Vec::new()),
+            ..Restrictions::default()
+        };
         assert_eq!(why(&private, "10.1.2.3"), None);
         assert!(why(&private, "169.254.1.1").is_some());
     }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use ingam_protocol::operator::Principal;
 use ingam_protocol::time::Clock;
 use ingam_signer::tls::DevTls;
+use ingam_validation::Server;
 use metrics_exporter_prometheus::PrometheusHandle;
 
 use crate::End;
@@ -117,11 +118,13 @@ fn configuration(file: Option<&Path>, over: Over) -> Result<Config, ConfigError>
     }
     match resolver {
         Some(address) => {
-            config.validation.resolvers = vec![address];
+            config.validation.resolvers = vec![address.into()];
             config.listen.dns.clear();
             config.listen.dns_management.clear();
         }
-        None if !config.listen.dns.is_empty() => config.validation.resolvers = config.listen.dns.clone(),
+        None if !config.listen.dns.is_empty() => {
+            config.validation.resolvers = config.listen.dns.iter().copied().map(Server::from).collect();
+        }
         None => {}
     }
     config.operator.administrators.push(Principal::User(rustix::process::getuid().as_raw()).to_string());

@@ -1,19 +1,26 @@
 //! What an operator may say about validation.
 
 pub mod corroboration;
+mod hints;
+mod server;
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use ingam_protocol::Findings;
 use ingam_protocol::corroboration::Registry;
 use serde::{Deserialize, Serialize};
 
-use crate::address::AddressPolicy;
+use crate::address::{AddressPolicy, AddressRange, Addresses};
 use crate::{caa, iodef};
 
 pub use corroboration::{CorroborationConfig, Location, RemoteConfig, TooClose};
+
+pub use hints::{RootHint, RootHintError};
+pub(crate) use server::Transport;
+pub use server::{Server, ServerError};
 
 /// How this process looks at the network. The defaults are those of a public CA with a recursive resolver of its own.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
@@ -21,9 +28,24 @@ pub use corroboration::{CorroborationConfig, Location, RemoteConfig, TooClose};
 pub struct Config {
     /// The name of this perspective in the records: 1 to 64 letters, digits, hyphens and dots. Default: `local`.
     pub perspective: String,
-    /// The recursive resolvers to ask, 1 to 8 of them; no others are ever asked. They should validate DNSSEC and
-    /// should be the CA's own. Default: port 53 of this machine, over IPv4 and IPv6.
-    pub resolvers: Vec<SocketAddr>,
+    /// The recursive resolvers to ask, 1 to 8 of them; no others are ever asked. They should be the CA's own, and have to
+    /// pass DNSSEC's records on. `127.0.0.1:53` is asked over UDP, and over TCP where that does not do;
+    /// `tcp://192.0.2.1:53` over TCP always; `tls://dns.example@192.0.2.1:853` over TLS and
+    /// `https://dns.example@192.0.2.1:443/dns-query` over HTTPS, with a certificate for the name before the `@`.
+    /// Default: port 53 of this machine, over IPv4 and IPv6.
+    pub resolvers: Vec<Server>,
+    /// A PEM file with the CAs that sign for the `tls` and `https` resolvers. Default: those that the system trusts.
+    pub resolver_roots: Option<PathBuf>,
+    /// The root servers at which full recursion begins, at most 32: addresses, or `iana` for the thirteen of the public
+    /// DNS. With these, `resolvers` has to be empty, and nobody else's resolver is asked. Default: none.
+    pub root_hints: Vec<RootHint>,
+    /// The port of the servers that recursion asks. Default: 53; anything else is for tests.
+    pub dns_port: u16,
+    /// Whether answers have to be proven by DNSSEC, or proven to be of a zone without. Default: `validate`.
+    pub dnssec: Dnssec,
+    /// A file with the DNSKEY records that DNSSEC's proofs begin with, in the form of a zone file. For names below one that
+    /// is not the root, answers have to be signed. Default: the root's keys of 2017 (tag 20326) and 2024 (tag 38696).
+    pub trust_anchors: Option<PathBuf>,
     /// The port for http-01, and for `http` redirects without a port. Default: 80.
     pub http_port: u16,
     /// The port for `https` redirects without a port. Default: 443.
@@ -32,6 +54,10 @@ pub struct Config {
     pub tls_alpn_port: u16,
     /// Which addresses a validation may connect to. Default: `public-only`.
     pub addresses: AddressPolicy,
+    /// Networks and addresses that may be connected to beyond that, at most 64, like `10.1.0.0/16` or `127.0.0.2`; for
+    /// recursion, name servers too. Multicast and unspecified addresses and those with an IPv4 address inside cannot be
+    /// allowed. Default: none.
+    pub addresses_allowed: Vec<AddressRange>,
     /// The issuer domain names in CAA records that mean this CA (RFC 8659, section 4.2), at most 16. Without any, a
     /// name with `issue` records permits nothing. Default: none.
     pub caa_issuer_domains: Vec<String>,
@@ -65,18 +91,35 @@ pub struct Config {
     pub corroboration: CorroborationConfig,
 }
 
+/// What is made of DNSSEC.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Dnssec {
+    /// Answers are used that are proven, or proven to be of a zone that is not signed (RFC 4035, section 5).
+    #[default]
+    Validate,
+    /// Whatever the resolver says is used. For development alone.
+    Off,
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
             perspective: "local".into(),
             resolvers: vec![
-                SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 53),
-                SocketAddr::new(IpAddr::V6(Ipv6Addr::LOCALHOST), 53),
+                SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 53).into(),
+                SocketAddr::new(IpAddr::V6(Ipv6Addr::LOCALHOST), 53).into(),
             ],
+            resolver_roots: None,
+            root_hints: Vec::new(),
+            dns_port: 53,
+            dnssec: Dnssec::Validate,
+            trust_anchors: None,
             http_port: 80,
             https_port: 443,
             tls_alpn_port: 443,
             addresses: AddressPolicy::PublicOnly,
+            addresses_allowed: Vec::new(),
             caa_issuer_domains: Vec::new(),
             user_agent: "ingam (ACME validation)".into(),
             lookup_timeout_ms: 10_000,
@@ -127,24 +170,19 @@ impl Config {
             format!("is {name:?}"),
             "give 1 to 64 letters, digits, hyphens and dots",
         );
-        let count = self.resolvers.len();
+        self.check_resolvers(&mut found);
+        let count = self.addresses_allowed.len();
         found.require(
-            (1..=8).contains(&count),
-            "resolvers",
-            format!("has {count} addresses"),
-            "give 1 to 8 addresses with ports, as in [\"127.0.0.1:53\"]",
+            count <= 64,
+            "addresses_allowed",
+            format!("has {count} networks"),
+            "give at most 64; networks can be larger instead",
         );
-        for server in self.resolvers.iter().filter(|server| server.port() == 0) {
-            found.error(
-                "resolvers",
-                format!("has {server}: port 0 cannot be asked"),
-                "give its port, mostly 53",
-            );
-        }
         for (key, port) in [
             ("http_port", self.http_port),
             ("https_port", self.https_port),
             ("tls_alpn_port", self.tls_alpn_port),
+            ("dns_port", self.dns_port),
         ] {
             found.between(key, port, 1..=65_535);
         }
@@ -180,6 +218,50 @@ impl Config {
         self.reports.check(&mut found);
         self.check_corroboration(&mut found);
         found
+    }
+
+    fn check_resolvers(&self, found: &mut Findings) {
+        let (servers, hints) = (self.resolvers.len(), self.root_hints.len());
+        if hints > 0 {
+            found.require(hints <= 32, "root_hints", format!("has {hints} servers"), "give at most 32");
+            found.require(
+                servers == 0,
+                "resolvers",
+                "is there beside root_hints, with which nobody's resolver is asked",
+                "set resolvers = [], or remove root_hints",
+            );
+        } else {
+            found.require(
+                (1..=8).contains(&servers),
+                "resolvers",
+                format!("has {servers} addresses"),
+                "give 1 to 8 addresses with ports, as in [\"127.0.0.1:53\"], or root_hints",
+            );
+        }
+        for server in self.resolvers.iter().filter(|server| server.address().port() == 0) {
+            found.error(
+                "resolvers",
+                format!("has {server}: port 0 cannot be asked"),
+                "give its port, mostly 53",
+            );
+        }
+        found.require(
+            self.resolver_roots.is_none() || self.resolvers.iter().any(Server::is_authenticated),
+            "resolver_roots",
+            "is there, and no resolver is spoken to over TLS",
+            "begin a resolver with tls:// or https://, or remove it",
+        );
+        found.require(
+            self.trust_anchors.is_none() || self.dnssec == Dnssec::Validate,
+            "trust_anchors",
+            "is there, and dnssec is \"off\"",
+            "set dnssec = \"validate\", or remove it",
+        );
+    }
+
+    /// What of addresses may be connected to.
+    pub fn connectable(&self) -> Addresses {
+        Addresses::new(self.addresses, self.addresses_allowed.clone())
     }
 
     pub(crate) fn lookup_timeout(&self) -> Duration {
@@ -231,11 +313,22 @@ mod tests {
     fn unknown_keys_and_empty_values_are_refused() {
         assert!(serde_json::from_str::<Config>(r#"{"htp_port": 5002}"#).is_err());
         type Change = fn(&mut Config);
-        let broken: [(Change, &str); 10] = [
+        let broken: [(Change, &str); 15] = [
             (|config| config.perspective = "here or there".into(), "perspective"),
             (|config| config.resolvers.clear(), "resolvers"),
             (|config| config.resolvers = vec!["127.0.0.1:0".parse().unwrap()], "resolvers"),
             (|config| config.http_port = 0, "http_port"),
+            (|config| config.dns_port = 0, "dns_port"),
+            (|config| config.root_hints = vec![RootHint::Iana], "resolvers"),
+            (|config| config.resolver_roots = Some("roots.pem".into()), "resolver_roots"),
+            (
+                |config| {
+                    config.dnssec = Dnssec::Off;
+                    config.trust_anchors = Some("root.key".into());
+                },
+                "trust_anchors",
+            ),
+            (|config| config.addresses_allowed = vec!["127.0.0.2".parse().unwrap(); 65], "addresses_allowed"),
             (|config| config.total_timeout_ms = 0, "total_timeout_ms"),
             (|config| config.lookup_timeout_ms = u64::MAX, "lookup_timeout_ms"),
             (|config| config.lookup_tries = 0, "lookup_tries"),
@@ -251,7 +344,16 @@ mod tests {
             let keys: Vec<String> = config.check().into_iter().map(|finding| finding.key).collect();
             assert_eq!(keys, [key], "{config:?}");
         }
-        // One of the two mistakes about resolvers writes over the other.
+        // One of the mistakes about resolvers writes over another.
         assert_eq!(all.check().into_iter().count(), broken.len() - 1, "all mistakes at once: {all:?}");
+    }
+
+    #[test]
+    fn recursion_needs_no_resolvers() {
+        let text = r#"{"resolvers": [], "root_hints": ["iana"], "addresses_allowed": ["10.0.0.0/8"]}"#;
+        let config: Config = serde_json::from_str(text).unwrap();
+        config.check().into_result().unwrap();
+        assert!(config.connectable().check("10.0.0.1".parse().unwrap()).is_ok());
+        assert!(Config { root_hints: vec![RootHint::Iana; 33], ..config }.check().into_result().is_err());
     }
 }

@@ -2,38 +2,69 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use ingam_protocol::acme::ErrorType;
 use ingam_protocol::identifier::{DnsName, Host};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use crate::address::Addresses;
 use crate::config::{Config, ConfigError};
 use crate::evidence::{ADDRESSES_MAX, Evidence};
 use crate::outcome::Failure;
-use crate::resolver::Resolver;
+use crate::resolver::{Resolver, Setup};
 use crate::tls::Tls;
 
 /// The most addresses of one name that are tried: two of each kind.
 const TRIES_MAX: usize = 4;
 
 /// What every challenge needs to look at the network.
+///
+/// Each validation has one of its own: what its resolver remembers ends with it.
 pub(crate) struct Network {
     pub(crate) resolver: Resolver,
-    pub(crate) tls: Tls,
+    pub(crate) tls: Arc<Tls>,
 
-    pub(crate) config: Config,
+    pub(crate) config: Arc<Config>,
+    pub(crate) addresses: Arc<Addresses>,
 }
 
-impl Network {
-    /// Everything for `config`, which was checked. Opens no socket.
+/// What networks are made of: everything that validations may share.
+pub(crate) struct Networks {
+    resolvers: Setup,
+    tls: Arc<Tls>,
+
+    pub(crate) config: Arc<Config>,
+    addresses: Arc<Addresses>,
+}
+
+impl Networks {
+    /// For a configuration that was checked. Opens no socket.
     ///
     /// # Errors
     /// [`ConfigError`] names the key that cannot be worked with.
     pub(crate) fn new(config: Config) -> Result<Self, ConfigError> {
-        Ok(Self { resolver: Resolver::new(&config)?, tls: Tls::new()?, config })
+        Ok(Self {
+            resolvers: Setup::new(&config)?,
+            tls: Arc::new(Tls::new()?),
+            addresses: Arc::new(config.connectable()),
+            config: Arc::new(config),
+        })
     }
 
+    /// The network as one validation sees it: no answer of an earlier one is in it.
+    pub(crate) fn fresh(&self) -> Network {
+        Network {
+            resolver: self.resolvers.resolver(),
+            tls: self.tls.clone(),
+            config: self.config.clone(),
+            addresses: self.addresses.clone(),
+        }
+    }
+}
+
+impl Network {
     /// Connects to an address, or resolves a name anew and connects to one of its addresses: IPv6 first, then IPv4, two of
     /// each at most. Only addresses that the policy allows are tried, and the connected socket's own word on its peer is
     /// checked again.
@@ -60,7 +91,7 @@ impl Network {
                 if let Some(hop) = evidence.hop() {
                     hop.addresses_resolved = vec![*address];
                 }
-                self.config.addresses.check(*address).map_err(|forbidden| {
+                self.addresses.check(*address).map_err(|forbidden| {
                     let detail =
                         format!("{address} may not be connected to, as {forbidden}; use a public address");
                     Failure::new(ErrorType::RejectedIdentifier, detail)
@@ -99,7 +130,7 @@ impl Network {
         let mut refused = None;
         let mut allowed = Vec::new();
         for &address in addresses {
-            match self.config.addresses.check(address) {
+            match self.addresses.check(address) {
                 Ok(()) => allowed.push(address),
                 Err(forbidden) => {
                     refused.get_or_insert((address, forbidden));
@@ -128,7 +159,7 @@ impl Network {
         };
         // The kernel's word on who is at the other end, in case anything between here and there thinks otherwise.
         let peer = stream.peer_addr().map_err(|error| words(&error))?;
-        if peer != target || self.config.addresses.check(peer.ip()).is_err() {
+        if peer != target || self.addresses.check(peer.ip()).is_err() {
             return Err("the connection went to another address");
         }
         Ok(stream)

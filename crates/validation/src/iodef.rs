@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
 use crate::config::ConfigError;
-use crate::dial::Network;
+use crate::dial::Networks;
 
 pub(crate) use destination::Destination;
 use sent::Sent;
@@ -114,7 +114,7 @@ pub struct Reporter {
 
 struct Shared {
     clock: Arc<dyn Clock>,
-    network: Network,
+    networks: Networks,
     mailer: Option<Mailer>,
 
     https: bool,
@@ -141,7 +141,7 @@ impl Reporter {
         Ok(Self {
             shared: Arc::new(Shared {
                 clock,
-                network: Network::new(config)?,
+                networks: Networks::new(config)?,
                 mailer,
                 https,
                 sent: Mutex::default(),
@@ -200,7 +200,7 @@ impl Shared {
     async fn send(&self, report: &Report, destination: &Destination, now: Timestamp) -> Result<(), String> {
         let document = document::iodef(report, now);
         match (destination, &self.mailer) {
-            (Destination::Https(url), _) => post::post(&self.network, url, document).await,
+            (Destination::Https(url), _) => post::post(&self.networks.fresh(), url, document).await,
             (Destination::Mail(to), Some(mailer)) => mailer.send(report, to.clone(), document, now).await,
             (Destination::Mail(_), None) => Err("there is no relay".to_owned()),
         }

@@ -13,7 +13,7 @@
 //! - `http_01`, `dns_01`, `tls_alpn_01`: the challenges of RFC 8555, RFC 8737 and RFC 8738, and dns-account-01.
 //!   `dns_persist_01`: a record that stays. `label`: the names and values that all of them look for.
 //! - `caa`: RFC 8659 and RFC 8657. [`iodef`]: reports to owners whose records forbid.
-//! - `resolver`, `dial`, `tls`: what these stand on.
+//! - `resolver`, `dial`, `tls`: what these stand on. `zones`: a small signed DNS for tests, behind a feature.
 
 mod caa;
 mod dial;
@@ -43,11 +43,13 @@ pub mod remote;
 pub mod scripted;
 #[cfg(test)]
 mod testing;
+#[cfg(any(test, feature = "zones"))]
+pub mod zones;
 
 use async_trait::async_trait;
 
-pub use address::AddressPolicy;
-pub use config::{Config, ConfigError};
+pub use address::{AddressPolicy, AddressRange, Addresses};
+pub use config::{Config, ConfigError, Dnssec, RootHint, Server};
 pub use corroboration::Corroboration;
 pub use evidence::Evidence;
 pub use iodef::{Report, Reporter, Reports};

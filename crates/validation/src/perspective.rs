@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::caa::Decision;
 use crate::config::{Config, ConfigError};
-use crate::dial::Network;
+use crate::dial::Networks;
 use crate::evidence::Evidence;
 use crate::outcome::{Attempt, CaaOutcome, CaaQuery, Failure, Outcome, Validated};
 use crate::sought::{Search, Sought};
@@ -25,7 +25,7 @@ const WAIT_DIVISOR: u32 = 4;
 /// Looks at the network from this process, with its own resolver, limits and clock.
 pub struct LocalPerspective {
     clock: Arc<dyn Clock>,
-    network: Network,
+    networks: Networks,
     places: Semaphore,
 }
 
@@ -38,12 +38,12 @@ impl LocalPerspective {
     pub fn new(config: Config, clock: Arc<dyn Clock>) -> Result<Self, ConfigError> {
         config.check().into_result().map_err(|finding| ConfigError::new(finding.to_string()))?;
         let places = Semaphore::new(config.concurrent_max);
-        Ok(Self { clock, network: Network::new(config)?, places })
+        Ok(Self { clock, networks: Networks::new(config)?, places })
     }
 
     /// How many validations and CAA checks are under way, and how many may be.
     pub fn queue(&self) -> QueueReport {
-        let max = self.network.config.concurrent_max;
+        let max = self.networks.config.concurrent_max;
         QueueReport::new("validations", max.saturating_sub(self.places.available_permits()), max)
     }
 
@@ -51,7 +51,7 @@ impl LocalPerspective {
     pub(crate) async fn search(&self, search: Search) -> Outcome {
         let begun = Instant::now();
         let Search { host, challenge, sought } = search;
-        let name = &self.network.config.perspective;
+        let name = &self.networks.config.perspective;
         let mut evidence = Evidence::new(name, host.clone(), challenge, self.clock.now());
         let result = match sought {
             Ok(sought) => self.within_limits(self.look(&host, &sought, &mut evidence)).await,
@@ -69,9 +69,10 @@ impl LocalPerspective {
     /// Looks whether CAA permits these issuers to issue.
     pub(crate) async fn search_caa(&self, query: &CaaQuery, issuers: &[String]) -> CaaOutcome {
         let begun = Instant::now();
-        let name = &self.network.config.perspective;
+        let name = &self.networks.config.perspective;
         let mut evidence = Evidence::new(name, query.name.clone(), query.challenge, self.clock.now());
-        let work = Box::pin(caa::check(&self.network.resolver, issuers, query, &mut evidence));
+        let network = self.networks.fresh();
+        let work = Box::pin(caa::check(&network.resolver, issuers, query, &mut evidence));
         let (result, report) = match self.within_limits(work).await {
             Ok(Decision::Permitted(permitted)) => (Ok(permitted), None),
             Ok(Decision::Forbidden { failure, report }) => (Err(failure), report),
@@ -87,7 +88,7 @@ impl LocalPerspective {
 
     /// The names of the CA that this perspective is configured for.
     pub(crate) fn issuers(&self) -> &[String] {
-        &self.network.config.caa_issuer_domains
+        &self.networks.config.caa_issuer_domains
     }
 
     /// Looks; gives until when what was seen may be relied on, if its owner says so.
@@ -97,7 +98,7 @@ impl LocalPerspective {
         sought: &Sought,
         evidence: &mut Evidence,
     ) -> Result<Option<Timestamp>, Failure> {
-        let network = &self.network;
+        let network = &self.networks.fresh();
         match sought {
             Sought::File(file) => Box::pin(http_01::validate(network, host, file, evidence)).await?,
             Sought::Certificate(hash) => {
@@ -114,7 +115,7 @@ impl LocalPerspective {
 
     /// Runs `work` within the total time, after a place to work in came free.
     async fn within_limits<T>(&self, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-        let total = self.network.config.total_timeout();
+        let total = self.networks.config.total_timeout();
         let now = Instant::now();
         let deadline = now + total;
         let Ok(Ok(_place)) = timeout_at(now + total / WAIT_DIVISOR, self.places.acquire()).await else {

@@ -1,91 +1,89 @@
-//! DNS questions to the configured resolvers, and what can be said about the answers.
+//! DNS questions of one validation, and what can be said about the answers.
 //!
-//! No cache, no hosts file, no search list, no other server. A question ends in records, in a proof that there are
-//! none ([`Missing::is_absence`]), or in nothing known; the last is never taken for the second.
+//! Each validation has a resolver of its own, so that no answer is handed on to another; no hosts file, no search list, no
+//! other server. A question ends in records, in a proof that there are none ([`Missing::is_absence`]), or in nothing known;
+//! the last is never taken for the second.
+//!
+//! From the network up: `connection` opens sockets, counts questions and takes notes of what comes (`notes`, `extended`);
+//! `upstream` asks recursive servers, or the name servers themselves from the root on, and takes aliases apart; the library's
+//! validator adds DNSSEC's proofs; `answer` reads what is proven, and `diagnosis` says what is wrong where nothing is. Here
+//! aliases are followed, link by link. `setup` is what all of it is made of.
+//!
+//! Signatures are held against the machine's own time, which the library's validator reads by itself.
 
-use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+mod answer;
+mod connection;
+mod diagnosis;
+mod extended;
+#[cfg(any(test, feature = "zones"))]
+pub(crate) mod feed;
+mod missing;
+mod notes;
+mod setup;
+mod upstream;
+mod wildcard;
+
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use ingam_protocol::acme::ErrorType;
-use trust_dns_resolver::config::{ConnectionConfig, NameServerConfig, ResolverOpts, ServerOrderingStrategy};
-use trust_dns_resolver::net::runtime::TokioRuntimeProvider;
-use trust_dns_resolver::net::xfer::{DnsHandle as _, FirstAnswer as _, RetryDnsHandle};
+use trust_dns_resolver::net::dnssec::DnssecDnsHandle;
+use trust_dns_resolver::net::runtime::{Time as _, TokioTime};
+use trust_dns_resolver::net::xfer::{DnsHandle as _, FirstAnswer as _};
 use trust_dns_resolver::net::{DnsError, NetError};
-use trust_dns_resolver::proto::op::{DnsRequestOptions, Message, Query, ResponseCode};
-use trust_dns_resolver::proto::rr::rdata::{A, AAAA, CNAME};
-use trust_dns_resolver::proto::rr::{Name, RData, Record, RecordType};
-use trust_dns_resolver::{NameServerPool, PoolContext, TlsConfig};
+use trust_dns_resolver::proto::dnssec::TrustAnchors;
+use trust_dns_resolver::proto::op::{DnsRequestOptions, DnsResponse, Message, Query};
+use trust_dns_resolver::proto::rr::rdata::{A, AAAA};
+use trust_dns_resolver::proto::rr::{Name, RData, RecordType};
 
-use crate::config::{Config, ConfigError};
-use crate::evidence::{Evidence, Lookup, TEXT_MAX, VALUES_MAX};
-use crate::outcome::Failure;
+use crate::evidence::{Evidence, ExtendedError, Lookup, Proof, TEXT_MAX, VALUES_MAX};
 use crate::quote::printable;
 
-/// The most aliases that are followed within one answer.
+use answer::{Answer, Judge, Unread, weakest};
+use diagnosis::diagnose;
+use missing::Cause;
+pub(crate) use missing::Missing;
+use notes::Notes;
+pub(crate) use setup::Setup;
+use upstream::Upstream;
+
+/// The most aliases that are followed from one name.
 const ALIASES_MAX: usize = 16;
 
-/// The most questions about one name: its own, and those about aliases' targets that its answers left open.
-const QUESTIONS_MAX: usize = 8;
+/// The most sets of records whose proof one validation remembers.
+const PROOFS_MAX: usize = 256;
 
-/// The EDNS buffer size that does not fragment on today's paths.
-const EDNS_PAYLOAD_BYTES: u16 = 1232;
-
-/// The configured resolvers.
-///
-/// This is built of the library's pool of servers. Its own resolver on top of that answers some names by itself, and
-/// takes aliases without end for a proof that there are no records.
+/// One validation's resolver.
 pub(crate) struct Resolver {
-    servers: RetryDnsHandle<NameServerPool<TokioRuntimeProvider>>,
+    upstream: Upstream,
+    notes: Arc<Notes>,
+    anchors: Option<Arc<TrustAnchors>>,
+    validator: Mutex<Option<DnssecDnsHandle<Upstream>>>,
 
-    request: DnsRequestOptions,
+    judge: Judge,
     lookup_timeout: Duration,
 }
 
-/// Why a question has no records for an answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Missing {
-    name: String,
-    record_type: RecordType,
-    cause: Cause,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Cause {
-    /// NXDOMAIN: nothing has this name.
-    NoName,
-    /// NOERROR without records: the name has others than were asked for.
-    NoRecords,
-    /// Another response code.
-    Code(String),
-    /// No answer in time.
-    Timeout,
-    /// An answer that is no answer; the words say why.
-    Unusable(&'static str),
+/// How far a lookup got, kept outside of the work that a time limit can end.
+#[derive(Default)]
+struct Course {
+    asked: Vec<Query>,
+    aliases: Vec<String>,
+    proof: Option<Proof>,
+    own_error: Option<ExtendedError>,
 }
 
 impl Resolver {
-    pub(crate) fn new(config: &Config) -> Result<Self, ConfigError> {
-        let servers = config.resolvers.iter().copied().map(name_server);
-        let mut options = ResolverOpts::default();
-        options.timeout = config.lookup_timeout() / u32::from(config.lookup_tries.max(1));
-        options.try_tcp_on_error = true;
-        // A try after a failure goes to the next server; in a fixed order it would go to the same one.
-        options.server_ordering_strategy = ServerOrderingStrategy::RoundRobin;
-        options.num_concurrent_reqs = 1;
-        // 0x20: the case of the question's letters must come back, which makes answers harder to forge.
-        options.case_randomization = true;
-        let mut request = DnsRequestOptions::default();
-        request.use_edns = true;
-        request.edns_payload_len = EDNS_PAYLOAD_BYTES;
-        request.recursion_desired = true;
-        request.case_randomization = true;
-        let tls = TlsConfig::new().map_err(|error| ConfigError::new(format!("resolvers: {error}")))?;
-        let context = Arc::new(PoolContext::new(options, tls));
-        let pool = NameServerPool::from_config(servers, context, TokioRuntimeProvider::default());
-        let tries_more = usize::from(config.lookup_tries.saturating_sub(1));
-        let servers = RetryDnsHandle::new(pool, tries_more);
-        Ok(Self { servers, request, lookup_timeout: config.lookup_timeout() })
+    fn new(
+        upstream: Upstream,
+        notes: Arc<Notes>,
+        anchors: Option<Arc<TrustAnchors>>,
+        judge: Judge,
+        lookup_timeout: Duration,
+    ) -> Self {
+        let this = Self { upstream, notes, anchors, validator: Mutex::new(None), judge, lookup_timeout };
+        this.renew();
+        this
     }
 
     /// Asks for the records of one type at `name` (without a trailing dot), following aliases, and notes the answer.
@@ -129,140 +127,159 @@ impl Resolver {
     }
 
     async fn ask(&self, name: &str, record_type: RecordType) -> (Result<Vec<RData>, Missing>, Lookup) {
+        let mut course = Course::default();
+        self.upstream.begin();
         let result = match Name::from_ascii(format!("{name}.")) {
             Ok(question) => {
-                let answer = Box::pin(self.follow(question, record_type));
+                let answer = Box::pin(self.follow(question, record_type, &mut course));
                 tokio::time::timeout(self.lookup_timeout, answer).await.unwrap_or(Err(Cause::Timeout))
             }
-            Err(_) => Err(Cause::Unusable("the name is too long for DNS")),
+            Err(_) => Err(Cause::unusable("the name is too long for DNS")),
         };
         tracing::debug!(name, %record_type, found = result.as_ref().map_or(0, Vec::len), "DNS lookup");
-        let seen = note(name, record_type, &result);
-        (result.map_err(|cause| Missing { name: name.to_owned(), record_type, cause }), seen)
+        let failed = result.as_ref().is_err_and(|cause| !matches!(cause, Cause::NoName | Cause::NoRecords));
+        let mut errors = self.notes.errors(&course.asked, failed);
+        if let Some(own) = course.own_error {
+            errors.retain(|error| error.code != own.code);
+            errors.truncate(extended::ERRORS_MAX.saturating_sub(1));
+            errors.push(own);
+        }
+        let records = result.as_deref().unwrap_or_default();
+        let seen = Lookup {
+            name: name.to_owned(),
+            record_type: record_type.to_string(),
+            response: result.as_ref().err().map_or_else(|| "NOERROR".into(), Cause::response),
+            values: records.iter().take(VALUES_MAX).map(|data| printable(&value(data), TEXT_MAX)).collect(),
+            values_left_out: records.len().saturating_sub(VALUES_MAX),
+            aliases: course.aliases,
+            proof: match &result {
+                Err(Cause::Bogus(_)) => Some(Proof::Bogus),
+                Err(Cause::Indeterminate(_)) => Some(Proof::Indeterminate),
+                Err(Cause::Code(_) | Cause::Timeout | Cause::Unusable(_)) => None,
+                Ok(_) | Err(Cause::NoName | Cause::NoRecords) => course.proof,
+            },
+            extended_errors: errors.clone(),
+        };
+        (result.map_err(|cause| Missing { name: name.to_owned(), record_type, cause, errors }), seen)
     }
 
-    /// Asks for `question`, and for the target of its alias where the answer ends with one.
-    async fn follow(&self, mut question: Name, record_type: RecordType) -> Result<Vec<RData>, Cause> {
-        for _ in 0..QUESTIONS_MAX {
-            let query = Query::query(question.clone(), record_type);
-            let response = self.servers.lookup(query, self.request).first_answer().await;
-            let response = response.map_err(|error| cause(&error))?;
-            match read(&response, &question, record_type)? {
+    /// Asks for `question`, and for the target of its alias where the answer is one: each link is proven by itself.
+    async fn follow(
+        &self,
+        mut question: Name,
+        record_type: RecordType,
+        course: &mut Course,
+    ) -> Result<Vec<RData>, Cause> {
+        while course.asked.len() <= ALIASES_MAX {
+            let query = Query::query(question, record_type);
+            if course.asked.contains(&query) {
+                break;
+            }
+            course.asked.push(query.clone());
+            self.notes.begin(&query);
+            let (answer, proof) = self.question(&query, course).await?;
+            course.proof = weakest(course.proof, proof);
+            match answer {
                 Answer::Records(records) => return Ok(records),
-                // A resolver follows aliases itself. One that leads to nothing is asked for once more by its own name,
-                // so that there is a proof of the nothing.
-                Answer::Alias(target) => question = target,
+                Answer::NoName => return Err(Cause::NoName),
+                Answer::NoRecords => return Err(Cause::NoRecords),
+                Answer::Alias(target) => {
+                    course.aliases.push(shown(&target));
+                    self.upstream.expect_alias(&target);
+                    question = target;
+                }
             }
         }
-        Err(Cause::Unusable(ENDLESS))
+        Err(Cause::unusable("the name is an alias of an alias of an alias, and so on without end"))
     }
-}
 
-/// What an answer has for a question.
-enum Answer {
-    /// Records of the type that was asked for, at least one.
-    Records(Vec<RData>),
-    /// An alias, and nothing about its target.
-    Alias(Name),
-}
-
-const ENDLESS: &str = "the name is an alias of an alias of an alias, and so on without end";
-
-fn read(response: &Message, question: &Name, record_type: RecordType) -> Result<Answer, Cause> {
-    let answers = &response.answers;
-    let owner = last_alias(answers, question)?;
-    match response.metadata.response_code {
-        ResponseCode::NoError => {}
-        ResponseCode::NXDomain => return Err(Cause::NoName),
-        code => return Err(Cause::Code(mnemonic(code))),
+    /// Asks one question, and once more where the answer is not proven: another server may have a better one.
+    async fn question(&self, query: &Query, course: &mut Course) -> Result<(Answer, Option<Proof>), Cause> {
+        let mut is_last = self.anchors.is_none();
+        loop {
+            let (response, denial) = match self.send(query).await {
+                Ok(response) => (response, None),
+                Err(NetError::Dns(DnsError::Nsec { response, proof, .. })) => {
+                    (response.into_message(), Some(proof))
+                }
+                Err(error) => return self.failed(query, &error),
+            };
+            match answer::read(&response, query, denial, &self.judge) {
+                Ok(found) => return Ok(found),
+                Err(Unread::Useless(cause)) => return Err(cause),
+                Err(Unread::Unproven) if is_last => return Err(self.unproven(&response, query, course)),
+                Err(Unread::Unproven) => {
+                    is_last = true;
+                    self.upstream.forget();
+                    self.renew();
+                }
+            }
+        }
     }
-    let found: Vec<RData> = answers
-        .iter()
-        .filter(|record| record.name == *owner && record.record_type() == record_type)
-        .map(|record| record.data.clone())
-        .collect();
-    if !found.is_empty() {
-        Ok(Answer::Records(found))
-    } else if owner == question {
-        // The library saw records where we see none: whatever this is, it proves no absence.
-        Err(Cause::Unusable("the answer has records of other names alone"))
-    } else {
-        Ok(Answer::Alias(owner.clone()))
-    }
-}
 
-/// Where the aliases within an answer lead to: the question itself, if it has none.
-fn last_alias<'a>(answers: &'a [Record], question: &'a Name) -> Result<&'a Name, Cause> {
-    let mut owner = question;
-    for _ in 0..ALIASES_MAX {
-        let alias = answers.iter().find_map(|record| match &record.data {
-            RData::CNAME(CNAME(target)) if record.name == *owner => Some(target),
-            _ => None,
+    async fn send(&self, query: &Query) -> Result<Message, NetError> {
+        let mut options = DnsRequestOptions::default();
+        options.edns_set_dnssec_ok = true;
+        let validator = self.validator.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let answer = match validator {
+            Some(validator) => validator.lookup(query.clone(), options).first_answer().await,
+            None => self.upstream.lookup(query.clone(), options).first_answer().await,
+        };
+        answer.map(DnsResponse::into_message)
+    }
+
+    fn failed(&self, query: &Query, error: &NetError) -> Result<(Answer, Option<Proof>), Cause> {
+        let cause = self.upstream.failure(query).unwrap_or_else(|| error.into());
+        match cause {
+            // Without a validator a denial comes as an error.
+            Cause::NoName if self.anchors.is_none() => Ok((Answer::NoName, None)),
+            Cause::NoRecords if self.anchors.is_none() => Ok((Answer::NoRecords, None)),
+            Cause::NoName | Cause::NoRecords => {
+                Err(Cause::unusable("the validator gave no word on a denial"))
+            }
+            cause => Err(cause),
+        }
+    }
+
+    /// What to say of an answer without proof.
+    fn unproven(&self, response: &Message, query: &Query, course: &mut Course) -> Cause {
+        let (code, cause) = match self.upstream.failure_above(query) {
+            Some((above, why)) => {
+                let words = format!(
+                    "DNSSEC cannot be looked at, as {} of {} could not be had ({})",
+                    above.query_type(),
+                    shown(above.name()),
+                    why.shortly()
+                );
+                (extended::INDETERMINATE, Cause::Indeterminate(words))
+            }
+            None => {
+                // The validator's own time, truncated as signatures have it (RFC 4034, section 3.1.5).
+                let now_s =
+                    u32::try_from(TokioTime::current_time() & u64::from(u32::MAX)).unwrap_or_default();
+                let found = diagnose(response, query, &self.upstream, now_s);
+                (found.code, Cause::Bogus(found.words))
+            }
+        };
+        course.own_error = Some(extended::new(code, b""));
+        cause
+    }
+
+    /// Forgets what was proven.
+    fn renew(&self) {
+        let fresh = self.anchors.as_ref().map(|anchors| {
+            DnssecDnsHandle::with_trust_anchor(self.upstream.clone(), anchors.clone())
+                .validation_cache_size(PROOFS_MAX)
         });
-        match alias {
-            Some(target) => owner = target,
-            None => return Ok(owner),
-        }
-    }
-    Err(Cause::Unusable(ENDLESS))
-}
-
-fn name_server(address: SocketAddr) -> NameServerConfig {
-    let connections = [ConnectionConfig::udp(), ConnectionConfig::tcp()].map(|mut connection| {
-        connection.port = address.port();
-        connection
-    });
-    NameServerConfig::new(address.ip(), true, connections.into())
-}
-
-fn cause(error: &NetError) -> Cause {
-    match error {
-        NetError::Dns(DnsError::NoRecordsFound(none)) => match none.response_code {
-            ResponseCode::NXDomain => Cause::NoName,
-            // Name servers without a start of authority are a referral: somebody else would know (RFC 2308, section 2.2).
-            ResponseCode::NoError if none.ns.is_some() && none.soa.is_none() => {
-                Cause::Unusable("the resolver gave a referral instead of an answer")
-            }
-            ResponseCode::NoError => Cause::NoRecords,
-            code => Cause::Code(mnemonic(code)),
-        },
-        NetError::Dns(DnsError::ResponseCode(code)) => Cause::Code(mnemonic(*code)),
-        NetError::Timeout => Cause::Timeout,
-        NetError::Truncated => Cause::Unusable("the answer is truncated over TCP too"),
-        NetError::Proto(_) => Cause::Unusable("the answer cannot be read"),
-        _ => Cause::Unusable("the resolver cannot be reached"),
+        *self.validator.lock().unwrap_or_else(PoisonError::into_inner) = fresh;
     }
 }
 
-fn mnemonic(code: ResponseCode) -> String {
-    match code {
-        ResponseCode::ServFail => "SERVFAIL".into(),
-        ResponseCode::Refused => "REFUSED".into(),
-        ResponseCode::FormErr => "FORMERR".into(),
-        ResponseCode::NotImp => "NOTIMP".into(),
-        ResponseCode::NotAuth => "NOTAUTH".into(),
-        other => format!("RCODE{}", u16::from(other)),
-    }
-}
-
-fn note(name: &str, record_type: RecordType, result: &Result<Vec<RData>, Cause>) -> Lookup {
-    let records = result.as_deref().unwrap_or_default();
-    Lookup {
-        name: name.to_owned(),
-        record_type: record_type.to_string(),
-        response: match result {
-            Ok(_) | Err(Cause::NoRecords) => "NOERROR".into(),
-            Err(Cause::NoName) => "NXDOMAIN".into(),
-            Err(Cause::Code(code)) => code.clone(),
-            Err(Cause::Timeout) => "TIMEOUT".into(),
-            Err(Cause::Unusable(_)) => "ERROR".into(),
-        },
-        values: records.iter().take(VALUES_MAX).map(|data| printable(&value(data), TEXT_MAX)).collect(),
-        values_left_out: records.len().saturating_sub(VALUES_MAX),
-        aliases: Vec::new(),
-        proof: None,
-        extended_errors: Vec::new(),
-    }
+/// A name for the eye, as it was before the case of its letters was mixed.
+fn shown(name: &Name) -> String {
+    let text = name.to_lowercase().to_ascii();
+    let text = if name.is_root() { text.as_str() } else { text.trim_end_matches('.') };
+    printable(text.as_bytes(), TEXT_MAX)
 }
 
 /// A record's data for the eye: TXT's strings joined, CAA as flags, tag and value.
@@ -278,90 +295,5 @@ fn value(data: &RData) -> Vec<u8> {
     }
 }
 
-impl Missing {
-    /// Whether the answer proves that there is nothing of this type (NXDOMAIN, or NOERROR without records).
-    pub(crate) fn is_absence(&self) -> bool {
-        matches!(self.cause, Cause::NoName | Cause::NoRecords)
-    }
-
-    /// Whether the name exists without records of this type.
-    pub(crate) fn is_empty_answer(&self) -> bool {
-        self.cause == Cause::NoRecords
-    }
-
-    /// What to tell the owner of the name; `advice` says what to do where the cause itself does not.
-    pub(crate) fn failure(&self, advice: &str) -> Failure {
-        let Self { name, record_type, cause } = self;
-        let detail = match cause {
-            Cause::NoName => format!("DNS: NXDOMAIN looking up {record_type} for {name}: {advice}"),
-            Cause::NoRecords => format!("DNS: no {record_type} record at {name}: {advice}"),
-            Cause::Code(code) => format!(
-                "DNS: {code} looking up {record_type} for {name}: check the zone's name servers and its DNSSEC; {advice}"
-            ),
-            Cause::Timeout => format!(
-                "DNS: no answer in time looking up {record_type} for {name}: check that the zone's name servers answer, over UDP and TCP; {advice}"
-            ),
-            Cause::Unusable(words) => {
-                format!("DNS: problem looking up {record_type} for {name}: {words}; {advice}")
-            }
-        };
-        Failure::new(ErrorType::Dns, detail)
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use ingam_protocol::acme::ChallengeType;
-    use ingam_protocol::identifier::DnsName;
-
-    use super::*;
-    use crate::testing::{Reply, World, clock};
-
-    async fn ask(config: &Config, name: &str, record_type: RecordType) -> Result<Vec<RData>, Missing> {
-        let any = DnsName::parse("a.example").unwrap();
-        let mut evidence = Evidence::new("local", any, ChallengeType::Dns01, clock().now());
-        Resolver::new(config).unwrap().lookup(name, record_type, &mut evidence).await
-    }
-
-    #[tokio::test]
-    async fn another_server_is_asked_when_one_fails() {
-        let (bad, good) = (World::new().await, World::new().await);
-        good.a("a.example", "127.0.0.1");
-        for reply in [Reply::Code(ResponseCode::ServFail), Reply::Silence, Reply::Garbage] {
-            bad.reply("a.example", None, reply.clone());
-            let mut config = good.config();
-            config.lookup_timeout_ms = 3000;
-            config.resolvers = vec![bad.address(), good.address()];
-            assert!(ask(&config, "a.example", RecordType::A).await.is_ok(), "{reply:?}");
-        }
-        let mut config = good.config();
-        config.resolvers = vec!["127.0.0.1:1".parse().unwrap(), good.address()];
-        ask(&config, "a.example", RecordType::A).await.unwrap();
-    }
-
-    #[tokio::test]
-    async fn no_name_is_special_to_the_resolver() {
-        let world = World::new().await;
-        for name in ["a.localhost", "b.invalid", "c.onion", "d.local", "e.test", "1.0.0.127.in-addr.arpa"] {
-            world.a(name, "127.0.0.9");
-            let records = ask(&world.config(), name, RecordType::A).await.unwrap();
-            assert_eq!(records, [RData::A(A::new(127, 0, 0, 9))], "{name}");
-        }
-    }
-
-    #[tokio::test]
-    async fn nothing_is_remembered() {
-        let world = World::new().await;
-        let resolver = Resolver::new(&world.config()).unwrap();
-        let any = DnsName::parse("a.example").unwrap();
-        let mut evidence = Evidence::new("local", any, ChallengeType::Dns01, clock().now());
-        let missing = resolver.lookup("a.example", RecordType::A, &mut evidence).await.unwrap_err();
-        assert!(missing.is_absence() && !missing.is_empty_answer());
-        world.a("a.example", "127.0.0.1");
-        resolver.lookup("a.example", RecordType::A, &mut evidence).await.unwrap();
-        resolver.lookup("a.example", RecordType::A, &mut evidence).await.unwrap();
-        assert_eq!(world.asked("a.example"), 3);
-        let responses: Vec<&str> = evidence.lookups.iter().map(|lookup| lookup.response.as_str()).collect();
-        assert_eq!(responses, ["NXDOMAIN", "NOERROR", "NOERROR"]);
-    }
-}
+mod tests;

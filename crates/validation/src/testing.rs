@@ -18,6 +18,7 @@ use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use crate::config::Dnssec;
 use crate::{AddressPolicy, Attempt, CaaQuery, Config, LocalPerspective};
 
 pub(crate) const TOKEN: &str = "evaGxfADs6pSRb2LAv9IZf17Dt3juxGJ-PCt92wr-oA";
@@ -176,6 +177,11 @@ impl World {
         self.zone.lock().unwrap().asked.iter().filter(|(asked, _)| asked == name).count()
     }
 
+    /// What it answers to a request, for servers of other kinds.
+    pub(crate) fn respond(&self, request: &[u8]) -> Option<Vec<u8>> {
+        answer(&self.zone, request, usize::from(u16::MAX))
+    }
+
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
@@ -183,7 +189,8 @@ impl World {
     /// Loopback allowed, generous times, one CAA domain, and ports where nothing listens.
     pub(crate) fn config(&self) -> Config {
         Config {
-            resolvers: vec![self.address],
+            resolvers: vec![self.address.into()],
+            dnssec: Dnssec::Off,
             http_port: 1,
             https_port: 1,
             tls_alpn_port: 1,

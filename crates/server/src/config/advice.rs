@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use ingam_protocol::{Findings, Timestamp};
 use ingam_responder::Nonces;
-use ingam_validation::AddressPolicy;
+use ingam_validation::{AddressPolicy, Dnssec};
 
 use super::{Config, Environment, host, proxies, public};
 
@@ -36,7 +36,7 @@ pub(crate) fn check(config: &Config, now: Timestamp, found: &mut Findings) {
 
 /// Who can read the metrics.
 pub(super) fn metrics(config: &Config, found: &mut Findings) {
-    let others = elsewhere(&config.listen.metrics);
+    let others = elsewhere(&config.listen.metrics, |address| **address);
     if !others.is_empty() {
         found.warning(
             "listen.metrics",
@@ -101,14 +101,37 @@ fn urls(config: &Config, found: &mut Findings) {
 /// How this process looks at the network.
 pub(super) fn network(config: &Config, found: &mut Findings) {
     let validation = &config.validation;
-    let others = elsewhere(&validation.resolvers);
+    // One that a certificate shows to be the one that was meant is the operator's choice, and nobody on the way to it decides.
+    let unknown = validation.resolvers.iter().filter(|server| !server.is_authenticated());
+    let others = elsewhere(unknown, |server| server.address());
     if !others.is_empty() {
         found.warning(
             "validation.resolvers",
             format!(
                 "has {others}: whoever runs it, or stands on the way to it, decides who gets certificates"
             ),
-            "run a resolver that validates DNSSEC on this machine, and give 127.0.0.1:53",
+            "run a resolver that validates DNSSEC on this machine, and give 127.0.0.1:53; or speak to it over TLS or HTTPS",
+        );
+    }
+    if !validation.root_hints.is_empty() && validation.dns_port != 53 {
+        found.warning(
+            "validation.dns_port",
+            format!("is {}, where no name server of the Internet is", validation.dns_port),
+            "use 53",
+        );
+    }
+    if validation.dnssec == Dnssec::Off {
+        found.warning(
+            "validation.dnssec",
+            "is \"off\": answers that DNSSEC shows to be forged are used",
+            "use \"validate\"",
+        );
+    }
+    if !validation.addresses_allowed.is_empty() {
+        found.warning(
+            "validation.addresses_allowed",
+            "lets validations connect to addresses that are not public: guests can have us knock inside the network",
+            "remove it, unless this is the CA of a private network",
         );
     }
     if validation.addresses != AddressPolicy::PublicOnly {
@@ -142,10 +165,10 @@ fn validation(config: &Config, found: &mut Findings) {
     }
 }
 
-/// The addresses that are not this machine's own, as a text.
-fn elsewhere(addresses: &[SocketAddr]) -> String {
-    let others = addresses.iter().filter(|address| !address.ip().is_loopback());
-    others.map(ToString::to_string).collect::<Vec<_>>().join(", ")
+/// What is not at one of this machine's own addresses, as a text.
+fn elsewhere<T: ToString>(all: impl IntoIterator<Item = T>, address: impl Fn(&T) -> SocketAddr) -> String {
+    let others = all.into_iter().filter(|one| !address(one).ip().is_loopback());
+    others.map(|one| one.to_string()).collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]

@@ -29,7 +29,7 @@ impl Config {
             own: if public_rules { own_names(self) } else { Vec::new() },
             allowed: allowed.map(Arc::new),
             blocked: Arc::new(blocked(self)?),
-            addresses: self.validation.addresses,
+            addresses: self.validation.connectable(),
         })
     }
 }

@@ -11,6 +11,7 @@ use ingam_protocol::baseline::{
 };
 use ingam_protocol::finding::dotted;
 use ingam_protocol::{Findings, Timestamp};
+use ingam_validation::Dnssec;
 
 use super::{Config, DAY_S, Environment};
 
@@ -146,7 +147,7 @@ impl Config {
 
     /// Whether what the DNS answers is used without DNSSEC's proofs.
     pub(crate) fn dnssec_is_off(&self) -> bool {
-        false
+        self.validation.dnssec == Dnssec::Off
     }
 
     /// Which rules with dates are held while the CA runs.

@@ -41,12 +41,25 @@ fn unwise_values_are_told() {
             "urls.renewal_explanation",
         ),
         ("resolvers = [\"127.0.0.1:53\"", "resolvers = [\"192.0.2.53:53\"", "validation.resolvers"),
+        ("dnssec = \"validate\"", "dnssec = \"off\"", "validation.dnssec"),
+        ("addresses_allowed = []", "addresses_allowed = [\"10.0.0.0/8\"]", "validation.addresses_allowed"),
         ("addresses = \"public-only\"", "addresses = \"allow-private\"", "validation.addresses"),
         ("http_port = 80", "http_port = 8080", "validation.http_port"),
         ("validity_s = 7776000", "validity_s = 8640001", "profiles.classic.validity_s"),
     ] {
         assert_eq!(changed(old, new, "2026-11-28"), [key], "{new}");
     }
+}
+
+#[test]
+fn a_resolver_elsewhere_is_no_danger_if_a_certificate_shows_who_it_is() {
+    let mut reading = Reading::of_text(
+        Table::new(),
+        &SERVER.replace("[\"127.0.0.1:53\", \"[::1]:53\"]", "[\"tls://dns.example@192.0.2.53:853\"]"),
+    );
+    reading.examine(Timestamp::from_rfc3339("2026-11-28T00:00:00Z").unwrap());
+    let keys: Vec<String> = reading.into_findings().into_iter().map(|finding| finding.key).collect();
+    assert_eq!(keys, Vec::<String>::new());
 }
 
 #[test]

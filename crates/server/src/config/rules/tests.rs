@@ -86,11 +86,14 @@ fn records_that_stay_need_a_name_of_the_ca() {
 
 #[test]
 fn production_is_for_private_profiles_alone() {
-    let production = "environment = \"production\"\n[listen]\ndns = []\ndns_management = []\n";
+    let production = "environment = \"production\"\n[listen]\ndns = []\ndns_management = []\n\
+                      [validation]\ndnssec = \"validate\"\n";
     let public = ["classic", "classic-rsa", "shortlived", "tlsserver"];
     assert_eq!(with(production), public.map(|name| format!("profiles.{name}.public")));
     let private: String = public.map(|name| format!("[profiles.{name}]\npublic = false\n")).concat();
     assert_eq!(with(&format!("{production}{private}")), Vec::<String>::new());
+    let careless = production.replace("validate", "off");
+    assert_eq!(with(&format!("{careless}{private}")), ["validation.dnssec"]);
 }
 
 #[test]

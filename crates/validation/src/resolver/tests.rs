@@ -1,0 +1,63 @@
+//! The resolver against servers without DNSSEC.
+
+mod corpus;
+mod encrypted;
+mod forwarders;
+mod signed;
+
+use ingam_protocol::acme::ChallengeType;
+use ingam_protocol::identifier::DnsName;
+
+use trust_dns_resolver::proto::op::ResponseCode;
+
+use super::*;
+use crate::Config;
+use crate::testing::{Reply, World, clock};
+
+async fn ask(config: &Config, name: &str, record_type: RecordType) -> Result<Vec<RData>, Missing> {
+    let any = DnsName::parse("a.example").unwrap();
+    let mut evidence = Evidence::new("local", any, ChallengeType::Dns01, clock().now());
+    Setup::new(config).unwrap().resolver().lookup(name, record_type, &mut evidence).await
+}
+
+#[tokio::test]
+async fn another_server_is_asked_when_one_fails() {
+    let (bad, good) = (World::new().await, World::new().await);
+    good.a("a.example", "127.0.0.1");
+    for reply in [Reply::Code(ResponseCode::ServFail), Reply::Silence, Reply::Garbage] {
+        bad.reply("a.example", None, reply.clone());
+        let mut config = good.config();
+        config.lookup_timeout_ms = 3000;
+        config.resolvers = vec![bad.address().into(), good.address().into()];
+        assert!(ask(&config, "a.example", RecordType::A).await.is_ok(), "{reply:?}");
+    }
+    let mut config = good.config();
+    config.resolvers = vec!["127.0.0.1:1".parse().unwrap(), good.address().into()];
+    ask(&config, "a.example", RecordType::A).await.unwrap();
+}
+
+#[tokio::test]
+async fn no_name_is_special_to_the_resolver() {
+    let world = World::new().await;
+    for name in ["a.localhost", "b.invalid", "c.onion", "d.local", "e.test", "1.0.0.127.in-addr.arpa"] {
+        world.a(name, "127.0.0.9");
+        let records = ask(&world.config(), name, RecordType::A).await.unwrap();
+        assert_eq!(records, [RData::A(A::new(127, 0, 0, 9))], "{name}");
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_remembered() {
+    let world = World::new().await;
+    let resolver = Setup::new(&world.config()).unwrap().resolver();
+    let any = DnsName::parse("a.example").unwrap();
+    let mut evidence = Evidence::new("local", any, ChallengeType::Dns01, clock().now());
+    let missing = resolver.lookup("a.example", RecordType::A, &mut evidence).await.unwrap_err();
+    assert!(missing.is_absence() && !missing.is_empty_answer());
+    world.a("a.example", "127.0.0.1");
+    resolver.lookup("a.example", RecordType::A, &mut evidence).await.unwrap();
+    resolver.lookup("a.example", RecordType::A, &mut evidence).await.unwrap();
+    assert_eq!(world.asked("a.example"), 3);
+    let responses: Vec<&str> = evidence.lookups.iter().map(|lookup| lookup.response.as_str()).collect();
+    assert_eq!(responses, ["NXDOMAIN", "NOERROR", "NOERROR"]);
+}
