@@ -277,6 +277,7 @@ struct CaaQuestion {
     is_ours: bool,
 }
 
+/// Reads a request about CAA.
 fn read_caa(body: &[u8]) -> Result<CaaQuestion, Refused> {
     let request: CaaRequest = typed(parsed(body)?)?;
     let target = &request.domain_or_ip_target;
