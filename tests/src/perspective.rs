@@ -11,7 +11,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::names::Names;
 use crate::operator::{ClientCa, Person};
@@ -107,8 +107,25 @@ stop_timeout_ms = 500
     }
 
     /// Makes it hang: it takes connections, as far as the kernel does, and never answers.
-    pub fn hang(&self) {
+    pub async fn hang(&self) {
         self.signal(Signal::STOP);
+        // A thread stops when it is the kernel's turn next, which takes a moment on a busy machine.
+        let begun = Instant::now();
+        while !self.has_stopped() {
+            assert!(begun.elapsed() < READY_WITHIN, "{} goes on", self.name);
+            sleep(Duration::from_millis(1)).await;
+        }
+    }
+
+    /// Whether every thread is stopped (proc_pid_stat(5)).
+    fn has_stopped(&self) -> bool {
+        let threads = std::fs::read_dir(format!("/proc/{}/task", self.pid())).expect("it runs");
+        threads.filter_map(|thread| std::fs::read_to_string(thread.ok()?.path().join("stat")).ok()).all(
+            |stat| {
+                let (_, after) = stat.rsplit_once(')').expect("stat has a name in brackets");
+                after.trim_start().starts_with('T')
+            },
+        )
     }
 
     /// Sends it a signal.

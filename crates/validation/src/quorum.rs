@@ -33,6 +33,12 @@ use crate::remote::{Perspective, Remote};
 
 pub use standing::{Reachable, Standing};
 
+/// How long a remote perspective may have answered nothing before it is told of, and waited for less: a restart is shorter.
+pub const SILENT_FOR: Duration = Duration::from_secs(60);
+
+/// Which part of its time a silent one has.
+const SILENT_DIVISOR: u32 = 5;
+
 /// A remote perspective with what the configuration says of it.
 pub struct Member {
     /// Its name in the records.
@@ -109,14 +115,17 @@ impl MultiPerspective {
     pub async fn knock(&self) {
         let knocks = self.remotes.iter().map(|(member, standing)| async move {
             let knocked = timeout(self.remote_timeout, member.perspective.knock()).await;
-            let result = knocked.unwrap_or_else(|_| Err(self.too_late()));
+            let result = knocked.unwrap_or_else(|_| Err(too_late(self.remote_timeout)));
             standing.note(self.clock.now(), result.err().map(|unreached| unreached.0));
         });
         join_all(knocks).await;
     }
 
-    fn too_late(&self) -> Unreached {
-        Unreached::new(&format!("no answer within {} seconds", self.remote_timeout.as_secs_f32()))
+    /// How long a remote is waited for: less if it has not answered anything for a while, so that one that hangs does not make
+    /// everybody slow. The first answer, be it to a knock, gives it all of its time again.
+    fn wait_for(&self, standing: &Standing, now: Timestamp) -> Duration {
+        let is_silent = standing.silent_since().is_some_and(|since| now.since(since) >= SILENT_FOR);
+        if is_silent { self.remote_timeout / SILENT_DIVISOR } else { self.remote_timeout }
     }
 
     /// Asks one remote perspective, and notes how it stands.
@@ -126,8 +135,9 @@ impl MultiPerspective {
         question: impl FnOnce(&'a dyn Perspective) -> BoxFuture<'a, Result<Heard, Unreached>>,
     ) -> Answered {
         let (asked, begun) = (self.clock.now(), Instant::now());
-        let heard = timeout(self.remote_timeout, question(member.perspective.as_ref())).await;
-        let heard = heard.unwrap_or_else(|_| Err(self.too_late()));
+        let wait = self.wait_for(standing, asked);
+        let heard = timeout(wait, question(member.perspective.as_ref())).await;
+        let heard = heard.unwrap_or_else(|_| Err(too_late(wait)));
         let answered = self.clock.now();
         metrics::histogram!("ingam_perspective_seconds", "perspective" => member.name.clone())
             .record(begun.elapsed().as_secs_f64());
@@ -225,6 +235,10 @@ impl Validation for MultiPerspective {
         let result = result.map(|permitted| permitted.corroborated(seen.quorum));
         CaaOutcome { evidence: outcome.evidence, corroboration: Some(seen), result, report: outcome.report }
     }
+}
+
+fn too_late(wait: Duration) -> Unreached {
+    Unreached::new(&format!("no answer within {} seconds", wait.as_secs_f32()))
 }
 
 fn too_many() -> Failure {

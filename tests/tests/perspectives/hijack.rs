@@ -100,15 +100,15 @@ async fn a_place_that_is_gone_or_hangs_is_one_that_may_fail() {
     const WAIT_MS: u64 = 4000;
     let mut all = Perspectives::start_with(&FIVE_REGIONS, WAIT_MS).await;
     let mut client = Client::registered(&all.server.site()).await.expect("an account");
-    all.places[0].hang();
+    all.places[0].hang().await;
     let begun = Instant::now();
     let (order, _) = proven(&all, &mut client, "hanging.perspectives.test", &EVERYBODY).await;
     assert_eq!(order.status(), "ready");
     // Control and CAA, each with the whole wait, and a machine that may be busy.
     assert!(begun.elapsed() < Duration::from_millis(3 * WAIT_MS), "{:?}", begun.elapsed());
     let seen = record(&all, "validation_finished", "hanging.perspectives.test").await["payload"].clone();
-    let why = seen["corroboration"]["answers"][0]["failure"]["detail"].as_str().expect("words").to_owned();
-    assert_eq!(why, "this perspective could not be asked: no answer within 4 seconds");
+    let why = &seen["corroboration"]["answers"][0]["failure"]["detail"];
+    assert_eq!(*why, "this perspective could not be asked: no answer within 4 seconds", "{seen}");
     all.places[0].kill().await;
     let (order, _) = proven(&all, &mut client, "gone.perspectives.test", &EVERYBODY).await;
     assert_eq!(order.status(), "ready");

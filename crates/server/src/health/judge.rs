@@ -7,7 +7,7 @@ use ingam_protocol::corroboration::Quorum;
 use ingam_protocol::health::{Code, IssuerReport, Lack, Level, QueueReport, Role, RoleReport};
 use ingam_protocol::profile::IssuerName;
 use ingam_signer::OCSP_DELEGATE_VALIDITY;
-use ingam_validation::quorum::Reachable;
+use ingam_validation::quorum::{Reachable, SILENT_FOR};
 
 use crate::health::config::Config;
 use crate::health::facts::Facts;
@@ -29,8 +29,6 @@ const SIGNING_FAILING_FOR: Duration = Duration::from_secs(60);
 const SIGNING_WARNED_FOR: Duration = Duration::from_secs(5 * 60);
 /// How long the oldest answer may be over its time before that is an alarm.
 const ANSWER_LATE: Duration = Duration::from_secs(60);
-/// A remote perspective that has not answered for so long is told of: a restart is shorter.
-const SILENT_FOR: Duration = Duration::from_secs(60);
 /// A store that does not answer a read for so long hangs.
 const READ_HANGS: Duration = Duration::from_secs(5);
 

@@ -111,7 +111,7 @@ impl Service {
     }
 
     async fn caa(&self, body: &[u8]) -> Result<Reply, Refused> {
-        let (query, issuers, is_ours) = read_caa(body)?;
+        let CaaQuestion { query, issuers, is_ours } = read_caa(body)?;
         let issuers = issuers.as_deref().unwrap_or(self.perspective.issuers());
         let outcome = self.perspective.search_caa(&query, issuers).await;
         Ok(caa_reply(outcome, is_ours))
@@ -268,9 +268,17 @@ fn changed(name: &DnsName, change: DnsChange) -> Result<Text, Refused> {
     Ok(Text { name: at, value: challenge_value, comparison })
 }
 
-/// Reads a request about CAA: the question, the CA's names if it gives some, and whether our own coordinator asks.
-#[allow(clippy::type_complexity, reason = "three parts of one request, taken apart at once")]
-fn read_caa(body: &[u8]) -> Result<(CaaQuery, Option<Vec<String>>, bool), Refused> {
+/// What a request about CAA asks.
+struct CaaQuestion {
+    query: CaaQuery,
+    /// The CA's names, if it gives some.
+    issuers: Option<Vec<String>>,
+    /// Whether our own coordinator asks.
+    is_ours: bool,
+}
+
+/// Reads a request about CAA.
+fn read_caa(body: &[u8]) -> Result<CaaQuestion, Refused> {
     let request: CaaRequest = typed(parsed(body)?)?;
     let target = &request.domain_or_ip_target;
     let (wildcard, base) = match target.strip_prefix("*.") {
@@ -297,7 +305,8 @@ fn read_caa(body: &[u8]) -> Result<(CaaQuery, Option<Vec<String>>, bool), Refuse
         Some(parts) => (parts.challenge, parts.account_uri),
         None => (ChallengeType::Http01, String::new()),
     };
-    Ok((CaaQuery { name, wildcard, challenge, account_uri }, issuers, is_ours))
+    let query = CaaQuery { name, wildcard, challenge, account_uri };
+    Ok(CaaQuestion { query, issuers, is_ours })
 }
 
 fn checked_issuers(domains: &[String]) -> Result<&[String], Refused> {

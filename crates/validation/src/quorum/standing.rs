@@ -45,6 +45,11 @@ impl Standing {
         }
     }
 
+    /// Since when it has answered nothing, though it was asked.
+    pub(super) fn silent_since(&self) -> Option<Timestamp> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).trouble.as_ref().map(|trouble| trouble.since)
+    }
+
     pub(super) fn reachable(&self, name: &str) -> Reachable {
         let State { answered, trouble } = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let trouble = trouble.map(|Trouble { since, why }| (since, why));

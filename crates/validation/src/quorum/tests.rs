@@ -60,6 +60,7 @@ impl Perspective for Actor {
 /// Perspectives that do these things, one in each region in turn, with a primary that says yes.
 struct Stage {
     primary: Arc<Scripted>,
+    clock: Arc<FixedClock>,
     all: MultiPerspective,
 }
 
@@ -72,8 +73,8 @@ impl Stage {
             perspective: Arc::new(Actor(doing.clone())),
         });
         let clock = Arc::new(FixedClock::new(Timestamp::from_unix_s(1_000)));
-        let all = MultiPerspective::of(&Config::default(), primary.clone(), members.collect(), clock);
-        Self { primary, all }
+        let all = MultiPerspective::of(&Config::default(), primary.clone(), members.collect(), clock.clone());
+        Self { primary, clock, all }
     }
 
     async fn outcome(&self) -> Outcome {
@@ -164,6 +165,24 @@ async fn what_hangs_is_cut_off_in_time_and_told() {
     // It is never waited for longer than the primary may take.
     let config = Config { total_timeout_ms: 3_000, ..Config::default() };
     assert_eq!(config.remote_timeout(), Duration::from_secs(3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_silent_for_long_is_waited_for_less() {
+    let stage = Stage::new(&[Agrees, Hangs, Agrees, Agrees, Agrees], &ALL);
+    let took = async || {
+        let begun = Instant::now();
+        stage.outcome().await.result.unwrap();
+        begun.elapsed()
+    };
+    assert_eq!(took().await, Duration::from_secs(25));
+    stage.clock.advance(SILENT_FOR - Duration::from_secs(1));
+    assert_eq!(took().await, Duration::from_secs(25));
+    stage.clock.advance(Duration::from_secs(1));
+    assert_eq!(took().await, Duration::from_secs(5));
+    // Whatever it answers, it is there again.
+    stage.all.remotes[1].1.note(stage.clock.now(), None);
+    assert_eq!(took().await, Duration::from_secs(25));
 }
 
 #[tokio::test]
