@@ -8,13 +8,15 @@ mod tls;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use ingam_protocol::finding::Level;
 use ingam_protocol::time::Clock;
-use ingam_protocol::{Finding, Timestamp};
+use ingam_protocol::{Finding, Findings, Timestamp};
+use ingam_validation::LocalPerspective;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use crate::config::{self, Environment, Reading, Role};
+use crate::config::{self, Config, Environment, Reading, Role};
 use crate::serve::StartError;
 use crate::system::SystemClock;
 
@@ -105,10 +107,24 @@ fn surroundings(reading: &mut Reading, is_dev: bool, now: Timestamp) {
         let fix = "put the file right, or leave the key out";
         found.error("issuance.names_blocked_file", error.to_string(), fix);
     }
+    validation(config, found);
     if !is_dev {
         tls::check(config, now, found);
         tls::check_coordinator(config, now, found);
         state::check(config, now, found);
+    }
+}
+
+/// The files that validation needs, where its values are right: CAs of resolvers, and trust anchors.
+fn validation(config: &Config, found: &mut Findings) {
+    if config.validation.check().into_result().is_err() || !found.is_whole("validation") {
+        return;
+    }
+    if let Err(error) = LocalPerspective::new(config.validation.clone(), Arc::new(SystemClock)) {
+        let words = error.to_string();
+        let (key, reason) = words.split_once(": ").unwrap_or(("", &words));
+        let fix = "put the file right, or leave the key out";
+        found.error(format!("validation.{key}"), format!("names a file of no use: {reason}"), fix);
     }
 }
 

@@ -26,3 +26,24 @@ fn an_error_is_told_with_its_causes() {
     let error = Reading::of_file(std::path::Path::new("/nowhere/a.toml")).err().unwrap();
     assert!(in_full(&error).contains("No such file"), "{error}");
 }
+
+#[test]
+fn files_that_validation_needs_are_looked_at() {
+    for (text, key) in [
+        ("dnssec = \"validate\"\ntrust_anchors = \"/nowhere/root.key\"", "validation.trust_anchors"),
+        (
+            "resolvers = [\"tls://dns.example@127.0.0.1:853\"]\nresolver_roots = \"/nowhere/roots.pem\"",
+            "validation.resolver_roots",
+        ),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a.toml");
+        std::fs::write(&file, format!("[validation]\n{text}\n")).unwrap();
+        let mut reading = Reading::of_development(Some(&file)).unwrap();
+        reading.examine(Timestamp::default());
+        surroundings(&mut reading, true, Timestamp::default());
+        let errors = reading.into_findings().into_iter().filter(|finding| finding.level == Level::Error);
+        let told: Vec<String> = errors.map(|finding| finding.to_string()).collect();
+        assert!(told.len() == 1 && told[0].contains(key) && told[0].contains("No such file"), "{told:?}");
+    }
+}
