@@ -41,7 +41,8 @@ pub struct Config {
     pub root_hints: Vec<RootHint>,
     /// The port of the servers that recursion asks. Default: 53; anything else is for tests.
     pub dns_port: u16,
-    /// Whether answers have to be proven by DNSSEC, or proven to be of a zone without. Default: `validate`.
+    /// Whether answers have to be proven by DNSSEC, or proven to be of a zone without. Default:
+    /// `when-signed`.
     pub dnssec: Dnssec,
     /// A file with the DNSKEY records that DNSSEC's proofs begin with, in the form of a zone file. For names below one that
     /// is not the root, answers have to be signed. Default: the root's keys of 2017 (tag 20326) and 2024 (tag 38696).
@@ -96,9 +97,11 @@ pub struct Config {
 #[serde(rename_all = "kebab-case")]
 pub enum Dnssec {
     /// Answers are used that are proven, or proven to be of a zone that is not signed (RFC 4035, section 5).
-    #[default]
     Validate,
-    /// Whatever the resolver says is used. For development alone.
+    /// The same, unless whoever is asked has no signed root, as in a network of its own: then whatever it says is used.
+    #[default]
+    WhenSigned,
+    /// Whatever the resolver says is used.
     Off,
 }
 
@@ -113,7 +116,7 @@ impl Default for Config {
             resolver_roots: None,
             root_hints: Vec::new(),
             dns_port: 53,
-            dnssec: Dnssec::Validate,
+            dnssec: Dnssec::WhenSigned,
             trust_anchors: None,
             http_port: 80,
             https_port: 443,
@@ -252,7 +255,7 @@ impl Config {
             "begin a resolver with tls:// or https://, or remove it",
         );
         found.require(
-            self.trust_anchors.is_none() || self.dnssec == Dnssec::Validate,
+            self.trust_anchors.is_none() || self.dnssec != Dnssec::Off,
             "trust_anchors",
             "is there, and dnssec is \"off\"",
             "set dnssec = \"validate\", or remove it",

@@ -54,9 +54,9 @@ impl Networks {
     }
 
     /// The network as one validation sees it: no answer of an earlier one is in it.
-    pub(crate) fn fresh(&self) -> Network {
+    pub(crate) async fn fresh(&self) -> Network {
         Network {
-            resolver: self.resolvers.resolver(),
+            resolver: self.resolvers.resolver().await,
             tls: self.tls.clone(),
             config: self.config.clone(),
             addresses: self.addresses.clone(),

@@ -200,7 +200,7 @@ impl Shared {
     async fn send(&self, report: &Report, destination: &Destination, now: Timestamp) -> Result<(), String> {
         let document = document::iodef(report, now);
         match (destination, &self.mailer) {
-            (Destination::Https(url), _) => post::post(&self.networks.fresh(), url, document).await,
+            (Destination::Https(url), _) => post::post(&self.networks.fresh().await, url, document).await,
             (Destination::Mail(to), Some(mailer)) => mailer.send(report, to.clone(), document, now).await,
             (Destination::Mail(_), None) => Err("there is no relay".to_owned()),
         }

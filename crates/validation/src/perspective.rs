@@ -71,8 +71,10 @@ impl LocalPerspective {
         let begun = Instant::now();
         let name = &self.networks.config.perspective;
         let mut evidence = Evidence::new(name, query.name.clone(), query.challenge, self.clock.now());
-        let network = self.networks.fresh();
-        let work = Box::pin(caa::check(&network.resolver, issuers, query, &mut evidence));
+        let work = Box::pin(async {
+            let network = self.networks.fresh().await;
+            caa::check(&network.resolver, issuers, query, &mut evidence).await
+        });
         let (result, report) = match self.within_limits(work).await {
             Ok(Decision::Permitted(permitted)) => (Ok(permitted), None),
             Ok(Decision::Forbidden { failure, report }) => (Err(failure), report),
@@ -98,7 +100,7 @@ impl LocalPerspective {
         sought: &Sought,
         evidence: &mut Evidence,
     ) -> Result<Option<Timestamp>, Failure> {
-        let network = &self.networks.fresh();
+        let network = &self.networks.fresh().await;
         match sought {
             Sought::File(file) => Box::pin(http_01::validate(network, host, file, evidence)).await?,
             Sought::Certificate(hash) => {

@@ -32,7 +32,7 @@ use trust_dns_resolver::net::runtime::{Time as _, TokioTime};
 use trust_dns_resolver::net::xfer::{DnsHandle as _, FirstAnswer as _};
 use trust_dns_resolver::net::{DnsError, NetError};
 use trust_dns_resolver::proto::dnssec::TrustAnchors;
-use trust_dns_resolver::proto::op::{DnsRequestOptions, DnsResponse, Message, Query};
+use trust_dns_resolver::proto::op::{DnsRequestOptions, DnsResponse, Message, Query, ResponseCode};
 use trust_dns_resolver::proto::rr::rdata::{A, AAAA};
 use trust_dns_resolver::proto::rr::{Name, RData, RecordType};
 
@@ -84,6 +84,21 @@ impl Resolver {
         let this = Self { upstream, notes, anchors, validator: Mutex::new(None), judge, lookup_timeout };
         this.renew();
         this
+    }
+
+    /// Whether whoever is asked knows keys of the root. Silence and failures are no word on that: then they should be there.
+    async fn has_signed_root(&self) -> bool {
+        let query = Query::query(Name::root(), RecordType::DNSKEY);
+        self.upstream.begin();
+        let mut options = DnsRequestOptions::default();
+        options.edns_set_dnssec_ok = true;
+        let asking = async { self.upstream.lookup(query, options).first_answer().await };
+        match tokio::time::timeout(self.lookup_timeout, asking).await {
+            Ok(Ok(answer)) => answer.answers.iter().any(|record| record.record_type() == RecordType::DNSKEY),
+            Ok(Err(NetError::Dns(DnsError::NoRecordsFound(_)))) => false,
+            Ok(Err(NetError::Dns(DnsError::ResponseCode(code)))) => code == ResponseCode::ServFail,
+            Ok(Err(_)) | Err(_) => true,
+        }
     }
 
     /// Asks for the records of one type at `name` (without a trailing dot), following aliases, and notes the answer.

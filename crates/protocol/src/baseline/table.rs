@@ -85,7 +85,7 @@ pub const DNSSEC: Rule = Rule {
     about: "DNSSEC validated up to the root by the primary perspective, for challenges and CAA",
     source: "BR 3.2.2.4, 3.2.2.8.1",
     values: &[from(FROM_2026_03_15, Asked)],
-    kept: "`ingam check`, where `validation.dnssec` is off",
+    kept: "`ingam check` and the start, by `validation.dnssec`",
 };
 
 const NOT_YET: &str = "not yet";

@@ -120,11 +120,13 @@ pub(super) fn network(config: &Config, found: &mut Findings) {
             "use 53",
         );
     }
-    if validation.dnssec == Dnssec::Off {
+    // What the public's rules say of it is told with them.
+    let is_any_public = config.profiles.values().any(|profile| profile.public);
+    if validation.dnssec == Dnssec::Off && !is_any_public {
         found.warning(
             "validation.dnssec",
             "is \"off\": answers that DNSSEC shows to be forged are used",
-            "use \"validate\"",
+            "use \"validate\", or \"when-signed\" in a network whose own root is not signed",
         );
     }
     if !validation.addresses_allowed.is_empty() {

@@ -15,7 +15,6 @@ use ingam_protocol::operator::Principal;
 use ingam_protocol::profile::{Accounts, Allowed, IssuerName, Profile, ProfileName};
 use ingam_signer::hierarchy::{IssuerPlan, Plan};
 use ingam_signer::{IssuerUrls, KeyKind as SignerKey};
-use ingam_validation::Dnssec;
 
 use super::{
     AccountKind, Config, ConfigError, DAY_S, Environment, IdentifierKind, KeyKind, ProfileConfig, names,
@@ -78,12 +77,6 @@ fn environment(config: &Config, found: &mut Findings) {
             "remove it",
         );
     }
-    found.require(
-        config.environment != Environment::Production || config.validation.dnssec == Dnssec::Validate,
-        "validation.dnssec",
-        "is \"off\": answers that DNSSEC shows to be forged would be used",
-        "use \"validate\", the default; environment = \"staging\" and \"development\" allow \"off\"",
-    );
     found.require(
         config.store.engine != ingam_store::EngineChoice::Sled,
         "store.engine",

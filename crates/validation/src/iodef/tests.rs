@@ -179,7 +179,7 @@ async fn reports_do_not_knock_inside_the_network() {
         let mut config = world.config();
         (config.https_port, config.addresses) = (port, policy);
         let url = url::Url::parse(&target).unwrap();
-        let network = crate::dial::Networks::new(config).unwrap().fresh();
+        let network = crate::dial::Networks::new(config).unwrap().fresh().await;
         let why = super::post::post(&network, &url, String::new()).await.unwrap_err();
         assert!(why.contains("loopback") || why.contains("only port"), "{why}");
     }

@@ -40,24 +40,35 @@ pub(crate) struct Setup {
     servers: Vec<NameServerConfig>,
     recursion: Option<Arc<Recursion>>,
     tls: ClientConfig,
-    anchors: Option<Arc<TrustAnchors>>,
-    judge: Judge,
+    trust: Trust,
+    /// Whether it has to be asked first if there is anything to be proven.
+    asks_for_root: bool,
 
     tries: u8,
     lookup_timeout: Duration,
 }
 
+/// What answers are held against.
+struct Trust {
+    anchors: Option<Arc<TrustAnchors>>,
+    judge: Judge,
+}
+
+impl Trust {
+    const BLIND: Self = Self { anchors: None, judge: Judge::Credulous };
+}
+
 impl Setup {
     /// Reads what the configuration names.
     pub(crate) fn new(config: &Config) -> Result<Self, ConfigError> {
-        let (anchors, judge) = match config.dnssec {
-            Dnssec::Off => (None, Judge::Credulous),
-            Dnssec::Validate => {
+        let trust = match config.dnssec {
+            Dnssec::Off => Trust::BLIND,
+            Dnssec::Validate | Dnssec::WhenSigned => {
                 let (anchors, signed_below) = match &config.trust_anchors {
                     Some(path) => trust_anchors(path)?,
                     None => (TrustAnchors::default(), Vec::new()),
                 };
-                (Some(Arc::new(anchors)), Judge::Strict { signed_below })
+                Trust { anchors: Some(Arc::new(anchors)), judge: Judge::Strict { signed_below } }
             }
         };
         let recursion = Recursion {
@@ -69,29 +80,38 @@ impl Setup {
             servers: config.resolvers.iter().map(name_server).collect(),
             recursion: (!recursion.roots.is_empty()).then(|| Arc::new(recursion)),
             tls: tls(config)?,
-            anchors,
-            judge,
+            trust,
+            // Whoever names anchors knows what is signed.
+            asks_for_root: config.dnssec == Dnssec::WhenSigned && config.trust_anchors.is_none(),
             tries: config.lookup_tries.max(1),
             lookup_timeout: config.lookup_timeout(),
         })
     }
 
-    /// A resolver for one validation.
-    pub(crate) fn resolver(&self) -> Resolver {
+    /// A resolver for one validation: one that wants proofs, but with `when-signed` where nobody could give any.
+    pub(crate) async fn resolver(&self) -> Resolver {
+        let resolver = self.make(&self.trust);
+        if self.asks_for_root && !resolver.has_signed_root().await {
+            return self.make(&Trust::BLIND);
+        }
+        resolver
+    }
+
+    fn make(&self, trust: &Trust) -> Resolver {
         let notes = Arc::new(Notes::default());
         let mut request = DnsRequestOptions::default();
         request.use_edns = true;
         request.edns_payload_len = EDNS_PAYLOAD_BYTES;
-        request.edns_set_dnssec_ok = self.anchors.is_some();
+        request.edns_set_dnssec_ok = trust.anchors.is_some();
         request.recursion_desired = true;
         // 0x20: the case of the question's letters must come back, which makes answers harder to forge.
         request.case_randomization = true;
         let source = match &self.recursion {
             None => self.pool(&notes),
-            Some(recursion) => self.recursor(recursion, &notes),
+            Some(recursion) => self.recursor(recursion, trust, &notes),
         };
         let upstream = Upstream::new(source, notes.clone(), request);
-        Resolver::new(upstream, notes, self.anchors.clone(), self.judge.clone(), self.lookup_timeout)
+        Resolver::new(upstream, notes, trust.anchors.clone(), trust.judge.clone(), self.lookup_timeout)
     }
 
     fn pool(&self, notes: &Arc<Notes>) -> Source {
@@ -109,7 +129,7 @@ impl Setup {
         Source::Servers(RetryDnsHandle::new(pool, usize::from(self.tries.saturating_sub(1))))
     }
 
-    fn recursor(&self, recursion: &Arc<Recursion>, notes: &Arc<Notes>) -> Source {
+    fn recursor(&self, recursion: &Arc<Recursion>, trust: &Trust, notes: &Arc<Notes>) -> Source {
         let options = RecursorOptions {
             ns_cache_size: DELEGATIONS_MAX,
             // Each lookup asks anew; delegations alone are remembered.
@@ -122,7 +142,7 @@ impl Setup {
             qname_minimization: QNameMinimization::Relaxed,
             ..RecursorOptions::default()
         };
-        let policy = match self.anchors {
+        let policy = match trust.anchors {
             Some(_) => DnssecPolicy::ValidationDisabled,
             None => DnssecPolicy::SecurityUnaware,
         };

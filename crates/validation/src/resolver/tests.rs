@@ -11,13 +11,13 @@ use ingam_protocol::identifier::DnsName;
 use trust_dns_resolver::proto::op::ResponseCode;
 
 use super::*;
-use crate::Config;
 use crate::testing::{Reply, World, clock};
+use crate::{Config, Dnssec};
 
 async fn ask(config: &Config, name: &str, record_type: RecordType) -> Result<Vec<RData>, Missing> {
     let any = DnsName::parse("a.example").unwrap();
     let mut evidence = Evidence::new("local", any, ChallengeType::Dns01, clock().now());
-    Setup::new(config).unwrap().resolver().lookup(name, record_type, &mut evidence).await
+    Setup::new(config).unwrap().resolver().await.lookup(name, record_type, &mut evidence).await
 }
 
 #[tokio::test]
@@ -47,9 +47,28 @@ async fn no_name_is_special_to_the_resolver() {
 }
 
 #[tokio::test]
+async fn a_network_without_a_signed_root_needs_no_proofs_unless_they_are_wanted() {
+    let world = World::new().await;
+    world.a("a.example", "127.0.0.1");
+    let mut config = world.config();
+    config.lookup_timeout_ms = 1000;
+    for (dnssec, is_used) in [(Dnssec::WhenSigned, true), (Dnssec::Validate, false), (Dnssec::Off, true)] {
+        config.dnssec = dnssec;
+        let asked = ask(&config, "a.example", RecordType::A).await;
+        assert_eq!(asked.is_ok(), is_used, "{dnssec:?}: {asked:?}");
+    }
+    config.dnssec = Dnssec::WhenSigned;
+    // Whoever keeps silent on the root's keys, or fails, may have some.
+    for reply in [Reply::Silence, Reply::Code(ResponseCode::ServFail), Reply::Garbage] {
+        world.reply("", RecordType::DNSKEY, reply.clone());
+        assert!(ask(&config, "a.example", RecordType::A).await.is_err(), "{reply:?}");
+    }
+}
+
+#[tokio::test]
 async fn nothing_is_remembered() {
     let world = World::new().await;
-    let resolver = Setup::new(&world.config()).unwrap().resolver();
+    let resolver = Setup::new(&world.config()).unwrap().resolver().await;
     let any = DnsName::parse("a.example").unwrap();
     let mut evidence = Evidence::new("local", any, ChallengeType::Dns01, clock().now());
     let missing = resolver.lookup("a.example", RecordType::A, &mut evidence).await.unwrap_err();

@@ -111,7 +111,7 @@ async fn requests(stream: TlsStream<TcpStream>, world: World, count: Arc<AtomicU
 }
 
 async fn ask(config: &Config) -> Result<Vec<RData>, Missing> {
-    Setup::new(config).unwrap().resolver().ask("a.example", RecordType::A).await.0
+    Setup::new(config).unwrap().resolver().await.ask("a.example", RecordType::A).await.0
 }
 
 #[tokio::test]

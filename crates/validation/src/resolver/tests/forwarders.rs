@@ -120,7 +120,7 @@ async fn ask(zones: &Zones, servers: &[SocketAddr], name: &str) -> (Result<Vec<R
         lookup_timeout_ms: 5000,
         ..Config::default()
     };
-    Setup::new(&config).unwrap().resolver().ask(name, CAA).await
+    Setup::new(&config).unwrap().resolver().await.ask(name, CAA).await
 }
 
 #[tokio::test]

@@ -28,7 +28,7 @@ impl Asker {
     }
 
     async fn ask(&self, name: &str, record_type: RecordType) -> (Result<Vec<RData>, Missing>, Lookup) {
-        self.setup.resolver().ask(name, record_type).await
+        self.setup.resolver().await.ask(name, record_type).await
     }
 }
 
@@ -185,7 +185,7 @@ async fn hostile_zones_cost_little() {
 #[tokio::test]
 async fn questions_end_with_their_limit() {
     let asker = Asker::new(|_| {}).await;
-    let resolver = asker.setup.resolver();
+    let resolver = asker.setup.resolver().await;
     let mut last = None;
     for _ in 0..=notes::SENT_MAX {
         match resolver.ask("secure.example", CAA).await.0 {
@@ -253,4 +253,16 @@ fn the_roots_keys_are_built_in() {
         })
         .collect();
     assert_eq!(tags, [20326, 38696]);
+}
+
+#[tokio::test]
+async fn a_signed_root_is_held_to_its_keys() {
+    // These zones have a root with other keys than the public one's, which count without a file of anchors.
+    let asker = Asker::new(|config| {
+        config.trust_anchors = None;
+        config.dnssec = crate::config::Dnssec::WhenSigned;
+    })
+    .await;
+    let (result, seen) = asker.ask("secure.example", CAA).await;
+    assert!(result.unwrap_err().failure("").detail.contains("DNSSEC"), "{seen:?}");
 }
