@@ -374,7 +374,7 @@ async fn production_starts_with_protected_keys_and_private_profiles_alone() {
     home.change("ca.toml", &home.text("other"), &home.text("issuer-passphrase"));
 
     home.change("ca.toml", "public = false", "public = true");
-    let public = ["profiles.classic.public", "several network perspectives", "public = false", "staging"];
+    let public = ["profiles.classic.public", "Certificate Transparency", "public = false", "staging"];
     serve_refused(&home, "ca.toml", &public).await;
     is_refused(&home.init("ca.toml", &[]).await, &public);
     home.change("ca.toml", "public = true", "public = false");

@@ -58,8 +58,8 @@ fn environment(config: &Config, found: &mut Findings) {
             found.require(
                 !profile.public,
                 format!("{}.public", dotted("profiles", name)),
-                "is true, the default: the Baseline Requirements want several network perspectives and Certificate \
-                 Transparency, which this version does not have, so environment = \"production\" refuses it",
+                "is true, the default: the public web wants Certificate Transparency, which this version does not have, so \
+                 environment = \"production\" refuses it",
                 "set public = false for a private CA; for a public one, use environment = \"staging\"",
             );
         }
