@@ -91,6 +91,8 @@ pub(crate) struct Try {
     account: Id,
     identifier: Identifier,
     attempt: Attempt,
+    /// Whether it would be for a certificate for the public.
+    is_public: bool,
 }
 
 impl Authority {
@@ -123,7 +125,7 @@ impl Authority {
             return Err(self.limited(limited));
         }
         let _running = self.checks.acquire().await.map_err(|_| busy())?;
-        let Try { account, identifier, attempt } = wanted;
+        let Try { account, identifier, attempt, is_public } = wanted;
         let Attempt { challenge, token, key_authorization, .. } = attempt.clone();
         let looking =
             self.validation.validate(attempt).instrument(debug_span!("validation", doing = "trial"));
@@ -141,9 +143,18 @@ impl Authority {
             token,
             key_authorization,
             validation_record: control.evidence.validation_record(),
-            control: Look::new(control.result, control.corroboration),
-            caa: caa.map(|caa| Look::new(caa.result, caa.corroboration)),
+            control: self.for_whom(is_public, Look::new(control.result, control.corroboration)),
+            caa: caa.map(|caa| self.for_whom(is_public, Look::new(caa.result, caa.corroboration))),
         })
+    }
+
+    /// A look, and that it does not count for the public if too few saw the same.
+    fn for_whom(&self, is_public: bool, mut look: Look) -> Look {
+        if look.failure.is_none() {
+            let lack = self.corroboration_lack(is_public, look.quorum, self.clock.now());
+            look.failure = lack.map(|detail| Failure { error: ErrorType::ServerInternal, detail });
+        }
+        look
     }
 
     /// What is to be tried, if an order could be for it.
@@ -151,6 +162,7 @@ impl Authority {
         let key = self.key_in_force(account)?;
         let profile = self.profile_wished(wish.profile.as_deref(), key.as_ref())?;
         check_account(&profile, account)?;
+        self.refuse_alone(profile.is_public, self.clock.now())?;
         let [wanted] = self
             .identifiers_wanted(&[wish.identifier], &profile, key.as_ref())?
             .try_into()
@@ -190,7 +202,7 @@ impl Authority {
             account_hash_prefix: self.policy().account_hash_prefix.clone(),
             thumbprints,
         };
-        Ok(Try { account: account.id, identifier, attempt })
+        Ok(Try { account: account.id, identifier, attempt, is_public: profile.is_public })
     }
 
     /// The record of a trial, made before it is looked.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use ingam_authority::{PublicRules, Remotes};
 use ingam_protocol::acme::{
     Account, AuthorizationStatus, ChallengeStatus, ChallengeType, ErrorType, NewOrder, OrderStatus,
+    UnreadIdentifier, ValidationTrial,
 };
 use ingam_protocol::corroboration::Quorum;
 use ingam_protocol::record::RecordType;
@@ -52,6 +53,33 @@ fn go_to(world: &World, text: &str) {
 fn shown_failure(process: &Process, account: &Account, order: Id) -> (ErrorType, String) {
     let failure = process.order_view(account, order).error.unwrap();
     (failure.error, failure.detail)
+}
+
+#[test]
+fn a_trial_says_what_the_public_would_lack() {
+    let world = corroborating(5);
+    let process = world.start();
+    let account = process.account();
+    let wish = || ValidationTrial {
+        identifier: UnreadIdentifier::of("a.example.org"),
+        challenge: "dns-01".to_owned(),
+        token: None,
+        profile: None,
+    };
+    let attempt = || process.run(process.authority.validation_try(&account, wish(), &caller()));
+    assert!(attempt().unwrap().would_validate());
+    world.validation.script.corroborate(Some(Quorum { registries: 1, ..quorum(5, 5) }));
+    let trial = attempt().unwrap();
+    let failure = trial.control.failure.unwrap();
+    assert_eq!(failure.error, ErrorType::ServerInternal);
+    assert!(failure.detail.contains("regions"), "{}", failure.detail);
+    process.stop();
+
+    let world = corroborating(3);
+    let process = world.start();
+    let refused = refusal(process.run(process.authority.validation_try(&account, wish(), &caller())));
+    assert!(refused.detail.contains("3 remote perspectives"), "{}", refused.detail);
+    process.stop();
 }
 
 #[test]
