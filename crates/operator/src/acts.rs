@@ -94,7 +94,7 @@ rules! {
     VALIDATION_TRY = Rule { needs_reason: false, ..change("validation.try", &[Administrator, Revoker]) };
     CERT_LIST = read("cert.list", EVERYBODY);
     CERT_SHOW = read("cert.show", EVERYBODY);
-    CERT_EVIDENCE = personal("cert.evidence");
+    CERT_EVIDENCE = Rule { needs_reason: false, ..personal("cert.evidence") };
     CERT_REVOKE = change("cert.revoke", &[Administrator, Revoker]);
     REVOCATION_PLAN = read("revocation.plan", READERS);
     REVOCATION_START = dangerous("revocation.start", &[Administrator, Revoker], Danger::MassRevocation);

@@ -1,5 +1,5 @@
 //! `evidence`: everything that a certificate rests on, for whoever audits it. It holds personal data, so reading it goes on
-//! record, with a reason.
+//! record.
 
 mod seen;
 
@@ -7,7 +7,7 @@ use ingam_protocol::Serial;
 use serde_json::Value;
 
 use self::seen::Sheet;
-use super::call::{Call, Why};
+use super::call::Call;
 use super::failure::Failure;
 use super::serials::parse_serial;
 use super::table::{Cell, Facts, Paper, Style};
@@ -25,15 +25,15 @@ pub(crate) struct Evidence {
     /// The certificate's serial number, hexadecimal
     #[arg(value_name = "SERIAL", value_parser = parse_serial)]
     serial: Serial,
-    #[command(flatten)]
-    why: Why,
+    /// Why, for the record
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
 }
 
 impl Evidence {
     pub(crate) async fn run(self, call: &mut Call) -> Result<(), Failure> {
-        let reason = self.why.ask(call)?;
         let target = Target::new("/v1/certificates").then(&self.serial.to_string()).then("evidence");
-        call.fetch_and_show(&target.with("reason", Some(&reason)), text).await
+        call.fetch_and_show(&target.with("reason", self.reason.as_deref()), text).await
     }
 }
 

@@ -27,7 +27,7 @@ const TABLE: &str = "
     validation.try     AR--  C  -
     cert.list          ARUS  R  -
     cert.show          ARUS  R  -
-    cert.evidence      A-U-  P  reason
+    cert.evidence      A-U-  P  -
     cert.revoke        AR--  C  reason
     revocation.plan    ARU-  R  -
     revocation.start   AR--  C  reason 2

@@ -126,8 +126,8 @@ async fn everything_is_told_and_nothing_steers_the_terminal() {
 }
 
 #[tokio::test]
-async fn reading_it_needs_a_reason() {
+async fn reading_it_needs_no_reason() {
     let ca = Ca::new(answer);
-    assert!(command("evidence 4f0a").run(&ca).await.ended(2).contains("--reason TEXT"));
-    assert_eq!(ca.lines(), Vec::<String>::new());
+    assert_eq!(command("evidence 4f0a").run(&ca).await.done(), TOLD);
+    assert_eq!(ca.lines(), ["GET /v1/certificates/4f0a/evidence"]);
 }
