@@ -2,8 +2,9 @@
 
 use std::net::IpAddr;
 
-use ingam_protocol::acme::{Account, Authorization, ChallengeType, Claim, Failure, Order};
+use ingam_protocol::acme::{Account, Authorization, ChallengeType, Claim, ErrorType, Failure, Order};
 use ingam_protocol::bytes::hex;
+use ingam_protocol::corroboration::Quorum;
 use ingam_protocol::identifier::{Host, Identifier};
 use ingam_protocol::jws::JwsText;
 use ingam_protocol::key::PublicKey;
@@ -177,10 +178,31 @@ impl From<CaaOutcome> for CaaEvidence {
 /// What was looked at before an order was claimed.
 #[derive(Debug, Default)]
 pub(crate) struct Looked {
+    /// When the looks began; none if there were none.
+    pub(crate) at: Option<Timestamp>,
     /// One for each identifier.
     pub(crate) shown: Vec<ShownEvidence>,
     /// One for each name.
     pub(crate) caa: Vec<CaaEvidence>,
+}
+
+impl Looked {
+    /// What the looks at CAA have of perspectives that agree, all together.
+    pub(crate) fn quorum(&self) -> Option<Quorum> {
+        let quorums = self.caa.iter().map(|caa| caa.corroboration.as_ref().map(|seen| seen.quorum));
+        quorums.collect::<Option<Vec<_>>>()?.into_iter().reduce(Quorum::weakest)
+    }
+}
+
+/// Why a finalize was refused, by what was seen: BR 3.2.2.8, 5.4.1.
+#[derive(Serialize)]
+pub(crate) struct RefusedEvidence<'a> {
+    pub(crate) order: Id,
+    pub(crate) authorizations: &'a [ShownEvidence],
+    pub(crate) caa: &'a [CaaEvidence],
+    /// The error's type, and the words that the client was told.
+    pub(crate) error: ErrorType,
+    pub(crate) detail: &'a str,
 }
 
 #[derive(Serialize)]

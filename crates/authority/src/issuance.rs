@@ -13,7 +13,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt as _};
-use ingam_protocol::acme::{Account, Authorization, Claim, ErrorType, Failure, Order, OrderStatus};
+use ingam_protocol::acme::{
+    Account, Authorization, AuthorizationStatus, Claim, ErrorType, Failure, Order, OrderStatus,
+};
 use ingam_protocol::csr::{CsrError, SigningRequest};
 use ingam_protocol::profile::Profile;
 use ingam_protocol::record::RecordType;
@@ -26,7 +28,8 @@ use crate::Authority;
 use crate::admission::{check_account, check_dates};
 use crate::error::{Error, Fault, Refusal, Subproblem};
 use crate::evidence::{
-    AbandonedEvidence, AskedEvidence, Caller, IssuedEvidence, Looked, PreparedEvidence, ShownEvidence,
+    AbandonedEvidence, AskedEvidence, Caller, IssuedEvidence, Looked, PreparedEvidence, RefusedEvidence,
+    ShownEvidence, json,
 };
 use crate::external;
 use crate::order::OrderView;
@@ -34,6 +37,9 @@ use crate::public::length;
 
 /// How long an answer about CAA counts (BR 3.2.2.8).
 const CAA_AGE_MAX: Duration = Duration::from_secs(8 * 60 * 60);
+
+/// At most this much of what was seen of CAA for one order is kept; everybody's names together have far less.
+const CAA_BYTES_MAX: usize = 6 << 20;
 
 /// So many of an order's names are asked about at once.
 const CAA_AT_ONCE: usize = 8;
@@ -75,7 +81,7 @@ impl Authority {
         check_account(&profile, account)?;
         check_dates(&view.order, &profile, self.clock.now())?;
         let request = read_request(csr, account, &view.order, &profile)?;
-        let looked = self.look_again(&view.order, &profile).await?;
+        let looked = self.look_again(&view.order, &profile, caller).await?;
         let prepared = self.prepare(&request, &view.order, profile.clone()).await?;
         let lasts = length(prepared.not_before(), prepared.not_after());
         self.refuse_length(&profile, lasts, self.clock.now())?;
@@ -142,6 +148,8 @@ impl Authority {
             not_after: prepared.not_after(),
             key_thumbprint: request.key().thumbprint().as_slice().into(),
             tbs: prepared.tbs().into(),
+            looked_at: looked.at,
+            quorum: looked.quorum(),
             record: None,
         };
         let token = claim.token;
@@ -310,7 +318,9 @@ impl Authority {
         let now = self.clock.now();
         let token = Id::new(now, self.random.as_ref());
         let lease_until = now.plus(self.policy().lease);
-        let claimed = order.claim.as_ref().map_or(now, |claim| claim.token.time());
+        // A claim of an earlier version does not say when CAA was looked at: not later than it was made.
+        let claimed = |claim: &Claim| claim.looked_at.unwrap_or_else(|| claim.token.time());
+        let looked_at = order.claim.as_ref().map_or(now, claimed);
         let Ok(order) = self.store.order_readopt(order.id, token, lease_until, over_by).await? else {
             return Ok(());
         };
@@ -319,7 +329,7 @@ impl Authority {
             let why = "its profile is not offered any more";
             return self.abandon(order.id, AbandonedBy::Holder(token), why, false).await;
         };
-        if let Some(why) = self.not_any_more(&order, claim, &profile, claimed)? {
+        if let Some(why) = self.not_any_more(&order, claim, &profile, looked_at)? {
             return self.abandon(order.id, AbandonedBy::Holder(token), why, false).await;
         }
         let prepared = match self.signer.adopt(profile.clone(), claim.tbs.to_vec()).await {
@@ -337,16 +347,29 @@ impl Authority {
         self.finish_in_time(order.id, token, prepared).await
     }
 
-    /// Why an order that was claimed at `claimed` may not be signed any more: what the claim looked at may have changed since.
+    /// Why an order may not be signed any more: what was looked at before the claim, at `looked_at`, may have changed since.
     fn not_any_more(
         &self,
         order: &Order,
         claim: &Claim,
         profile: &Profile,
-        claimed: Timestamp,
+        looked_at: Timestamp,
     ) -> Result<Option<&'static str>, Error> {
-        if self.clock.now() > claimed.plus(CAA_AGE_MAX) {
+        let now = self.clock.now();
+        if now > looked_at.plus(CAA_AGE_MAX) {
             return Ok(Some("CAA was looked at too long ago"));
+        }
+        let has_names = order.identifiers.iter().any(|identifier| identifier.name().is_some());
+        if has_names && self.corroboration_lack(profile.is_public, claim.quorum, looked_at).is_some() {
+            return Ok(Some("CAA was seen by too few perspectives"));
+        }
+        for id in &order.authorizations {
+            let authorization = self.store.authorization_by_id(*id)?;
+            let held = authorization.filter(|held| held.status(now) == AuthorizationStatus::Valid);
+            let until = held.and_then(|held| self.counts_until(&held, profile));
+            if until.is_none_or(|until| until <= now) {
+                return Ok(Some("control of one of its names does not count any more"));
+            }
         }
         let Some(account) = self.account(order.account)?.filter(|account| account.deactivated.is_none())
         else {
@@ -400,10 +423,10 @@ impl Authority {
 
     /// What counts as of now: by what control of each identifier was shown, and CAA, asked for every name itself, wherever
     /// control was shown (RFC 8659; BR 3.2.2.8).
-    async fn look_again(&self, order: &Order, profile: &Profile) -> Result<Looked, Error> {
+    async fn look_again(&self, order: &Order, profile: &Profile, caller: &Caller) -> Result<Looked, Error> {
         let now = self.clock.now();
         self.refuse_alone(profile.is_public, now)?;
-        let mut looked = Looked::default();
+        let mut looked = Looked { at: Some(now), ..Looked::default() };
         let mut checks = Vec::with_capacity(order.identifiers.len());
         for (identifier, id) in order.identifiers.iter().zip(&order.authorizations) {
             let authorization = self.store.authorization_by_id(*id)?;
@@ -438,14 +461,44 @@ impl Authority {
             lack = lack.or_else(|| self.corroboration_lack(profile.is_public, quorum, now));
             looked.caa.push(outcome.into());
         }
-        match (forbidden.first(), lack) {
-            (None, None) => Ok(looked),
-            (None, Some(lack)) => Err(Self::caa_alone(order, &lack)),
+        let kept_bytes = json(&looked.caa)?.len();
+        if kept_bytes > CAA_BYTES_MAX {
+            let why = format!(
+                "what was seen of CAA for these names has {kept_bytes} bytes, and {CAA_BYTES_MAX} of an order can be kept on \
+                 record: order fewer names at once"
+            );
+            return Err(Error::refusal(ErrorType::RejectedIdentifier, why));
+        }
+        let refusal = match (forbidden.first(), lack) {
+            (None, None) => return Ok(looked),
+            (None, Some(lack)) => Self::caa_alone(order, &lack),
             (Some(first), _) => {
                 let refusal = Refusal::new(first.error, format!("{}: {}", first.identifier, first.detail));
-                Err(Refusal { subproblems: forbidden, ..refusal }.into())
+                Refusal { subproblems: forbidden, ..refusal }
             }
-        }
+        };
+        self.issuance_refused(order, &looked, &refusal, caller).await?;
+        Err(refusal.into())
+    }
+
+    /// A refusal by what was seen is on record before the client hears of it.
+    async fn issuance_refused(
+        &self,
+        order: &Order,
+        looked: &Looked,
+        refusal: &Refusal,
+        caller: &Caller,
+    ) -> Result<(), Error> {
+        let evidence = RefusedEvidence {
+            order: order.id,
+            authorizations: &looked.shown,
+            caa: &looked.caa,
+            error: refusal.error,
+            detail: &refusal.detail,
+        };
+        let record =
+            self.record(RecordType::IssuanceRefused, Some(order.account), Some(caller), &evidence)?;
+        Ok(self.store.statuses().records_append(vec![record]).await?)
     }
 
     /// How often [`Authority::issuances_resume`] is worth running.

@@ -167,9 +167,9 @@ impl Authority {
     }
 
     /// CAA was looked at for this order from too few places to count.
-    pub(crate) fn caa_alone(order: &Order, lack: &str) -> Error {
+    pub(crate) fn caa_alone(order: &Order, lack: &str) -> Refusal {
         tracing::error!(order = %order.id, lack, "CAA was seen by too few perspectives for a certificate for the public");
-        ours(format!("CAA cannot be relied on: {lack}; finalize again later"))
+        passing(format!("CAA cannot be relied on: {lack}; finalize again later"))
     }
 }
 
@@ -178,8 +178,12 @@ pub(crate) fn length(first: Timestamp, last: Timestamp) -> Duration {
     last.since(first) + Duration::from_secs(1)
 }
 
-/// The client did nothing wrong, and may come back.
 fn ours(detail: String) -> Error {
+    passing(detail).into()
+}
+
+/// The client did nothing wrong, and may come back.
+fn passing(detail: String) -> Refusal {
     let refusal = Refusal::new(ErrorType::ServerInternal, detail);
-    Refusal { retry_after: Some(RETRY_AFTER), ..refusal }.into()
+    Refusal { retry_after: Some(RETRY_AFTER), ..refusal }
 }

@@ -73,6 +73,17 @@ impl Quorum {
         }
     }
 
+    /// The least of both: what holds of this holds of each.
+    pub fn weakest(self, other: Self) -> Self {
+        let failed = |quorum: Self| quorum.remotes.saturating_sub(quorum.agreed);
+        let remotes = self.remotes.min(other.remotes);
+        Self {
+            remotes,
+            agreed: remotes.saturating_sub(failed(self).max(failed(other))),
+            registries: self.registries.min(other.registries),
+        }
+    }
+
     /// Whether enough agreed. Without remotes there is nothing to fail.
     pub fn stands(self, registries_min: u8) -> bool {
         let failed = self.remotes.saturating_sub(self.agreed);
@@ -99,6 +110,14 @@ mod tests {
         let stands = |agreed, remotes| Quorum { remotes, agreed, registries: 2 }.stands(2);
         assert!(stands(4, 5) && stands(1, 2) && stands(4, 6) && stands(1, 1) && stands(0, 0));
         assert!(!stands(3, 5) && !stands(0, 2) && !stands(3, 6) && !stands(0, 1));
+    }
+
+    #[test]
+    fn the_weakest_of_two_is_as_bad_as_either() {
+        let quorum = |agreed, remotes, registries| Quorum { remotes, agreed, registries };
+        assert_eq!(quorum(5, 5, 3).weakest(quorum(4, 5, 2)), quorum(4, 5, 2));
+        assert_eq!(quorum(4, 5, 4).weakest(quorum(6, 6, 2)), quorum(4, 5, 2));
+        assert!(!quorum(5, 5, 1).weakest(quorum(5, 5, 5)).stands(2));
     }
 
     #[test]

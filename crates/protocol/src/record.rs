@@ -170,6 +170,8 @@ pub enum RecordType {
     CertificateIssued = 32,
     /// A signature came too late or never: the serial number is revoked and the certificate never delivered.
     IssuanceAbandoned = 33,
+    /// A finalize was refused by what was seen of CAA, or by too few who saw it.
+    IssuanceRefused = 34,
     /// A certificate was revoked.
     CertificateRevoked = 40,
     /// A public key may never be used again.
@@ -208,7 +210,7 @@ pub enum RecordType {
 
 impl RecordType {
     /// All types.
-    pub const ALL: [Self; 35] = [
+    pub const ALL: [Self; 36] = [
         Self::AccountCreated,
         Self::AccountUpdated,
         Self::AccountDeactivated,
@@ -227,6 +229,7 @@ impl RecordType {
         Self::SignatureAsked,
         Self::CertificateIssued,
         Self::IssuanceAbandoned,
+        Self::IssuanceRefused,
         Self::CertificateRevoked,
         Self::KeyBlocked,
         Self::KeyUnblocked,
@@ -331,8 +334,9 @@ pub struct Record {
 /// The first byte of every record written by this version.
 pub const RECORD_VERSION: u8 = 1;
 
-/// At most this many bytes are one encoded record.
-pub const RECORD_BYTES_MAX: usize = 4 << 20;
+/// At most this many bytes are one encoded record: no less than the store takes as one value, so that what has gone into the
+/// outbox can come out of it.
+pub const RECORD_BYTES_MAX: usize = 16 << 20;
 
 /// Why bytes are no record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -25,12 +25,13 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use ingam_operator::acts::Danger;
-use ingam_protocol::Timestamp;
 use ingam_protocol::acme::ChallengeType;
+use ingam_protocol::finding::Level;
 use ingam_protocol::key::KeyType;
 use ingam_protocol::operator::Principal;
 use ingam_protocol::profile::IssuerName;
 use ingam_protocol::public_suffix::PublicSuffixes;
+use ingam_protocol::{Findings, Timestamp};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use file::{Reading, Role};
@@ -92,6 +93,17 @@ impl Default for Config {
             responder: ingam_responder::Config::default(),
             health: crate::health::Config::default(),
         }
+    }
+}
+
+impl Config {
+    /// What of it would stop a start at this moment, in words.
+    pub(crate) fn mistakes(&self, now: Timestamp) -> Vec<String> {
+        let mut found = Findings::new();
+        rules::check(self, &mut found);
+        advice::check(self, now, &mut found);
+        let errors = found.into_iter().filter(|finding| finding.level == Level::Error);
+        errors.map(|finding| finding.to_string()).collect()
     }
 }
 

@@ -101,6 +101,11 @@ impl Reloader {
         let read = (self.read)()
             .map_err(|error| error.to_string().lines().map(str::to_owned).collect::<Vec<_>>())?;
         let (in_force, mut reload) = merge(&current, &read)?;
+        let wrong = in_force.mistakes(self.authority.clock().now());
+        if !wrong.is_empty() {
+            let why = "with what can be changed without a restart, the running configuration would be wrong: restart instead";
+            return Err(std::iter::once(why.to_owned()).chain(wrong).collect());
+        }
         let policy = policy_of(&in_force).await.map_err(|error| vec![error.to_string()])?;
         for profile in policy.catalog.iter() {
             if !self.issuers.contains(&profile.issuer) {

@@ -58,6 +58,9 @@ pub const KEY_BYTES_MAX: usize = 1 << 10;
 /// At most this many bytes are one value.
 pub const VALUE_BYTES_MAX: usize = 16 << 20;
 
+// A record that the journal does not take would stay in the outbox for ever, and hold up all that come after it.
+const _: () = assert!(VALUE_BYTES_MAX <= ingam_protocol::record::RECORD_BYTES_MAX);
+
 /// At most this many bytes are the values of one batch.
 pub const BATCH_BYTES_MAX: usize = 256 << 20;
 

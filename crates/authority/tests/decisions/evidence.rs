@@ -108,6 +108,8 @@ fn earlier(world: &World, process: &Process, named: Option<Id>) -> (Serial, Id, 
         not_after: world.clock.now().plus(90 * DAY),
         key_thumbprint: vec![7; 32].into(),
         tbs: vec![0x30; 300].into(),
+        looked_at: None,
+        quorum: None,
         record: named,
     };
     let prepared = record(world, RecordType::CertificatePrepared, &json!({ "order": order.id, "caa": [] }));

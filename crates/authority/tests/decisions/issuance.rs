@@ -142,6 +142,12 @@ fn caa_is_asked_again_at_finalize() {
     let refused = refusal(process.finalize(&account, id, &request));
     assert_eq!(refused.error, ErrorType::Caa);
     assert_eq!(world.validation.script.reported(), ["example.org"], "the owner of the records hears of it");
+    let [record] = process.records_of(RecordType::IssuanceRefused).try_into().unwrap();
+    let told: serde_json::Value = serde_json::from_slice(&record.parts[0].bytes).unwrap();
+    assert_eq!((&told["order"], &told["error"]), (&serde_json::json!(id), &serde_json::json!("caa")));
+    let seen: Vec<_> = told["caa"].as_array().unwrap().iter().map(|caa| caa["name"].clone()).collect();
+    assert_eq!(seen, ["a.example.org", "b.example.org"], "what was seen of each name");
+    assert_eq!(told["authorizations"].as_array().unwrap().len(), 2);
     let named: Vec<_> = refused.subproblems.iter().map(|one| one.identifier.as_str()).collect();
     assert_eq!(named, ["b.example.org"]);
     assert_eq!(process.order_status(&account, id), OrderStatus::Ready, "a refusal costs nothing");

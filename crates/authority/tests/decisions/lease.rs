@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use ingam_protocol::acme::{Account, Claim, OrderStatus};
 use ingam_protocol::record::RecordType;
+use ingam_protocol::time::Clock as _;
 use ingam_protocol::{Id, Timestamp};
 use ingam_store::StatusState;
 
@@ -81,6 +82,49 @@ fn bytes_that_have_grown_old_are_given_up() {
     let serial = view.order.claim.unwrap().serial;
     assert_eq!(process.status(&serial).unwrap().state, StatusState::Reserved);
     assert!(process.store.issuances_open(None, 1).unwrap().is_empty());
+    process.stop();
+}
+
+/// A process that dies again and again makes nothing younger: the age of CAA counts from the look at it.
+#[test]
+fn being_taken_up_makes_no_answer_younger() {
+    let world = World::new();
+    let mut process = world.start();
+    let account = process.account();
+    let order = process.ready_order(&account, &["a.example.org"]);
+    let id = order.order.id;
+    claim_and_die(&mut process, &account, id, "a.example.org");
+    for _ in 0..2 {
+        world.clock.advance(5 * crate::world::HOUR);
+        let now = world.clock.now();
+        let token = Id::new(now, world.random.as_ref());
+        let taken = process.store.order_readopt(id, token, now.plus(LEASE), now);
+        assert!(process.run(taken).unwrap().is_ok(), "its worker died before anything else");
+    }
+    world.clock.advance(LEASE);
+    process.run(process.authority.issuances_resume(false)).unwrap();
+    assert_eq!(process.order_status(&account, id), OrderStatus::Invalid);
+    assert!(process.signer.signed().is_empty());
+    process.stop();
+}
+
+/// What was shown may have been taken back since.
+#[test]
+fn control_that_was_given_up_is_not_signed_for() {
+    let world = World::new();
+    let mut process = world.start();
+    let account = process.account();
+    let order = process.ready_order(&account, &["a.example.org"]);
+    let id = order.order.id;
+    claim_and_die(&mut process, &account, id, "a.example.org");
+    let authorization = order.order.authorizations[0];
+    let who = crate::world::caller();
+    let given_up = process.authority.authorization_deactivate(&account, authorization, &who);
+    process.run(given_up).unwrap().unwrap();
+    world.clock.advance(LEASE);
+    process.run(process.authority.issuances_resume(false)).unwrap();
+    assert_eq!(process.order_status(&account, id), OrderStatus::Invalid);
+    assert!(process.signer.signed().is_empty());
     process.stop();
 }
 

@@ -187,6 +187,8 @@ impl World {
             not_after: at.plus(issued.valid),
             key_thumbprint: random_array::<32>(random).as_slice().into(),
             tbs: vec![0x30; 300].into(),
+            looked_at: None,
+            quorum: None,
             record: None,
         };
         let prepared = record(RecordType::CertificatePrepared);

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{AuthorizationStatus, Failure};
 use crate::bytes::Bytes;
+use crate::corroboration::Quorum;
 use crate::id::Id;
 use crate::identifier::Identifier;
 use crate::profile::{IssuerName, ProfileName};
@@ -79,6 +80,12 @@ pub struct Claim {
     pub key_thumbprint: Bytes,
     /// The exact TBSCertificate, DER.
     pub tbs: Bytes,
+    /// When the looks at CAA began; none if there was none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub looked_at: Option<Timestamp>,
+    /// The least that any of these had of perspectives that agree; none if only one perspective looked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quorum: Option<Quorum>,
     /// The record of all that was looked at before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub record: Option<Id>,
@@ -180,6 +187,8 @@ mod tests {
             not_after: order.expires,
             key_thumbprint: Bytes::default(),
             tbs: Bytes::default(),
+            looked_at: None,
+            quorum: None,
             record: None,
         }
     }

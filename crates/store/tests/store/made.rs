@@ -124,6 +124,8 @@ pub(crate) fn claim(random: &dyn Random) -> Claim {
         not_after: start().plus(90 * DAY),
         key_thumbprint: random_array::<32>(random).as_slice().into(),
         tbs: vec![0x30; 300].into(),
+        looked_at: None,
+        quorum: None,
         record: None,
     }
 }
