@@ -20,6 +20,7 @@ pub(crate) mod feed;
 mod missing;
 mod notes;
 mod setup;
+mod silence;
 mod upstream;
 mod wildcard;
 

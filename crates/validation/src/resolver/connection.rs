@@ -1,7 +1,7 @@
 //! Connections to DNS servers: which may be asked, at which port, for how long, and how often.
 
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +16,7 @@ use trust_dns_resolver::proto::op::{DnsRequest, DnsResponse};
 use trust_dns_resolver::{ConnectionProvider, PoolContext};
 
 use super::notes::Notes;
+use super::silence::Silences;
 use crate::address::Addresses;
 
 /// An answer, as every part of the library gives it.
@@ -27,6 +28,8 @@ pub(super) struct Connections {
     pub(super) runtime: TokioRuntimeProvider,
     pub(super) notes: Arc<Notes>,
     pub(super) recursion: Option<Arc<Recursion>>,
+    /// What is known of the configured servers from before.
+    pub(super) silences: Arc<Silences>,
     /// How long one server is waited for.
     pub(super) patience: Duration,
 }
@@ -63,16 +66,18 @@ impl ConnectionProvider for Connections {
             config.port = recursion.port;
         }
         let opening = self.runtime.new_connection(ip, &config, cx)?;
-        let (notes, patience) = (self.notes.clone(), self.patience);
+        let server = SocketAddr::new(ip, config.port);
+        let (notes, silences, patience) = (self.notes.clone(), self.silences.clone(), self.patience);
         Ok(Box::pin(async move {
             match timeout(patience, opening).await {
-                Ok(Ok(exchange)) => Ok(Connection { exchange, notes, patience }),
+                Ok(Ok(exchange)) => Ok(Connection { exchange, server, notes, silences, patience }),
                 Ok(Err(error)) => {
                     tracing::warn!(%ip, port = config.port, %error, "no connection to a DNS server");
                     Err(unreachable())
                 }
                 Err(_) => {
                     notes.silent();
+                    silences.silent(server);
                     Err(NetError::Timeout)
                 }
             }
@@ -93,7 +98,9 @@ fn unreachable() -> NetError {
 #[derive(Clone)]
 pub(super) struct Connection {
     exchange: DnsExchange<TokioRuntimeProvider>,
+    server: SocketAddr,
     notes: Arc<Notes>,
+    silences: Arc<Silences>,
     patience: Duration,
 }
 
@@ -102,7 +109,7 @@ impl DnsHandle for Connection {
     type Runtime = TokioRuntimeProvider;
 
     fn send(&self, request: DnsRequest) -> Answers {
-        let Self { exchange, notes, patience } = self.clone();
+        let Self { exchange, server, notes, silences, patience } = self.clone();
         Box::pin(stream::once(async move {
             let query = request.original_query().or_else(|| request.queries.first()).cloned();
             if !notes.charge() {
@@ -110,6 +117,7 @@ impl DnsHandle for Connection {
             }
             match timeout(patience, exchange.send(request).first_answer()).await {
                 Ok(Ok(response)) => {
+                    silences.heard(server);
                     if let Some(query) = query {
                         notes.saw(&query, &response);
                     }
@@ -117,6 +125,7 @@ impl DnsHandle for Connection {
                 }
                 Ok(Err(NetError::Timeout)) | Err(_) => {
                     notes.silent();
+                    silences.silent(server);
                     Err(NetError::Timeout)
                 }
                 Ok(Err(error)) => Err(error),

@@ -1,5 +1,6 @@
 //! What the resolvers of all validations are made of: checked configuration, TLS, trust anchors. No answer is here.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,6 +24,7 @@ use super::Resolver;
 use super::answer::Judge;
 use super::connection::{Connections, Recursion};
 use super::notes::Notes;
+use super::silence::Silences;
 use super::upstream::{Source, Upstream};
 use crate::config::{Config, ConfigError, Dnssec, Server, Transport};
 
@@ -37,7 +39,8 @@ const DELEGATIONS_MAX: usize = 128;
 
 /// The parts of resolvers. Each validation has one of its own, which nothing is handed on from.
 pub(crate) struct Setup {
-    servers: Vec<NameServerConfig>,
+    servers: Vec<(SocketAddr, NameServerConfig)>,
+    silences: Arc<Silences>,
     recursion: Option<Arc<Recursion>>,
     tls: ClientConfig,
     trust: Trust,
@@ -77,7 +80,8 @@ impl Setup {
             addresses: config.connectable(),
         };
         Ok(Self {
-            servers: config.resolvers.iter().map(name_server).collect(),
+            servers: config.resolvers.iter().map(|server| (server.address(), name_server(server))).collect(),
+            silences: Arc::new(Silences::new(config.resolvers.iter().map(Server::address))),
             recursion: (!recursion.roots.is_empty()).then(|| Arc::new(recursion)),
             tls: tls(config)?,
             trust,
@@ -125,8 +129,16 @@ impl Setup {
         options.case_randomization = true;
         let context = PoolContext::new(options, TlsConfig { config: self.tls.clone() });
         let connections = self.connections(notes, None, patience);
-        let pool = NameServerPool::from_config(self.servers.iter().cloned(), Arc::new(context), connections);
+        let pool = NameServerPool::from_config(self.awake(), Arc::new(context), connections);
         Source::Servers(RetryDnsHandle::new(pool, usize::from(self.tries.saturating_sub(1))))
+    }
+
+    /// The servers without those that kept silent a moment ago; all of them if that leaves none.
+    fn awake(&self) -> Vec<NameServerConfig> {
+        let all = || self.servers.iter();
+        let awake: Vec<_> = all().filter(|(address, _)| !self.silences.is_resting(*address)).collect();
+        let asked = if awake.is_empty() { all().collect() } else { awake };
+        asked.into_iter().map(|(_, server)| server.clone()).collect()
     }
 
     fn recursor(&self, recursion: &Arc<Recursion>, trust: &Trust, notes: &Arc<Notes>) -> Source {
@@ -163,7 +175,13 @@ impl Setup {
         recursion: Option<Arc<Recursion>>,
         patience: Duration,
     ) -> Connections {
-        Connections { runtime: TokioRuntimeProvider::default(), notes: notes.clone(), recursion, patience }
+        Connections {
+            runtime: TokioRuntimeProvider::default(),
+            notes: notes.clone(),
+            recursion,
+            silences: self.silences.clone(),
+            patience,
+        }
     }
 }
 

@@ -37,6 +37,29 @@ async fn another_server_is_asked_when_one_fails() {
 }
 
 #[tokio::test]
+async fn a_silent_server_is_not_waited_for_again_by_the_next_validation() {
+    let (dead, good) = (World::new().await, World::new().await);
+    dead.reply("a.example", None, Reply::Silence);
+    good.a("a.example", "127.0.0.1");
+    let mut config = good.config();
+    config.lookup_timeout_ms = 1000;
+    config.resolvers = vec![dead.address().into(), good.address().into()];
+    let setup = Setup::new(&config).unwrap();
+    for _ in 0..5 {
+        let (records, _) = setup.resolver().await.ask("a.example", RecordType::A).await;
+        records.unwrap();
+    }
+    assert_eq!((dead.asked("a.example"), good.asked("a.example")), (1, 5));
+    // Where there is no other it is asked all the same.
+    good.reply("a.example", None, Reply::Silence);
+    for _ in 0..2 {
+        let (records, _) = setup.resolver().await.ask("a.example", RecordType::A).await;
+        records.unwrap_err();
+    }
+    assert!(dead.asked("a.example") > 1);
+}
+
+#[tokio::test]
 async fn no_name_is_special_to_the_resolver() {
     let world = World::new().await;
     for name in ["a.localhost", "b.invalid", "c.onion", "d.local", "e.test", "1.0.0.127.in-addr.arpa"] {

@@ -36,6 +36,7 @@ async fn forwarder(zones: &Zones, manner: Manner) -> SocketAddr {
             roots: vec![zones.root().ip()],
             addresses: config.connectable(),
         })),
+        silences: Arc::default(),
         patience: Duration::from_secs(1),
     };
     let options = RecursorOptions { deny_server: Vec::new(), ..RecursorOptions::default() };
