@@ -79,7 +79,8 @@ pub(crate) fn run(options: &Check) -> Result<ExitCode, StartError> {
         Role::All => surroundings(&mut reading, options.dev, now),
         Role::Perspective => {
             let Reading { config, found, .. } = &mut reading;
-            ports::check_perspective(config, found);
+            ports::check(&config.listen.of_perspective(), found);
+            validation(config, found);
             tls::check_perspective(config, now, found);
         }
     }
@@ -93,7 +94,7 @@ pub(crate) fn run(options: &Check) -> Result<ExitCode, StartError> {
 /// What lies around the configuration.
 fn surroundings(reading: &mut Reading, is_dev: bool, now: Timestamp) {
     let Reading { config, found, .. } = reading;
-    ports::check(config, found);
+    ports::check(&config.listen, found);
     if let Err(error) = config.public_suffixes() {
         found.error(
             "issuance.public_suffix_list",
@@ -108,9 +109,9 @@ fn surroundings(reading: &mut Reading, is_dev: bool, now: Timestamp) {
         found.error("issuance.names_blocked_file", error.to_string(), fix);
     }
     validation(config, found);
+    tls::check_coordinator(config, now, found);
     if !is_dev {
         tls::check(config, now, found);
-        tls::check_coordinator(config, now, found);
         state::check(config, now, found);
     }
 }

@@ -175,6 +175,21 @@ impl Listen {
         [&self.acme, &self.management, &self.admin].iter().any(|addresses| !addresses.is_empty())
     }
 
+    /// Those that a process has which is a perspective and nothing else.
+    pub(crate) fn of_perspective(&self) -> Self {
+        Self {
+            acme: Vec::new(),
+            acme_plain: Vec::new(),
+            management: Vec::new(),
+            publication: Vec::new(),
+            metrics: self.metrics.clone(),
+            admin: Vec::new(),
+            dns: Vec::new(),
+            dns_management: Vec::new(),
+            perspective: self.perspective.clone(),
+        }
+    }
+
     /// Every list by its key.
     pub(crate) fn all(&self) -> [(&'static str, &[SocketAddr]); 9] {
         [

@@ -6,26 +6,16 @@ use std::path::Path;
 use ingam_protocol::Findings;
 use rustix::thread::{CapabilitySet, capabilities};
 
-use crate::config::Config;
+use crate::config::Listen;
 
 /// The kernel's own word on where ports for everybody begin (ip(7)).
 const FIRST_FREE_PORT: &str = "/proc/sys/net/ipv4/ip_unprivileged_port_start";
 
-pub(super) fn check(config: &Config, found: &mut Findings) {
+pub(super) fn check(listen: &Listen, found: &mut Findings) {
     let may = capabilities(None).is_ok_and(|sets| sets.effective.contains(CapabilitySet::NET_BIND_SERVICE));
     if !may {
-        low_ports(&config.listen.all(), first_free_port(Path::new(FIRST_FREE_PORT)), found);
+        low_ports(&listen.all(), first_free_port(Path::new(FIRST_FREE_PORT)), found);
     }
-}
-
-/// For a process that is a perspective and opens no other ports.
-pub(super) fn check_perspective(config: &Config, found: &mut Findings) {
-    let mut alone = Config::default();
-    alone.listen.acme.clear();
-    alone.listen.publication.clear();
-    alone.listen.perspective.clone_from(&config.listen.perspective);
-    alone.listen.metrics.clone_from(&config.listen.metrics);
-    check(&alone, found);
 }
 
 fn first_free_port(path: &Path) -> u16 {
@@ -55,7 +45,7 @@ mod tests {
     fn low_ports_need_a_right() {
         let keys = |first_free| {
             let mut found = Findings::new();
-            low_ports(&Config::default().listen.all(), first_free, &mut found);
+            low_ports(&Listen::default().all(), first_free, &mut found);
             found.into_iter().map(|finding| finding.key).collect::<Vec<_>>()
         };
         assert_eq!(keys(1024), ["listen.acme", "listen.publication"]);

@@ -29,9 +29,10 @@ impl Perspective {
     }
 }
 
-/// With or without the colons that openssl puts into it.
+/// With or without the colons and the title that openssl puts into it.
 fn fingerprint(text: &str) -> Option<[u8; 32]> {
-    from_hex(&text.replace(':', "").to_ascii_lowercase())?.try_into().ok()
+    let digits = text.rsplit_once('=').map_or(text, |(_, digits)| digits);
+    from_hex(&digits.replace(':', "").to_ascii_lowercase())?.try_into().ok()
 }
 
 /// The tables that a perspective has, and the keys of those of which it does not have all.
@@ -70,6 +71,7 @@ pub(super) fn check<'a>(config: &Config, keys: impl Iterator<Item = &'a str>, fo
         let fix = "give 64 hexadecimal digits, as `openssl x509 -noout -fingerprint -sha256` prints them";
         found.error("perspective.clients", format!("has {text:?}, which is no SHA-256 hash"), fix);
     }
+    rules::addresses(&config.listen.of_perspective(), found);
     rules::connections(config, found);
     found.below("validation", config.validation.check());
     if config.environment == Environment::Development || found.is_silent("environment") {
@@ -169,12 +171,22 @@ mod tests {
     }
 
     #[test]
+    fn a_hash_may_be_as_openssl_prints_it() {
+        let plain = fingerprint(&"ab".repeat(32)).unwrap();
+        let printed = format!("sha256 Fingerprint={}", ["AB"; 32].join(":"));
+        assert_eq!(fingerprint(&printed), Some(plain));
+        assert_eq!(fingerprint(&"ab".repeat(31)), None);
+        assert_eq!(fingerprint("sha256 Fingerprint="), None);
+    }
+
+    #[test]
     fn mistakes_are_told_by_their_keys() {
         let changed = |old: &str, new: &str| {
             assert_eq!(SHIPPED.matches(old).count(), 1, "{old}");
             keys(&SHIPPED.replacen(old, new, 1))
         };
         assert_eq!(changed("perspective = [\"0.0.0.0:8443\"]\n", ""), ["listen.perspective"]);
+        assert_eq!(changed("\"0.0.0.0:8443\"", "\"127.0.0.1:14090\""), ["listen.perspective"]);
         assert_eq!(changed("[listen]\n", "[listen]\nacme = []\n"), ["listen.acme"]);
         assert_eq!(changed("[limits]", "[issuance]\nlease_s = 5\n[limits]"), ["issuance"]);
         let found = changed("[limits]", "[[validation.remotes]]\nname = \"a\"\n[limits]");

@@ -17,8 +17,8 @@ use ingam_signer::hierarchy::{IssuerPlan, Plan};
 use ingam_signer::{IssuerUrls, KeyKind as SignerKey};
 
 use super::{
-    AccountKind, Config, ConfigError, DAY_S, Environment, IdentifierKind, KeyKind, ProfileConfig, names,
-    perspective, proxies, tls,
+    AccountKind, Config, ConfigError, DAY_S, Environment, IdentifierKind, KeyKind, Listen, ProfileConfig,
+    names, perspective, proxies, tls,
 };
 
 /// All of them.
@@ -33,7 +33,7 @@ pub(crate) fn check(config: &Config, found: &mut Findings) {
     let fix = "write it as 2026-11-21T00:00:00Z (RFC 3339)";
     found.require(is_time, "urls.terms_since", "is no time", fix);
     page(found, "urls.rate_limits", config.urls.rate_limits.as_deref());
-    addresses(config, found);
+    addresses(&config.listen, found);
     proxies::check(config, found);
     tls::check(config, found);
     bounds(config, found);
@@ -189,9 +189,9 @@ pub(crate) fn host(url: &str) -> Option<String> {
 }
 
 /// No two listeners on one address.
-fn addresses(config: &Config, found: &mut Findings) {
+pub(super) fn addresses(listen: &Listen, found: &mut Findings) {
     let mut taken: Vec<(&str, SocketAddr)> = Vec::new();
-    for (key, addresses) in config.listen.all() {
+    for (key, addresses) in listen.all() {
         for address in addresses {
             match taken.iter().find(|(_, other)| overlap(*address, *other)) {
                 Some((other_key, other)) => found.error(
