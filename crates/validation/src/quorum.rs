@@ -225,7 +225,7 @@ impl Validation for MultiPerspective {
 
     async fn check_caa(&self, query: CaaQuery) -> CaaOutcome {
         let Ok(_place) = self.places.try_acquire() else {
-            let evidence = Evidence::new(&self.name, query.name, query.challenge, self.clock.now());
+            let evidence = Evidence::of_caa(&self.name, &query, self.clock.now());
             return CaaOutcome { evidence, corroboration: None, result: Err(too_many()), report: None };
         };
         let primary = self.primary.check_caa(query.clone());
