@@ -160,8 +160,7 @@ async fn what_hangs_is_cut_off_in_time_and_told() {
     let answer = &outcome.corroboration.unwrap().answers[1];
     let failure = answer.failure.as_ref().unwrap();
     assert_eq!(failure.detail, "this perspective could not be asked: no answer within 25 seconds");
-    let standing = &stage.all.standings()[1];
-    assert_eq!(standing.trouble.as_ref().unwrap().0, Timestamp::from_unix_s(1_000));
+    assert_eq!(answer.details, Some(json!({ "unreached": "no answer within 25 seconds" })));
     // It is never waited for longer than the primary may take.
     let config = Config { total_timeout_ms: 3_000, ..Config::default() };
     assert_eq!(config.remote_timeout(), Duration::from_secs(3));
@@ -175,6 +174,13 @@ async fn what_is_silent_for_long_is_waited_for_less() {
         stage.outcome().await.result.unwrap();
         begun.elapsed()
     };
+    // A site that is slow on purpose has every question run out of time, and makes nobody silent.
+    for _ in 0..3 {
+        assert_eq!(took().await, Duration::from_secs(25));
+        stage.clock.advance(SILENT_FOR);
+    }
+    assert!(stage.all.standings().iter().all(|standing| standing.trouble.is_none()));
+    stage.all.knock().await;
     assert_eq!(took().await, Duration::from_secs(25));
     stage.clock.advance(SILENT_FOR - Duration::from_secs(1));
     assert_eq!(took().await, Duration::from_secs(25));
@@ -248,6 +254,20 @@ async fn who_does_not_answer_is_known_before_the_first_question() {
     assert_eq!((good.answered, good.trouble), (Some(Timestamp::from_unix_s(1_000)), None));
     assert_eq!(down.answered, None);
     assert_eq!(down.trouble.unwrap().1, "connection refused");
+}
+
+#[tokio::test]
+async fn why_a_perspective_cannot_be_asked_is_on_record_and_told_to_no_subscriber() {
+    let stage = Stage::new(&[IsDown, IsDown, Agrees], &ALL);
+    let outcome = stage.outcome().await;
+    let seen = outcome.corroboration.unwrap();
+    assert_eq!(seen.answers[0].failure.as_ref().unwrap().detail, "this perspective could not be asked");
+    assert_eq!(seen.answers[0].details, Some(json!({ "unreached": "connection refused" })));
+    let detail = outcome.result.unwrap_err().detail;
+    assert!(!detail.contains("refused"), "{detail}");
+    assert_eq!(stage.all.standings()[0].trouble.as_ref().unwrap().1, "connection refused");
+    let long = Unreached::new(&"\u{1b}x".repeat(1_000)).to_string();
+    assert!(long.len() == 512 && long.starts_with("?x"), "{long}");
 }
 
 #[tokio::test]
