@@ -48,7 +48,8 @@ impl Location {
 pub struct RemoteConfig {
     /// Its name in the records, as `seoul-2`: 1 to 64 letters, digits, hyphens and dots.
     pub name: String,
-    /// Where it is asked, as `https://seoul-2.example:8443`: `/dcv` and `/caa` come after.
+    /// Where it is asked, as `https://seoul-2.example:8443`: `/dcv` and `/caa` come after. Each has its own host or
+    /// port.
     pub url: String,
     /// The registry in whose region it lies: `AFRINIC`, `APNIC`, `ARIN`, `LACNIC` or `RIPE NCC`.
     pub registry: Option<Registry>,
