@@ -8,6 +8,7 @@
 //!
 //! All answers are waited for even if the outcome stands already: they are the evidence.
 
+mod kept;
 mod standing;
 mod words;
 
@@ -171,14 +172,17 @@ impl MultiPerspective {
         Answered { answer, until, is_unreached }
     }
 
-    /// Asks everybody at once.
+    /// Asks everybody at once; of the answers, one of each perspective counts, and so much is kept as has room.
     async fn ask_all<'a, T>(
         &'a self,
         primary: impl Future<Output = T>,
         question: impl Fn(&'a dyn Perspective) -> BoxFuture<'a, Result<Heard, Unreached>>,
     ) -> (T, Vec<Answered>) {
         let remotes = self.remotes.iter().map(|remote| Box::pin(self.ask(remote, &question)));
-        join(primary, join_all(remotes)).await
+        let (outcome, mut answered) = join(primary, join_all(remotes)).await;
+        kept::count_once(&mut answered);
+        kept::limit(&mut answered);
+        (outcome, answered)
     }
 
     fn corroboration(&self, answered: &[Answered], primary_agrees: bool) -> Corroboration {

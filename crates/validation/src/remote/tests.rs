@@ -102,7 +102,7 @@ async fn asked(remote: &Remote) -> Result<Heard, Unreached> {
 async fn an_answer_is_heard_and_what_is_none_is_told() {
     let folder = tempfile::tempdir().unwrap();
     let ca = Authority::new(folder.path(), "ca");
-    let good = r#"{"check_completed": true, "check_passed": true, "details": {}}"#;
+    let good = r#"{"check_completed": true, "check_passed": true, "details": {"caa_record_present": false}}"#;
     let remote = ca.remote(&ca, ca.serve("localhost", http("200 OK", "", good)).await);
     assert_eq!(asked(&remote).await.unwrap().result, Ok(None));
     assert_eq!(remote.check_caa(&query("www.example.org", false)).await.unwrap().result, Ok(None));
