@@ -360,9 +360,7 @@ fn a_claim_to_be_ours_gains_nothing() {
 
 #[test]
 fn whoever_passes_over_our_rules_shows_what_they_have_to_be_held_against() {
-    let answer = |details: &Value, ingam: &Value| {
-        json!({"check_completed": true, "check_passed": true, "details": details, "ingam": ingam})
-    };
+    let answer = |details: &Value, ingam: &Value| json!({"check_completed": true, "check_passed": true, "details": details, "ingam": ingam});
     let persist = attempt(HOST, ChallengeType::DnsPersist01);
     let asked = [
         json!(request::dcv(&persist, &issuers()).unwrap().ingam),
