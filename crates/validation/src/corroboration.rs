@@ -37,7 +37,8 @@ pub struct RemoteAnswer {
     /// What it saw, where it is one of ours.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evidence: Option<Evidence>,
-    /// `details` of its answer, where it is another maker's: as Open MPIC has them, at most 16 KiB.
+    /// `details` of its answer, where it is another maker's: as Open MPIC has them, at most 16 KiB. Where there is nothing else,
+    /// why: `{"unreached": "…"}`, `{"left_out": true}` or `{"left_out_bytes": 1}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub details: Option<Value>,
 }

@@ -10,6 +10,8 @@ use ingam_protocol::{Bytes, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use crate::outcome::CaaQuery;
+
 /// The most DNS values that one lookup keeps.
 pub(crate) const VALUES_MAX: usize = 32;
 
@@ -27,6 +29,9 @@ pub struct Evidence {
     /// What was looked at.
     #[serde(rename = "name")]
     pub host: Host,
+    /// Whether CAA was looked at for the wildcard of that name, for which other properties count (RFC 8659, section 4.3).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub wildcard: bool,
     /// The challenge that was looked at, or that the CAA check was made for.
     pub challenge: ChallengeType,
     /// When the look began.
@@ -151,12 +156,19 @@ impl Evidence {
         Self {
             perspective: perspective.to_owned(),
             host: host.into(),
+            wildcard: false,
             challenge,
             started,
             finished: started,
             hops: Vec::new(),
             lookups: Vec::new(),
         }
+    }
+
+    /// As [`Evidence::new`], for CAA.
+    pub(crate) fn of_caa(perspective: &str, query: &CaaQuery, started: Timestamp) -> Self {
+        let CaaQuery { name, wildcard, challenge, .. } = query;
+        Self { wildcard: *wildcard, ..Self::new(perspective, name.clone(), *challenge, started) }
     }
 
     /// The last hop, for filling in what comes to be known of it.

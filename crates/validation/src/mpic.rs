@@ -21,11 +21,15 @@ pub(crate) mod wire;
 
 pub use service::{Reply, Service};
 
+use std::time::Duration;
+
 use ingam_protocol::Timestamp;
+use ingam_protocol::acme::ErrorType;
 use serde_json::Value;
 
 use crate::evidence::Evidence;
 use crate::outcome::Failure;
+use crate::quote::printable;
 
 /// The most bytes of a request and of an answer.
 pub const BODY_BYTES_MAX: usize = 64 * 1024;
@@ -37,24 +41,51 @@ pub struct Heard {
     pub result: Result<Option<Timestamp>, Failure>,
     /// What it says that it saw, where it is one of ours.
     pub evidence: Option<Evidence>,
-    /// `details` of its answer, where it is another maker's.
+    /// `details` of its answer, where it is another maker's; or why there is no evidence.
     pub details: Option<Value>,
 }
 
-/// Why a perspective's word could not be had; the words are printable, and short.
+/// The most characters of why a perspective could not be asked, without the dots behind what was cut.
+const REASON_MAX: usize = 509;
+
+/// Why a perspective's word could not be had. The words are printable, short, and for the operator: they can have addresses and
+/// whatever the other side said.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unreached(pub(crate) String);
+pub struct Unreached {
+    why: String,
+    /// Whether it was asked, and merely took longer than it may.
+    is_late: bool,
+}
 
 impl Unreached {
     /// With these words, made fit for a record.
     pub fn new(words: &str) -> Self {
-        Self(crate::quote::printable(words.as_bytes(), heard::WORDS_MAX))
+        Self { why: printable(words.as_bytes(), REASON_MAX), is_late: false }
+    }
+
+    /// It did not answer within the time that it was given.
+    pub(crate) fn late(wait: Duration) -> Self {
+        Self { why: format!("no answer within {} seconds", wait.as_secs_f32()), is_late: true }
+    }
+
+    /// Whether it was asked, and merely took longer than it may.
+    pub(crate) fn is_late(&self) -> bool {
+        self.is_late
+    }
+
+    /// What anybody may know of it.
+    pub(crate) fn failure(&self) -> Failure {
+        let detail = match self.is_late {
+            true => format!("this perspective could not be asked: {}", self.why),
+            false => "this perspective could not be asked".to_owned(),
+        };
+        Failure::new(ErrorType::ServerInternal, detail)
     }
 }
 
 impl std::fmt::Display for Unreached {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.why)
     }
 }
 

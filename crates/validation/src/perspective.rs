@@ -70,7 +70,7 @@ impl LocalPerspective {
     pub(crate) async fn search_caa(&self, query: &CaaQuery, issuers: &[String]) -> CaaOutcome {
         let begun = Instant::now();
         let name = &self.networks.config.perspective;
-        let mut evidence = Evidence::new(name, query.name.clone(), query.challenge, self.clock.now());
+        let mut evidence = Evidence::of_caa(name, query, self.clock.now());
         let work = Box::pin(async {
             let network = self.networks.fresh().await;
             caa::check(&network.resolver, issuers, query, &mut evidence).await

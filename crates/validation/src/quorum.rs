@@ -8,6 +8,7 @@
 //!
 //! All answers are waited for even if the outcome stands already: they are the evidence.
 
+mod kept;
 mod standing;
 mod words;
 
@@ -20,6 +21,7 @@ use futures_util::future::{BoxFuture, join, join_all};
 use ingam_protocol::acme::ErrorType;
 use ingam_protocol::corroboration::{Quorum, Registry};
 use ingam_protocol::{Clock, Timestamp};
+use serde_json::json;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 
@@ -33,7 +35,7 @@ use crate::remote::{Perspective, Remote};
 
 pub use standing::{Reachable, Standing};
 
-/// How long a remote perspective may have answered nothing before it is told of, and waited for less: a restart is shorter.
+/// How long a remote perspective may have been in trouble before it is told of, and waited for less: a restart is shorter.
 pub const SILENT_FOR: Duration = Duration::from_secs(60);
 
 /// Which part of its time a silent one has.
@@ -115,8 +117,8 @@ impl MultiPerspective {
     pub async fn knock(&self) {
         let knocks = self.remotes.iter().map(|(member, standing)| async move {
             let knocked = timeout(self.remote_timeout, member.perspective.knock()).await;
-            let result = knocked.unwrap_or_else(|_| Err(too_late(self.remote_timeout)));
-            standing.note(self.clock.now(), result.err().map(|unreached| unreached.0));
+            let result = knocked.unwrap_or_else(|_| Err(Unreached::late(self.remote_timeout)));
+            standing.note(self.clock.now(), result.err().map(|unreached| unreached.to_string()));
         });
         join_all(knocks).await;
     }
@@ -137,17 +139,26 @@ impl MultiPerspective {
         let (asked, begun) = (self.clock.now(), Instant::now());
         let wait = self.wait_for(standing, asked);
         let heard = timeout(wait, question(member.perspective.as_ref())).await;
-        let heard = heard.unwrap_or_else(|_| Err(too_late(wait)));
+        let heard = heard.unwrap_or_else(|_| Err(Unreached::late(wait)));
         let answered = self.clock.now();
         metrics::histogram!("ingam_perspective_seconds", "perspective" => member.name.clone())
             .record(begun.elapsed().as_secs_f64());
-        standing.note(answered, heard.as_ref().err().map(|unreached| unreached.0.clone()));
         let is_unreached = heard.is_err();
-        let heard = heard.unwrap_or_else(|unreached| {
-            let detail = format!("this perspective could not be asked: {unreached}");
-            let result = Err(Failure::new(ErrorType::ServerInternal, detail));
-            Heard { result, evidence: None, details: None }
-        });
+        let heard = match heard {
+            Ok(heard) => {
+                standing.note(answered, None);
+                heard
+            }
+            Err(unreached) => {
+                tracing::info!(perspective = member.name, why = %unreached, "a perspective could not be asked");
+                // A question takes as long as the site of whoever asks likes: knocks say whether the perspective hangs.
+                if !unreached.is_late() {
+                    standing.note(answered, Some(unreached.to_string()));
+                }
+                let details = json!({ "unreached": unreached.to_string() });
+                Heard { result: Err(unreached.failure()), evidence: None, details: Some(details) }
+            }
+        };
         let until = *heard.result.as_ref().unwrap_or(&None);
         let answer = RemoteAnswer {
             perspective: member.name.clone(),
@@ -161,14 +172,17 @@ impl MultiPerspective {
         Answered { answer, until, is_unreached }
     }
 
-    /// Asks everybody at once.
+    /// Asks everybody at once; of the answers, one of each perspective counts, and so much is kept as has room.
     async fn ask_all<'a, T>(
         &'a self,
         primary: impl Future<Output = T>,
         question: impl Fn(&'a dyn Perspective) -> BoxFuture<'a, Result<Heard, Unreached>>,
     ) -> (T, Vec<Answered>) {
         let remotes = self.remotes.iter().map(|remote| Box::pin(self.ask(remote, &question)));
-        join(primary, join_all(remotes)).await
+        let (outcome, mut answered) = join(primary, join_all(remotes)).await;
+        kept::count_once(&mut answered);
+        kept::limit(&mut answered);
+        (outcome, answered)
     }
 
     fn corroboration(&self, answered: &[Answered], primary_agrees: bool) -> Corroboration {
@@ -225,7 +239,7 @@ impl Validation for MultiPerspective {
 
     async fn check_caa(&self, query: CaaQuery) -> CaaOutcome {
         let Ok(_place) = self.places.try_acquire() else {
-            let evidence = Evidence::new(&self.name, query.name, query.challenge, self.clock.now());
+            let evidence = Evidence::of_caa(&self.name, &query, self.clock.now());
             return CaaOutcome { evidence, corroboration: None, result: Err(too_many()), report: None };
         };
         let primary = self.primary.check_caa(query.clone());
@@ -235,10 +249,6 @@ impl Validation for MultiPerspective {
         let result = result.map(|permitted| permitted.corroborated(seen.quorum));
         CaaOutcome { evidence: outcome.evidence, corroboration: Some(seen), result, report: outcome.report }
     }
-}
-
-fn too_late(wait: Duration) -> Unreached {
-    Unreached::new(&format!("no answer within {} seconds", wait.as_secs_f32()))
 }
 
 fn too_many() -> Failure {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use http::StatusCode;
 use ingam_protocol::Clock;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::pem::PemObject;
@@ -83,18 +84,17 @@ impl Remote {
             .post(format!("{}{path}", self.url))
             .header(http::header::CONTENT_TYPE, "application/json")
             .body(body);
-        let mut answer = request.send().await.map_err(|error| Unreached::new(&in_full(&error)))?;
+        let mut answer = request.send().await.map_err(unreached)?;
         let status = answer.status();
         let mut body = Vec::new();
-        while let Some(chunk) = answer.chunk().await.map_err(|error| Unreached::new(&in_full(&error)))? {
+        while let Some(chunk) = answer.chunk().await.map_err(unreached)? {
             if body.len() + chunk.len() > BODY_BYTES_MAX {
                 return Err(Unreached::new(&format!("its answer has more than {BODY_BYTES_MAX} bytes")));
             }
             body.extend_from_slice(&chunk);
         }
-        if status != http::StatusCode::OK {
-            let said = printable(&body, QUOTED_MAX);
-            return Err(Unreached::new(&format!("it answers {}: {said}", status.as_u16())));
+        if status != StatusCode::OK {
+            return Err(refused(status, &body));
         }
         Ok(body)
     }
@@ -119,11 +119,32 @@ impl Perspective for Remote {
         heard::caa(&answer, query, &self.issuers)
     }
 
-    /// Any answer will do: what other makers have at this path is their affair.
+    /// Other makers need have nothing at this path; whoever does not let us in, or can serve nobody, is in trouble.
     async fn knock(&self) -> Result<(), Unreached> {
-        let asked = self.client.get(format!("{}/livez", self.url)).send().await;
-        asked.map(drop).map_err(|error| Unreached::new(&in_full(&error)))
+        let knock = self.client.get(format!("{}/livez", self.url));
+        let mut answer = knock.send().await.map_err(unreached)?;
+        let status = answer.status();
+        if status.is_success() || matches!(status, StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED) {
+            return Ok(());
+        }
+        let mut said = Vec::new();
+        while said.len() < QUOTED_MAX
+            && let Ok(Some(chunk)) = answer.chunk().await
+        {
+            said.extend(chunk.iter().take(QUOTED_MAX));
+        }
+        Err(refused(status, &said))
     }
+}
+
+/// It answers, though not the question.
+fn refused(status: StatusCode, said: &[u8]) -> Unreached {
+    Unreached::new(&format!("it answers {}: {}", status.as_u16(), printable(said, QUOTED_MAX)))
+}
+
+/// There is no connection, or no whole answer. The URL stands in the configuration.
+fn unreached(error: reqwest::Error) -> Unreached {
+    Unreached::new(&in_full(&error.without_url()))
 }
 
 /// There is no such question, which every perspective would find.

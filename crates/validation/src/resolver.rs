@@ -87,7 +87,8 @@ impl Resolver {
         this
     }
 
-    /// Whether whoever is asked knows keys of the root. Silence and failures are no word on that: then they should be there.
+    /// Whether whoever is asked knows keys of the root. That there are none is said by an answer without them, and by whoever
+    /// does not serve such questions; silence and every other failure are no word on that: then they should be there.
     async fn has_signed_root(&self) -> bool {
         let query = Query::query(Name::root(), RecordType::DNSKEY);
         self.upstream.begin();
@@ -95,9 +96,14 @@ impl Resolver {
         options.edns_set_dnssec_ok = true;
         let asking = async { self.upstream.lookup(query, options).first_answer().await };
         match tokio::time::timeout(self.lookup_timeout, asking).await {
-            Ok(Ok(answer)) => answer.answers.iter().any(|record| record.record_type() == RecordType::DNSKEY),
-            Ok(Err(NetError::Dns(DnsError::NoRecordsFound(_)))) => false,
-            Ok(Err(NetError::Dns(DnsError::ResponseCode(code)))) => code == ResponseCode::ServFail,
+            Ok(Ok(answer)) => {
+                let has_keys = answer.answers.iter().any(|record| record.record_type() == RecordType::DNSKEY);
+                has_keys || answer.truncation || !is_denial(answer.response_code)
+            }
+            Ok(Err(NetError::Dns(DnsError::NoRecordsFound(none)))) => !is_denial(none.response_code),
+            Ok(Err(NetError::Dns(DnsError::ResponseCode(code)))) => {
+                !matches!(code, ResponseCode::Refused | ResponseCode::NotImp)
+            }
             Ok(Err(_)) | Err(_) => true,
         }
     }
@@ -289,6 +295,11 @@ impl Resolver {
         });
         *self.validator.lock().unwrap_or_else(PoisonError::into_inner) = fresh;
     }
+}
+
+/// Whether a response code goes with an answer, be it that there is nothing.
+fn is_denial(code: ResponseCode) -> bool {
+    matches!(code, ResponseCode::NoError | ResponseCode::NXDomain)
 }
 
 /// A name for the eye, as it was before the case of its letters was mixed.

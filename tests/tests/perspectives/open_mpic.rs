@@ -126,6 +126,10 @@ async fn the_library_is_one_of_our_perspectives() {
     let at = all.server.ports().tls_alpn;
     for kind in ["http-01", "dns-01", "dns-account-01", "dns-persist-01", "tls-alpn-01"] {
         let name = format!("{kind}.mpic.test");
+        let has_caa = kind == "http-01";
+        if has_caa {
+            views.iter().for_each(|view| view.caa(&name, "ingam.test"));
+        }
         let (status, payload) = seen(&all, &mut client, &name, kind, async |token, key_authorization| {
             let value = base64url(hash(key_authorization));
             match kind {
@@ -152,7 +156,9 @@ async fn the_library_is_one_of_our_perspectives() {
         };
         assert_eq!(method.trim_start_matches("acme-"), expected, "{library}");
         assert!(library["evidence"].is_null(), "{library}");
-        assert_eq!(payload["caa"]["corroboration"]["answers"][4]["details"]["caa_record_present"], false);
+        let caa = &payload["caa"]["corroboration"];
+        assert_eq!(caa["line"], "5/5", "{kind}: {caa}");
+        assert_eq!(caa["answers"][4]["details"]["caa_record_present"], has_caa, "{caa}");
     }
 }
 

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use ingam_protocol::Findings;
 use ingam_protocol::bytes::from_hex;
+use ingam_validation::config::CorroborationConfig;
 use serde::{Deserialize, Serialize};
 
 use super::{Config, Environment, advice, rules};
@@ -74,6 +75,7 @@ pub(super) fn check<'a>(config: &Config, keys: impl Iterator<Item = &'a str>, fo
     rules::addresses(&config.listen.of_perspective(), found);
     rules::connections(config, found);
     found.below("validation", config.validation.check());
+    patience(config, found);
     if config.environment == Environment::Development || found.is_silent("environment") {
         return;
     }
@@ -85,6 +87,22 @@ pub(super) fn check<'a>(config: &Config, keys: impl Iterator<Item = &'a str>, fo
             "validation.perspective",
             "is \"local\", as every primary perspective is by default",
             fix,
+        );
+    }
+}
+
+/// Whoever looks for as long as a coordinator waits is cut off before it can say what it saw.
+fn patience(config: &Config, found: &mut Findings) {
+    let waited_ms = CorroborationConfig::default().timeout_ms;
+    let total_ms = config.validation.total_timeout_ms;
+    if total_ms >= waited_ms {
+        found.warning(
+            "validation.total_timeout_ms",
+            format!(
+                "is {total_ms}, and coordinators wait {waited_ms} ms by default (corroboration.timeout_ms): what took long \
+                 would count as no answer"
+            ),
+            "give 20000, or some seconds less than the coordinator's configuration says",
         );
     }
 }
@@ -196,6 +214,10 @@ mod tests {
             changed("perspective = \"seoul-2\"", "perspective = \"local\""),
             ["validation.perspective"]
         );
+        let patient = ["validation.total_timeout_ms"];
+        assert_eq!(changed("total_timeout_ms = 20000\n", ""), patient, "30 seconds by default");
+        assert_eq!(changed("total_timeout_ms = 20000", "total_timeout_ms = 25000"), patient);
+        assert_eq!(changed("total_timeout_ms = 20000", "total_timeout_ms = 24999"), [""; 0]);
         let all = keys("");
         let expected =
             ["listen.perspective", "perspective.certificate", "perspective.key", "perspective.client_ca"];

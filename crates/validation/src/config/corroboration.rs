@@ -48,12 +48,21 @@ impl Location {
 pub struct RemoteConfig {
     /// Its name in the records, as `seoul-2`: 1 to 64 letters, digits, hyphens and dots.
     pub name: String,
-    /// Where it is asked, as `https://seoul-2.example:8443`: `/dcv` and `/caa` come after.
+    /// Where it is asked, as `https://seoul-2.example:8443`: `/dcv` and `/caa` come after. Each has its own host or
+    /// port.
     pub url: String,
     /// The registry in whose region it lies: `AFRINIC`, `APNIC`, `ARIN`, `LACNIC` or `RIPE NCC`.
     pub registry: Option<Registry>,
     /// Where it stands. Perspectives have to be 500 km apart (BR 3.2.2.9); where this is given it is looked at.
     pub location: Option<Location>,
+}
+
+impl RemoteConfig {
+    /// The host and port at which it is asked, whichever way the URL is written.
+    fn door(&self) -> Option<(String, u16)> {
+        let url = url::Url::parse(&self.url).ok()?;
+        Some((url.host_str()?.trim_end_matches('.').to_owned(), url.port_or_known_default()?))
+    }
 }
 
 /// How remote perspectives are asked, and when enough of them agree.
@@ -148,9 +157,15 @@ impl Config {
         let fix = format!("give at most {REMOTES_MAX}");
         found.require(count <= REMOTES_MAX, "remotes", format!("has {count} perspectives"), fix);
         let mut names = vec![self.perspective.as_str()];
+        let mut doors = Vec::new();
         for remote in self.remotes.iter().take(REMOTES_MAX) {
-            self.check_remote(remote, &names, found);
+            check_remote(remote, &names, found);
             names.push(&remote.name);
+            let Some(door) = remote.door() else { continue };
+            let reason = format!("has {}:{} more than once, which would count as often", door.0, door.1);
+            let fix = "give each perspective its own host or port, or remove one of them";
+            found.require(!doors.contains(&door), "remotes.url", reason, fix);
+            doors.push(door);
         }
         found.between("corroboration.timeout_ms", self.corroboration.timeout_ms, 1..=TIMEOUT_MS_MAX);
         found.between("corroboration.registries_min", self.corroboration.registries_min, 1..=5);
@@ -178,35 +193,35 @@ impl Config {
             );
         }
     }
+}
 
-    fn check_remote(&self, remote: &RemoteConfig, names: &[&str], found: &mut Findings) {
-        let RemoteConfig { name, url, registry, location } = remote;
-        let fix = "give 1 to 64 letters, digits, hyphens and dots";
-        found.require(is_perspective_name(name), "remotes.name", format!("is {name:?}"), fix);
-        found.require(
-            !names.contains(&name.as_str()),
-            "remotes.name",
-            format!("is {name:?} more than once, `perspective` included"),
-            "give each its own",
-        );
-        let is_url = url::Url::parse(url).is_ok_and(|url| {
-            url.scheme() == "https" && url.has_host() && url.query().is_none() && url.fragment().is_none()
-        });
-        let fix = "give one like https://seoul-2.example:8443";
-        found.require(is_url, "remotes.url", format!("is {url:?}, which is no https URL"), fix);
-        found.require(
-            registry.is_some(),
-            "remotes.registry",
-            format!("is missing for {name:?}"),
-            "give AFRINIC, APNIC, ARIN, LACNIC or RIPE NCC",
-        );
-        found.require(
-            location.is_none_or(Location::is_on_earth),
-            "remotes.location",
-            format!("of {name:?} is no place on the Earth"),
-            "give latitude from -90 to 90 and longitude from -180 to 180, in degrees",
-        );
-    }
+fn check_remote(remote: &RemoteConfig, names: &[&str], found: &mut Findings) {
+    let RemoteConfig { name, url, registry, location } = remote;
+    let fix = "give 1 to 64 letters, digits, hyphens and dots";
+    found.require(is_perspective_name(name), "remotes.name", format!("is {name:?}"), fix);
+    found.require(
+        !names.contains(&name.as_str()),
+        "remotes.name",
+        format!("is {name:?} more than once, `perspective` included"),
+        "give each its own",
+    );
+    let is_url = url::Url::parse(url).is_ok_and(|url| {
+        url.scheme() == "https" && url.has_host() && url.query().is_none() && url.fragment().is_none()
+    });
+    let fix = "give one like https://seoul-2.example:8443";
+    found.require(is_url, "remotes.url", format!("is {url:?}, which is no https URL"), fix);
+    found.require(
+        registry.is_some(),
+        "remotes.registry",
+        format!("is missing for {name:?}"),
+        "give AFRINIC, APNIC, ARIN, LACNIC or RIPE NCC",
+    );
+    found.require(
+        location.is_none_or(Location::is_on_earth),
+        "remotes.location",
+        format!("of {name:?} is no place on the Earth"),
+        "give latitude from -90 to 90 and longitude from -180 to 180, in degrees",
+    );
 }
 
 #[cfg(test)]
@@ -284,12 +299,20 @@ mod tests {
     #[test]
     fn mistakes_are_told_by_their_keys() {
         type Change = fn(&mut Config);
-        let broken: [(Change, &str); 10] = [
+        let broken: [(Change, &str); 12] = [
             (|config| config.remotes[1].name = "tokyo".into(), "remotes.name"),
             (|config| config.remotes[1].name = "local".into(), "remotes.name"),
             (|config| config.remotes[1].name = "a b".into(), "remotes.name"),
             (|config| config.remotes[1].url = "http://tokyo.example".into(), "remotes.url"),
             (|config| config.remotes[1].url = "https://tokyo.example/?a".into(), "remotes.url"),
+            (|config| config.remotes[1].url = "https://TOKYO.example.:8443/b".into(), "remotes.url"),
+            (
+                |config| {
+                    config.remotes[1].url = "https://one.example".into();
+                    config.remotes[2].url = "https://one.example:443/".into();
+                },
+                "remotes.url",
+            ),
             (|config| config.remotes[1].registry = None, "remotes.registry"),
             (|config| config.remotes[1].location = at(91.0, 0.0), "remotes.location"),
             (|config| config.location = at(0.0, f64::NAN), "location"),
@@ -301,6 +324,9 @@ mod tests {
             change(&mut config);
             assert!(keys(&config).iter().any(|found| found == key), "{key}: {:?}", keys(&config));
         }
+        let mut ports = five();
+        ports.remotes[1].url = "https://tokyo.example:8444".into();
+        assert_eq!(keys(&ports), [""; 0], "another process on the same machine");
         let mut many = five();
         many.remotes = vec![many.remotes[0].clone(); 33];
         assert!(keys(&many).iter().any(|found| found == "remotes"));

@@ -41,13 +41,12 @@ pub(crate) fn dcv(
         return Ok(ours(&response, seen, is_asked, attempt.challenge));
     }
     let mut result = foreign(&response, incomplete(attempt.challenge), ErrorType::Unauthorized);
-    if result.is_ok()
-        && attempt.challenge == ChallengeType::DnsPersist01
-        && let Some(records) = records_seen(&response.details)
-    {
+    if result.is_ok() && attempt.challenge == ChallengeType::DnsPersist01 {
         // It knows nothing of `policy` and hashed accounts: what it saw is held against our own rules, too.
-        result = Persistent::of(attempt, issuers)
-            .and_then(|sought| dns_persist_01::decide(records.iter().map(String::as_bytes), &sought, now));
+        result = records_seen(&response.details).ok_or_else(unshown).and_then(|records| {
+            let sought = Persistent::of(attempt, issuers)?;
+            dns_persist_01::decide(records.iter().map(String::as_bytes), &sought, now)
+        });
     }
     Ok(Heard { result, evidence: None, details: Some(details(response.details)) })
 }
@@ -60,17 +59,24 @@ pub(crate) fn caa(body: &[u8], query: &CaaQuery, issuers: &[String]) -> Result<H
     let response = read(body)?;
     if let Some(seen) = response.ingam.clone() {
         let is_asked = |evidence: &Evidence| {
-            evidence.host.name() == Some(&query.name) && evidence.challenge == query.challenge
+            evidence.host.name() == Some(&query.name)
+                && evidence.wildcard == query.wildcard
+                && evidence.challenge == query.challenge
         };
         return Ok(ours(&response, seen, is_asked, query.challenge));
     }
     let mut result = foreign(&response, ErrorType::Dns, ErrorType::Caa);
-    if result.is_ok()
-        && let Some(records) = records_seen(&response.details)
-    {
-        // It passes over `accounturi` and `validationmethods` (RFC 8657).
-        let at = response.details.get("found_at").and_then(Value::as_str).unwrap_or(query.name.as_str());
-        result = permits(&records, issuers, query).map(|()| None).map_err(|words| caa::forbidden(at, &words));
+    let saw_none = response.details.get("caa_record_present") == Some(&Value::Bool(false));
+    match records_seen(&response.details) {
+        _ if result.is_err() => {}
+        Some(records) => {
+            // It passes over `accounturi` and `validationmethods` (RFC 8657).
+            let at = response.details.get("found_at").and_then(Value::as_str).unwrap_or(query.name.as_str());
+            let permitted = permits(&records, issuers, query);
+            result = permitted.map(|()| None).map_err(|words| caa::forbidden(at, &words));
+        }
+        None if saw_none => {}
+        None => result = Err(unshown()),
     }
     Ok(Heard { result, evidence: None, details: Some(details(response.details)) })
 }
@@ -86,7 +92,7 @@ fn read(body: &[u8]) -> Result<CheckResponse, Unreached> {
     // What is not as ours is no claim of evidence, and no reason to pass over the answer itself.
     let seen = value.as_object_mut().and_then(|answer| answer.remove("ingam"));
     let mut response = CheckResponse::deserialize(value).map_err(none)?;
-    response.ingam = seen.and_then(|seen| Seen::deserialize(seen).ok());
+    response.ingam = seen.and_then(|seen| Seen::deserialize(seen).ok()).filter(Seen::is_told);
     Ok(response)
 }
 
@@ -124,7 +130,14 @@ fn ours(
         None if has_passed => Ok(seen.until),
         None => Err(Failure::new(incomplete(challenge), words(response))),
     };
-    Heard { result, evidence: seen.evidence.filter(|_| !other), details: None }
+    let details = (seen.left_out && seen.evidence.is_none()).then(|| json!({ "left_out": true }));
+    Heard { result, evidence: seen.evidence.filter(|_| !other), details }
+}
+
+/// It agrees, and keeps to itself what our own rules have to be held against.
+fn unshown() -> Failure {
+    let detail = "it does not say which records it saw (records_seen), and does not count without them";
+    Failure::new(ErrorType::ServerInternal, detail)
 }
 
 fn foreign(

@@ -12,7 +12,6 @@ use std::sync::Arc;
 use ingam_protocol::acme::{ChallengeType, ErrorType};
 use ingam_protocol::bytes::{from_base64url, from_hex};
 use ingam_protocol::identifier::{DnsName, Host};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
@@ -333,25 +332,25 @@ fn typed<T: DeserializeOwned>(value: Value) -> Result<T, Refused> {
     })
 }
 
-fn dcv_reply(method: &'static str, outcome: Outcome, is_ours: bool) -> Reply {
+pub(super) fn dcv_reply(method: &'static str, outcome: Outcome, is_ours: bool) -> Reply {
     let Outcome { evidence, result, .. } = outcome;
-    let details = details::dcv(method, &evidence);
+    let details = if is_ours { Value::Null } else { details::dcv(method, &evidence) };
     let (until, failure) = match result {
         Ok(validated) => (validated.until(), None),
         Err(failure) => (None, Some(failure)),
     };
-    let seen = Seen { evidence: Some(evidence), failure, until };
+    let seen = Seen { evidence: Some(evidence), failure, until, left_out: false };
     reply("dcv", "mpic_error:dcv_checker:lookup", details, seen, is_ours)
 }
 
 fn caa_reply(outcome: CaaOutcome, is_ours: bool) -> Reply {
     let CaaOutcome { evidence, result, .. } = outcome;
-    let details = details::caa(&evidence, &result);
-    let seen = Seen { evidence: Some(evidence), failure: result.err(), until: None };
+    let details = if is_ours { Value::Null } else { details::caa(&evidence, &result) };
+    let seen = Seen { evidence: Some(evidence), failure: result.err(), until: None, left_out: false };
     reply("caa", "mpic_error:caa_checker:lookup", details, seen, is_ours)
 }
 
-fn reply(check: &str, lookup: &str, details: impl Serialize, mut seen: Seen, is_ours: bool) -> Reply {
+fn reply(check: &str, lookup: &str, details: Value, mut seen: Seen, is_ours: bool) -> Reply {
     let at = seen.evidence.as_ref().map_or(0, |evidence: &Evidence| evidence.finished.unix_ms());
     let errors = seen.failure.as_ref().map(|failure: &Failure| {
         let error_type = if is_seen(failure) { "mpic_error:perspective:seen" } else { lookup };
@@ -363,12 +362,13 @@ fn reply(check: &str, lookup: &str, details: impl Serialize, mut seen: Seen, is_
         check_type: check.to_owned(),
         errors,
         timestamp_ns: Some(at.saturating_mul(1_000_000)),
-        details: json!(details),
+        details,
         ingam: is_ours.then(|| seen.clone()),
     };
     let mut body = json!(response);
     if is_ours && body.to_string().len() > BODY_BYTES_MAX {
         seen.evidence = None;
+        seen.left_out = true;
         response.ingam = Some(seen);
         body = json!(response);
     }

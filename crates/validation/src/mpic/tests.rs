@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::*;
 use super::{heard, request};
-use crate::outcome::{Attempt, CaaQuery};
+use crate::outcome::{Attempt, CaaQuery, Outcome};
 use crate::sought::sha256;
 use crate::testing::{
     ACCOUNT, Act, KEY_AUTHORIZATION, TOKEN, World, attempt, attempt_address, http_server, query,
@@ -82,8 +82,11 @@ async fn caa_of_ours_knows_account_and_method() {
     let ask = async |query: &CaaQuery| {
         let body = serde_json::to_vec(&request::caa(query, &issuers())).unwrap();
         let reply = service.answer("/caa", &body).await;
-        assert_eq!(reply.body["details"]["found_at"], "example.org");
-        assert_eq!(reply.body["details"]["records_seen"], json!([format!("0 issue \"{restricted}\"")]));
+        assert_eq!(reply.body["details"], Value::Null, "the evidence has it already");
+        assert_eq!(reply.body["ingam"]["evidence"]["wildcard"] == true, query.wildcard);
+        let other = CaaQuery { wildcard: !query.wildcard, ..query.clone() };
+        let heard_as = heard::caa(reply.body.to_string().as_bytes(), &other, &issuers()).unwrap();
+        assert!(heard_as.result.is_err(), "a name and its wildcard are two questions");
         heard::caa(reply.body.to_string().as_bytes(), query, &issuers()).unwrap()
     };
     assert_eq!(ask(&query(HOST, true)).await.result, Ok(None));
@@ -99,6 +102,31 @@ async fn caa_of_ours_knows_account_and_method() {
         (200, &json!(true), &json!(false))
     );
     assert!(reply.body.get("ingam").is_none());
+    assert_eq!(reply.body["details"]["found_at"], "example.org");
+    assert_eq!(reply.body["details"]["records_seen"], json!([format!("0 issue \"{restricted}\"")]));
+}
+
+#[test]
+fn evidence_too_large_to_be_sent_is_told_of() {
+    let attempt = attempt(HOST, ChallengeType::Http01);
+    let outcome = |hops: usize| {
+        let mut evidence = Evidence::new("seoul-2", attempt.host.clone(), attempt.challenge, now());
+        let hop = crate::evidence::Hop::new(Some("x".repeat(1_000)), &attempt.host, 80);
+        evidence.hops = vec![hop; hops];
+        Outcome { evidence, corroboration: None, result: Err(Failure::connection("no route")) }
+    };
+    let replied = |hops: usize| service::dcv_reply("acme-http-01", outcome(hops), true).body;
+    let heard = |body: &Value| heard::dcv(body.to_string().as_bytes(), &attempt, &issuers(), now()).unwrap();
+    // Twice would be too large.
+    let body = replied(40);
+    assert!(body.to_string().len() > BODY_BYTES_MAX / 2);
+    let whole = heard(&body);
+    assert_eq!((whole.evidence.unwrap().hops.len(), whole.details), (40, None));
+    let body = replied(100);
+    assert!(body.to_string().len() < 1_000 && body["ingam"]["left_out"] == true, "{body}");
+    let cut = heard(&body);
+    assert_eq!(cut.result.unwrap_err().detail, "no route", "still one of ours");
+    assert_eq!((cut.evidence, cut.details), (None, Some(json!({ "left_out": true }))));
 }
 
 #[tokio::test]
@@ -320,11 +348,49 @@ fn a_claim_to_be_ours_gains_nothing() {
     assert_eq!(other.result.unwrap_err().detail, "it answered another question");
     let failure = json!({"failure": {"error": "caa", "detail": "x\ny"}});
     assert_eq!(answer(true, true, failure).result.unwrap_err().detail, "x?y");
-    assert!(answer(false, true, json!({})).result.is_err());
-    assert!(answer(true, false, json!({})).result.is_err());
-    // What cannot be read is no evidence, and the answer counts as another maker's.
-    let foreign = answer(true, true, json!({"evidence": 1}));
-    assert_eq!((foreign.result, foreign.evidence, foreign.details), (Ok(None), None, Some(json!({}))));
+    assert!(answer(false, true, json!({"left_out": true})).result.is_err());
+    assert!(answer(true, false, json!({"left_out": true})).result.is_err());
+    // What cannot be read, says nothing, or is our own question is no evidence: the answer counts as another maker's.
+    let question = json!(request::dcv(&attempt, &issuers()).unwrap().ingam);
+    for none in [json!({"evidence": 1}), json!({}), json!({"left_out": false}), question] {
+        let foreign = answer(true, true, none);
+        assert_eq!((foreign.result, foreign.evidence, foreign.details), (Ok(None), None, Some(json!({}))));
+    }
+}
+
+#[test]
+fn whoever_passes_over_our_rules_shows_what_they_have_to_be_held_against() {
+    let answer = |details: &Value, ingam: &Value| json!({"check_completed": true, "check_passed": true, "details": details, "ingam": ingam});
+    let persist = attempt(HOST, ChallengeType::DnsPersist01);
+    let asked = [
+        json!(request::dcv(&persist, &issuers()).unwrap().ingam),
+        json!(request::caa(&query(HOST, false), &issuers()).ingam),
+        json!({}),
+        Value::Null,
+    ];
+    for ingam in &asked {
+        for details in [json!({}), json!({"records_seen": null}), json!({"records_seen": "x"})] {
+            let failure = foreign(&answer(&details, ingam)).unwrap().result.unwrap_err();
+            assert_eq!(failure.error, ErrorType::ServerInternal, "{details} {ingam}");
+            assert!(failure.detail.contains("records_seen"), "{failure}");
+        }
+        let caa = |details: &Value| {
+            let answer = answer(details, ingam).to_string();
+            heard::caa(answer.as_bytes(), &query(HOST, false), &issuers()).unwrap().result
+        };
+        for details in [
+            json!({}),
+            json!({"caa_record_present": true}),
+            json!({"caa_record_present": null, "records_seen": null}),
+            json!({"caa_record_present": "false"}),
+        ] {
+            let failure = caa(&details).unwrap_err();
+            assert_eq!(failure.error, ErrorType::ServerInternal, "{details} {ingam}");
+        }
+        assert_eq!(caa(&json!({"caa_record_present": false, "records_seen": null})), Ok(None));
+        let other = json!({"caa_record_present": false, "records_seen": ["0 issue \"other.example\""]});
+        assert_eq!(caa(&other).unwrap_err().error, ErrorType::Caa, "what it shows counts");
+    }
 }
 
 /// What a fuzzer works from, and what it found: `ok-` is read, `bad-` is refused, `odd-` does no harm.

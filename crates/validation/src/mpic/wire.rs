@@ -139,6 +139,7 @@ pub(crate) struct CheckResponse {
     pub(crate) check_type: String,
     pub(crate) errors: Option<Vec<CheckError>>,
     pub(crate) timestamp_ns: Option<u64>,
+    /// Null for our own coordinator, which has the evidence.
     pub(crate) details: Value,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) ingam: Option<Seen>,
@@ -155,11 +156,21 @@ pub(crate) struct CheckError {
 /// Everything that a perspective of ours saw.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Seen {
-    /// None where it would have made the answer too large.
+    /// None where it would have made the answer too large, which `left_out` says then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) evidence: Option<Evidence>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) failure: Option<Failure>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) until: Option<Timestamp>,
+    /// Whether there is evidence that would have made the answer too large.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) left_out: bool,
+}
+
+impl Seen {
+    /// Whether it says anything. An empty object and our own question's `ingam`, sent back as it came, do not.
+    pub(crate) fn is_told(&self) -> bool {
+        self.evidence.is_some() || self.failure.is_some() || self.left_out
+    }
 }

@@ -8,6 +8,7 @@ use ingam_protocol::corroboration::Registry::{Afrinic, Apnic, Arin, Lacnic, Ripe
 use ingam_protocol::time::FixedClock;
 
 use super::*;
+use crate::evidence::Hop;
 use crate::scripted::Scripted;
 use crate::testing::{attempt, name, query};
 
@@ -21,9 +22,13 @@ enum Doing {
     Fails(ErrorType, &'static str),
     IsDown,
     Hangs,
+    /// Agrees, with evidence of this perspective that has so many hops of a kilobyte.
+    Shows(&'static str, usize),
+    /// Agrees, with so many bytes of details.
+    Tells(usize),
 }
 
-use Doing::{Agrees, AgreesUntil, Fails, Hangs, IsDown};
+use Doing::{Agrees, AgreesUntil, Fails, Hangs, IsDown, Shows, Tells};
 
 const DECEIVED: Doing = Fails(ErrorType::Unauthorized, "HTTP: the file is not what was asked for");
 
@@ -31,14 +36,26 @@ struct Actor(Doing);
 
 impl Actor {
     async fn answer(&self) -> Result<Heard, Unreached> {
+        let (mut evidence, mut details) = (None, None);
         let result = match self.0 {
             Agrees => Ok(None),
+            Shows(perspective, hops) => {
+                let host = name("www.example.org").into();
+                let hop = Hop::new(Some("x".repeat(1_000)), &host, 80);
+                let look = Evidence::new(perspective, host, ChallengeType::Http01, Timestamp::default());
+                evidence = Some(Evidence { hops: vec![hop; hops], ..look });
+                Ok(None)
+            }
+            Tells(bytes) => {
+                details = Some(json!("x".repeat(bytes)));
+                Ok(None)
+            }
             AgreesUntil(second) => Ok(Some(Timestamp::from_unix_s(second))),
             Fails(error, detail) => Err(Failure::new(error, detail)),
             IsDown => return Err(Unreached::new("connection refused")),
             Hangs => std::future::pending().await,
         };
-        Ok(Heard { result, evidence: None, details: None })
+        Ok(Heard { result, evidence, details })
     }
 }
 
@@ -160,8 +177,7 @@ async fn what_hangs_is_cut_off_in_time_and_told() {
     let answer = &outcome.corroboration.unwrap().answers[1];
     let failure = answer.failure.as_ref().unwrap();
     assert_eq!(failure.detail, "this perspective could not be asked: no answer within 25 seconds");
-    let standing = &stage.all.standings()[1];
-    assert_eq!(standing.trouble.as_ref().unwrap().0, Timestamp::from_unix_s(1_000));
+    assert_eq!(answer.details, Some(json!({ "unreached": "no answer within 25 seconds" })));
     // It is never waited for longer than the primary may take.
     let config = Config { total_timeout_ms: 3_000, ..Config::default() };
     assert_eq!(config.remote_timeout(), Duration::from_secs(3));
@@ -175,6 +191,13 @@ async fn what_is_silent_for_long_is_waited_for_less() {
         stage.outcome().await.result.unwrap();
         begun.elapsed()
     };
+    // A site that is slow on purpose has every question run out of time, and makes nobody silent.
+    for _ in 0..3 {
+        assert_eq!(took().await, Duration::from_secs(25));
+        stage.clock.advance(SILENT_FOR);
+    }
+    assert!(stage.all.standings().iter().all(|standing| standing.trouble.is_none()));
+    stage.all.knock().await;
     assert_eq!(took().await, Duration::from_secs(25));
     stage.clock.advance(SILENT_FOR - Duration::from_secs(1));
     assert_eq!(took().await, Duration::from_secs(25));
@@ -207,6 +230,45 @@ async fn every_answer_is_kept_by_itself() {
     assert!(seen.answers.iter().all(|answer| answer.asked == Timestamp::from_unix_s(1_000)));
     let text = serde_json::to_string(&seen).unwrap();
     assert_eq!(serde_json::from_str::<Corroboration>(&text).unwrap(), seen);
+}
+
+#[tokio::test]
+async fn one_perspective_under_two_names_counts_once() {
+    let stage = Stage::new(&[Shows("tokyo-1", 1), Shows("seoul-2", 1), Shows("tokyo-1", 1)], &ALL);
+    let outcome = stage.outcome().await;
+    let seen = outcome.corroboration.unwrap();
+    let agree: Vec<bool> = seen.answers.iter().map(RemoteAnswer::agrees).collect();
+    assert_eq!((seen.line.as_str(), agree), ("2/3", vec![true, true, false]));
+    let failure = seen.answers[2].failure.as_ref().unwrap();
+    assert_eq!(
+        failure.detail,
+        "its evidence is that of \"tokyo-1\", which has answered already and counts once"
+    );
+    assert!(seen.answers[2].evidence.is_some(), "kept all the same");
+    assert!(!Stage::new(&[Shows("a", 1), Shows("a", 1), Shows("a", 1)], &ALL).stands().await);
+    assert!(Stage::new(&[Shows("a", 1), Shows("b", 1), Shows("c", 1)], &ALL).stands().await);
+    // What gives no name of its own is known by the configuration alone.
+    assert!(Stage::new(&[Agrees, Agrees, Tells(1)], &ALL).stands().await);
+}
+
+#[tokio::test]
+async fn all_that_answers_keep_together_has_a_limit() {
+    let few = Stage::new(&[Shows("a", 60), Tells(16_000)], &ALL).outcome().await.corroboration.unwrap();
+    assert_eq!(few.answers[0].evidence.as_ref().unwrap().hops.len(), 60);
+    assert!(few.answers[1].details.as_ref().unwrap().is_string());
+    let names: [&str; 31] = std::array::from_fn(|index| &*format!("place-{index}").leak());
+    let mut doing: Vec<Doing> = names.into_iter().map(|name| Shows(name, 60)).collect();
+    doing.push(Tells(32 * 1024));
+    let many = Stage::new(&doing, &ALL).outcome().await.corroboration.unwrap();
+    assert_eq!(many.line, "32/32", "they agree all the same");
+    for answer in &many.answers {
+        let left_out = answer.details.as_ref().unwrap()["left_out_bytes"].as_u64().unwrap();
+        assert!(answer.evidence.is_none() && left_out > 32 * 1024, "{left_out}");
+    }
+    doing[0] = Shows("small", 20);
+    let many = Stage::new(&doing, &ALL).outcome().await.corroboration.unwrap();
+    assert!(many.answers[0].evidence.is_some());
+    assert!(json!(many).to_string().len() < 1024 * 1024);
 }
 
 #[tokio::test]
@@ -248,6 +310,20 @@ async fn who_does_not_answer_is_known_before_the_first_question() {
     assert_eq!((good.answered, good.trouble), (Some(Timestamp::from_unix_s(1_000)), None));
     assert_eq!(down.answered, None);
     assert_eq!(down.trouble.unwrap().1, "connection refused");
+}
+
+#[tokio::test]
+async fn why_a_perspective_cannot_be_asked_is_on_record_and_told_to_no_subscriber() {
+    let stage = Stage::new(&[IsDown, IsDown, Agrees], &ALL);
+    let outcome = stage.outcome().await;
+    let seen = outcome.corroboration.unwrap();
+    assert_eq!(seen.answers[0].failure.as_ref().unwrap().detail, "this perspective could not be asked");
+    assert_eq!(seen.answers[0].details, Some(json!({ "unreached": "connection refused" })));
+    let detail = outcome.result.unwrap_err().detail;
+    assert!(!detail.contains("refused"), "{detail}");
+    assert_eq!(stage.all.standings()[0].trouble.as_ref().unwrap().1, "connection refused");
+    let long = Unreached::new(&"\u{1b}x".repeat(1_000)).to_string();
+    assert!(long.len() == 512 && long.starts_with("?x"), "{long}");
 }
 
 #[tokio::test]

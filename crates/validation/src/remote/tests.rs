@@ -102,7 +102,7 @@ async fn asked(remote: &Remote) -> Result<Heard, Unreached> {
 async fn an_answer_is_heard_and_what_is_none_is_told() {
     let folder = tempfile::tempdir().unwrap();
     let ca = Authority::new(folder.path(), "ca");
-    let good = r#"{"check_completed": true, "check_passed": true, "details": {}}"#;
+    let good = r#"{"check_completed": true, "check_passed": true, "details": {"caa_record_present": false}}"#;
     let remote = ca.remote(&ca, ca.serve("localhost", http("200 OK", "", good)).await);
     assert_eq!(asked(&remote).await.unwrap().result, Ok(None));
     assert_eq!(remote.check_caa(&query("www.example.org", false)).await.unwrap().result, Ok(None));
@@ -118,7 +118,26 @@ async fn an_answer_is_heard_and_what_is_none_is_told() {
         let remote = ca.remote(&ca, ca.serve("localhost", answer).await);
         let unreached = asked(&remote).await.unwrap_err().to_string();
         assert!(unreached.starts_with(words), "{unreached}");
+        assert!(!unreached.contains("localhost"), "{unreached}");
     }
+}
+
+#[tokio::test]
+async fn a_door_that_opens_for_others_alone_is_trouble() {
+    let folder = tempfile::tempdir().unwrap();
+    let ca = Authority::new(folder.path(), "ca");
+    let knocked = async |answer: Vec<u8>| {
+        let knocked = ca.remote(&ca, ca.serve("localhost", answer).await).knock().await;
+        knocked.err().map(|unreached| unreached.to_string())
+    };
+    for status in ["200 OK", "204 No Content", "404 Not Found", "405 Method Not Allowed"] {
+        assert_eq!(knocked(http(status, "", "")).await, None, "{status}");
+    }
+    let told = knocked(http("403 Forbidden", "", "not one of\u{7} perspective.clients")).await;
+    assert_eq!(told.as_deref(), Some("it answers 403: not one of? perspective.clients"));
+    let told = knocked(http("503 Service Unavailable", "", &"x".repeat(100_000))).await.unwrap();
+    assert!(told.starts_with("it answers 503: xxx") && told.len() < 200, "{told}");
+    assert_eq!(knocked(http("302 Found", "", "")).await.as_deref(), Some("it answers 302: "));
 }
 
 #[tokio::test]

@@ -82,9 +82,25 @@ async fn a_network_without_a_signed_root_needs_no_proofs_unless_they_are_wanted(
     }
     config.dnssec = Dnssec::WhenSigned;
     // Whoever keeps silent on the root's keys, or fails, may have some.
-    for reply in [Reply::Silence, Reply::Code(ResponseCode::ServFail), Reply::Garbage] {
+    for reply in [Reply::Silence, Reply::Truncated, Reply::Garbage, Reply::Referral] {
         world.reply("", RecordType::DNSKEY, reply.clone());
         assert!(ask(&config, "a.example", RecordType::A).await.is_err(), "{reply:?}");
+    }
+}
+
+#[tokio::test]
+async fn four_response_codes_alone_say_that_there_is_no_signed_root() {
+    let world = World::new().await;
+    world.a("a.example", "127.0.0.1");
+    let mut config = world.config();
+    config.lookup_timeout_ms = 1000;
+    config.dnssec = Dnssec::WhenSigned;
+    // All that fit into a message's header (RFC 1035, section 4.1.1).
+    for code in 0..16 {
+        world.reply("", RecordType::DNSKEY, Reply::Code(ResponseCode::from(0, code)));
+        let is_used = ask(&config, "a.example", RecordType::A).await.is_ok();
+        // NOERROR, NXDOMAIN, NOTIMP, REFUSED.
+        assert_eq!(is_used, [0, 3, 4, 5].contains(&code), "{code}");
     }
 }
 

@@ -89,7 +89,7 @@ impl<'a> Sheet<'a> {
             self.look(indent + 2, "saw as ", seen);
         }
         if let Some(details) = answer.get("details").filter(|details| !details.is_null()) {
-            self.line(indent + 2, &format!("details {details}"));
+            self.line(indent + 2, &details_line(details));
         }
     }
 
@@ -97,7 +97,12 @@ impl<'a> Sheet<'a> {
     fn look(&mut self, indent: usize, before: &str, seen: &Value) {
         let (name, started, finished) =
             (text(seen, "perspective"), moment(seen, "started"), moment(seen, "finished"));
-        self.line(indent, &format!("{before}{name}, from {started} to {finished}"));
+        // CAA of a name and of its wildcard are two questions.
+        let about = match seen["wildcard"].as_bool() {
+            Some(true) => format!("about *.{}, ", text(seen, "name")),
+            _ => String::new(),
+        };
+        self.line(indent, &format!("{before}{name}, {about}from {started} to {finished}"));
         for lookup in list(seen, "lookups") {
             self.lookup(indent + 2, lookup);
         }
@@ -158,6 +163,20 @@ impl<'a> Sheet<'a> {
             "" => {}
             body => self.line(indent + 2, &format!("body {body}")),
         }
+    }
+}
+
+/// What another maker's perspective says that it saw, or why there is nothing of that.
+fn details_line(details: &Value) -> String {
+    if let Some(why) = details["unreached"].as_str() {
+        return format!("why: {why}");
+    }
+    if let Some(bytes) = details["left_out_bytes"].as_u64() {
+        return format!("what it saw was too large to be kept: {bytes} bytes");
+    }
+    match details["left_out"].as_bool() {
+        Some(true) => "its evidence was too large to be sent".to_owned(),
+        _ => format!("details {details}"),
     }
 }
 

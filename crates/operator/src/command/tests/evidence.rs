@@ -131,3 +131,30 @@ async fn reading_it_needs_no_reason() {
     assert_eq!(command("evidence 4f0a").run(&ca).await.done(), TOLD);
     assert_eq!(ca.lines(), ["GET /v1/certificates/4f0a/evidence"]);
 }
+
+#[tokio::test]
+async fn what_an_answer_lacks_is_told_in_words_and_a_wildcard_is_told_from_its_name() {
+    let ca = Ca::new(|_| {
+        let answer = |name: &str, details: Value| json!({ "perspective": name, "asked": AT, "answered": AT, "details": details });
+        let mut evidence = evidence();
+        let payload = &mut evidence["records"][0]["payload"];
+        payload["corroboration"]["answers"] = json!([
+            answer("seoul", json!({ "unreached": "connection\u{1b}[2J refused" })),
+            answer("oslo", json!({ "left_out": true })),
+            answer("lima", json!({ "left_out_bytes": 70_000 })),
+            answer("cairo", json!({ "records_seen": ["x"] })),
+        ]);
+        payload["caa"]["wildcard"] = json!(true);
+        evidence.into()
+    });
+    let told = command("evidence 4f0a").run(&ca).await.done();
+    for line in [
+        "      why: connection\u{fffd}[2J refused\n",
+        "      its evidence was too large to be sent\n",
+        "      what it saw was too large to be kept: 70000 bytes\n",
+        "      details {\"records_seen\":[\"x\"]}\n",
+        "    primary, about *.www.example.org, from 2026-11-21T10:00:00Z to",
+    ] {
+        assert_eq!(told.matches(line).count(), 1, "{line}: {told}");
+    }
+}
