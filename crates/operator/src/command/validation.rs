@@ -2,7 +2,7 @@
 
 use super::call::Call;
 use super::failure::Failure;
-use super::table::{Facts, Paper};
+use super::table::{Cell, Facts, Paper};
 use crate::api;
 use crate::client::Target;
 
@@ -50,21 +50,20 @@ fn tried(tried: &api::ValidationTried, paper: &Paper) -> String {
     let mut text = format!("{} {verdict} by {} now.\n\n", tried.name, tried.challenge);
     let mut facts = Facts::default();
     facts.fact("token", &tried.token).fact("key authorization", &tried.key_authorization);
-    facts.fact("control", said(&tried.control));
+    facts.facts("control", said(&tried.control));
     if let Some(caa) = &tried.caa {
-        facts.fact("caa", said(caa));
+        facts.facts("caa", said(caa));
     }
     text.push_str(&facts.render(paper));
     text
 }
 
-/// One look in words: what it came to here, how many agreed, and what others saw.
-fn said(look: &api::ValidationLook) -> String {
+/// One look in words: what it came to here, and how many agreed; then what those saw that do not, a line for each.
+fn said(look: &api::ValidationLook) -> Vec<Cell> {
     let mut parts = vec![look.problem.clone().unwrap_or_else(|| "passed".to_owned())];
     parts.extend(look.quorum.as_ref().map(|quorum| format!("{quorum} perspectives agree")));
     let differing = look.remotes.iter().filter_map(|remote| {
         remote.problem.as_ref().map(|problem| format!("{}: {problem}", remote.perspective))
     });
-    parts.extend(differing);
-    parts.join("; ")
+    std::iter::once(parts.join("; ")).chain(differing).map(Cell::from).collect()
 }

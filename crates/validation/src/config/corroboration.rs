@@ -1,5 +1,6 @@
 //! What an operator may say about remote perspectives.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use ingam_protocol::Findings;
@@ -132,7 +133,7 @@ impl Config {
 
     /// In how many registries' regions those would lie that agree, if the worst that is allowed not to agree did not.
     pub fn registries_at_worst(&self) -> usize {
-        let mut counts = std::collections::BTreeMap::<Registry, usize>::new();
+        let mut counts = BTreeMap::<Registry, usize>::new();
         for registry in self.remotes.iter().filter_map(|remote| remote.registry) {
             *counts.entry(registry).or_default() += 1;
         }
@@ -181,8 +182,23 @@ impl Config {
                 "name a PEM file, as docs/operations/perspectives.md shows how to make it",
             );
         }
+        self.check_registries(found);
+    }
+
+    /// Whether those that agree can lie in enough regions, and whether they do if the worst happens that may.
+    fn check_registries(&self, found: &mut Findings) {
         let (worst, wanted) = (self.registries_at_worst(), usize::from(self.corroboration.registries_min));
-        if worst < wanted {
+        let best = self.remotes.iter().filter_map(|remote| remote.registry).collect::<BTreeSet<_>>().len();
+        if best < wanted && self.remotes.iter().all(|remote| remote.registry.is_some()) {
+            found.error(
+                "remotes",
+                format!(
+                    "lie in {best} of the registries' regions altogether, where {wanted} are needed: no validation could \
+                     succeed"
+                ),
+                "add perspectives in other regions, or for a private CA lower corroboration.registries_min",
+            );
+        } else if worst < wanted {
             found.warning(
                 "remotes",
                 format!(
@@ -226,6 +242,8 @@ fn check_remote(remote: &RemoteConfig, names: &[&str], found: &mut Findings) {
 
 #[cfg(test)]
 mod tests {
+    use ingam_protocol::finding::Level;
+
     use super::*;
 
     fn at(latitude: f64, longitude: f64) -> Option<Location> {
@@ -292,6 +310,12 @@ mod tests {
         config.remotes[0].registry = Some(Registry::Arin);
         assert_eq!(config.registries_at_worst(), 1);
         assert_eq!(keys(&config), ["remotes"]);
+        let levels =
+            |config: &Config| config.check().into_iter().map(|finding| finding.level).collect::<Vec<_>>();
+        assert_eq!(levels(&config), [Level::Warning]);
+        // Without it there is one region, and nothing could ever agree.
+        config.remotes.remove(0);
+        assert_eq!(levels(&config), [Level::Error]);
         config.corroboration.registries_min = 1;
         assert_eq!(keys(&config), [""; 0]);
     }
