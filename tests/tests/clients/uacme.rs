@@ -89,9 +89,19 @@ impl<'a> Uacme<'a> {
             ),
             _ => {
                 let socket = self.world.folder.join("ualpn.sock");
-                // It says what came of it, and ends with 1 all the same.
+                // It says what came of it, and ends with 1 all the same. Its worker need not know yet what it was told, and a
+                // client says that it is ready when it is (RFC 8555, section 7.5.1): so it is asked by openssl first.
                 let set = "case \"$(printf 'auth %s %s\\n' \"$3\" \"$5\" | ualpn -s";
-                (format!("{set} {})\" in OK*) ;; *) exit 1 ;; esac", socket.display()), String::new())
+                let ask = format!(
+                    "openssl s_client -connect 127.0.0.1:{} -alpn acme-tls/1 -servername \"$3\" </dev/null 2>/dev/null",
+                    self.world.site.tls_alpn_port
+                );
+                let begin = format!(
+                    "{set} {})\" in OK*) ;; *) exit 1 ;; esac\nfor try in $(seq 50); do\n{ask} \
+                     | grep -q 'ALPN protocol: acme-tls/1' && exit 0\nsleep 0.1\ndone\nexit 1",
+                    socket.display()
+                );
+                (begin, String::new())
             }
         };
         let script = format!(
