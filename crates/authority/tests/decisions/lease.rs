@@ -14,21 +14,20 @@ use crate::world::{Key, LEASE, Process, Step, World, csr, issuer};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Claims an order; whoever did it dies before the signer is asked.
-fn claim_and_die(process: &mut Process, account: &Account, id: Id, name: &str) -> Claim {
-    let claim = process.claim_and_stop(account, id, &csr(&Key::new(), &[name]));
+/// An order for a.example.org, claimed by somebody who died before the signer was asked.
+fn claimed_by_a_dead_worker(world: &World) -> (Process, Account, Id, Claim) {
+    let mut process = world.start();
+    let account = process.account();
+    let id = process.ready_order(&account, &["a.example.org"]).order.id;
+    let claim = process.claim_and_stop(&account, id, &csr(&Key::new(), &["a.example.org"]));
     process.kill_tasks();
-    claim
+    (process, account, id, claim)
 }
 
 #[test]
 fn before_the_signer_was_asked_the_same_bytes_are_signed_once() {
     let world = World::new();
-    let mut process = world.start();
-    let account = process.account();
-    let order = process.ready_order(&account, &["a.example.org"]);
-    let id = order.order.id;
-    let claim = claim_and_die(&mut process, &account, id, "a.example.org");
+    let (process, account, id, claim) = claimed_by_a_dead_worker(&world);
     assert_eq!(process.status(&claim.serial).unwrap().state, StatusState::Reserved);
 
     world.clock.advance(LEASE - SECOND);
@@ -53,11 +52,7 @@ fn before_the_signer_was_asked_the_same_bytes_are_signed_once() {
 #[test]
 fn a_second_finalize_does_not_take_an_order_from_its_lease() {
     let world = World::new();
-    let mut process = world.start();
-    let account = process.account();
-    let order = process.ready_order(&account, &["a.example.org"]);
-    let id = order.order.id;
-    claim_and_die(&mut process, &account, id, "a.example.org");
+    let (process, account, id, _) = claimed_by_a_dead_worker(&world);
     world.clock.advance(2 * LEASE);
     let view = process.finalize(&account, id, &csr(&Key::new(), &["a.example.org"])).unwrap();
     assert_eq!(view.status, OrderStatus::Processing);
@@ -69,11 +64,7 @@ fn a_second_finalize_does_not_take_an_order_from_its_lease() {
 #[test]
 fn bytes_that_have_grown_old_are_given_up() {
     let world = World::new();
-    let mut process = world.start();
-    let account = process.account();
-    let order = process.ready_order(&account, &["a.example.org"]);
-    let id = order.order.id;
-    claim_and_die(&mut process, &account, id, "a.example.org");
+    let (process, account, id, _) = claimed_by_a_dead_worker(&world);
     world.clock.advance(49 * crate::world::HOUR);
     process.run(process.authority.issuances_resume(false)).unwrap();
     let view = process.order_view(&account, id);
@@ -89,11 +80,7 @@ fn bytes_that_have_grown_old_are_given_up() {
 #[test]
 fn being_taken_up_makes_no_answer_younger() {
     let world = World::new();
-    let mut process = world.start();
-    let account = process.account();
-    let order = process.ready_order(&account, &["a.example.org"]);
-    let id = order.order.id;
-    claim_and_die(&mut process, &account, id, "a.example.org");
+    let (process, account, id, _) = claimed_by_a_dead_worker(&world);
     for _ in 0..2 {
         world.clock.advance(5 * crate::world::HOUR);
         let now = world.clock.now();
@@ -112,12 +99,8 @@ fn being_taken_up_makes_no_answer_younger() {
 #[test]
 fn control_that_was_given_up_is_not_signed_for() {
     let world = World::new();
-    let mut process = world.start();
-    let account = process.account();
-    let order = process.ready_order(&account, &["a.example.org"]);
-    let id = order.order.id;
-    claim_and_die(&mut process, &account, id, "a.example.org");
-    let authorization = order.order.authorizations[0];
+    let (process, account, id, _) = claimed_by_a_dead_worker(&world);
+    let authorization = process.order_view(&account, id).order.authorizations[0];
     let who = crate::world::caller();
     let given_up = process.authority.authorization_deactivate(&account, authorization, &who);
     process.run(given_up).unwrap().unwrap();
