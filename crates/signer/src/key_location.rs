@@ -7,9 +7,11 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::Error;
+use crate::{Error, Passphrase};
 
 const SCHEME: &str = "pkcs11:";
+/// Where systemd puts the credentials of services.
+const CREDENTIALS: &str = "/run/credentials";
 /// Longer than any path that Linux takes.
 const TEXT_BYTES_MAX: usize = 4096;
 /// `label` of CK_TOKEN_INFO (PKCS #11, section 3.2).
@@ -81,6 +83,22 @@ impl TokenKey {
     /// The file with the token's PIN, if the URI names one.
     pub fn pin_file(&self) -> Option<&Path> {
         self.pin_file.as_deref()
+    }
+
+    /// Reads the PIN from the file that the URI names; `None` if it names none.
+    ///
+    /// # Errors
+    /// [`Error::Load`] as of [`Passphrase::from_file`], and for one of the service's credentials as of
+    /// [`Passphrase::from_credential`].
+    pub fn pin(&self) -> Result<Option<Passphrase>, Error> {
+        let read = |path: &Path| {
+            if path.starts_with(CREDENTIALS) {
+                Passphrase::from_credential(path)
+            } else {
+                Passphrase::from_file(path)
+            }
+        };
+        self.pin_file().map(read).transpose()
     }
 }
 

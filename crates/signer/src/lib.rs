@@ -30,7 +30,7 @@ pub mod tls;
 
 pub use delegate::DelegateCertificate;
 pub use hierarchy::Hierarchy;
-pub use key::{KeyKind, PrivateKey};
+pub use key::{CaKey, KeyKind, PrivateKey, TokenSigner};
 pub use key_location::{KeyLocation, Token, TokenKey};
 pub use local::LocalSigner;
 pub use passphrase::Passphrase;
