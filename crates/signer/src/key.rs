@@ -88,6 +88,20 @@ impl Algorithm {
         }
     }
 
+    /// What kind of key signs like this; `public_key` is the contents of its BIT STRING.
+    fn kind_of(self, public_key: &[u8]) -> KeyKind {
+        match self {
+            Self::EcdsaP256Sha256 => KeyKind::EcdsaP256,
+            Self::EcdsaP384Sha384 => KeyKind::EcdsaP384,
+            // The octets of the modulus, with at most 20 of frame and exponent around them.
+            Self::RsaSha256 => match public_key.len() {
+                512.. => KeyKind::Rsa4096,
+                384.. => KeyKind::Rsa3072,
+                _ => KeyKind::Rsa2048,
+            },
+        }
+    }
+
     /// Whether a signature is this public key's. An error is for what the CA itself made: nobody else's fault.
     ///
     /// # Errors
@@ -184,16 +198,7 @@ impl Key {
 
     /// What kind of key it is; RSA keys of other lengths count as the next shorter kind.
     pub(crate) fn kind(&self) -> KeyKind {
-        match self.algorithm() {
-            Algorithm::EcdsaP256Sha256 => KeyKind::EcdsaP256,
-            Algorithm::EcdsaP384Sha384 => KeyKind::EcdsaP384,
-            // The octets of the modulus, with at most 20 of frame and exponent around them.
-            Algorithm::RsaSha256 => match self.public_key().len() {
-                512.. => KeyKind::Rsa4096,
-                384.. => KeyKind::Rsa3072,
-                _ => KeyKind::Rsa2048,
-            },
-        }
+        self.algorithm().kind_of(self.public_key())
     }
 
     /// Contents of the public key's BIT STRING.

@@ -40,6 +40,7 @@ pub(crate) fn check(config: &Config, found: &mut Findings) {
     names::check(config, found);
     operator(config, found);
     config.rate_limits.check(found);
+    secrets(config, found);
     plan(config, found);
     found.below("responder", config.responder.check());
     found.below("validation", config.validation.check());
@@ -209,6 +210,22 @@ fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
     let is_one_family = one.is_ipv4() == other.is_ipv4();
     let is_any = one.ip().is_unspecified() || other.ip().is_unspecified();
     one.port() != 0 && one.port() == other.port() && is_one_family && (is_any || one.ip() == other.ip())
+}
+
+/// A secret comes from one place, and not from where the terminal or the log are.
+fn secrets(config: &Config, found: &mut Findings) {
+    let hierarchy = &config.hierarchy;
+    for (name, file, descriptor) in [
+        ("passphrase", &hierarchy.passphrase_file, hierarchy.passphrase_fd),
+        ("pin", &hierarchy.pin_file, hierarchy.pin_fd),
+    ] {
+        let Some(number) = descriptor else { continue };
+        let key = format!("hierarchy.{name}_fd");
+        let fix = "give the number of a descriptor that is left open for it, 3 or more";
+        found.require(number >= 3, key.as_str(), format!("is {number}"), fix);
+        let fix = format!("leave out this or hierarchy.{name}_file");
+        found.require(file.is_none(), key, "is there beside a file", fix);
+    }
 }
 
 /// The hierarchy that the configuration asks for.

@@ -55,16 +55,22 @@ impl TokenKey {
     /// # Errors
     /// [`Error::Load`] names the place and says what is missing there. A PIN that the token refuses is tried once.
     pub fn open(&self, pin: Option<&Passphrase>) -> Result<TokenSigner, Error> {
+        let opened = self.access(pin).and_then(|(_, access)| {
+            let name = self.object_name();
+            let wanted = name.clone();
+            let read = move |seat: &mut Seat| describe(seat, &wanted);
+            let public = access.run_blocking(SIGN_TIMEOUT, true, read)?;
+            let signer = TokenSigner(Arc::new(Inner { location: self.clone(), access, name, public }));
+            signer.sign_blocking(TRIAL)?;
+            Ok(signer)
+        });
+        opened.map_err(|error| Error::Load(format!("{self}: the key cannot be used"), Some(Box::new(error))))
+    }
+
+    fn access(&self, pin: Option<&Passphrase>) -> Result<(Arc<Module>, Arc<Access>), Error> {
         let module = Module::load(self.module())?;
         let access = module.access(&module.identify(self.token())?, pin)?;
-        let name = self.object_name();
-        let wanted = name.clone();
-        let read = move |seat: &mut Seat| describe(seat, &wanted);
-        let failed = |error| Error::Load(format!("{self}: the key cannot be used"), Some(Box::new(error)));
-        let public = access.run_blocking(SIGN_TIMEOUT, true, read).map_err(failed)?;
-        let signer = TokenSigner(Arc::new(Inner { location: self.clone(), access, name, public }));
-        signer.sign_blocking(TRIAL).map_err(failed)?;
-        Ok(signer)
+        Ok((module, access))
     }
 
     /// Has the token make a new key of this name, sensitive and not extractable, and opens it. If the URI gives no `id`, the
@@ -77,8 +83,7 @@ impl TokenKey {
         let Some(label) = self.object() else {
             return Err(Error::Refused(format!("{self} has no object=LABEL: give the new key a name")));
         };
-        let module = Module::load(self.module())?;
-        let access = module.access(&module.identify(self.token())?, pin)?;
+        let (module, access) = self.access(pin)?;
         let (name, label) = (self.object_name(), label.to_owned());
         let pkcs11 = module.pkcs11.clone();
         let make = move |seat: &mut Seat| {
@@ -194,6 +199,11 @@ impl TokenSigner {
         &self.0.location
     }
 
+    /// What kind of key it is.
+    pub fn kind(&self) -> KeyKind {
+        self.algorithm().kind_of(self.public_key())
+    }
+
     pub(super) fn algorithm(&self) -> Algorithm {
         self.0.public.algorithm
     }
@@ -257,3 +267,6 @@ impl fmt::Debug for TokenSigner {
         write!(f, "TokenSigner({})", self.0.location)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -56,13 +56,14 @@ impl Foreign {
         let issuers = issuers.iter().map(|file| ExistingIssuer {
             name: name(file),
             certificate: self.path(&format!("{file}.pem")),
-            key: self.path(&format!("{file}.key")),
+            key: KeyLocation::File(self.path(&format!("{file}.key"))),
         });
         Existing {
             root: name("root"),
             root_certificate: self.path("root.pem"),
             issuers: issuers.collect(),
             passphrase: None,
+            pin: None,
         }
     }
 

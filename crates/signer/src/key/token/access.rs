@@ -203,7 +203,7 @@ impl Seat {
             [handle] => Ok(*handle),
             // A token that just came back may not show what is on it yet.
             [] => Err(Failure::Lost(format!(
-                "has no {class} that fits the URI; look with `pkcs11-tool --login --list-objects`, and correct object or id"
+                "has no {class} that fits the URI; look with `p11tool --login --list-all`, and correct object or id"
             ))),
             many => Err(Failure::Final(format!(
                 "has {} objects ({class}) that fit the URI, there must be one; give its id as well",
@@ -373,6 +373,6 @@ fn unsafe_to_try(info: &TokenInfo) -> Option<&'static str> {
         return Some("has its PIN locked by wrong tries; unlock it with the SO PIN");
     }
     info.user_pin_final_try().then_some(
-        "has one try of its PIN left, which is not used up from here; log in once by hand, as with `pkcs11-tool --login --test`",
+        "has one try of its PIN left, which is not used up from here; log in once by hand, as with `p11tool --login --list-all`",
     )
 }

@@ -25,11 +25,18 @@ static MODULES: Mutex<BTreeMap<PathBuf, Arc<Module>>> = Mutex::new(BTreeMap::new
 pub(super) struct Identity {
     pub(super) label: String,
     pub(super) serial: String,
+    manufacturer: String,
+    model: String,
 }
 
 impl Identity {
     fn of(info: &TokenInfo) -> Self {
-        Self { label: info.label().to_owned(), serial: info.serial_number().to_owned() }
+        Self {
+            label: info.label().to_owned(),
+            serial: info.serial_number().to_owned(),
+            manufacturer: info.manufacturer_id().to_owned(),
+            model: info.model().to_owned(),
+        }
     }
 }
 
@@ -118,8 +125,13 @@ impl Module {
             Error::Load(what, Some(Box::new(cause)))
         })?;
         let fits = |(slot, identity): &&(Slot, Identity)| {
-            wanted.label.as_ref().is_none_or(|label| *label == identity.label)
-                && wanted.serial.as_ref().is_none_or(|serial| *serial == identity.serial)
+            let Identity { label, serial, manufacturer, model } = identity;
+            let same =
+                |wanted: &Option<String>, found| wanted.as_deref().is_none_or(|wanted| wanted == found);
+            same(&wanted.label, label)
+                && same(&wanted.serial, serial)
+                && same(&wanted.manufacturer, manufacturer)
+                && same(&wanted.model, model)
                 && wanted.slot_id.is_none_or(|number| number == slot.id())
         };
         match all.iter().filter(fits).collect::<Vec<_>>().as_slice() {
