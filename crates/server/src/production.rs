@@ -8,6 +8,7 @@ use ingam_protocol::Finding;
 use ingam_protocol::time::Clock;
 use ingam_signer::Hierarchy;
 use ingam_signer::hierarchy::{KeyFile, KeyOwner};
+use ingam_signer::memory::{self, Locked, Protected};
 use metrics_exporter_prometheus::PrometheusHandle;
 use rustls_pki_types::pem::{self, PemObject};
 use rustls_pki_types::{CertificateDer, PrivatePkcs8KeyDer};
@@ -37,6 +38,7 @@ pub(crate) async fn serve(options: &Serve, metrics: PrometheusHandle) -> Result<
         return perspective::serve(&options.config, metrics).await;
     }
     let config = Config::read(&options.config, SystemClock.now())?;
+    protect_memory();
     if !Hierarchy::is_in(&config.state) {
         return Err(StartError::new(format!(
             "{} has no hierarchy.json: if this is to be a new CA, make one with `ingam init --config {}`",
@@ -84,6 +86,21 @@ fn https(config: &Config) -> Result<(Arc<ServedCertificate>, CertificateSource),
         return Ok((ServedCertificate::none(), CertificateSource::Issued));
     }
     Ok((ServedCertificate::new(&ServerIdentity::read(config)?)?, CertificateSource::Files))
+}
+
+/// Before the first key is in memory.
+fn protect_memory() {
+    let Protected { locked, undumpable } = memory::protect();
+    if locked == Locked::All && undumpable {
+        tracing::info!("all memory is kept out of swap and core dumps");
+    } else {
+        tracing::warn!(
+            locked = locked.name(),
+            undumpable,
+            "not all memory is kept out of swap and core dumps: let RLIMIT_MEMLOCK be unlimited (LimitMEMLOCK=infinity in a \
+             unit), and see docs/operations/keys-and-backups.md"
+        );
+    }
 }
 
 /// In production, refuses keys that lie open, and warns of a root's key that is still here.

@@ -6,8 +6,10 @@
 //!
 //! - [`hierarchy`]: makes, takes over, saves and loads a root and the issuing CAs below it. Its keys' files are encrypted
 //!   under a [`Passphrase`] where one is given (`sealing`).
+//! - [`KeyLocation`]: where a key is: in a file, or on a token that is used through PKCS #11 (`key::token`).
 //! - [`LocalSigner`]: the implementation with keys in this process. It builds the bytes (`leaf`), holds them against
 //!   every rule before a key is touched (`lint`), signs, and verifies what it signed.
+//! - [`memory`]: keeps keys out of swap and core dumps.
 //! - [`tls`]: the certificate of the management and ACME endpoints of a development server; no part of the hierarchy.
 //! - [`own_tls`]: key and file of an https certificate that the CA issues to itself.
 
@@ -20,6 +22,7 @@ mod key_location;
 mod leaf;
 mod lint;
 mod local;
+pub mod memory;
 pub mod own_tls;
 mod passphrase;
 mod sealing;

@@ -375,13 +375,14 @@ async fn keys_under_a_passphrase_are_what_openssl_takes_for_them() {
     let issuers = ["ecdsa", "rsa"].map(|issuer| ExistingIssuer {
         name: name(issuer),
         certificate: world.path(&format!("issuers/{issuer}.pem")).into(),
-        key: plain(issuer).into(),
+        key: plain(issuer).parse().unwrap(),
     });
     let existing = Existing {
         root: name("root"),
         root_certificate: world.path("roots/root.pem").into(),
         issuers: issuers.into(),
         passphrase: None,
+        pin: None,
     };
     let taken = Hierarchy::take_over(&existing, &clock, &SystemRandomness).unwrap();
     let protection = Protection { root: None, issuers: Some(passphrase("a secret")) };
@@ -422,13 +423,14 @@ fn foreign_ca(subject: &str) -> (tempfile::TempDir, Existing) {
         let by =
             ["-CA", &root, "-CAkey", &root_key, "-addext", "basicConstraints=critical,CA:TRUE,pathlen:0"];
         openssl(&[&signed[..], &ca, &by, &["-days", "30"]].concat());
-        ExistingIssuer { name: name(issuer), certificate: certificate.into(), key: key.into() }
+        ExistingIssuer { name: name(issuer), certificate: certificate.into(), key: key.parse().unwrap() }
     });
     let existing = Existing {
         root: name("root"),
         root_certificate: root.into(),
         issuers: issuers.into(),
         passphrase: Some(passphrase("old")),
+        pin: None,
     };
     (folder, existing)
 }
