@@ -50,7 +50,7 @@ pub(crate) async fn serve(options: &Serve, metrics: PrometheusHandle) -> Result<
     let lock = StateLock::take(&config.state)?;
     check_keys(&config)?;
     let loaded = hierarchy::load(&config)?;
-    let (certificate, certificate_source) = https(&config)?;
+    let (certificate, certificate_source) = https(&config, &loaded)?;
     let end = End::listen()?;
     let file = options.config.clone();
     let start = Start {
@@ -77,7 +77,10 @@ pub(crate) async fn serve(options: &Serve, metrics: PrometheusHandle) -> Result<
 }
 
 /// What the https listeners show at first, and where the next one comes from.
-fn https(config: &Config) -> Result<(Arc<ServedCertificate>, CertificateSource), StartError> {
+fn https(
+    config: &Config,
+    hierarchy: &Hierarchy,
+) -> Result<(Arc<ServedCertificate>, CertificateSource), StartError> {
     if !config.listen.has_https() {
         return Ok((ServedCertificate::none(), CertificateSource::Nowhere));
     }
@@ -85,7 +88,14 @@ fn https(config: &Config) -> Result<(Arc<ServedCertificate>, CertificateSource),
         // It can be issued once the CA stands, which is before anything listens.
         return Ok((ServedCertificate::none(), CertificateSource::Issued));
     }
-    Ok((ServedCertificate::new(&ServerIdentity::read(config)?)?, CertificateSource::Files))
+    let identity = ServerIdentity::read(config)?;
+    if let Some(owner) = identity.chain.first().and_then(|leaf| hierarchy.owner_of_key(leaf)) {
+        return Err(StartError::new(format!(
+            "tls.certificate is for the key of '{owner}', which signs for the CA and must serve nothing else: make a key and a \
+             certificate of its own for https"
+        )));
+    }
+    Ok((ServedCertificate::new(&identity)?, CertificateSource::Files))
 }
 
 /// Before the first key is in memory.

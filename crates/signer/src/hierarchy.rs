@@ -31,7 +31,7 @@ use serde::{Deserialize, Serialize};
 pub use existing::{Existing, ExistingIssuer};
 pub use key_files::{KeyFile, KeyOwner};
 
-use crate::ca::LoadedCertificate;
+use crate::ca::{LoadedCertificate, certified_key};
 use crate::key::{Key, key_identifier};
 use crate::sealing::Cost;
 use crate::storage::{self, Secrecy, Unlocking, broken};
@@ -332,6 +332,15 @@ impl Hierarchy {
         let hierarchy = Self { root, intermediates };
         hierarchy.check_in(folder)?;
         Ok(hierarchy)
+    }
+
+    /// Which CA of this hierarchy has the key that a certificate is for. One key has one purpose, so that for any other
+    /// certificate there must be none.
+    pub fn owner_of_key(&self, certificate: &[u8]) -> Option<&IssuerName> {
+        let key = certified_key(certificate)?;
+        let issuers = self.intermediates.iter().map(|issuer| (&issuer.name, &issuer.certificate));
+        let all = std::iter::once((&self.root.name, &self.root.certificate)).chain(issuers);
+        all.filter(|(_, own)| certified_key(own).is_some_and(|own| own == key)).map(|(name, _)| name).next()
     }
 
     /// [`Hierarchy::check`], with the names that the files have in a folder.
