@@ -129,7 +129,8 @@ fn check(certificate: &[u8], ca: &SigningCa) -> Result<(), Error> {
     if parsed.issuer().as_raw() != ca.issuer.subject {
         return Err(broken("its issuer's name"));
     }
-    ring::signature::UnparsedPublicKey::new(ca.key.algorithm().verification(), &ca.issuer.public_key)
-        .verify(parsed.tbs_certificate.as_ref(), &parsed.signature_value.data)
+    ca.key
+        .algorithm()
+        .verify(&ca.issuer.public_key, parsed.tbs_certificate.as_ref(), &parsed.signature_value.data)
         .map_err(|_| broken("its signature"))
 }

@@ -10,8 +10,6 @@ mod token;
 use std::fmt;
 use std::sync::Arc;
 
-use ring::digest::{self, SHA1_FOR_LEGACY_USE_ONLY, SHA256};
-use ring::signature::{self, UnparsedPublicKey, VerificationAlgorithm};
 use serde::{Deserialize, Serialize};
 use x509_parser::prelude::FromDer;
 use x509_parser::x509::SubjectPublicKeyInfo;
@@ -19,6 +17,8 @@ use x509_parser::x509::SubjectPublicKeyInfo;
 use self::file::MemoryKey;
 pub use self::private::PrivateKey;
 pub use self::token::TokenSigner;
+use crate::crypto::digest::{self, SHA1_FOR_LEGACY_USE_ONLY, SHA256};
+use crate::crypto::signature::{self, UnparsedPublicKey, VerificationAlgorithm};
 use crate::{Error, TokenKey, memory};
 
 /// What kind of key a CA has.
@@ -39,12 +39,33 @@ pub enum KeyKind {
     /// RSA of 4096 bits. Made slowly: up to a minute.
     #[serde(rename = "rsa-4096")]
     Rsa4096,
+    /// ECDSA on P-521, with SHA-512; as what follows, for private profiles and in builds with aws-lc-rs alone.
+    #[serde(rename = "ecdsa-p521")]
+    EcdsaP521,
+    /// ML-DSA-44 (FIPS 204, RFC 9881).
+    #[serde(rename = "ml-dsa-44")]
+    MlDsa44,
+    /// ML-DSA-65.
+    #[serde(rename = "ml-dsa-65")]
+    MlDsa65,
+    /// ML-DSA-87.
+    #[serde(rename = "ml-dsa-87")]
+    MlDsa87,
 }
 
 impl KeyKind {
     /// All of them.
-    pub const ALL: [Self; 5] =
-        [Self::EcdsaP256, Self::EcdsaP384, Self::Rsa2048, Self::Rsa3072, Self::Rsa4096];
+    pub const ALL: [Self; 9] = [
+        Self::EcdsaP256,
+        Self::EcdsaP384,
+        Self::Rsa2048,
+        Self::Rsa3072,
+        Self::Rsa4096,
+        Self::EcdsaP521,
+        Self::MlDsa44,
+        Self::MlDsa65,
+        Self::MlDsa87,
+    ];
 
     /// Its name in configuration and reports.
     pub fn name(self) -> &'static str {
@@ -54,7 +75,22 @@ impl KeyKind {
             Self::Rsa2048 => "rsa-2048",
             Self::Rsa3072 => "rsa-3072",
             Self::Rsa4096 => "rsa-4096",
+            Self::EcdsaP521 => "ecdsa-p521",
+            Self::MlDsa44 => "ml-dsa-44",
+            Self::MlDsa65 => "ml-dsa-65",
+            Self::MlDsa87 => "ml-dsa-87",
         }
+    }
+
+    /// Whether certificates of the public web may be signed with it: BR 6.1.5 knows no ML-DSA, and root programs take no
+    /// P-521 (Mozilla's policy, section 5.1).
+    pub fn is_public(self) -> bool {
+        matches!(self, Self::EcdsaP256 | Self::EcdsaP384 | Self::Rsa2048 | Self::Rsa3072 | Self::Rsa4096)
+    }
+
+    /// Whether this build has it.
+    pub fn is_available(self) -> bool {
+        self.is_public() || cfg!(feature = "aws-lc-rs")
     }
 }
 
@@ -67,6 +103,18 @@ pub(crate) enum Algorithm {
     EcdsaP384Sha384,
     /// sha256WithRSAEncryption, PKCS #1 version 1.5 (RFC 4055, section 5).
     RsaSha256,
+    /// ecdsa-with-SHA512 on P-521.
+    #[cfg(feature = "aws-lc-rs")]
+    EcdsaP521Sha512,
+    /// id-ml-dsa-44 (RFC 9881, section 2), pure and with an empty context, as all three.
+    #[cfg(feature = "aws-lc-rs")]
+    MlDsa44,
+    /// id-ml-dsa-65.
+    #[cfg(feature = "aws-lc-rs")]
+    MlDsa65,
+    /// id-ml-dsa-87.
+    #[cfg(feature = "aws-lc-rs")]
+    MlDsa87,
 }
 
 impl Algorithm {
@@ -76,6 +124,14 @@ impl Algorithm {
             Self::EcdsaP256Sha256 => b"\x30\x0a\x06\x08\x2a\x86\x48\xce\x3d\x04\x03\x02",
             Self::EcdsaP384Sha384 => b"\x30\x0a\x06\x08\x2a\x86\x48\xce\x3d\x04\x03\x03",
             Self::RsaSha256 => b"\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0b\x05\x00",
+            #[cfg(feature = "aws-lc-rs")]
+            Self::EcdsaP521Sha512 => b"\x30\x0a\x06\x08\x2a\x86\x48\xce\x3d\x04\x03\x04",
+            #[cfg(feature = "aws-lc-rs")]
+            Self::MlDsa44 => b"\x30\x0b\x06\x09\x60\x86\x48\x01\x65\x03\x04\x03\x11",
+            #[cfg(feature = "aws-lc-rs")]
+            Self::MlDsa65 => b"\x30\x0b\x06\x09\x60\x86\x48\x01\x65\x03\x04\x03\x12",
+            #[cfg(feature = "aws-lc-rs")]
+            Self::MlDsa87 => b"\x30\x0b\x06\x09\x60\x86\x48\x01\x65\x03\x04\x03\x13",
         }
     }
 
@@ -85,6 +141,14 @@ impl Algorithm {
             Self::EcdsaP256Sha256 => &signature::ECDSA_P256_SHA256_ASN1,
             Self::EcdsaP384Sha384 => &signature::ECDSA_P384_SHA384_ASN1,
             Self::RsaSha256 => &signature::RSA_PKCS1_2048_8192_SHA256,
+            #[cfg(feature = "aws-lc-rs")]
+            Self::EcdsaP521Sha512 => &signature::ECDSA_P521_SHA512_ASN1,
+            #[cfg(feature = "aws-lc-rs")]
+            Self::MlDsa44 => &signature::ML_DSA_44,
+            #[cfg(feature = "aws-lc-rs")]
+            Self::MlDsa65 => &signature::ML_DSA_65,
+            #[cfg(feature = "aws-lc-rs")]
+            Self::MlDsa87 => &signature::ML_DSA_87,
         }
     }
 
@@ -99,6 +163,14 @@ impl Algorithm {
                 384.. => KeyKind::Rsa3072,
                 _ => KeyKind::Rsa2048,
             },
+            #[cfg(feature = "aws-lc-rs")]
+            Self::EcdsaP521Sha512 => KeyKind::EcdsaP521,
+            #[cfg(feature = "aws-lc-rs")]
+            Self::MlDsa44 => KeyKind::MlDsa44,
+            #[cfg(feature = "aws-lc-rs")]
+            Self::MlDsa65 => KeyKind::MlDsa65,
+            #[cfg(feature = "aws-lc-rs")]
+            Self::MlDsa87 => KeyKind::MlDsa87,
         }
     }
 
@@ -118,6 +190,14 @@ impl Algorithm {
             Self::EcdsaP256Sha256 => &rcgen::PKCS_ECDSA_P256_SHA256,
             Self::EcdsaP384Sha384 => &rcgen::PKCS_ECDSA_P384_SHA384,
             Self::RsaSha256 => &rcgen::PKCS_RSA_SHA256,
+            #[cfg(feature = "aws-lc-rs")]
+            Self::EcdsaP521Sha512 => &rcgen::PKCS_ECDSA_P521_SHA512,
+            #[cfg(feature = "aws-lc-rs")]
+            Self::MlDsa44 => &rcgen::PKCS_ML_DSA_44,
+            #[cfg(feature = "aws-lc-rs")]
+            Self::MlDsa65 => &rcgen::PKCS_ML_DSA_65,
+            #[cfg(feature = "aws-lc-rs")]
+            Self::MlDsa87 => &rcgen::PKCS_ML_DSA_87,
         }
     }
 }
@@ -180,10 +260,10 @@ impl Key {
         }
     }
 
-    /// Loads a key into memory; ring checks that its parts belong together.
+    /// Loads a key into memory; the library checks that its parts belong together.
     ///
     /// # Errors
-    /// [`Error::Load`] if it is neither P-256, P-384 nor RSA of 2048 to 4096 bits.
+    /// [`Error::Load`] if it is of no kind that this build has.
     pub(crate) fn load(key: &PrivateKey) -> Result<Self, Error> {
         let key = Arc::new(MemoryKey::load(key)?);
         memory::keep(std::slice::from_ref(key.as_ref()));

@@ -14,6 +14,7 @@
 //! - [`own_tls`]: key and file of an https certificate that the CA issues to itself.
 
 mod ca;
+mod crypto;
 mod delegate;
 mod encode;
 pub mod hierarchy;

@@ -137,6 +137,15 @@ fn filler(algorithm: Algorithm) -> Vec<u8> {
         Algorithm::EcdsaP256Sha256 => encode::sequence(&[&integer(33), &integer(33)]),
         Algorithm::EcdsaP384Sha384 => encode::sequence(&[&integer(49), &integer(49)]),
         Algorithm::RsaSha256 => vec![0xff; 512],
+        #[cfg(feature = "aws-lc-rs")]
+        Algorithm::EcdsaP521Sha512 => encode::sequence(&[&integer(67), &integer(67)]),
+        // FIPS 204, section 4, table 2.
+        #[cfg(feature = "aws-lc-rs")]
+        Algorithm::MlDsa44 => vec![0xff; 2420],
+        #[cfg(feature = "aws-lc-rs")]
+        Algorithm::MlDsa65 => vec![0xff; 3309],
+        #[cfg(feature = "aws-lc-rs")]
+        Algorithm::MlDsa87 => vec![0xff; 4627],
     }
 }
 

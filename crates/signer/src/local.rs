@@ -140,6 +140,16 @@ impl LocalSigner {
         request: Option<&CertificateRequest>,
     ) -> Result<Prepared, Error> {
         let ca = self.ca(&profile.issuer)?;
+        let kind = ca.key.kind();
+        if profile.is_public && !kind.is_public() {
+            return Err(Error::Refused(format!(
+                "the profile '{}' is public, and the issuer '{}' has a key of the kind {}, which no client of the public web \
+                 takes (BR 6.1.5): give the profile another issuer",
+                profile.name,
+                profile.issuer,
+                kind.name()
+            )));
+        }
         let linted = lint::certificate(tbs, &lint::Expected { profile, ca, request })?;
         let prepared = Prepared::new(profile.issuer.clone(), linted);
         self.check_window(&prepared)?;

@@ -3,15 +3,12 @@
 use std::fmt;
 
 use ingam_protocol::Random;
-use ring::rand::SystemRandom;
-use ring::signature::{
-    ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P384_SHA384_ASN1_SIGNING, EcdsaKeyPair, EcdsaSigningAlgorithm,
-};
-use rsa::pkcs8::EncodePrivateKey;
-use rsa::rand_core;
 use zeroize::Zeroizing;
 
 use super::KeyKind;
+use crate::crypto::generate_rsa;
+use crate::crypto::rand::SystemRandom;
+use crate::crypto::signature::{self, EcdsaKeyPair, EcdsaSigningAlgorithm};
 use crate::{Error, memory};
 
 /// A private key as PKCS #8 (RFC 5208), unencrypted; its bytes are wiped when it is dropped, and `Debug` hides them.
@@ -33,14 +30,27 @@ impl PrivateKey {
     /// Makes a key.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] if that fails.
+    /// [`Error::Refused`] for a kind that this build does not have; [`Error::Unavailable`] if it cannot be made.
     pub fn generate(kind: KeyKind, random: &dyn Random) -> Result<Self, Error> {
         match kind {
-            KeyKind::EcdsaP256 => Self::generate_ecdsa(&ECDSA_P256_SHA256_ASN1_SIGNING),
-            KeyKind::EcdsaP384 => Self::generate_ecdsa(&ECDSA_P384_SHA384_ASN1_SIGNING),
-            KeyKind::Rsa2048 => Self::generate_rsa(2048, random),
-            KeyKind::Rsa3072 => Self::generate_rsa(3072, random),
-            KeyKind::Rsa4096 => Self::generate_rsa(4096, random),
+            KeyKind::EcdsaP256 => Self::generate_ecdsa(&signature::ECDSA_P256_SHA256_ASN1_SIGNING),
+            KeyKind::EcdsaP384 => Self::generate_ecdsa(&signature::ECDSA_P384_SHA384_ASN1_SIGNING),
+            KeyKind::Rsa2048 => generate_rsa(2048, random).map(Self::from_pkcs8),
+            KeyKind::Rsa3072 => generate_rsa(3072, random).map(Self::from_pkcs8),
+            KeyKind::Rsa4096 => generate_rsa(4096, random).map(Self::from_pkcs8),
+            #[cfg(feature = "aws-lc-rs")]
+            KeyKind::EcdsaP521 => Self::generate_ecdsa(&signature::ECDSA_P521_SHA512_ASN1_SIGNING),
+            #[cfg(feature = "aws-lc-rs")]
+            KeyKind::MlDsa44 => Self::generate_ml_dsa(&signature::ML_DSA_44_SIGNING),
+            #[cfg(feature = "aws-lc-rs")]
+            KeyKind::MlDsa65 => Self::generate_ml_dsa(&signature::ML_DSA_65_SIGNING),
+            #[cfg(feature = "aws-lc-rs")]
+            KeyKind::MlDsa87 => Self::generate_ml_dsa(&signature::ML_DSA_87_SIGNING),
+            #[cfg(not(feature = "aws-lc-rs"))]
+            _ => Err(Error::Refused(format!(
+                "a key of the kind {} needs a program built with the feature aws-lc-rs",
+                kind.name()
+            ))),
         }
     }
 
@@ -50,13 +60,11 @@ impl PrivateKey {
         Ok(Self::from_pkcs8(made.as_ref().to_vec()))
     }
 
-    fn generate_rsa(bits: usize, random: &dyn Random) -> Result<Self, Error> {
-        let failed =
-            |what: &dyn fmt::Display| Error::Unavailable(format!("no RSA key could be made: {what}"));
-        let made =
-            rsa::RsaPrivateKey::new(&mut RandomSource(random), bits).map_err(|error| failed(&error))?;
-        let encoded = made.to_pkcs8_der().map_err(|error| failed(&error))?;
-        Ok(Self::from_pkcs8(encoded.as_bytes().to_vec()))
+    #[cfg(feature = "aws-lc-rs")]
+    fn generate_ml_dsa(algorithm: &'static signature::PqdsaSigningAlgorithm) -> Result<Self, Error> {
+        let made = signature::PqdsaKeyPair::generate(algorithm).and_then(|pair| pair.to_pkcs8v1());
+        made.map(|der| Self::from_pkcs8(der.as_ref().to_vec()))
+            .map_err(|_| Error::Unavailable("no ML-DSA key could be made".to_owned()))
     }
 }
 
@@ -66,36 +74,14 @@ impl fmt::Debug for PrivateKey {
     }
 }
 
-/// [`Random`] as the `rsa` crate wants it.
-struct RandomSource<'a>(&'a dyn Random);
-
-impl rand_core::RngCore for RandomSource<'_> {
-    fn next_u32(&mut self) -> u32 {
-        rand_core::impls::next_u32_via_fill(self)
-    }
-
-    fn next_u64(&mut self) -> u64 {
-        rand_core::impls::next_u64_via_fill(self)
-    }
-
-    fn fill_bytes(&mut self, destination: &mut [u8]) {
-        self.0.fill(destination);
-    }
-
-    fn try_fill_bytes(&mut self, destination: &mut [u8]) -> Result<(), rand_core::Error> {
-        self.0.fill(destination);
-        Ok(())
-    }
-}
-
-/// `Random` promises unpredictable bytes in earnest; a seeded one gives a seeded key, which is what a test asks for.
-impl rand_core::CryptoRng for RandomSource<'_> {}
-
-/// The system's randomness, which ring wants for ECDSA keys and nonces.
+/// The system's randomness, which ring and aws-lc-rs want for ECDSA keys and nonces.
 ///
-/// ring's trait for randomness is sealed, so that [`Random`] cannot stand in. A nonce that repeats gives the key away:
+/// Their trait for randomness is sealed, so that [`Random`] cannot stand in. A nonce that repeats gives the key away:
 /// this is no place for a test's own sequence anyway.
-#[expect(clippy::disallowed_methods, reason = "ring accepts no other source than its own")]
+#[cfg_attr(
+    not(feature = "aws-lc-rs"),
+    expect(clippy::disallowed_methods, reason = "ring accepts no other source than its own")
+)]
 pub(super) fn system_random() -> SystemRandom {
     SystemRandom::new()
 }

@@ -11,11 +11,11 @@ use std::time::{Duration, Instant};
 
 use cryptoki::mechanism::Mechanism;
 use cryptoki::object::{Attribute, AttributeType, ObjectClass};
-use ring::digest::{SHA256, SHA384, digest};
 
 use self::access::{Access, Failure, ObjectName, Seat};
 use self::module::Module;
 use super::{Algorithm, KeyKind};
+use crate::crypto::digest::{SHA256, SHA384, digest};
 use crate::{Error, Passphrase, TokenKey};
 
 /// As long as anybody waits for one signature.
@@ -77,9 +77,12 @@ impl TokenKey {
     /// token's own randomness does. Stops the calling thread for up to five minutes.
     ///
     /// # Errors
-    /// [`Error::Refused`] without `object` in the URI, or if a key of this name is there already; [`Error::Load`] as
+    /// [`Error::Refused`] without `object` in the URI, or for a kind that tokens are not used with; if a key of this name is there already; [`Error::Load`] as
     /// [`TokenKey::open`].
     pub fn generate(&self, kind: KeyKind, pin: Option<&Passphrase>) -> Result<TokenSigner, Error> {
+        if !kind.is_public() {
+            return Err(Error::Refused(format!("keys of the kind {} are not made on tokens", kind.name())));
+        }
         let Some(label) = self.object() else {
             return Err(Error::Refused(format!("{self} has no object=LABEL: give the new key a name")));
         };
@@ -233,9 +236,10 @@ impl TokenSigner {
 
     fn work(&self, message: &[u8]) -> impl Fn(&mut Seat) -> Result<Vec<u8>, Failure> + Send + 'static {
         let input = match self.algorithm() {
-            Algorithm::EcdsaP256Sha256 => digest(&SHA256, message).as_ref().to_vec(),
-            Algorithm::EcdsaP384Sha384 => digest(&SHA384, message).as_ref().to_vec(),
             Algorithm::RsaSha256 => [SHA256_DIGEST_INFO, digest(&SHA256, message).as_ref()].concat(),
+            Algorithm::EcdsaP384Sha384 => digest(&SHA384, message).as_ref().to_vec(),
+            // P-256: no other is read from a token.
+            _ => digest(&SHA256, message).as_ref().to_vec(),
         };
         let is_rsa = self.algorithm() == Algorithm::RsaSha256;
         let name = self.0.name.clone();

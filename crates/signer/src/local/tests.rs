@@ -243,3 +243,30 @@ fn a_signer_without_urls_or_with_strange_ones_does_not_start() {
         assert!(start(strange).unwrap().contains("'ecdsa'"), "{bad}");
     }
 }
+
+#[cfg(feature = "aws-lc-rs")]
+#[tokio::test]
+async fn keys_that_the_public_web_does_not_know_sign_for_private_profiles_alone() {
+    let kinds = [
+        ("p521", KeyKind::EcdsaP521),
+        ("ml44", KeyKind::MlDsa44),
+        ("ml65", KeyKind::MlDsa65),
+        ("ml87", KeyKind::MlDsa87),
+    ];
+    let clock = Arc::new(FixedClock::new(now()));
+    let issuers = kinds.map(|(issuer, key)| crate::hierarchy::IssuerPlan { name: name(issuer), key });
+    let plan = crate::hierarchy::Plan { issuers: issuers.into(), ..crate::testing::plan() };
+    let made = Hierarchy::create(&plan, clock.as_ref(), &SeededRandom::new(7)).unwrap();
+    let urls = kinds.map(|(issuer, _)| (name(issuer), crate::testing::urls(issuer))).into();
+    let signer = LocalSigner::new(made, urls, clock, Arc::new(SeededRandom::new(8))).unwrap();
+    assert_eq!(signer.renew_delegates(now()).await.unwrap().len(), 4);
+    for (issuer, kind) in kinds {
+        assert_eq!(signer.key_kind(&name(issuer)), Some(kind));
+        let mut asked = request(issuer, &["www.example.org"]);
+        let refused = signer.prepare(asked.clone()).await.unwrap_err().to_string();
+        assert!(refused.contains(kind.name()) && refused.contains("BR 6.1.5"), "{refused}");
+        Arc::make_mut(&mut asked.profile).is_public = false;
+        // The signature is verified before it is given out.
+        signer.issue(signer.prepare(asked).await.unwrap()).await.unwrap();
+    }
+}

@@ -113,11 +113,12 @@ pub(super) fn templates(
         Mechanism::EccKeyPairGen
     };
     let mechanism = match kind {
-        KeyKind::EcdsaP256 => elliptic(&mut public, P256),
         KeyKind::EcdsaP384 => elliptic(&mut public, P384),
         KeyKind::Rsa2048 => rsa(&mut public, 2048),
         KeyKind::Rsa3072 => rsa(&mut public, 3072),
         KeyKind::Rsa4096 => rsa(&mut public, 4096),
+        // P-256: the caller lets no other come here.
+        _ => elliptic(&mut public, P256),
     };
     (mechanism, public, private)
 }

@@ -126,7 +126,7 @@ fn refusal(outcome: Result<TokenSigner, Error>) -> String {
 fn every_kind_is_made_and_signs() {
     with_tokens("every_kind_is_made_and_signs", |tokens| {
         tokens.make("ca");
-        for kind in KeyKind::ALL {
+        for kind in KeyKind::ALL.into_iter().filter(|kind| kind.is_public()) {
             let place = key(&format!("token=ca;object={}", kind.name()));
             let made = place.generate(kind, Some(&pin(PIN))).unwrap();
             let again = place.open(Some(&pin(PIN))).unwrap();
