@@ -319,7 +319,8 @@ pub(crate) struct Hierarchy {
     pub(crate) pin_file: Option<PathBuf>,
     /// The number of an open descriptor with that PIN, as `passphrase_fd`.
     pub(crate) pin_fd: Option<u32>,
-    /// The issuing CAs: name and kind of key, `ecdsa-p256`, `ecdsa-p384`, `rsa-2048`, `rsa-3072` or `rsa-4096`.
+    /// The issuing CAs: name and kind of key, `ecdsa-p256`, `ecdsa-p384`, `rsa-2048`, `rsa-3072` or `rsa-4096`;
+    /// in builds with aws-lc-rs, for private profiles, `ecdsa-p521`, `ml-dsa-44`, `ml-dsa-65` or `ml-dsa-87`.
     pub(crate) issuers: BTreeMap<String, KeyKind>,
 }
 

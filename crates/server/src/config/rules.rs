@@ -41,6 +41,7 @@ pub(crate) fn check(config: &Config, found: &mut Findings) {
     operator(config, found);
     config.rate_limits.check(found);
     secrets(config, found);
+    kinds(config, found);
     plan(config, found);
     found.below("responder", config.responder.check());
     found.below("validation", config.validation.check());
@@ -225,6 +226,25 @@ fn secrets(config: &Config, found: &mut Findings) {
         found.require(number >= 3, key.as_str(), format!("is {number}"), fix);
         let fix = format!("leave out this or hierarchy.{name}_file");
         found.require(file.is_none(), key, "is there beside a file", fix);
+    }
+}
+
+/// The kinds of keys that this build has, and for public profiles those that the public web knows.
+fn kinds(config: &Config, found: &mut Findings) {
+    for (name, kind) in &config.hierarchy.issuers {
+        let key = dotted("hierarchy.issuers", name);
+        let reason = format!("is \"{}\", which this build does not have", kind.name());
+        let fix = "build with `--features aws-lc-rs`, or choose another kind";
+        found.require(kind.is_available(), key, reason, fix);
+    }
+    for (name, profile) in config.profiles.iter().filter(|(_, profile)| profile.public) {
+        let Some(kind) = config.hierarchy.issuers.get(&profile.issuer) else { continue };
+        let key = format!("{}.issuer", dotted("profiles", name));
+        let reason = format!(
+            "has a key of the kind \"{}\", which no client of the public web takes (BR 6.1.5)",
+            kind.name()
+        );
+        found.require(kind.is_public(), key, reason, "name another issuer, or set public = false");
     }
 }
 

@@ -76,8 +76,9 @@ impl Contents<'_> {
         let profile = |(number, (issuer, kind)): (usize, &(String, KeyKind))| {
             let name = if number == 0 { "classic".to_owned() } else { format!("classic-{issuer}") };
             let algorithm = match kind {
-                KeyKind::EcdsaP256 | KeyKind::EcdsaP384 => "ECDSA",
+                KeyKind::EcdsaP256 | KeyKind::EcdsaP384 | KeyKind::EcdsaP521 => "ECDSA",
                 KeyKind::Rsa2048 | KeyKind::Rsa3072 | KeyKind::Rsa4096 => "RSA",
+                KeyKind::MlDsa44 | KeyKind::MlDsa65 | KeyKind::MlDsa87 => "ML-DSA",
             };
             format!(
                 "[profiles.{name}]\n\

@@ -257,8 +257,8 @@ async fn keys_that_the_public_web_does_not_know_sign_for_private_profiles_alone(
     let issuers = kinds.map(|(issuer, key)| crate::hierarchy::IssuerPlan { name: name(issuer), key });
     let plan = crate::hierarchy::Plan { issuers: issuers.into(), ..crate::testing::plan() };
     let made = Hierarchy::create(&plan, clock.as_ref(), &SeededRandom::new(7)).unwrap();
-    let urls = kinds.map(|(issuer, _)| (name(issuer), crate::testing::urls(issuer))).into();
-    let signer = LocalSigner::new(made, urls, clock, Arc::new(SeededRandom::new(8))).unwrap();
+    let all = kinds.map(|(issuer, _)| (name(issuer), urls(issuer))).into();
+    let signer = LocalSigner::new(made, all, clock, Arc::new(SeededRandom::new(8))).unwrap();
     assert_eq!(signer.renew_delegates(now()).await.unwrap().len(), 4);
     for (issuer, kind) in kinds {
         assert_eq!(signer.key_kind(&name(issuer)), Some(kind));

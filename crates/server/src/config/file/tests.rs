@@ -84,7 +84,7 @@ fn ten_mistakes_are_ten_findings() {
         ("hierarchy.country", "is \"kr\"; give two upper-case letters"),
         (
             "hierarchy.issuers.rsa",
-            "is \"rsa-1024\"; give one of \"ecdsa-p256\", \"ecdsa-p384\", \"rsa-2048\", \"rsa-3072\", \"rsa-4096\"",
+            "is \"rsa-1024\"; give one of \"ecdsa-p256\", \"ecdsa-p384\", \"rsa-2048\", \"rsa-3072\", \"rsa-4096\", \"ecdsa-p521\", \"ml-dsa-44\", \"ml-dsa-65\", \"ml-dsa-87\"",
         ),
         ("profiles.classic.validity_s", "is \"90 days\"; give a whole number, 0 or more"),
         ("profiles.classic-rsa.issuer", "is missing or empty; name one of [hierarchy.issuers]"),
