@@ -19,7 +19,10 @@ use ingam_protocol::profile::{IssuerName, Profile};
 use ingam_protocol::time::FixedClock;
 use ingam_protocol::{Serial, Timestamp, crl};
 use ingam_responder::{Config, Responder, SigningEvent, Status, StatusError, Statuses};
-use ingam_signer::{CertificateRequest, CrlContents, Error, Issuer, OcspAnswer, Prepared, Signer};
+use ingam_signer::{
+    CertificateRequest, CrlContents, DelegateCertificate, Error, Issuer, KeyKind, OcspAnswer, Prepared,
+    Signer,
+};
 use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 
 const CERTIFICATES: u32 = 50_000;
@@ -65,6 +68,10 @@ impl Signer for NoKey {
         &self.0
     }
 
+    async fn ready(&self) -> Result<(), Error> {
+        Ok(())
+    }
+
     async fn prepare(&self, _: CertificateRequest) -> Result<Prepared, Error> {
         Err(Error::Refused("not here".to_owned()))
     }
@@ -75,6 +82,14 @@ impl Signer for NoKey {
 
     async fn issue(&self, _: Prepared) -> Result<Vec<u8>, Error> {
         Err(Error::Refused("not here".to_owned()))
+    }
+
+    async fn renew(&self) -> Result<Vec<DelegateCertificate>, Error> {
+        Ok(Vec::new())
+    }
+
+    fn delegates_not_after(&self) -> Vec<(IssuerName, Option<Timestamp>)> {
+        Vec::new()
     }
 
     fn ocsp_signer_not_after(&self, _: &IssuerName) -> Result<Timestamp, Error> {
@@ -118,6 +133,7 @@ fn request(number: u32) -> Vec<u8> {
 
 fn main() {
     let issuer = Issuer {
+        key: KeyKind::EcdsaP256,
         name: IssuerName::try_from("e1".to_owned()).unwrap(),
         certificate: Vec::new(),
         chain: Vec::new(),

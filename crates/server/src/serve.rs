@@ -9,11 +9,12 @@ use std::time::Duration;
 use ingam_authority::{Authority, Policy, RateLimits, RenewalPolicy};
 use ingam_frontend::Frontend;
 use ingam_journal::Journal;
+use ingam_journal::files::Disk;
 use ingam_operator::Operator;
 use ingam_protocol::record::{Record, RecordType};
 use ingam_protocol::time::{Clock, Random};
 use ingam_responder::{Responder, StoredStatuses};
-use ingam_signer::{Hierarchy, LocalSigner, Signer};
+use ingam_signer::{Hierarchy, Ledger, LocalSigner, Signer};
 use ingam_store::{Store, StoreProcess};
 use ingam_validation::{LocalPerspective, MultiPerspective, Reporter};
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -128,7 +129,7 @@ pub(crate) struct Start {
 struct Built {
     authority: Arc<Authority>,
     responder: Arc<Responder>,
-    signer: Arc<LocalSigner>,
+    signer: Arc<dyn Signer>,
     store: Store,
     health: Health,
     corroboration: Option<Arc<MultiPerspective>>,
@@ -194,7 +195,7 @@ impl Running {
     ) -> Result<(), StartError> {
         let Going { config, sources, ref stopping, ref reloader } = going;
         let Built { authority, responder, signer, store, health, corroboration } = built;
-        record_start(config, &signer, &store, made, sources).await?;
+        record_start(config, signer.as_ref(), &store, made, sources).await?;
         // The DNS server of tests first: what is taken up again may need it.
         self.tasks.spawn(test_dns::run(
             Arc::new(test_dns::Records::new()),
@@ -375,8 +376,7 @@ fn build(
     sources: &Sources,
 ) -> Result<Built, StartError> {
     let Sources { clock, random } = sources;
-    let signer = LocalSigner::new(hierarchy, config.issuer_urls()?, clock.clone(), random.clone())
-        .map_err(|error| StartError::caused("the CA's keys cannot be used", &error))?;
+    let signer = local_signer(config, hierarchy, sources)?;
     for (profile, settings) in &config.profiles {
         if !signer.issuers().iter().any(|issuer| issuer.name.as_str() == settings.issuer) {
             return Err(StartError(format!(
@@ -387,7 +387,6 @@ fn build(
             )));
         }
     }
-    let signer = Arc::new(signer);
     let validation = LocalPerspective::new(config.validation.clone(), clock.clone())
         .map_err(|error| StartError(format!("validation: {error}")))?;
     let validation = Arc::new(validation);
@@ -427,6 +426,23 @@ fn build(
     let health = health.map_err(|error| StartError::caused("the store cannot be read", &error))?;
     watch_coordinator(config, &health)?;
     Ok(Built { authority, responder, signer, store, health, corroboration })
+}
+
+/// The signer in this process, with its ledger in the state folder.
+fn local_signer(
+    config: &Config,
+    hierarchy: Hierarchy,
+    sources: &Sources,
+) -> Result<Arc<dyn Signer>, StartError> {
+    let failed = |error| StartError::caused("the CA's keys cannot be used", &error);
+    let Sources { clock, random } = sources;
+    let folder = config.state.join("ledger");
+    let files = Disk::open(&folder).map_err(|error| {
+        StartError::caused(&format!("the signer's ledger {} cannot be opened", folder.display()), &error)
+    })?;
+    let ledger = Ledger::open(Arc::new(files), clock.clone()).map_err(failed)?;
+    let signer = LocalSigner::new(hierarchy, config.issuer_urls()?, ledger, clock.clone(), random.clone());
+    Ok(Arc::new(signer.map_err(failed)?))
 }
 
 /// The primary perspective together with the remote ones; none where there are no others.
@@ -517,14 +533,15 @@ pub(crate) fn connection_limits(config: &Config) -> ConnectionLimits {
 /// Puts on record which CA certificates were made, and that the process starts with which keys and profiles.
 async fn record_start(
     config: &Config,
-    signer: &LocalSigner,
+    signer: &dyn Signer,
     store: &Store,
     made: Vec<Vec<u8>>,
     sources: &Sources,
 ) -> Result<(), StartError> {
     let now = sources.clock.now();
     let delegates = signer
-        .renew_delegates(now)
+        .renew()
+        .await
         .map_err(|error| StartError::caused("delegated OCSP certificates cannot be made", &error))?;
     let certificates = made.into_iter().chain(delegates.into_iter().map(|delegate| delegate.certificate));
     let mut records: Vec<Record> = certificates.map(|der| certificate_record(&der, sources)).collect();

@@ -9,6 +9,7 @@ use std::io::Read as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use ingam_journal::simulated::SimulatedDisk;
 use ingam_protocol::crl::Entry;
 use ingam_protocol::ocsp::{CertStatus, SingleResponse};
 use ingam_protocol::profile::{IssuerName, Profile, ProfileName};
@@ -16,7 +17,7 @@ use ingam_protocol::time::{FixedClock, SeededRandom};
 use ingam_protocol::{Identifier, Random, Reason, Serial, Timestamp};
 use ingam_signer::hierarchy::{IssuerPlan, Plan};
 use ingam_signer::{
-    CertificateRequest, CrlContents, Hierarchy, IssuerUrls, KeyKind, LocalSigner, OcspAnswer, Signer,
+    CertificateRequest, CrlContents, Hierarchy, IssuerUrls, KeyKind, Ledger, LocalSigner, OcspAnswer, Signer,
 };
 
 const NOW_S: u64 = 1_795_255_200;
@@ -58,8 +59,9 @@ fn signer() -> LocalSigner {
         };
         (name(issuer), urls)
     });
-    let signer =
-        LocalSigner::new(hierarchy, BTreeMap::from(urls), clock, Arc::new(SystemRandomness)).unwrap();
+    let ledger = Ledger::open(Arc::new(SimulatedDisk::new()), clock.clone()).unwrap();
+    let random = Arc::new(SystemRandomness);
+    let signer = LocalSigner::new(hierarchy, BTreeMap::from(urls), ledger, clock, random).unwrap();
     signer.renew_delegates(now()).unwrap();
     signer
 }

@@ -6,7 +6,8 @@ use x509_parser::extensions::ParsedExtension;
 use x509_parser::prelude::FromDer;
 
 use crate::hierarchy::{Intermediate, Root};
-use crate::key::{Algorithm, Key, responder_key_hash};
+use crate::key::{Algorithm, Key, KeyKind, responder_key_hash};
+use crate::ledger::issuer_digest;
 use crate::{Error, Issuer, IssuerUrls};
 
 /// What matters of a certificate when it is loaded.
@@ -99,6 +100,8 @@ pub(crate) struct SigningCa {
     pub(crate) key_identifier: Vec<u8>,
     /// Whether it may sign OCSP answers itself: its certificate has digitalSignature (RFC 5280, section 4.2.1.3).
     pub(crate) may_answer: bool,
+    /// By what the ledger knows it: SHA-256 of its public key.
+    pub(crate) ledger_name: [u8; 32],
     /// SHA-1 of its public key, by which it calls itself in OCSP answers.
     pub(crate) responder_key_hash: [u8; 20],
 }
@@ -131,8 +134,13 @@ impl SigningCa {
             public_key: facts.public_key,
             key_identifier: facts.key_identifier.clone(),
             not_after: facts.not_after,
+            key: match key.algorithm() {
+                Algorithm::EcdsaP256Sha256 => KeyKind::EcdsaP256,
+                _ => KeyKind::Rsa2048,
+            },
         };
         Ok(Self {
+            ledger_name: issuer_digest(&issuer.public_key),
             responder_key_hash: responder_key_hash(&issuer.public_key),
             issuer,
             urls,

@@ -8,6 +8,7 @@
 //!   under a [`Passphrase`] where one is given (`sealing`).
 //! - [`LocalSigner`]: the implementation with keys in this process. It builds the bytes (`leaf`), holds them against
 //!   every rule before a key is touched (`lint`), signs, and verifies what it signed.
+//! - [`ledger`]: what was prepared and what was used, so that nothing is signed twice.
 //! - [`tls`]: the certificate of the management and ACME endpoints of a development server; no part of the hierarchy.
 //! - [`own_tls`]: key and file of an https certificate that the CA issues to itself.
 
@@ -17,6 +18,7 @@ mod encode;
 pub mod hierarchy;
 mod key;
 mod leaf;
+pub mod ledger;
 mod lint;
 mod local;
 pub mod own_tls;
@@ -30,6 +32,7 @@ pub mod tls;
 pub use delegate::DelegateCertificate;
 pub use hierarchy::Hierarchy;
 pub use key::{KeyKind, PrivateKey};
+pub use ledger::{Kind, Ledger, PreparedId};
 pub use local::LocalSigner;
 pub use passphrase::Passphrase;
 
@@ -62,6 +65,8 @@ pub struct Issuer {
     pub key_identifier: Vec<u8>,
     /// When its certificate ends.
     pub not_after: Timestamp,
+    /// What kind of key it has.
+    pub key: KeyKind,
 }
 
 /// What a certificate is to say.
@@ -94,21 +99,34 @@ pub struct IssuerUrls {
     pub crl: String,
 }
 
-/// A certificate whose exact bytes are fixed, checked, and not yet signed. Only the signer makes it; issuing consumes it.
+/// A certificate whose exact bytes are fixed, checked, in the ledger, and not yet signed. Only the signer makes it; issuing
+/// consumes it, and the ledger sees to it that no second value for the same bytes is signed.
 #[derive(Debug)]
 pub struct Prepared {
+    id: PreparedId,
     issuer: IssuerName,
+    kind: Kind,
     linted: lint::Linted,
 }
 
 impl Prepared {
-    pub(crate) fn new(issuer: IssuerName, linted: lint::Linted) -> Self {
-        Self { issuer, linted }
+    pub(crate) fn new(id: PreparedId, issuer: IssuerName, kind: Kind, linted: lint::Linted) -> Self {
+        Self { id, issuer, kind, linted }
+    }
+
+    /// Its name in the signer's ledger.
+    pub fn id(&self) -> PreparedId {
+        self.id
     }
 
     /// Who will sign.
     pub fn issuer(&self) -> &IssuerName {
         &self.issuer
+    }
+
+    /// Whether it is a precertificate.
+    pub fn kind(&self) -> Kind {
+        self.kind
     }
 
     /// Its serial number.
@@ -162,24 +180,44 @@ pub trait Signer: Send + Sync {
     /// Every issuing CA that this signer can sign for.
     fn issuers(&self) -> &[Issuer];
 
-    /// Builds and checks a certificate without using a key of the CA.
+    /// Whether the signer could be asked for a signature now: to be called before it goes on record that it is asked.
     ///
     /// # Errors
-    /// [`Error::Refused`] if the certificate must not exist: its words say why and are for the log.
+    /// [`Error::Away`] or [`Error::Unavailable`].
+    async fn ready(&self) -> Result<(), Error>;
+
+    /// Builds and checks a certificate without using a key of the CA, and puts it into the ledger.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] if the certificate must not exist: its words say why and are for the log. [`Error::Away`].
     async fn prepare(&self, request: CertificateRequest) -> Result<Prepared, Error>;
 
     /// Takes up again a certificate whose bytes were recorded earlier, perhaps by another process: they are checked
-    /// again as if they were new.
+    /// again as if they were new. What was signed, or about to be, is refused.
     ///
     /// # Errors
     /// As [`Signer::prepare`].
     async fn adopt(&self, profile: Arc<Profile>, tbs: Vec<u8>) -> Result<Prepared, Error>;
 
-    /// Signs a prepared certificate and gives its DER. The caller has recorded that it is about to ask.
+    /// Signs a prepared certificate and gives its DER. The caller has recorded that it is about to ask. The ledger notes,
+    /// durably and before the key is used, that these bytes are used up.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] if the key could not be used; whether it was is then unknown.
+    /// [`Error::Refused`] if they were; [`Error::Unavailable`] if the key could not be used; whether it was is then unknown.
     async fn issue(&self, prepared: Prepared) -> Result<Vec<u8>, Error>;
+
+    /// Renews what the signer needs of its own before it ends, which is the certificates of OCSP delegates (those of issuers
+    /// with RSA or P-384 keys, or without digitalSignature). Gives those that were not given before: the CA signed them, so
+    /// they belong on record. May be called as often as one likes; once an hour is plenty.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] if an issuer has ended, [`Error::Unavailable`] if a key could not be used, [`Error::Away`]. The
+    /// delegates that were there stay in use.
+    async fn renew(&self) -> Result<Vec<DelegateCertificate>, Error>;
+
+    /// The last second of the OCSP delegate of each issuer that does not sign its answers itself; `None` where there is no
+    /// delegate yet.
+    fn delegates_not_after(&self) -> Vec<(IssuerName, Option<Timestamp>)>;
 
     /// Until when answers signed now by this issuer's OCSP key can be valid: the notAfter of the certificate that signs.
     ///
@@ -210,6 +248,8 @@ pub enum Error {
     UnknownIssuer(IssuerName),
     /// The key could not be used.
     Unavailable(String),
+    /// The signer's process is not there: nothing was signed, and it may come back.
+    Away(String),
     /// A key or certificate file is not what it should be; what was being done, and the cause.
     Load(String, Option<Box<dyn std::error::Error + Send + Sync>>),
 }
@@ -221,6 +261,7 @@ impl Error {
             Self::Refused(_) => "signer_refused",
             Self::UnknownIssuer(_) => "signer_unknown_issuer",
             Self::Unavailable(_) => "signer_unavailable",
+            Self::Away(_) => "signer_away",
             Self::Load(..) => "signer_load",
         }
     }
@@ -232,6 +273,7 @@ impl std::fmt::Display for Error {
             Self::Refused(why) => write!(f, "the signer refuses: {why}"),
             Self::UnknownIssuer(name) => write!(f, "no key is loaded for the issuer '{name}'"),
             Self::Unavailable(what) => write!(f, "the key could not be used: {what}"),
+            Self::Away(why) => write!(f, "the signer is not there: {why}"),
             Self::Load(what, _) => f.write_str(what),
         }
     }

@@ -17,15 +17,15 @@ use crate::ca::SigningCa;
 use crate::delegate::{Delegate, DelegateCertificate};
 use crate::key::Algorithm;
 use crate::{
-    CertificateRequest, CrlContents, Error, Hierarchy, Issuer, IssuerUrls, KeyKind, OcspAnswer, Prepared,
-    Signer, encode, leaf, lint,
+    CertificateRequest, CrlContents, Error, Hierarchy, Issuer, IssuerUrls, Kind, Ledger, OcspAnswer,
+    Prepared, Signer, encode, leaf, ledger, lint,
 };
 
 /// notBefore lies within this of the signing (BR 7.1.2.7).
 const SIGNING_WINDOW: Duration = Duration::from_secs(48 * 60 * 60);
 
-/// A [`Signer`] that holds the keys of a hierarchy in memory. Its methods do not wait for anything outside; certificates
-/// and OCSP answers are signed on the calling thread (see `Key::sign` for what that costs), CRLs on one for blocking
+/// A [`Signer`] that holds the keys of a hierarchy in memory. Its methods wait for nothing outside but the ledger's disk;
+/// certificates and OCSP answers are signed on the calling thread (see `Key::sign` for what that costs), CRLs on one for blocking
 /// work, as they can be large.
 ///
 /// Metrics: `ingam_signatures_total{kind, issuer}` and `ingam_signature_seconds{kind}`, with `kind` one of
@@ -33,16 +33,18 @@ const SIGNING_WINDOW: Duration = Duration::from_secs(48 * 60 * 60);
 pub struct LocalSigner {
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
+    ledger: Ledger,
     issuers: Vec<Issuer>,
     cas: BTreeMap<IssuerName, Arc<SigningCa>>,
-    /// For those issuers that do not sign OCSP answers themselves, once [`LocalSigner::renew_delegates`] was called.
+    /// For those issuers that do not sign OCSP answers themselves, once [`Signer::renew`] was called.
     delegates: RwLock<BTreeMap<IssuerName, Arc<Delegate>>>,
 }
 
 impl LocalSigner {
-    /// Takes the keys of a hierarchy into use. `urls` has an entry for each of its issuers.
+    /// Takes the keys of a hierarchy into use. `urls` has an entry for each of its issuers; the ledger is the one of these
+    /// keys, for ever.
     ///
-    /// [`LocalSigner::renew_delegates`] has to be called before the first OCSP answer is signed, and then now and again.
+    /// [`Signer::renew`] has to be called before the first OCSP answer is signed, and then now and again.
     ///
     /// # Errors
     /// [`Error::Load`] if an issuer has no URLs, or one that is not plain http, or if a key and a certificate do not
@@ -50,6 +52,7 @@ impl LocalSigner {
     pub fn new(
         hierarchy: Hierarchy,
         mut urls: BTreeMap<IssuerName, IssuerUrls>,
+        ledger: Ledger,
         clock: Arc<dyn Clock>,
         random: Arc<dyn Random>,
     ) -> Result<Self, Error> {
@@ -65,16 +68,13 @@ impl LocalSigner {
             issuers.push(ca.issuer.clone());
             cas.insert(name, Arc::new(ca));
         }
-        Ok(Self { clock, random, issuers, cas, delegates: RwLock::new(BTreeMap::new()) })
+        Ok(Self { clock, random, ledger, issuers, cas, delegates: RwLock::new(BTreeMap::new()) })
     }
 
-    /// Makes an OCSP delegate for each issuer that needs one (those with RSA keys, or without digitalSignature) and has
-    /// none, or one with less than a third of its validity left. Gives the certificates that were made: the CA signed
-    /// them, so they belong on record. May be called as often as one likes; once an hour is plenty.
+    /// [`Signer::renew`], as of `now`.
     ///
     /// # Errors
-    /// [`Error::Refused`] if an issuer has ended, [`Error::Unavailable`] if a key could not be used. The delegates
-    /// that were there stay in use.
+    /// As there.
     pub fn renew_delegates(&self, now: Timestamp) -> Result<Vec<DelegateCertificate>, Error> {
         let mut made = Vec::new();
         for (name, ca) in &self.cas {
@@ -89,20 +89,6 @@ impl LocalSigner {
         let described = made.iter().map(|(name, delegate)| delegate.describe(name)).collect();
         self.delegates.write().unwrap_or_else(PoisonError::into_inner).extend(made);
         Ok(described)
-    }
-
-    /// What kind of key an issuer has; `None` if it is not loaded.
-    pub fn key_kind(&self, issuer: &IssuerName) -> Option<KeyKind> {
-        self.cas.get(issuer).map(|ca| if answers_itself(ca) { KeyKind::EcdsaP256 } else { KeyKind::Rsa2048 })
-    }
-
-    /// The last second of the OCSP delegate of each issuer that does not sign its answers itself; `None` where there is
-    /// no delegate yet.
-    pub fn delegates_not_after(&self) -> Vec<(IssuerName, Option<Timestamp>)> {
-        let delegated = self.cas.iter().filter(|(_, ca)| !answers_itself(ca));
-        delegated
-            .map(|(name, _)| (name.clone(), self.delegate(name).map(|delegate| delegate.not_after)))
-            .collect()
     }
 
     fn ca(&self, name: &IssuerName) -> Result<&Arc<SigningCa>, Error> {
@@ -126,7 +112,8 @@ impl LocalSigner {
         })
     }
 
-    fn lint(
+    /// Holds bytes against every rule and puts them into the ledger.
+    async fn put_down(
         &self,
         profile: &Profile,
         tbs: Vec<u8>,
@@ -134,14 +121,17 @@ impl LocalSigner {
     ) -> Result<Prepared, Error> {
         let ca = self.ca(&profile.issuer)?;
         let linted = lint::certificate(tbs, &lint::Expected { profile, ca, request })?;
-        let prepared = Prepared::new(profile.issuer.clone(), linted);
-        self.check_window(&prepared)?;
-        Ok(prepared)
+        self.check_window(linted.validity().not_before)?;
+        let kind = Kind::Certificate;
+        let subject =
+            ledger::Subject { issuer: &ca.ledger_name, kind, serial: linted.serial(), tbs: linted.tbs() };
+        let id = self.ledger.prepare(subject).await?;
+        Ok(Prepared::new(id, profile.issuer.clone(), kind, linted))
     }
 
     /// Bytes that were recorded long ago must not be signed now.
-    fn check_window(&self, prepared: &Prepared) -> Result<(), Error> {
-        let (now, not_before) = (self.clock.now(), prepared.not_before());
+    fn check_window(&self, not_before: Timestamp) -> Result<(), Error> {
+        let now = self.clock.now();
         if not_before.since(now).max(now.since(not_before)) > SIGNING_WINDOW {
             return Err(Error::Refused(format!(
                 "notBefore ({not_before}) lies more than 48 hours from now ({now})"
@@ -249,22 +239,44 @@ impl Signer for LocalSigner {
         &self.issuers
     }
 
+    async fn ready(&self) -> Result<(), Error> {
+        self.ledger.check()
+    }
+
     async fn prepare(&self, request: CertificateRequest) -> Result<Prepared, Error> {
         let tbs = leaf::build(&request, self.ca(&request.profile.issuer)?)?;
-        self.lint(&request.profile, tbs, Some(&request))
+        self.put_down(&request.profile, tbs, Some(&request)).await
     }
 
     async fn adopt(&self, profile: Arc<Profile>, tbs: Vec<u8>) -> Result<Prepared, Error> {
-        self.lint(&profile, tbs, None)
+        self.put_down(&profile, tbs, None).await
     }
 
     async fn issue(&self, prepared: Prepared) -> Result<Vec<u8>, Error> {
         let started = Instant::now();
         let ca = self.ca(prepared.issuer())?;
-        self.check_window(&prepared)?;
+        self.check_window(prepared.not_before())?;
+        let subject = ledger::Subject {
+            issuer: &ca.ledger_name,
+            kind: prepared.kind(),
+            serial: prepared.serial(),
+            tbs: prepared.tbs(),
+        };
+        self.ledger.use_up(subject).await?;
         let certificate = sign_certificate(ca, prepared.tbs())?;
         count("certificate", prepared.issuer(), started);
         Ok(certificate)
+    }
+
+    async fn renew(&self) -> Result<Vec<DelegateCertificate>, Error> {
+        self.renew_delegates(self.clock.now())
+    }
+
+    fn delegates_not_after(&self) -> Vec<(IssuerName, Option<Timestamp>)> {
+        let delegated = self.cas.iter().filter(|(_, ca)| !answers_itself(ca));
+        delegated
+            .map(|(name, _)| (name.clone(), self.delegate(name).map(|delegate| delegate.not_after)))
+            .collect()
     }
 
     fn ocsp_signer_not_after(&self, issuer: &IssuerName) -> Result<Timestamp, Error> {

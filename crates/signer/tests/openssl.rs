@@ -16,6 +16,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ingam_journal::simulated::SimulatedDisk;
 use ingam_protocol::crl::Entry;
 use ingam_protocol::ocsp::{CertStatus, SingleResponse, parse_request};
 use ingam_protocol::profile::{IssuerName, Profile, ProfileName};
@@ -24,8 +25,8 @@ use ingam_protocol::{Identifier, Random, Reason, Serial, Timestamp};
 use ingam_signer::hierarchy::{Existing, ExistingIssuer, IssuerPlan, Plan, Protection};
 use ingam_signer::tls::DevTls;
 use ingam_signer::{
-    CertificateRequest, CrlContents, Hierarchy, IssuerUrls, KeyKind, LocalSigner, OcspAnswer, Passphrase,
-    Signer,
+    CertificateRequest, CrlContents, Hierarchy, IssuerUrls, KeyKind, Ledger, LocalSigner, OcspAnswer,
+    Passphrase, Signer,
 };
 
 /// openssl looks at the real time, so these tests do too.
@@ -97,9 +98,10 @@ impl World {
             };
             (name(issuer), urls)
         });
+        let ledger = Ledger::open(Arc::new(SimulatedDisk::new()), clock.clone()).unwrap();
+        let random = Arc::new(SystemRandomness);
         let signer =
-            LocalSigner::new(hierarchy.clone(), BTreeMap::from(urls), clock, Arc::new(SystemRandomness))
-                .unwrap();
+            LocalSigner::new(hierarchy.clone(), BTreeMap::from(urls), ledger, clock, random).unwrap();
         let delegates = signer.renew_delegates(now()).unwrap();
         assert!(delegates.iter().any(|delegate| delegate.issuer == name("rsa")));
         Self { folder, signer, hierarchy }

@@ -9,7 +9,8 @@ use ingam_protocol::identifier::DnsName;
 use ingam_protocol::profile::{IssuerName, Profile};
 use ingam_protocol::{Serial, Timestamp};
 use ingam_signer::{
-    CertificateRequest, CrlContents, Error, Issuer, LocalSigner, OcspAnswer, Prepared, Signer,
+    CertificateRequest, CrlContents, DelegateCertificate, Error, Issuer, LocalSigner, OcspAnswer, Prepared,
+    Signer,
 };
 use ingam_validation::scripted::Scripted;
 use ingam_validation::{Attempt, CaaOutcome, CaaQuery, Failure, Outcome, Validation};
@@ -88,6 +89,10 @@ impl Signer for TestSigner {
         self.inner.issuers()
     }
 
+    async fn ready(&self) -> Result<(), Error> {
+        self.inner.ready().await
+    }
+
     async fn prepare(&self, request: CertificateRequest) -> Result<Prepared, Error> {
         self.inner.prepare(request).await
     }
@@ -104,6 +109,14 @@ impl Signer for TestSigner {
             return Err(Error::Unavailable("the key is asleep".to_owned()));
         }
         Ok(der)
+    }
+
+    async fn renew(&self) -> Result<Vec<DelegateCertificate>, Error> {
+        self.inner.renew().await
+    }
+
+    fn delegates_not_after(&self) -> Vec<(IssuerName, Option<Timestamp>)> {
+        self.inner.delegates_not_after()
     }
 
     fn ocsp_signer_not_after(&self, issuer: &IssuerName) -> Result<Timestamp, Error> {

@@ -17,7 +17,7 @@ use ingam_protocol::profile::{IssuerName, Profile, ProfileName};
 use ingam_protocol::public_suffix::PublicSuffixes;
 use ingam_protocol::time::{FixedClock, SeededRandom};
 use ingam_signer::hierarchy::{Hierarchy, IssuerPlan, Plan};
-use ingam_signer::{IssuerUrls, KeyKind, LocalSigner};
+use ingam_signer::{IssuerUrls, KeyKind, Ledger, LocalSigner};
 use ingam_store::engine::Engine;
 use ingam_store::engine::redb::{FileStorage, RedbConfig, RedbEngine};
 use ingam_store::{Store, StoreProcess};
@@ -126,7 +126,8 @@ impl World {
             crl: "http://ca.test/crl".to_owned(),
         };
         let urls = BTreeMap::from([(issuer(), urls)]);
-        let signer = LocalSigner::new(hierarchy, urls, clock.clone(), random.clone()).unwrap();
+        let ledger = Ledger::open(Arc::new(SimulatedDisk::new()), clock.clone()).unwrap();
+        let signer = LocalSigner::new(hierarchy, urls, ledger, clock.clone(), random.clone()).unwrap();
         Self {
             clock,
             random,

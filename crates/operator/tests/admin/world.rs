@@ -31,7 +31,7 @@ use ingam_protocol::record::{Class, Record, RecordType, Seal};
 use ingam_protocol::time::{FixedClock, SeededRandom};
 use ingam_protocol::{Id, Serial, Timestamp};
 use ingam_signer::hierarchy::{Hierarchy, IssuerPlan, Plan};
-use ingam_signer::{IssuerUrls, KeyKind, LocalSigner};
+use ingam_signer::{IssuerUrls, KeyKind, Ledger, LocalSigner};
 use ingam_store::engine::redb::{FileStorage, RedbConfig, RedbEngine};
 use ingam_store::engine::{Engine, Table};
 use ingam_store::{Grant, Store, StoreProcess, table_classes};
@@ -166,7 +166,9 @@ fn signer(clock: &Arc<FixedClock>, random: &Arc<SeededRandom>) -> LocalSigner {
         issuer: "http://ca.test/issuer".to_owned(),
         crl: "http://ca.test/crl".to_owned(),
     };
-    LocalSigner::new(hierarchy, BTreeMap::from([(issuer(), urls)]), clock.clone(), random.clone()).unwrap()
+    let ledger = Ledger::open(Arc::new(SimulatedDisk::new()), clock.clone()).unwrap();
+    let urls = BTreeMap::from([(issuer(), urls)]);
+    LocalSigner::new(hierarchy, urls, ledger, clock.clone(), random.clone()).unwrap()
 }
 
 /// A network where one name fails.

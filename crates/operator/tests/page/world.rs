@@ -10,6 +10,7 @@ use ingam_authority::operator::Act;
 use ingam_authority::{
     Authority, Catalog, Parts, Policy, PublicRules, RateLimits, RenewalPolicy, Restrictions,
 };
+use ingam_journal::simulated::SimulatedDisk;
 use ingam_operator::api::Reload;
 use ingam_operator::{Host, LastError, Operator};
 use ingam_protocol::acme::{
@@ -24,7 +25,7 @@ use ingam_protocol::record::{Record, RecordType};
 use ingam_protocol::time::{FixedClock, Random, SeededRandom, random_array};
 use ingam_protocol::{Id, Reason, Serial, Timestamp};
 use ingam_signer::hierarchy::{Hierarchy, IssuerPlan, Plan};
-use ingam_signer::{IssuerUrls, KeyKind, LocalSigner};
+use ingam_signer::{IssuerUrls, KeyKind, Ledger, LocalSigner};
 use ingam_store::{
     Admission, Admitted, Grant, NewCertificate, OpenChallenge, RevocationRequest, Store, StoreProcess,
 };
@@ -109,7 +110,8 @@ impl World {
         };
         let urls = BTreeMap::from([(issuer(), urls)]);
         let hierarchy = hierarchy(clock.as_ref(), random.as_ref());
-        let signer = LocalSigner::new(hierarchy, urls, clock.clone(), random.clone()).unwrap();
+        let ledger = Ledger::open(Arc::new(SimulatedDisk::new()), clock.clone()).unwrap();
+        let signer = LocalSigner::new(hierarchy, urls, ledger, clock.clone(), random.clone()).unwrap();
         let parts = Parts {
             store: store.clone(),
             validation: Arc::new(Scripted::default()),

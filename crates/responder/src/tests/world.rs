@@ -17,7 +17,9 @@ use ingam_protocol::ocsp::{self, CertStatus, ErrorStatus, ResponseData};
 use ingam_protocol::profile::{IssuerName, Profile};
 use ingam_protocol::time::{FixedClock, SeededRandom};
 use ingam_protocol::{Reason, Serial, Timestamp, crl};
-use ingam_signer::{CertificateRequest, CrlContents, Issuer, OcspAnswer, Prepared, Signer};
+use ingam_signer::{
+    CertificateRequest, CrlContents, DelegateCertificate, Issuer, KeyKind, OcspAnswer, Prepared, Signer,
+};
 use ring::digest::{Algorithm, SHA1_FOR_LEGACY_USE_ONLY, SHA256, SHA384, digest};
 use ring::rand::SystemRandom;
 use ring::signature::{
@@ -174,6 +176,7 @@ impl TestSigner {
             let certificate = parameters.self_signed(&pair).unwrap().der().to_vec();
             let (_, parsed) = x509_parser::parse_x509_certificate(&certificate).unwrap();
             issuers.push(Issuer {
+                key: KeyKind::EcdsaP256,
                 name: issuer_name(name),
                 subject: parsed.subject().as_raw().to_vec(),
                 public_key: parsed.public_key().subject_public_key.data.to_vec(),
@@ -219,6 +222,10 @@ impl Signer for TestSigner {
         &self.issuers
     }
 
+    async fn ready(&self) -> Result<(), ingam_signer::Error> {
+        Ok(())
+    }
+
     async fn prepare(&self, _: CertificateRequest) -> Result<Prepared, ingam_signer::Error> {
         Err(ingam_signer::Error::Refused("not here".to_owned()))
     }
@@ -229,6 +236,14 @@ impl Signer for TestSigner {
 
     async fn issue(&self, _: Prepared) -> Result<Vec<u8>, ingam_signer::Error> {
         Err(ingam_signer::Error::Refused("not here".to_owned()))
+    }
+
+    async fn renew(&self) -> Result<Vec<DelegateCertificate>, ingam_signer::Error> {
+        Ok(Vec::new())
+    }
+
+    fn delegates_not_after(&self) -> Vec<(IssuerName, Option<Timestamp>)> {
+        Vec::new()
     }
 
     fn ocsp_signer_not_after(&self, issuer: &IssuerName) -> Result<Timestamp, ingam_signer::Error> {

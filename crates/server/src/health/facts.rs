@@ -11,7 +11,6 @@ use ingam_protocol::health::{
 };
 use ingam_protocol::profile::IssuerName;
 use ingam_responder::{CrlCondition, SigningCondition};
-use ingam_signer::Signer;
 use ingam_store::{Condition, Outbox};
 use ingam_validation::quorum::Reachable;
 
@@ -228,7 +227,7 @@ fn issuers(
         let not_before = Validity::read(&issuer.certificate).map(|validity| validity.not_before);
         IssuerReport {
             name: name.clone(),
-            key: parts.signer.key_kind(name).map_or("unknown", |kind| kind.name()).to_owned(),
+            key: issuer.key.name().to_owned(),
             // The signer reads the certificate too, and would not have it otherwise.
             not_before: not_before.unwrap_or_default(),
             not_after: issuer.not_after,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ingam_authority::Authority;
 use ingam_authority::operator::JobRunner;
-use ingam_signer::LocalSigner;
+use ingam_signer::Signer;
 use ingam_store::Store;
 use ingam_validation::MultiPerspective;
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -108,10 +108,10 @@ pub(super) async fn keep_configuration(mut hangups: Signal, reloader: Arc<Reload
 }
 
 /// Renews delegated OCSP certificates before they end.
-pub(super) async fn keep_delegates(signer: Arc<LocalSigner>, store: Store, sources: Sources) {
+pub(super) async fn keep_delegates(signer: Arc<dyn Signer>, store: Store, sources: Sources) {
     loop {
         tokio::time::sleep(DELEGATES_PERIOD).await;
-        let outcome = signer.renew_delegates(sources.clock.now());
+        let outcome = signer.renew().await;
         let records = match outcome {
             Ok(made) => {
                 made.iter().map(|delegate| certificate_record(&delegate.certificate, &sources)).collect()

@@ -9,8 +9,8 @@ use x509_parser::extensions::ParsedExtension;
 use x509_parser::prelude::FromDer;
 
 use super::*;
-use crate::OCSP_DELEGATE_VALIDITY;
-use crate::testing::{hierarchy, name, now, profile, request, signer, urls};
+use crate::testing::{hierarchy, ledger, name, now, profile, request, signer, urls};
+use crate::{KeyKind, OCSP_DELEGATE_VALIDITY};
 
 const DAY: Duration = Duration::from_secs(86400);
 
@@ -126,6 +126,24 @@ async fn a_hundred_long_names_fit() {
 }
 
 #[tokio::test]
+async fn prepared_bytes_are_signed_once_whoever_holds_them() {
+    let signer = signer(clock());
+    signer.ready().await.unwrap();
+    let prepared = signer.prepare(request("ecdsa", &["a.example"])).await.unwrap();
+    let again = signer.adopt(Arc::new(profile("ecdsa")), prepared.tbs().to_vec()).await.unwrap();
+    assert_eq!(prepared.id(), again.id());
+    let tbs = prepared.tbs().to_vec();
+    signer.issue(again).await.unwrap();
+    let refusals = [
+        signer.issue(prepared).await.map(drop).unwrap_err(),
+        signer.adopt(Arc::new(profile("ecdsa")), tbs).await.map(drop).unwrap_err(),
+    ];
+    for refusal in refusals {
+        assert!(matches!(&refusal, Error::Refused(why) if why.contains("never signed again")), "{refusal}");
+    }
+}
+
+#[tokio::test]
 async fn issuers_with_rsa_keys_answer_by_delegates() {
     let signer = signer(clock());
     let (ecdsa, rsa) = (name("ecdsa"), name("rsa"));
@@ -134,8 +152,8 @@ async fn issuers_with_rsa_keys_answer_by_delegates() {
     assert_eq!(signer.delegates_not_after(), [(name("rsa"), None)]);
     let made = signer.renew_delegates(now()).unwrap();
     assert_eq!(signer.delegates_not_after(), [(name("rsa"), Some(made[0].not_after))]);
-    let kinds = ["ecdsa", "rsa", "none"].map(|issuer| signer.key_kind(&name(issuer)));
-    assert_eq!(kinds, [Some(KeyKind::EcdsaP256), Some(KeyKind::Rsa2048), None]);
+    let kinds: Vec<_> = signer.issuers().iter().map(|issuer| issuer.key).collect();
+    assert_eq!(kinds, [KeyKind::EcdsaP256, KeyKind::Rsa2048]);
     assert_eq!(made.len(), 1);
     assert_eq!(signer.renew_delegates(now().plus(19 * DAY)).unwrap(), []);
     let delegate = &made[0];
@@ -226,7 +244,7 @@ async fn crls_that_contradict_themselves_are_refused() {
 #[test]
 fn a_signer_without_urls_or_with_strange_ones_does_not_start() {
     let start = |urls: BTreeMap<IssuerName, IssuerUrls>| {
-        LocalSigner::new(hierarchy(), urls, clock(), Arc::new(SeededRandom::new(1)))
+        LocalSigner::new(hierarchy(), urls, ledger(&clock()), clock(), Arc::new(SeededRandom::new(1)))
             .err()
             .map(|error| error.to_string())
     };

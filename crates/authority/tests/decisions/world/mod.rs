@@ -1,4 +1,4 @@
-//! A CA on three disks in memory: made once, started as often as a test likes.
+//! A CA on four disks in memory: made once, started as often as a test likes.
 //!
 //! [`World`] is what outlives a process: disks, clock, network, the hierarchy's keys. [`Process`] is what does not.
 
@@ -23,7 +23,7 @@ use ingam_protocol::record::{Class, Record, RecordType};
 use ingam_protocol::time::{FixedClock, SeededRandom};
 use ingam_protocol::{Serial, Timestamp};
 use ingam_signer::hierarchy::{Hierarchy, IssuerPlan, Plan};
-use ingam_signer::{IssuerUrls, KeyKind, LocalSigner, Signer};
+use ingam_signer::{IssuerUrls, KeyKind, Ledger, LocalSigner, Signer};
 use ingam_store::engine::redb::{FileStorage, RedbConfig, RedbEngine};
 use ingam_store::engine::{Engine, Table};
 use ingam_store::{StatusRow, Store, StoreProcess};
@@ -44,6 +44,7 @@ pub(crate) struct World {
     pub(crate) tables: SimulatedDisk,
     pub(crate) journal: SimulatedDisk,
     pub(crate) keys: SimulatedDisk,
+    pub(crate) ledger: SimulatedDisk,
     pub(crate) clock: Arc<FixedClock>,
     pub(crate) random: Arc<SeededRandom>,
     pub(crate) validation: Arc<TestValidation>,
@@ -120,6 +121,7 @@ impl World {
             tables: SimulatedDisk::new(),
             journal: SimulatedDisk::new(),
             keys: SimulatedDisk::new(),
+            ledger: SimulatedDisk::new(),
             clock,
             random,
             validation: Arc::default(),
@@ -189,12 +191,14 @@ impl World {
             crl: "http://ca.test/crl".to_owned(),
         };
         let urls = BTreeMap::from([(issuer(), urls)]);
-        LocalSigner::new(self.hierarchy.clone(), urls, self.clock.clone(), self.random.clone()).unwrap()
+        let ledger = Ledger::open(Arc::new(self.ledger.clone()), self.clock.clone()).unwrap();
+        let (clock, random) = (self.clock.clone(), self.random.clone());
+        LocalSigner::new(self.hierarchy.clone(), urls, ledger, clock, random).unwrap()
     }
 
     /// The power goes: tasks end where they stand, and what no sync covered may be gone.
     pub(crate) fn crash(&self, process: Process) {
-        let disks = [&self.tables, &self.journal, &self.keys];
+        let disks = [&self.tables, &self.journal, &self.keys, &self.ledger];
         disks.iter().for_each(|disk| disk.stop_after(0));
         // Its threads end before the power is back: the dead write nothing.
         process.stop();

@@ -6,7 +6,8 @@ use async_trait::async_trait;
 use ingam_protocol::profile::{IssuerName, Profile};
 use ingam_protocol::{Serial, Timestamp};
 use ingam_signer::{
-    CertificateRequest, CrlContents, Error, Issuer, LocalSigner, OcspAnswer, Prepared, Signer,
+    CertificateRequest, CrlContents, DelegateCertificate, Error, Issuer, LocalSigner, OcspAnswer, Prepared,
+    Signer,
 };
 use tokio::sync::Semaphore;
 
@@ -74,6 +75,10 @@ impl Signer for TestSigner {
         self.inner.issuers()
     }
 
+    async fn ready(&self) -> Result<(), Error> {
+        self.inner.ready().await
+    }
+
     async fn prepare(&self, request: CertificateRequest) -> Result<Prepared, Error> {
         if self.step() == Step::Prepare {
             return Err(Self::asleep());
@@ -100,6 +105,14 @@ impl Signer for TestSigner {
             return Err(Self::asleep());
         }
         Ok(der)
+    }
+
+    async fn renew(&self) -> Result<Vec<DelegateCertificate>, Error> {
+        self.inner.renew().await
+    }
+
+    fn delegates_not_after(&self) -> Vec<(IssuerName, Option<Timestamp>)> {
+        self.inner.delegates_not_after()
     }
 
     fn ocsp_signer_not_after(&self, issuer: &IssuerName) -> Result<Timestamp, Error> {
