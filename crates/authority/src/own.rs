@@ -134,8 +134,10 @@ impl Authority {
             not_before: None,
             not_after: None,
             replaces: None,
+            waiting: None,
             claim: None,
             asked: None,
+            precertificate: None,
             certificate: None,
             failure: None,
         };

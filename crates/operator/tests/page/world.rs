@@ -249,8 +249,10 @@ impl World {
             not_before: None,
             not_after: None,
             replaces: None,
+            waiting: None,
             claim: None,
             asked: None,
+            precertificate: None,
             certificate: None,
             failure: None,
         };

@@ -37,18 +37,52 @@ pub struct Order {
     /// The certificate that the new one is to take the place of (RFC 9773, section 5).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replaces: Option<Replaced>,
+    /// Set while it is finalized and the signer was not there to prepare its certificate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting: Option<Waiting>,
     /// Set once finalized: the bytes to be signed are fixed from here on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub claim: Option<Claim>,
     /// Set when the signer was about to be asked: from here on the serial number may be on a signature.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asked: Option<Timestamp>,
+    /// Set when the signed precertificate is on record: from here on the serial number counts as issued.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub precertificate: Option<Precertificate>,
     /// Set when the signed certificate is on record.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificate: Option<Serial>,
     /// Set when it failed for good.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
+}
+
+/// A finalized order without a claim: its CSR, and since when it waits for the signer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Waiting {
+    /// Since when.
+    pub since: Timestamp,
+    /// The CSR, DER.
+    pub csr: Bytes,
+}
+
+/// A signed precertificate (RFC 6962, section 3.1), and how far the certificate is that belongs to it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Precertificate {
+    /// DER of the precertificate.
+    pub der: Bytes,
+    /// Set when the signer was about to be asked for the certificate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<FinalBytes>,
+}
+
+/// The bytes that become the certificate: those of the precertificate with SCTs in place of the poison.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FinalBytes {
+    /// The exact TBSCertificate, DER.
+    pub tbs: Bytes,
+    /// When the signer was about to be asked.
+    pub asked: Timestamp,
 }
 
 /// A certificate that another one takes the place of.
@@ -115,7 +149,7 @@ impl Order {
     ///    └───────── failure, time over, or an authorization ended ─────────┴──failure──▶ invalid
     /// ```
     ///
-    /// Once claimed, only a failure or the certificate ends it: time no longer does.
+    /// Once finalized, only a failure or the certificate ends it: time no longer does.
     pub fn status(
         &self,
         now: Timestamp,
@@ -127,7 +161,7 @@ impl Order {
         if self.certificate.is_some() {
             return OrderStatus::Valid;
         }
-        if self.claim.is_some() {
+        if self.claim.is_some() || self.waiting.is_some() {
             return OrderStatus::Processing;
         }
         if now >= self.expires {
@@ -171,8 +205,10 @@ mod tests {
             not_before: None,
             not_after: None,
             replaces: None,
+            waiting: None,
             claim: None,
             asked: None,
+            precertificate: None,
             certificate: None,
             failure: None,
         }

@@ -94,8 +94,10 @@ pub(crate) fn order(account: Id, random: &dyn Random) -> (Order, Authorization) 
         not_before: None,
         not_after: None,
         replaces: None,
+        waiting: None,
         claim: None,
         asked: None,
+        precertificate: None,
         certificate: None,
         failure: None,
     };
