@@ -17,6 +17,7 @@
 //! - [`corroboration`]: when what several places saw counts.
 //! - [`proxy`]: who the client is behind proxies, by whose word.
 //! - [`limit`], [`public_suffix`]: how much of something may be had in a time, and where registered domains begin.
+//! - [`transparency`]: what logs of certificates promise, and how certificates carry it.
 //! - [`health`]: how the CA fares, in its own words.
 
 pub mod acme;
@@ -48,6 +49,7 @@ pub mod renewal;
 pub mod revocation;
 pub mod serial;
 pub mod time;
+pub mod transparency;
 
 pub use bytes::Bytes;
 pub use finding::{Finding, Findings};
