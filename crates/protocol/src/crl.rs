@@ -185,8 +185,7 @@ mod tests {
     #[test]
     fn another_parser_reads_what_was_written() {
         let entries = entries();
-        let der =
-            certificate_list(list(1_795_255_200, entries.clone()).encode_tbs(), ECDSA_SHA256, &[9; 70]);
+        let der = certificate_list(list(1_795_255_200, entries.clone()).encode_tbs(), ECDSA_SHA256, &[9; 70]);
         let (rest, parsed) = CertificateRevocationList::from_der(&der).unwrap();
         assert!(rest.is_empty());
         assert_eq!(parsed.version().unwrap().0, 1);

@@ -9,7 +9,7 @@ use std::io::Read as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ingam_protocol::crl::Entry;
+use ingam_protocol::crl::{Entry, Scope};
 use ingam_protocol::ocsp::{CertStatus, SingleResponse};
 use ingam_protocol::profile::{IssuerName, Profile, ProfileName};
 use ingam_protocol::time::{FixedClock, SeededRandom};
@@ -146,6 +146,7 @@ fn main() {
             .collect();
         measure(&format!("{issuer}: CRL of 100,000 entries"), || {
             let contents = CrlContents {
+                scope: Scope::Complete,
                 number: 1,
                 this_update: now(),
                 next_update: now().plus(Duration::from_secs(86400)),

@@ -1,9 +1,13 @@
 //! Issuing CAs: what their certificates say, and those of them whose key is here.
 
 use ingam_protocol::Timestamp;
+use ingam_protocol::crl::SignedList;
+use x509_parser::asn1_rs::BitString;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::ParsedExtension;
 use x509_parser::prelude::FromDer;
+use x509_parser::verify::verify_signature;
+use x509_parser::x509::AlgorithmIdentifier;
 
 use crate::hierarchy::{Intermediate, Root};
 use crate::key::{Algorithm, Key, responder_key_hash};
@@ -79,6 +83,20 @@ impl LoadedCertificate {
     }
 }
 
+impl Issuer {
+    /// Whether it signed this list, by its name and key.
+    pub fn has_signed(&self, list: &SignedList<'_>) -> bool {
+        let (Ok(certificate), Ok(([], algorithm))) =
+            (parse(&self.certificate), AlgorithmIdentifier::from_der(list.signature_algorithm))
+        else {
+            return false;
+        };
+        let signature = BitString::new(0, list.signature);
+        list.issuer == self.subject
+            && verify_signature(certificate.public_key(), &algorithm, &signature, list.tbs).is_ok()
+    }
+}
+
 fn parse(der: &[u8]) -> Result<X509Certificate<'_>, String> {
     match X509Certificate::from_der(der) {
         Ok(([], certificate)) => Ok(certificate),
@@ -91,8 +109,6 @@ fn parse(der: &[u8]) -> Result<X509Certificate<'_>, String> {
 pub(crate) struct SigningCa {
     /// What the world may know about it.
     pub(crate) issuer: Issuer,
-    /// What its certificates point to.
-    pub(crate) urls: IssuerUrls,
     /// Its key.
     pub(crate) key: Key,
     /// Its subjectKeyIdentifier: the authorityKeyIdentifier of all it signs.
@@ -131,11 +147,11 @@ impl SigningCa {
             public_key: facts.public_key,
             key_identifier: facts.key_identifier.clone(),
             not_after: facts.not_after,
+            urls,
         };
         Ok(Self {
             responder_key_hash: responder_key_hash(&issuer.public_key),
             issuer,
-            urls,
             key,
             may_answer: facts.may_sign_data,
             key_identifier: facts.key_identifier,

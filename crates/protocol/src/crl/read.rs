@@ -167,7 +167,9 @@ fn time(fields: &mut Reader<'_>) -> Result<Timestamp, Error> {
     };
     let moment = || {
         let (year, rest) = (year?, rest?);
-        let part = |from: usize| rest.get(from..from + 2).filter(|part| part.bytes().all(|byte| byte.is_ascii_digit()));
+        let part = |from: usize| {
+            rest.get(from..from + 2).filter(|part| part.bytes().all(|byte| byte.is_ascii_digit()))
+        };
         let [month, day, hour, minute, second] = [part(0)?, part(2)?, part(4)?, part(6)?, part(8)?];
         let is_utc = rest.get(10..)? == "Z";
         let text = format!("{year}-{month}-{day}T{hour}:{minute}:{second}Z");
@@ -202,9 +204,14 @@ mod tests {
 
     fn some_entry() -> impl Strategy<Value = Entry> {
         let reasons = [0_u8, 1, 3, 4, 5, 9].map(|number| Reason::from_number(number).unwrap());
-        let serial = proptest::collection::vec(any::<u8>(), 1..=20).prop_filter_map("zero", |bytes| Serial::from_be_bytes(&bytes));
+        let serial = proptest::collection::vec(any::<u8>(), 1..=20)
+            .prop_filter_map("zero", |bytes| Serial::from_be_bytes(&bytes));
         (serial, 0_u64..4_000_000_000, proptest::sample::select(reasons.to_vec())).prop_map(
-            |(serial, at, reason)| Entry { serial, revoked_at: Timestamp::from_unix_s(at.max(946_684_800)), reason },
+            |(serial, at, reason)| Entry {
+                serial,
+                revoked_at: Timestamp::from_unix_s(at.max(946_684_800)),
+                reason,
+            },
         )
     }
 
