@@ -56,5 +56,5 @@ pub use finding::{Finding, Findings};
 pub use id::Id;
 pub use identifier::Identifier;
 pub use revocation::Reason;
-pub use serial::Serial;
+pub use serial::{Serial, Shard};
 pub use time::{Clock, Random, Timestamp};

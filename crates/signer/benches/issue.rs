@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ingam_journal::simulated::SimulatedDisk;
-use ingam_protocol::crl::Entry;
+use ingam_protocol::crl::{Entry, Scope};
 use ingam_protocol::ocsp::{CertStatus, SingleResponse};
 use ingam_protocol::profile::{IssuerName, Profile, ProfileName};
 use ingam_protocol::time::{FixedClock, SeededRandom};
@@ -148,6 +148,7 @@ fn main() {
             .collect();
         measure(&format!("{issuer}: CRL of 100,000 entries"), || {
             let contents = CrlContents {
+                scope: Scope::Complete,
                 number: 1,
                 this_update: now(),
                 next_update: now().plus(Duration::from_secs(86400)),

@@ -1,9 +1,13 @@
 //! Issuing CAs: what their certificates say, and those of them whose key is here.
 
 use ingam_protocol::Timestamp;
+use ingam_protocol::crl::SignedList;
+use x509_parser::asn1_rs::BitString;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::ParsedExtension;
 use x509_parser::prelude::FromDer;
+use x509_parser::verify::verify_signature;
+use x509_parser::x509::AlgorithmIdentifier;
 
 use crate::hierarchy::{Intermediate, Root};
 use crate::key::{Algorithm, Key, KeyKind, responder_key_hash};
@@ -80,6 +84,20 @@ impl LoadedCertificate {
     }
 }
 
+impl Issuer {
+    /// Whether it signed this list, by its name and key.
+    pub fn has_signed(&self, list: &SignedList<'_>) -> bool {
+        let (Ok(certificate), Ok(([], algorithm))) =
+            (parse(&self.certificate), AlgorithmIdentifier::from_der(list.signature_algorithm))
+        else {
+            return false;
+        };
+        let signature = BitString::new(0, list.signature);
+        list.issuer == self.subject
+            && verify_signature(certificate.public_key(), &algorithm, &signature, list.tbs).is_ok()
+    }
+}
+
 fn parse(der: &[u8]) -> Result<X509Certificate<'_>, String> {
     match X509Certificate::from_der(der) {
         Ok(([], certificate)) => Ok(certificate),
@@ -92,8 +110,6 @@ fn parse(der: &[u8]) -> Result<X509Certificate<'_>, String> {
 pub(crate) struct SigningCa {
     /// What the world may know about it.
     pub(crate) issuer: Issuer,
-    /// What its certificates point to.
-    pub(crate) urls: IssuerUrls,
     /// Its key.
     pub(crate) key: Key,
     /// Its subjectKeyIdentifier: the authorityKeyIdentifier of all it signs.
@@ -138,12 +154,12 @@ impl SigningCa {
                 Algorithm::EcdsaP256Sha256 => KeyKind::EcdsaP256,
                 _ => KeyKind::Rsa2048,
             },
+            urls,
         };
         Ok(Self {
             ledger_name: issuer_digest(&issuer.public_key),
             responder_key_hash: responder_key_hash(&issuer.public_key),
             issuer,
-            urls,
             key,
             may_answer: facts.may_sign_data,
             key_identifier: facts.key_identifier,

@@ -85,13 +85,14 @@ pub(crate) fn params(request: &CertificateRequest, ca: &SigningCa) -> Result<Cer
     }
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     if request.profile.revocation_pointers {
-        params.crl_distribution_points = vec![CrlDistributionPoint { uris: vec![ca.urls.crl.clone()] }];
+        let url = ca.issuer.urls.crl_of(request.serial.shard());
+        params.crl_distribution_points = vec![CrlDistributionPoint { uris: vec![url] }];
     }
     params.is_ca = IsCa::ExplicitNoCa;
     params.use_authority_key_identifier_extension = true;
     params.key_identifier_method = KeyIdMethod::PreSpecified(key_identifier(&public_key).to_vec());
     params.custom_extensions =
-        vec![encode::authority_information_access(&ca.urls, request.profile.revocation_pointers)];
+        vec![encode::authority_information_access(&ca.issuer.urls, request.profile.revocation_pointers)];
     if request.profile.is_public {
         params.custom_extensions.push(encode::certificate_policies());
     }

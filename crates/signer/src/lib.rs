@@ -44,7 +44,7 @@ use ingam_protocol::crl;
 use ingam_protocol::identifier::Identifier;
 use ingam_protocol::ocsp;
 use ingam_protocol::profile::{IssuerName, Profile};
-use ingam_protocol::{Serial, Timestamp};
+use ingam_protocol::{Serial, Shard, Timestamp};
 
 /// What the world may know about one issuing CA.
 #[derive(Clone, Debug)]
@@ -67,6 +67,8 @@ pub struct Issuer {
     pub not_after: Timestamp,
     /// What kind of key it has.
     pub key: KeyKind,
+    /// What its certificates point to.
+    pub urls: IssuerUrls,
 }
 
 /// What a certificate is to say.
@@ -95,8 +97,19 @@ pub struct IssuerUrls {
     pub ocsp: String,
     /// Authority Information Access: the issuer's certificate.
     pub issuer: String,
-    /// CRL distribution point.
+    /// CRL distribution point of certificates whose serial number belongs to no shard.
     pub crl: String,
+}
+
+impl IssuerUrls {
+    /// Where the CRL of a shard is, or of what belongs to none: the distribution point of the certificates that it is
+    /// about, and its own. `/crl/NAME.crl`, and `/crl/NAME/N.crl` for a shard.
+    pub fn crl_of(&self, shard: Option<Shard>) -> String {
+        match shard {
+            None => self.crl.clone(),
+            Some(shard) => format!("{}/{shard}.crl", self.crl.strip_suffix(".crl").unwrap_or(&self.crl)),
+        }
+    }
 }
 
 /// A certificate whose exact bytes are fixed, checked, in the ledger, and not yet signed. Only the signer makes it; issuing
@@ -164,13 +177,15 @@ pub struct OcspAnswer {
 /// Facts of a CRL; the signer adds who it is, encodes and signs.
 #[derive(Clone, Debug)]
 pub struct CrlContents {
+    /// Which certificates it is about. The signer adds where such a list is found, if it is not complete.
+    pub scope: crl::Scope,
     /// Its number, higher than that of the one before (RFC 5280, section 5.2.3).
     pub number: u64,
     /// From when it holds.
     pub this_update: Timestamp,
     /// When the next one is there at the latest.
     pub next_update: Timestamp,
-    /// What is revoked.
+    /// What is revoked: certificates in its scope alone, each once.
     pub entries: Vec<crl::Entry>,
 }
 
@@ -234,7 +249,8 @@ pub trait Signer: Send + Sync {
     /// Signs a CRL and gives the DER of the whole CertificateList.
     ///
     /// # Errors
-    /// [`Error::UnknownIssuer`], [`Error::Unavailable`].
+    /// [`Error::UnknownIssuer`], [`Error::Unavailable`]; [`Error::Refused`] if an entry is there twice or is not in the
+    /// list's scope, or if the list would outlive its issuer.
     async fn sign_crl(&self, issuer: &IssuerName, contents: CrlContents) -> Result<Vec<u8>, Error>;
 }
 

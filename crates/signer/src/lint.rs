@@ -124,8 +124,7 @@ fn judge(tbs: &[u8], expected: &Expected<'_>) -> Verdict<(Serial, Validity)> {
         let same = parsed.public_key().raw == request.public_key_info;
         require("subject_key_equal", same, "the subject's key is not the requested one, byte for byte")?;
     }
-    let public_key = &parsed.public_key().subject_public_key.data;
-    extensions::check(&parsed, expected, kind, public_key)?;
+    extensions::check(&parsed, expected, kind, &serial)?;
     Ok((serial, validity))
 }
 

@@ -212,12 +212,16 @@ fn sign_certificate(ca: &SigningCa, tbs: &[u8]) -> Result<Vec<u8>, Error> {
 }
 
 fn sign_crl(ca: &SigningCa, contents: CrlContents) -> Result<Vec<u8>, Error> {
-    let CrlContents { number, this_update, next_update, entries } = contents;
-    let mut serials: Vec<_> = entries.iter().map(|entry| &entry.serial).collect();
-    serials.sort_unstable();
-    if serials.windows(2).any(|pair| pair.first() == pair.last()) {
+    let CrlContents { scope, number, this_update, next_update, mut entries } = contents;
+    if entries.iter().any(|entry| !scope.holds(&entry.serial)) {
+        return Err(Error::Refused("the CRL has a serial number that belongs to another list".to_owned()));
+    }
+    entries.sort_unstable_by(|first, second| first.serial.cmp(&second.serial));
+    let same = |pair: &[crl::Entry]| matches!(pair, [first, second] if first.serial == second.serial);
+    if entries.windows(2).any(same) {
         return Err(Error::Refused("the CRL has a serial number twice".to_owned()));
     }
+    let is_partial = scope != crl::Scope::Complete;
     let algorithm = ca.key.algorithm().identifier();
     let list = RevocationList {
         signature_algorithm: algorithm.to_vec(),
@@ -226,11 +230,12 @@ fn sign_crl(ca: &SigningCa, contents: CrlContents) -> Result<Vec<u8>, Error> {
         number,
         this_update,
         next_update,
+        distribution_point: is_partial.then(|| ca.issuer.urls.crl_of(scope.shard())),
         entries,
     };
     let tbs = list.encode_tbs();
     let signature = ca.key.sign_checked(&ca.issuer.public_key, &tbs)?;
-    Ok(crl::certificate_list(&tbs, algorithm, &signature))
+    Ok(crl::certificate_list(tbs, algorithm, &signature))
 }
 
 #[async_trait]

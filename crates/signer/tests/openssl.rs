@@ -17,11 +17,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ingam_journal::simulated::SimulatedDisk;
-use ingam_protocol::crl::Entry;
+use ingam_protocol::crl::{Entry, Scope};
 use ingam_protocol::ocsp::{CertStatus, SingleResponse, parse_request};
 use ingam_protocol::profile::{IssuerName, Profile, ProfileName};
 use ingam_protocol::time::FixedClock;
-use ingam_protocol::{Identifier, Random, Reason, Serial, Timestamp};
+use ingam_protocol::{Identifier, Random, Reason, Serial, Shard, Timestamp};
 use ingam_signer::hierarchy::{Existing, ExistingIssuer, IssuerPlan, Plan, Protection};
 use ingam_signer::tls::DevTls;
 use ingam_signer::{
@@ -130,17 +130,27 @@ impl World {
 
     async fn leaf_of(&self, profile: Profile, public_key_info: Vec<u8>, names: &[&str]) -> (Serial, Vec<u8>) {
         let serial = Serial::new(&SystemRandomness);
+        (serial.clone(), self.leaf_with(serial, profile, public_key_info, names).await)
+    }
+
+    async fn leaf_with(
+        &self,
+        serial: Serial,
+        profile: Profile,
+        public_key_info: Vec<u8>,
+        names: &[&str],
+    ) -> Vec<u8> {
         let request = CertificateRequest {
             not_before: None,
             not_after: None,
             profile: Arc::new(profile),
-            serial: serial.clone(),
+            serial,
             identifiers: names.iter().map(|name| Identifier::parse_dns(name).unwrap()).collect(),
             public_key_info,
             now: now(),
         };
         let prepared = self.signer.prepare(request).await.unwrap();
-        (serial, self.signer.issue(prepared).await.unwrap())
+        self.signer.issue(prepared).await.unwrap()
     }
 }
 
@@ -302,11 +312,26 @@ async fn ocsp_answers_of_both_kinds_of_signer_verify() {
 #[tokio::test]
 async fn crls_verify_and_revoke() {
     let world = World::new();
-    for issuer in ["ecdsa", "rsa"] {
+    let shard = Shard(12);
+    for (issuer, scope) in [
+        ("ecdsa", Scope::Complete),
+        ("rsa", Scope::Complete),
+        ("ecdsa", Scope::Unsharded),
+        ("ecdsa", Scope::Shard(shard)),
+        ("rsa", Scope::Shard(shard)),
+    ] {
+        let new_serial = || match scope.shard() {
+            None => Serial::new(&SystemRandomness),
+            Some(shard) => Serial::in_shard(&SystemRandomness, shard),
+        };
         let key = world.subject_key(P256);
-        let (serial, leaf) = world.leaf(issuer, key.clone(), &["example.org"]).await;
-        let (_, other) = world.leaf(issuer, key, &["example.net"]).await;
+        let serial = new_serial();
+        let leaf = world.leaf_with(serial.clone(), profile(issuer), key.clone(), &["example.org"]).await;
+        let other = world.leaf_with(new_serial(), profile(issuer), key.clone(), &["example.net"]).await;
+        let elsewhere = Serial::in_shard(&SystemRandomness, Shard(13));
+        let elsewhere = world.leaf_with(elsewhere, profile(issuer), key, &["example.net"]).await;
         let contents = CrlContents {
+            scope,
             number: 7,
             this_update: now(),
             next_update: now().plus(Duration::from_secs(86400)),
@@ -337,6 +362,9 @@ async fn crls_verify_and_revoke() {
         };
         let (leaf, other) = (to_pem(&world, "leaf", &leaf), to_pem(&world, "other", &other));
         assert!(verify(&other).status.success());
+        // What points to another list learns nothing from a list that is not complete.
+        let stranger = verify(&to_pem(&world, "elsewhere", &elsewhere));
+        assert_eq!(stranger.status.success(), scope == Scope::Complete, "{scope:?}");
         let refused = verify(&leaf);
         assert!(String::from_utf8_lossy(&refused.stderr).contains("certificate revoked"));
     }

@@ -7,8 +7,8 @@
 
 use std::net::IpAddr;
 
-use ingam_protocol::Identifier;
 use ingam_protocol::der::{Writer, tag};
+use ingam_protocol::{Identifier, Serial, crl};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::{
     AccessDescription, AuthorityInfoAccess, AuthorityKeyIdentifier, CRLDistributionPoint,
@@ -41,20 +41,21 @@ const URI: u8 = tag::context_primitive(6);
 /// How many kinds of extension there must be at most.
 const KINDS: usize = 9;
 
-/// Checks all extensions. `public_key` is the contents of the subject's BIT STRING.
+/// Checks all extensions.
 pub(super) fn check(
     parsed: &X509Certificate<'_>,
     expected: &Expected<'_>,
     key: Kind,
-    public_key: &[u8],
+    serial: &Serial,
 ) -> Verdict {
+    let subject = Subject { key, public_key: &parsed.public_key().subject_public_key.data, serial };
     let mut seen: Vec<&[u8]> = Vec::with_capacity(KINDS);
     for extension in parsed.iter_extensions() {
         let kind = extension.oid.as_bytes();
         require("extension_twice", !seen.contains(&kind), "an extension is there twice")?;
         seen.push(kind);
         der::check(extension.value)?;
-        check_one(extension, expected, key, public_key)?;
+        check_one(extension, expected, &subject)?;
     }
     // Each was allowed and none was there twice, so that the count says whether all are there.
     let profile = expected.profile;
@@ -62,12 +63,16 @@ pub(super) fn check(
     require("extension_missing", seen.len() == wanted, "an extension is missing")
 }
 
-fn check_one(
-    extension: &X509Extension<'_>,
-    expected: &Expected<'_>,
+/// What some of the extensions follow from.
+struct Subject<'a> {
+    /// What kind of key is certified.
     key: Kind,
-    public_key: &[u8],
-) -> Verdict {
+    /// Contents of its BIT STRING.
+    public_key: &'a [u8],
+    serial: &'a Serial,
+}
+
+fn check_one(extension: &X509Extension<'_>, expected: &Expected<'_>, subject: &Subject<'_>) -> Verdict {
     let value = extension.value;
     let critical = match extension.parsed_extension() {
         ParsedExtension::AuthorityKeyIdentifier(identifier) => {
@@ -75,13 +80,13 @@ fn check_one(
             false
         }
         ParsedExtension::SubjectKeyIdentifier(identifier) => {
-            let wanted = key_identifier(public_key);
+            let wanted = key_identifier(subject.public_key);
             let same = identifier.0 == wanted && value == encoded(|writer| writer.octet_string(&wanted));
             require("subject_key_identifier", same, "not the identifier of the subject's key")?;
             false
         }
         ParsedExtension::KeyUsage(_) => {
-            let wanted = match key {
+            let wanted = match subject.key {
                 Kind::Rsa => DIGITAL_SIGNATURE_KEY_ENCIPHERMENT,
                 Kind::EllipticCurve => DIGITAL_SIGNATURE,
             };
@@ -112,7 +117,7 @@ fn check_one(
             false
         }
         ParsedExtension::CRLDistributionPoints(points) => {
-            distribution_points(points, value, expected)?;
+            distribution_points(points, value, expected, subject.serial)?;
             false
         }
         _ => {
@@ -192,7 +197,7 @@ fn identifier(name: &GeneralName<'_>) -> Verdict<Identifier> {
 }
 
 fn access_locations(access: &AuthorityInfoAccess<'_>, value: &[u8], expected: &Expected<'_>) -> Verdict {
-    let urls = &expected.ca.urls;
+    let urls = &expected.ca.issuer.urls;
     let points_to = |description: &AccessDescription<'_>, method: &[u8], url: &str| {
         description.access_method.as_bytes() == method && description.access_location == GeneralName::URI(url)
     };
@@ -223,9 +228,15 @@ fn access_locations(access: &AuthorityInfoAccess<'_>, value: &[u8], expected: &E
     )
 }
 
-fn distribution_points(points: &CRLDistributionPoints<'_>, value: &[u8], expected: &Expected<'_>) -> Verdict {
+fn distribution_points(
+    points: &CRLDistributionPoints<'_>,
+    value: &[u8],
+    expected: &Expected<'_>,
+    serial: &Serial,
+) -> Verdict {
     let wanted = expected.profile.revocation_pointers;
     require("crl_distribution_points", wanted, "there is one, and the profile says nothing of revocation")?;
+    let list = expected.ca.issuer.urls.crl_of(serial.shard());
     let same = match points.points.as_slice() {
         [
             CRLDistributionPoint {
@@ -233,20 +244,16 @@ fn distribution_points(points: &CRLDistributionPoints<'_>, value: &[u8], expecte
                 reasons: None,
                 crl_issuer: None,
             },
-        ] => matches!(names.as_slice(), [GeneralName::URI(url)] if *url == expected.ca.urls.crl),
+        ] => matches!(names.as_slice(), [GeneralName::URI(url)] if *url == list),
         _ => false,
     };
     let canonical = encoded(|writer| {
         writer.wrap(tag::SEQUENCE, |points| {
-            points.wrap(tag::SEQUENCE, |point| {
-                // distributionPoint, and in it fullName: a CHOICE is tagged explicitly.
-                point.wrap(tag::context(0), |name| {
-                    name.wrap(tag::context(0), |names| names.value(URI, expected.ca.urls.crl.as_bytes()));
-                });
-            });
+            points.wrap(tag::SEQUENCE, |point| crl::distribution_point_name(point, &list));
         });
     });
-    require("crl_distribution_points", same && value == canonical, "not the one configured URL")
+    let found = "not the one URL of the list that the serial number belongs to";
+    require("crl_distribution_points", same && value == canonical, found)
 }
 
 fn encoded(write: impl FnOnce(&mut Writer)) -> Vec<u8> {

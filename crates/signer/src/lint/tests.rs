@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use ingam_protocol::Shard;
 use ingam_protocol::time::SeededRandom;
 use proptest::prelude::*;
 use rcgen::{
@@ -43,6 +44,31 @@ fn what_we_build_passes_for_every_issuer_and_key() {
             assert_eq!(refusal(&tbs, &request, &ca), None);
         }
     }
+}
+
+#[test]
+fn a_certificate_points_to_the_list_that_its_serial_belongs_to() {
+    let (ca, mut sharded) = (signing_ca("ecdsa"), request("ecdsa", &["a.example"]));
+    let without = sharded.clone();
+    sharded.serial = Serial::in_shard(&SeededRandom::new(5), Shard(300));
+    let tbs = leaf::build(&sharded, &ca).unwrap();
+    assert_eq!(refusal(&tbs, &sharded, &ca), None);
+    let list = b"http://localhost:14080/crl/ecdsa/300.crl";
+    assert!(tbs.windows(list.len()).any(|window| window == list));
+    // The same, pointing to the list of what belongs to no shard, or to another shard's.
+    let others =
+        [None, Some(Shard(3))].map(|shard| CrlDistributionPoint { uris: vec![ca.issuer.urls.crl_of(shard)] });
+    for other in others {
+        let mut params = leaf::params(&sharded, &ca).unwrap();
+        params.crl_distribution_points = vec![other];
+        let tbs = leaf::encode_tbs(&params, &sharded.public_key_info, &ca).unwrap();
+        assert_eq!(refusal(&tbs, &sharded, &ca).as_deref(), Some("crl_distribution_points"));
+    }
+    let mut params = leaf::params(&without, &ca).unwrap();
+    params.crl_distribution_points =
+        vec![CrlDistributionPoint { uris: vec![ca.issuer.urls.crl_of(Some(Shard(300)))] }];
+    let tbs = leaf::encode_tbs(&params, &without.public_key_info, &ca).unwrap();
+    assert_eq!(refusal(&tbs, &without, &ca).as_deref(), Some("crl_distribution_points"));
 }
 
 #[test]
@@ -95,7 +121,7 @@ fn another_issuer_is_another_certificate() {
         change(&mut ca);
         refusal(&tbs, &request, &ca)
     };
-    let urls = |change: &dyn Fn(&mut IssuerUrls)| changed(&|ca| change(&mut ca.urls));
+    let urls = |change: &dyn Fn(&mut IssuerUrls)| changed(&|ca| change(&mut ca.issuer.urls));
     let cases = [
         ("signature_algorithm", changed(&|ca| ca.key = signing_ca("rsa").key)),
         ("issuer_name", changed(&|ca| ca.issuer.subject = signing_ca("rsa").issuer.subject)),

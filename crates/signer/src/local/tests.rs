@@ -3,7 +3,7 @@
 
 use ingam_protocol::ocsp::{CertStatus, SingleResponse};
 use ingam_protocol::time::{FixedClock, SeededRandom};
-use ingam_protocol::{Reason, Serial};
+use ingam_protocol::{Reason, Serial, Shard};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::ParsedExtension;
 use x509_parser::prelude::FromDer;
@@ -224,6 +224,7 @@ async fn crls_that_contradict_themselves_are_refused() {
         reason: Reason::Superseded,
     };
     let contents = |entries: Vec<crl::Entry>, next_update| CrlContents {
+        scope: crl::Scope::Complete,
         number: 1,
         this_update: now(),
         next_update,
@@ -238,6 +239,43 @@ async fn crls_that_contradict_themselves_are_refused() {
         contents(vec![], end.plus(Duration::from_secs(1))),
     ] {
         assert!(matches!(signer.sign_crl(&issuer, bad).await, Err(Error::Refused(_))));
+    }
+}
+
+#[tokio::test]
+async fn a_list_holds_what_belongs_to_it_and_says_where_it_is() {
+    let signer = signer(clock());
+    let issuer = name("ecdsa");
+    let random = SeededRandom::new(6);
+    let [first, second, none] =
+        [Serial::in_shard(&random, Shard(1)), Serial::in_shard(&random, Shard(2)), Serial::new(&random)];
+    let signed = async |scope, serials: &[&Serial]| {
+        let entry = |serial: &&Serial| crl::Entry {
+            serial: (*serial).clone(),
+            revoked_at: now(),
+            reason: Reason::Superseded,
+        };
+        let entries = serials.iter().map(entry).collect();
+        let (this_update, next_update) = (now(), now().plus(DAY));
+        signer.sign_crl(&issuer, CrlContents { scope, number: 1, this_update, next_update, entries }).await
+    };
+    let url = |list: Result<Vec<u8>, Error>| {
+        let list = list.unwrap();
+        let read = crl::SignedList::read(&list).unwrap();
+        assert!(signer.issuers()[0].has_signed(&read));
+        assert!(!signer.issuers()[1].has_signed(&read));
+        let mut other = read.clone();
+        other.tbs = &list;
+        assert!(!signer.issuers()[0].has_signed(&other));
+        read.distribution_point.map(str::to_owned)
+    };
+    let of_first = crl::Scope::Shard(Shard(1));
+    assert_eq!(url(signed(crl::Scope::Complete, &[&none, &second, &first]).await), None);
+    let base = "http://localhost:14080/crl/ecdsa";
+    assert_eq!(url(signed(of_first, &[&first]).await).unwrap(), format!("{base}/1.crl"));
+    assert_eq!(url(signed(crl::Scope::Unsharded, &[&none]).await).unwrap(), base);
+    for (scope, serial) in [(of_first, &second), (of_first, &none), (crl::Scope::Unsharded, &first)] {
+        assert!(matches!(signed(scope, &[serial]).await, Err(Error::Refused(_))), "{scope:?}");
     }
 }
 
