@@ -129,12 +129,13 @@ impl LocalSigner {
     fn lint(
         &self,
         profile: &Profile,
+        issuer: &IssuerName,
         tbs: Vec<u8>,
         request: Option<&CertificateRequest>,
     ) -> Result<Prepared, Error> {
-        let ca = self.ca(&profile.issuer)?;
+        let ca = self.ca(issuer)?;
         let linted = lint::certificate(tbs, &lint::Expected { profile, ca, request })?;
-        let prepared = Prepared::new(profile.issuer.clone(), linted);
+        let prepared = Prepared::new(issuer.clone(), linted);
         self.check_window(&prepared)?;
         Ok(prepared)
     }
@@ -250,12 +251,27 @@ impl Signer for LocalSigner {
     }
 
     async fn prepare(&self, request: CertificateRequest) -> Result<Prepared, Error> {
-        let tbs = leaf::build(&request, self.ca(&request.profile.issuer)?)?;
-        self.lint(&request.profile, tbs, Some(&request))
+        let (profile, issuer) = (&request.profile, &request.issuer);
+        if !profile.issuers.has_signing(issuer) {
+            return Err(Error::Refused(format!(
+                "the issuer '{issuer}' signs nothing of the profile '{}'",
+                profile.name
+            )));
+        }
+        let tbs = leaf::build(&request, self.ca(issuer)?)?;
+        self.lint(profile, issuer, tbs, Some(&request))
     }
 
     async fn adopt(&self, profile: Arc<Profile>, tbs: Vec<u8>) -> Result<Prepared, Error> {
-        self.lint(&profile, tbs, None)
+        // The bytes name one issuer, and pass for that one alone. If it stands by now, it still signs what was recorded before.
+        let mut refused = Error::Refused("the profile has no issuer".to_owned());
+        for issuer in profile.issuers.all() {
+            match self.lint(&profile, issuer, tbs.clone(), None) {
+                Ok(prepared) => return Ok(prepared),
+                Err(error) => refused = error,
+            }
+        }
+        Err(refused)
     }
 
     async fn issue(&self, prepared: Prepared) -> Result<Vec<u8>, Error> {

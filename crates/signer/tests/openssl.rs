@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use ingam_protocol::crl::Entry;
 use ingam_protocol::ocsp::{CertStatus, SingleResponse, parse_request};
-use ingam_protocol::profile::{IssuerName, Profile, ProfileName};
+use ingam_protocol::profile::{IssuerName, MustStaple, Profile, ProfileName};
 use ingam_protocol::time::FixedClock;
 use ingam_protocol::{Identifier, Random, Reason, Serial, Timestamp};
 use ingam_signer::hierarchy::{Existing, ExistingIssuer, IssuerPlan, Plan, Protection};
@@ -128,7 +128,10 @@ impl World {
 
     async fn leaf_of(&self, profile: Profile, public_key_info: Vec<u8>, names: &[&str]) -> (Serial, Vec<u8>) {
         let serial = Serial::new(&SystemRandomness);
+        let issuer = profile.issuers.signing().next().unwrap().clone();
         let request = CertificateRequest {
+            issuer,
+            must_staple: profile.contents.must_staple == MustStaple::Always,
             not_before: None,
             not_after: None,
             profile: Arc::new(profile),
