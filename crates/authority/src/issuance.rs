@@ -115,14 +115,18 @@ impl Authority {
         order: &Order,
         profile: Arc<Profile>,
     ) -> Result<Prepared, Error> {
+        let now = self.clock.now();
+        let must_staple = profile.contents.must_staple.answer(request.asks_must_staple()).unwrap_or_default();
         let certificate = CertificateRequest {
+            issuer: self.issuer_for(&profile, order, now)?,
+            must_staple,
             profile,
             serial: Serial::new(self.random.as_ref()),
             identifiers: order.identifiers.clone(),
             public_key_info: request.public_key_info().to_vec(),
             not_before: order.not_before,
             not_after: order.not_after,
-            now: self.clock.now(),
+            now,
         };
         let prepared =
             self.signer.prepare(certificate).instrument(debug_span!("signer", doing = "prepare")).await;
@@ -525,12 +529,16 @@ pub(crate) fn read_request(
             "the CSR's key is the account's key: make another one",
         ));
     }
-    if !request.key().key_type().is_some_and(|kind| profile.key_types.contains(&kind)) {
-        let kinds: Vec<&str> = profile.key_types.iter().map(|kind| kind.name()).collect();
-        return Err(Error::refusal(
-            ErrorType::BadCsr,
-            format!("the profile \"{}\" takes keys of these kinds alone: {}", profile.name, kinds.join(", ")),
-        ));
+    if let Some(why) = profile.key_refusal(request.key()) {
+        return Err(Error::refusal(ErrorType::BadCsr, why));
+    }
+    if profile.contents.must_staple.answer(request.asks_must_staple()).is_none() {
+        let why = format!(
+            "the CSR asks for must-staple (RFC 7633), which the profile \"{}\" does not offer: leave it out, or order another \
+             profile",
+            profile.name
+        );
+        return Err(Error::refusal(ErrorType::BadCsr, why));
     }
     let wanted: std::collections::BTreeSet<_> = order.identifiers.iter().cloned().collect();
     if request.identifiers() != &wanted {

@@ -28,6 +28,7 @@ mod evidence;
 mod external;
 mod in_hand;
 mod issuance;
+mod issuer;
 mod limits;
 pub mod operator;
 mod order;

@@ -85,6 +85,8 @@ fn request(issuer: &str, names: u32) -> CertificateRequest {
         not_before: None,
         not_after: None,
         profile: Arc::new(profile),
+        issuer: name(issuer),
+        must_staple: false,
         serial: Serial::new(&SeededRandom::new(1)),
         identifiers: (0..names)
             .map(|number| Identifier::parse_dns(&format!("host-{number}.example.org")).unwrap())

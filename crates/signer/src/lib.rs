@@ -76,12 +76,16 @@ pub struct Issuer {
 pub struct CertificateRequest {
     /// The kind of certificate.
     pub profile: Arc<Profile>,
+    /// Who signs: one of the profile's issuers that does not stand by.
+    pub issuer: IssuerName,
     /// Its serial number, made by the caller, never used before.
     pub serial: Serial,
     /// Its subjectAltNames, all of them, at least one.
     pub identifiers: Vec<Identifier>,
     /// The subject's public key: DER of a SubjectPublicKeyInfo.
     pub public_key_info: Vec<u8>,
+    /// Whether it says that servers have to staple an OCSP answer (RFC 7633), as the profile permits.
+    pub must_staple: bool,
     /// Its first valid second, where the order asked for one (RFC 8555, section 7.4); within the profile's bounds.
     pub not_before: Option<Timestamp>,
     /// Its last valid second, likewise.

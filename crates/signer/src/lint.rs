@@ -13,8 +13,9 @@ mod subject_key;
 #[cfg(test)]
 mod tests;
 
-use ingam_protocol::profile::Profile;
-use ingam_protocol::{Serial, Timestamp};
+use ingam_protocol::der::{Writer, tag};
+use ingam_protocol::profile::{CommonName, Profile};
+use ingam_protocol::{Identifier, Serial, Timestamp};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::{ASN1Time, AlgorithmIdentifier, FromDer, X509Version};
 
@@ -28,6 +29,10 @@ const CERTIFICATE_SIZE_MAX: usize = 32 * 1024;
 
 /// From 2050 on, dates are written as GeneralizedTime (RFC 5280, section 4.1.2.5).
 const FIRST_GENERALIZED_S: u64 = 2_524_608_000;
+
+/// A subject that says nothing, and the contents of the OBJECT IDENTIFIER id-at-commonName.
+const NO_SUBJECT: &[u8] = b"\x30\x00";
+const COMMON_NAME: &[u8] = b"\x55\x04\x03";
 
 /// What a certificate is held against.
 pub(crate) struct Expected<'a> {
@@ -116,7 +121,6 @@ fn judge(tbs: &[u8], expected: &Expected<'_>) -> Verdict<(Serial, Validity)> {
         "not the issuer's subject, byte for byte",
     )?;
     let validity = validity(&parsed, expected)?;
-    require("subject_empty", parsed.subject().as_raw() == b"\x30\x00", "the subject is not empty")?;
     let no_ids = parsed.issuer_uid.is_none() && parsed.subject_uid.is_none();
     require("unique_identifiers", no_ids, "there is an issuerUniqueID or subjectUniqueID")?;
     let kind = subject_key::check(parsed.public_key())?;
@@ -124,8 +128,28 @@ fn judge(tbs: &[u8], expected: &Expected<'_>) -> Verdict<(Serial, Validity)> {
         let same = parsed.public_key().raw == request.public_key_info;
         require("subject_key_equal", same, "the subject's key is not the requested one, byte for byte")?;
     }
-    extensions::check(&parsed, expected, kind, &serial)?;
+    subject_key::check_profile(kind, expected.profile)?;
+    let names = extensions::check(&parsed, expected, kind)?;
+    subject(&parsed, expected.profile.contents.common_name, &names)?;
     Ok((serial, validity))
+}
+
+/// Nothing, or one common name: which, follows from the subjectAltNames alone.
+fn subject(parsed: &X509Certificate<'_>, rule: CommonName, names: &[Identifier]) -> Verdict {
+    let found = parsed.subject().as_raw();
+    let Some(name) = rule.of(names) else {
+        return require("subject_empty", found == NO_SUBJECT, "the subject is not empty");
+    };
+    let mut wanted = Writer::new();
+    wanted.wrap(tag::SEQUENCE, |subject| {
+        subject.wrap(tag::SET, |relative| {
+            relative.wrap(tag::SEQUENCE, |attribute| {
+                attribute.value(tag::UTF8_STRING, name.as_bytes());
+                attribute.object_identifier(COMMON_NAME);
+            });
+        });
+    });
+    require("common_name", found == wanted.finish(), "the subject is not the first name that fits, alone")
 }
 
 /// A signature in form alone, made by no key: what is signed is looked at before any key is used.

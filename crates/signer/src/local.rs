@@ -116,17 +116,18 @@ impl LocalSigner {
     async fn put_down(
         &self,
         profile: &Profile,
+        issuer: &IssuerName,
         tbs: Vec<u8>,
         request: Option<&CertificateRequest>,
     ) -> Result<Prepared, Error> {
-        let ca = self.ca(&profile.issuer)?;
+        let ca = self.ca(issuer)?;
         let linted = lint::certificate(tbs, &lint::Expected { profile, ca, request })?;
         self.check_window(linted.validity().not_before)?;
         let kind = Kind::Certificate;
         let subject =
             ledger::Subject { issuer: &ca.ledger_name, kind, serial: linted.serial(), tbs: linted.tbs() };
         let id = self.ledger.prepare(subject).await?;
-        Ok(Prepared::new(id, profile.issuer.clone(), kind, linted))
+        Ok(Prepared::new(id, issuer.clone(), kind, linted))
     }
 
     /// Bytes that were recorded long ago must not be signed now.
@@ -249,12 +250,27 @@ impl Signer for LocalSigner {
     }
 
     async fn prepare(&self, request: CertificateRequest) -> Result<Prepared, Error> {
-        let tbs = leaf::build(&request, self.ca(&request.profile.issuer)?)?;
-        self.put_down(&request.profile, tbs, Some(&request)).await
+        let (profile, issuer) = (&request.profile, &request.issuer);
+        if !profile.issuers.has_signing(issuer) {
+            return Err(Error::Refused(format!(
+                "the issuer '{issuer}' signs nothing of the profile '{}'",
+                profile.name
+            )));
+        }
+        let tbs = leaf::build(&request, self.ca(issuer)?)?;
+        self.put_down(profile, issuer, tbs, Some(&request)).await
     }
 
     async fn adopt(&self, profile: Arc<Profile>, tbs: Vec<u8>) -> Result<Prepared, Error> {
-        self.put_down(&profile, tbs, None).await
+        // The bytes name one issuer, and pass for that one alone. If it stands by now, it still signs what was recorded before.
+        let mut refused = Error::Refused("the profile has no issuer".to_owned());
+        for issuer in profile.issuers.all() {
+            match self.put_down(&profile, issuer, tbs.clone(), None).await {
+                Ok(prepared) => return Ok(prepared),
+                Err(error) => refused = error,
+            }
+        }
+        Err(refused)
     }
 
     async fn issue(&self, prepared: Prepared) -> Result<Vec<u8>, Error> {

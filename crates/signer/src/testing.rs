@@ -89,6 +89,8 @@ pub(crate) fn request(issuer: &str, names: &[&str]) -> CertificateRequest {
         not_before: None,
         not_after: None,
         profile: Arc::new(profile(issuer)),
+        issuer: name(issuer),
+        must_staple: false,
         serial: Serial::new(&SeededRandom::new(4)),
         identifiers: names.iter().map(|name| Identifier::parse_dns(name).unwrap()).collect(),
         public_key_info: public_key_info(KeyKind::EcdsaP256),

@@ -19,7 +19,7 @@ use std::time::Duration;
 use ingam_journal::simulated::SimulatedDisk;
 use ingam_protocol::crl::{Entry, Scope};
 use ingam_protocol::ocsp::{CertStatus, SingleResponse, parse_request};
-use ingam_protocol::profile::{IssuerName, Profile, ProfileName};
+use ingam_protocol::profile::{IssuerName, MustStaple, Profile, ProfileName};
 use ingam_protocol::time::FixedClock;
 use ingam_protocol::{Identifier, Random, Reason, Serial, Shard, Timestamp};
 use ingam_signer::hierarchy::{Existing, ExistingIssuer, IssuerPlan, Plan, Protection};
@@ -140,7 +140,10 @@ impl World {
         public_key_info: Vec<u8>,
         names: &[&str],
     ) -> Vec<u8> {
+        let issuer = profile.issuers.signing().next().unwrap().clone();
         let request = CertificateRequest {
+            issuer,
+            must_staple: profile.contents.must_staple == MustStaple::Always,
             not_before: None,
             not_after: None,
             profile: Arc::new(profile),

@@ -106,6 +106,8 @@ impl Hierarchy {
             not_before: None,
             not_after: None,
             profile: Arc::new(profile),
+            issuer: intermediate.name.clone(),
+            must_staple: false,
             serial: Serial::new(random),
             identifiers: vec![Identifier::parse_dns("trial.invalid").map_err(|why| broken(&why))?],
             public_key_info: subject.subject_public_key_info(),

@@ -2,6 +2,7 @@
 //! Whether other programs can read it is for `tests/openssl.rs`.
 
 use ingam_protocol::ocsp::{CertStatus, SingleResponse};
+use ingam_protocol::profile::Issuers;
 use ingam_protocol::time::{FixedClock, SeededRandom};
 use ingam_protocol::{Reason, Serial, Shard};
 use x509_parser::certificate::X509Certificate;
@@ -92,10 +93,29 @@ async fn a_certificate_never_ends_after_its_issuer() {
 async fn what_names_no_issuer_of_ours_is_refused() {
     let signer = signer(clock());
     let mut other = request("ecdsa", &["a.example"]);
-    Arc::make_mut(&mut other.profile).issuer = name("another");
+    other.issuer = name("another");
+    assert!(matches!(signer.prepare(other.clone()).await, Err(Error::Refused(_))));
+    Arc::make_mut(&mut other.profile).issuers = Issuers::one(name("another"));
     assert!(matches!(signer.prepare(other).await, Err(Error::UnknownIssuer(_))));
     assert!(matches!(signer.sign_ocsp(&name("another"), answer(now())).await, Err(Error::UnknownIssuer(_))));
     assert!(matches!(signer.ocsp_signer_not_after(&name("another")), Err(Error::UnknownIssuer(_))));
+}
+
+#[tokio::test]
+async fn one_of_several_issuers_signs_and_goes_on_once_it_stands_by() {
+    let signer = signer(clock());
+    let weighted =
+        |ecdsa, rsa| Issuers::weighted([(name("ecdsa"), ecdsa), (name("rsa"), rsa)].into()).unwrap();
+    let mut request = request("rsa", &["a.example"]);
+    Arc::make_mut(&mut request.profile).issuers = weighted(1, 1);
+    let prepared = signer.prepare(request.clone()).await.unwrap();
+    assert_eq!(prepared.issuer(), &name("rsa"));
+    // A reload takes its weight away: nothing new, but what was recorded before.
+    Arc::make_mut(&mut request.profile).issuers = weighted(1, 0);
+    let adopted = signer.adopt(Arc::clone(&request.profile), prepared.tbs().to_vec()).await.unwrap();
+    assert_eq!(adopted.issuer(), &name("rsa"));
+    signer.issue(adopted).await.unwrap();
+    assert!(matches!(signer.prepare(request).await, Err(Error::Refused(_))));
 }
 
 #[tokio::test]
