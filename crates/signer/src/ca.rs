@@ -1,7 +1,7 @@
 //! Issuing CAs: what their certificates say, and those of them whose key is here.
 
-use ingam_protocol::Timestamp;
 use ingam_protocol::crl::SignedList;
+use ingam_protocol::{Serial, Timestamp};
 use x509_parser::asn1_rs::BitString;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::ParsedExtension;
@@ -11,7 +11,7 @@ use x509_parser::x509::AlgorithmIdentifier;
 
 use crate::hierarchy::{Intermediate, Root};
 use crate::key::{Algorithm, Key, KeyKind, responder_key_hash};
-use crate::ledger::issuer_digest;
+use crate::ledger::{Kind, Subject, issuer_digest};
 use crate::{Error, Issuer, IssuerUrls};
 
 /// What matters of a certificate when it is loaded.
@@ -164,6 +164,13 @@ impl SigningCa {
             may_answer: facts.may_sign_data,
             key_identifier: facts.key_identifier,
         })
+    }
+}
+
+impl SigningCa {
+    /// What the ledger is told of bytes that this CA is to sign.
+    pub(crate) fn subject<'a>(&'a self, kind: Kind, serial: &'a Serial, tbs: &'a [u8]) -> Subject<'a> {
+        Subject { issuer: &self.ledger_name, kind, serial, tbs }
     }
 }
 

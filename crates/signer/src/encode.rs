@@ -95,6 +95,13 @@ pub(crate) fn must_staple() -> CustomExtension {
     CustomExtension::from_oid_content(&[1, 3, 6, 1, 5, 5, 7, 1, 24], vec![0x30, 0x03, 0x02, 0x01, 0x05])
 }
 
+/// The poison of precertificates (RFC 6962, section 3.1): critical, and known to nobody who verifies certificates.
+pub(crate) fn poison() -> CustomExtension {
+    let mut poison = CustomExtension::from_oid_content(&[1, 3, 6, 1, 4, 1, 11129, 2, 4, 3], vec![0x05, 0x00]);
+    poison.set_criticality(true);
+    poison
+}
+
 /// id-pkix-ocsp-nocheck (RFC 6960, section 4.2.2.2.1), whose value is NULL: do not ask for this certificate's status.
 pub(crate) fn ocsp_no_check() -> CustomExtension {
     CustomExtension::from_oid_content(&[1, 3, 6, 1, 5, 5, 7, 48, 1, 5], vec![0x05, 0x00])

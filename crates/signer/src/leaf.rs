@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use ingam_protocol::profile::{Contents, Profile, Purpose};
+use ingam_protocol::profile::{Contents, Profile, Purpose, Transparency};
 use ingam_protocol::{Identifier, Timestamp};
 use rcgen::{
     CertificateParams, CrlDistributionPoint, CustomExtension, DistinguishedName, DnType,
@@ -95,6 +95,10 @@ pub(crate) fn params(request: &CertificateRequest, ca: &SigningCa) -> Result<Cer
         params.custom_extensions.push(encode::no_ca());
     }
     params.custom_extensions.extend(custom_extensions(contents, request, ca));
+    if request.profile.transparency == Transparency::Required {
+        // The last one, as the SCTs will be.
+        params.custom_extensions.push(encode::poison());
+    }
     Ok(params)
 }
 

@@ -46,6 +46,7 @@ use ingam_protocol::crl;
 use ingam_protocol::identifier::Identifier;
 use ingam_protocol::ocsp;
 use ingam_protocol::profile::{IssuerName, Profile};
+use ingam_protocol::transparency::SctList;
 use ingam_protocol::{Serial, Shard, Timestamp};
 
 /// What the world may know about one issuing CA.
@@ -169,6 +170,19 @@ impl Prepared {
     }
 }
 
+/// What a certificate is to be made of whose precertificate was signed.
+#[derive(Clone, Debug)]
+pub struct FinalRequest {
+    /// The kind of certificate.
+    pub profile: Arc<Profile>,
+    /// Who signed the precertificate.
+    pub issuer: IssuerName,
+    /// DER of the precertificate's TBSCertificate.
+    pub precertificate: Vec<u8>,
+    /// What logs promised for it.
+    pub scts: SctList,
+}
+
 /// Facts of an OCSP answer; the signer adds who it is, encodes and signs.
 #[derive(Clone, Debug)]
 pub struct OcspAnswer {
@@ -219,6 +233,13 @@ pub trait Signer: Send + Sync {
     /// # Errors
     /// As [`Signer::prepare`].
     async fn adopt(&self, profile: Arc<Profile>, tbs: Vec<u8>) -> Result<Prepared, Error>;
+
+    /// Builds the certificate that belongs to a precertificate: the same bytes, with SCTs in place of the poison. Whether the
+    /// SCTs are those of logs is for the caller to see to; here they are counted.
+    ///
+    /// # Errors
+    /// As [`Signer::prepare`]; [`Error::Refused`] too if no such precertificate was signed by the ledger.
+    async fn finish(&self, request: FinalRequest) -> Result<Prepared, Error>;
 
     /// Signs a prepared certificate and gives its DER. The caller has recorded that it is about to ask. The ledger notes,
     /// durably and before the key is used, that these bytes are used up.

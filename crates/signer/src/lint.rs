@@ -14,7 +14,7 @@ mod subject_key;
 mod tests;
 
 use ingam_protocol::der::{Writer, tag};
-use ingam_protocol::profile::{CommonName, Profile};
+use ingam_protocol::profile::{CommonName, Profile, Transparency};
 use ingam_protocol::{Identifier, Serial, Timestamp};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::{ASN1Time, AlgorithmIdentifier, FromDer, X509Version};
@@ -22,7 +22,7 @@ use x509_parser::prelude::{ASN1Time, AlgorithmIdentifier, FromDer, X509Version};
 use crate::ca::SigningCa;
 use crate::key::Algorithm;
 use crate::leaf::Validity;
-use crate::{CertificateRequest, Error, encode};
+use crate::{CertificateRequest, Error, Kind, encode};
 
 /// No certificate is larger: 100 names of 253 characters fit.
 const CERTIFICATE_SIZE_MAX: usize = 32 * 1024;
@@ -40,6 +40,36 @@ pub(crate) struct Expected<'a> {
     pub(crate) ca: &'a SigningCa,
     /// What it was built from; none if its bytes come from a record.
     pub(crate) request: Option<&'a CertificateRequest>,
+    pub(crate) stage: Stage,
+}
+
+/// How far a certificate is on its way through transparency logs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// It does not go there.
+    Unlogged,
+    /// It goes there now, with the poison.
+    Precertificate,
+    /// It comes from there, with SCTs.
+    Logged,
+}
+
+impl Stage {
+    /// At which certificates of a profile are first signed.
+    pub(crate) fn first(profile: &Profile) -> Self {
+        match profile.transparency {
+            Transparency::None => Self::Unlogged,
+            Transparency::Required => Self::Precertificate,
+        }
+    }
+
+    /// By what the ledger knows a certificate at this stage.
+    pub(crate) fn kind(self) -> Kind {
+        match self {
+            Self::Precertificate => Kind::Precertificate,
+            Self::Unlogged | Self::Logged => Kind::Certificate,
+        }
+    }
 }
 
 /// A TBSCertificate that passed every rule.

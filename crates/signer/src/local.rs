@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use ingam_protocol::crl::{self, RevocationList};
 use ingam_protocol::ocsp::{self, ResponseData};
 use ingam_protocol::profile::{IssuerName, Profile};
-use ingam_protocol::{Clock, Random, Timestamp};
+use ingam_protocol::{Clock, Random, Timestamp, transparency};
 use metrics::{counter, histogram};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer;
@@ -16,9 +16,10 @@ use x509_parser::prelude::FromDer;
 use crate::ca::SigningCa;
 use crate::delegate::{Delegate, DelegateCertificate};
 use crate::key::Algorithm;
+use crate::lint::{Linted, Stage};
 use crate::{
-    CertificateRequest, CrlContents, Error, Hierarchy, Issuer, IssuerUrls, Kind, Ledger, OcspAnswer,
-    Prepared, Signer, encode, leaf, ledger, lint,
+    CertificateRequest, CrlContents, Error, FinalRequest, Hierarchy, Issuer, IssuerUrls, Kind, Ledger,
+    OcspAnswer, Prepared, Signer, encode, leaf, lint,
 };
 
 /// notBefore lies within this of the signing (BR 7.1.2.7).
@@ -121,13 +122,16 @@ impl LocalSigner {
         request: Option<&CertificateRequest>,
     ) -> Result<Prepared, Error> {
         let ca = self.ca(issuer)?;
-        let linted = lint::certificate(tbs, &lint::Expected { profile, ca, request })?;
+        let stage = Stage::first(profile);
+        let linted = lint::certificate(tbs, &lint::Expected { profile, ca, request, stage })?;
+        self.put_down_linted(ca, stage.kind(), linted).await
+    }
+
+    async fn put_down_linted(&self, ca: &SigningCa, kind: Kind, linted: Linted) -> Result<Prepared, Error> {
         self.check_window(linted.validity().not_before)?;
-        let kind = Kind::Certificate;
-        let subject =
-            ledger::Subject { issuer: &ca.ledger_name, kind, serial: linted.serial(), tbs: linted.tbs() };
+        let subject = ca.subject(kind, linted.serial(), linted.tbs());
         let id = self.ledger.prepare(subject).await?;
-        Ok(Prepared::new(id, issuer.clone(), kind, linted))
+        Ok(Prepared::new(id, ca.issuer.name.clone(), kind, linted))
     }
 
     /// Bytes that were recorded long ago must not be signed now.
@@ -273,16 +277,29 @@ impl Signer for LocalSigner {
         Err(refused)
     }
 
+    async fn finish(&self, request: FinalRequest) -> Result<Prepared, Error> {
+        let FinalRequest { profile, issuer, precertificate, scts } = request;
+        let ca = self.ca(&issuer)?;
+        let wrong = |error: transparency::Error| {
+            Error::Refused(format!("no certificate can be made of the precertificate: {error}"))
+        };
+        let tbs = transparency::with_scts(&precertificate, &scts).map_err(wrong)?;
+        let same = transparency::without_scts(&tbs).map_err(wrong)?
+            == transparency::without_poison(&precertificate).map_err(wrong)?;
+        let expected = lint::Expected { profile: &profile, ca, request: None, stage: Stage::Logged };
+        let linted = lint::certificate(tbs, &expected)?;
+        let signed = ca.subject(Kind::Precertificate, linted.serial(), &precertificate);
+        if !same || !self.ledger.was_used(signed) {
+            return Err(Error::Refused("there is no signed precertificate of these bytes".to_owned()));
+        }
+        self.put_down_linted(ca, Kind::Certificate, linted).await
+    }
+
     async fn issue(&self, prepared: Prepared) -> Result<Vec<u8>, Error> {
         let started = Instant::now();
         let ca = self.ca(prepared.issuer())?;
         self.check_window(prepared.not_before())?;
-        let subject = ledger::Subject {
-            issuer: &ca.ledger_name,
-            kind: prepared.kind(),
-            serial: prepared.serial(),
-            tbs: prepared.tbs(),
-        };
+        let subject = ca.subject(prepared.kind(), prepared.serial(), prepared.tbs());
         self.ledger.use_up(subject).await?;
         let certificate = sign_certificate(ca, prepared.tbs())?;
         count("certificate", prepared.issuer(), started);

@@ -114,7 +114,12 @@ impl Hierarchy {
             now,
         };
         let tbs = leaf::build(&request, &ca)?;
-        let expected = lint::Expected { profile: &request.profile, ca: &ca, request: Some(&request) };
+        let expected = lint::Expected {
+            profile: &request.profile,
+            ca: &ca,
+            request: Some(&request),
+            stage: lint::Stage::Unlogged,
+        };
         lint::certificate(tbs, &expected).map(drop)
     }
 }

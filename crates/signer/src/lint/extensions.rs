@@ -5,9 +5,11 @@
 //! one encoding that this meaning has.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use ingam_protocol::der::{Writer, tag};
 use ingam_protocol::profile::{MustStaple, Profile, Purpose};
+use ingam_protocol::transparency::{POISON, SCT_LIST, SctList, policy};
 use ingam_protocol::{Identifier, Serial, crl};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::{
@@ -16,7 +18,7 @@ use x509_parser::extensions::{
     SubjectAlternativeName, X509Extension,
 };
 
-use super::{Expected, Finding, NO_SUBJECT, Verdict, der, require, subject_key};
+use super::{Expected, Finding, NO_SUBJECT, Stage, Verdict, der, require, subject_key};
 use crate::key::key_identifier;
 use crate::leaf::names_and_addresses;
 use crate::{encode, leaf};
@@ -65,7 +67,7 @@ struct Kind {
 }
 
 /// All kinds: there is no other extension (BR 7.1.2.7.6).
-fn kinds(parsed: &X509Certificate<'_>, expected: &Expected<'_>) -> [Kind; 10] {
+fn kinds(parsed: &X509Certificate<'_>, expected: &Expected<'_>) -> [Kind; 12] {
     let contents = &expected.profile.contents;
     let kind = |rule, identifier, presence, is_critical| Kind { rule, identifier, presence, is_critical };
     let (always, of) = (Presence::Always, Presence::of);
@@ -89,6 +91,8 @@ fn kinds(parsed: &X509Certificate<'_>, expected: &Expected<'_>) -> [Kind; 10] {
         kind("authority_information_access", b"\x2b\x06\x01\x05\x05\x07\x01\x01", of(with_access), false),
         kind("crl_distribution_points", b"\x55\x1d\x1f", of(contents.crl_pointer), false),
         kind("tls_feature", TLS_FEATURE, must_staple, false),
+        kind("poison", POISON, of(expected.stage == Stage::Precertificate), true),
+        kind("scts", SCT_LIST, of(expected.stage == Stage::Logged), false),
     ]
 }
 
@@ -113,6 +117,10 @@ pub(super) fn check(
             ParsedExtension::SubjectAlternativeName(found) => {
                 names = subject_alt_names(found, extension.value, expected)?;
             }
+            _ if identifier == POISON => {
+                require("poison", extension.value == [tag::NULL, 0], "the poison's value is not NULL")?;
+            }
+            _ if identifier == SCT_LIST => scts(parsed, extension.value)?,
             _ => check_one(extension, expected, key, parsed)?,
         }
         let found = "an extension is critical and must not be, or the other way round";
@@ -177,6 +185,16 @@ fn check_one(
         }
         _ => Err(unknown(extension)),
     }
+}
+
+/// As many as browsers ask for; whether the logs signed them is for those to look at who know the logs.
+fn scts(parsed: &X509Certificate<'_>, value: &[u8]) -> Verdict {
+    let list =
+        SctList::parse_extension_value(value).map_err(|error| Finding::new("scts", error.to_string()))?;
+    let (first, last) = (parsed.validity().not_before.timestamp(), parsed.validity().not_after.timestamp());
+    let length = u64::try_from(last.saturating_sub(first).saturating_add(1)).unwrap_or(u64::MAX);
+    let enough = list.scts().len() >= policy::needed_for(Duration::from_secs(length)).scts;
+    require("scts", enough, "fewer SCTs than browsers ask for with this validity")
 }
 
 fn policies(found: &[PolicyInformation<'_>], value: &[u8], profile: &Profile) -> Verdict {

@@ -21,7 +21,12 @@ use crate::{IssuerUrls, KeyKind, leaf};
 
 /// The name of the rule that refuses these bytes, or nothing if none does.
 fn refusal(tbs: &[u8], request: &CertificateRequest, ca: &SigningCa) -> Option<String> {
-    let expected = Expected { profile: &request.profile, ca, request: Some(request) };
+    let expected = Expected {
+        profile: &request.profile,
+        ca,
+        request: Some(request),
+        stage: Stage::first(&request.profile),
+    };
     match certificate(tbs.to_vec(), &expected) {
         Ok(_) => None,
         Err(Error::Refused(text)) => Some(text.strip_prefix("lint ")?.split(':').next()?.to_owned()),
@@ -173,7 +178,8 @@ fn each_setting_of_a_profile_passes_for_itself_alone() {
         let usual = CertificateRequest { public_key_info: own.public_key_info.clone(), ..usual };
         let [tbs, usual_tbs] = [&own, &usual].map(|request| leaf::build(request, &ca).unwrap());
         assert_eq!(refusal(&tbs, &own, &ca), None, "{what}");
-        let without_request = Expected { profile: &own.profile, ca: &ca, request: None };
+        let without_request =
+            Expected { profile: &own.profile, ca: &ca, request: None, stage: Stage::Unlogged };
         assert!(certificate(tbs.clone(), &without_request).is_ok(), "{what}");
         // Neither passes for the other.
         assert!(refusal(&usual_tbs, &own, &ca).is_some(), "{what}");
@@ -370,7 +376,8 @@ fn wrong_extensions_are_refused() {
             }),
         ),
         ("tls_feature", custom(&[1, 3, 6, 1, 5, 5, 7, 1, 24], b"\x30\x03\x02\x01\x05")),
-        ("extension_unknown", custom(&[1, 3, 6, 1, 4, 1, 11129, 2, 4, 3], b"\x05\x00")),
+        ("poison", custom(&[1, 3, 6, 1, 4, 1, 11129, 2, 4, 3], b"\x05\x00")),
+        ("scts", custom(&[1, 3, 6, 1, 4, 1, 11129, 2, 4, 2], b"\x04\x02\x00\x00")),
         ("extension_unknown", custom(&[2, 5, 29, 30], b"\x30\x00")),
         ("extension_unknown", custom(&[1, 2, 3, 4], b"\x05\x00")),
     ];
@@ -467,7 +474,7 @@ fn not_one_bit_may_differ() {
 fn without_the_request_serial_and_names_are_taken_as_they_are() {
     let (ca, request) = (signing_ca("ecdsa"), request("ecdsa", &["a.example", "b.example"]));
     let tbs = leaf::build(&request, &ca).unwrap();
-    let expected = Expected { profile: &request.profile, ca: &ca, request: None };
+    let expected = Expected { profile: &request.profile, ca: &ca, request: None, stage: Stage::Unlogged };
     assert!(certificate(tbs.clone(), &expected).is_ok());
     let find = |wanted: &[u8]| tbs.windows(wanted.len()).position(|window| window == wanted).unwrap();
     let serial = find(request.serial.as_bytes());
@@ -499,7 +506,7 @@ proptest! {
         let names: Vec<&str> = texts.iter().map(String::as_str).collect();
         let request = request("ecdsa", &names);
         let tbs = leaf::build(&request, &ca).unwrap();
-        let expected = Expected { profile: &request.profile, ca: &ca, request: Some(&request) };
+        let expected = Expected { profile: &request.profile, ca: &ca, request: Some(&request), stage: Stage::Unlogged };
         let linted = certificate(tbs, &expected).unwrap();
         let wrapped = encode::certificate(linted.tbs(), ca.key.algorithm().identifier(), &[]);
         let (_, parsed) = X509Certificate::from_der(&wrapped).unwrap();

@@ -3,7 +3,9 @@
 
 use ingam_protocol::ocsp::{CertStatus, SingleResponse};
 use ingam_protocol::profile::Issuers;
+use ingam_protocol::profile::Transparency;
 use ingam_protocol::time::{FixedClock, SeededRandom};
+use ingam_protocol::transparency::{LogId, Sct, SctList};
 use ingam_protocol::{Reason, Serial, Shard};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::ParsedExtension;
@@ -161,6 +163,63 @@ async fn prepared_bytes_are_signed_once_whoever_holds_them() {
     for refusal in refusals {
         assert!(matches!(&refusal, Error::Refused(why) if why.contains("never signed again")), "{refusal}");
     }
+}
+
+/// What logs might promise: their signatures are not looked at here.
+fn scts(logs: &[u8]) -> SctList {
+    let sct = |log: &u8| Sct {
+        log: LogId([*log; 32]),
+        timestamp: now(),
+        extensions: Vec::new(),
+        algorithm: [4, 3],
+        signature: vec![7; 70],
+    };
+    SctList::new(logs.iter().map(sct).collect()).unwrap()
+}
+
+fn logged() -> Arc<Profile> {
+    Arc::new(Profile { transparency: Transparency::Required, ..profile("ecdsa") })
+}
+
+fn of_precertificate(tbs: &[u8], logs: &[u8]) -> FinalRequest {
+    FinalRequest { profile: logged(), issuer: name("ecdsa"), precertificate: tbs.to_vec(), scts: scts(logs) }
+}
+
+#[tokio::test]
+async fn a_certificate_is_its_precertificate_with_scts() {
+    let signer = signer(clock());
+    let wanted = CertificateRequest { profile: logged(), ..request("ecdsa", &["a.example"]) };
+    let prepared = signer.prepare(wanted).await.unwrap();
+    assert_eq!(prepared.kind(), Kind::Precertificate);
+    let tbs = prepared.tbs().to_vec();
+    let early = signer.finish(of_precertificate(&tbs, &[1, 2])).await.map(drop).unwrap_err();
+    assert!(early.to_string().contains("no signed precertificate"), "{early}");
+    let precertificate = signer.issue(prepared).await.unwrap();
+    assert!(transparency::is_precertificate(transparency::tbs_of(&precertificate).unwrap()).unwrap());
+    let few = signer.finish(of_precertificate(&tbs, &[1])).await.map(drop).unwrap_err();
+    assert!(few.to_string().contains("lint scts"), "{few}");
+    let last = signer.finish(of_precertificate(&tbs, &[1, 2])).await.unwrap();
+    assert_eq!(last.kind(), Kind::Certificate);
+    // There is one certificate for one precertificate, whatever logs say later.
+    let other = signer.finish(of_precertificate(&tbs, &[1, 3])).await.map(drop).unwrap_err();
+    assert!(other.to_string().contains("other bytes"), "{other}");
+    let certificate = signer.issue(last).await.unwrap();
+    let made = transparency::tbs_of(&certificate).unwrap();
+    assert_eq!(transparency::scts_of(made).unwrap(), scts(&[1, 2]));
+    assert_eq!(transparency::without_scts(made).unwrap(), transparency::without_poison(&tbs).unwrap());
+}
+
+#[tokio::test]
+async fn a_profile_without_logs_has_no_precertificates() {
+    let signer = signer(clock());
+    let wanted = CertificateRequest { profile: logged(), ..request("ecdsa", &["a.example"]) };
+    let prepared = signer.prepare(wanted).await.unwrap();
+    let refused =
+        signer.adopt(Arc::new(profile("ecdsa")), prepared.tbs().to_vec()).await.map(drop).unwrap_err();
+    assert!(refused.to_string().contains("lint poison"), "{refused}");
+    let plain = signer.prepare(request("ecdsa", &["a.example"])).await.unwrap();
+    let refused = signer.adopt(logged(), plain.tbs().to_vec()).await.map(drop).unwrap_err();
+    assert!(refused.to_string().contains("extension_missing"), "{refused}");
 }
 
 #[tokio::test]
