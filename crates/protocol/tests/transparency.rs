@@ -1,6 +1,8 @@
 //! Certificate transparency against certificates and SCTs of others (testdata/transparency), and the surgery on certificates
 //! that are made up: what is taken out and put in leaves every other byte where it was.
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test ends by panicking")]
+
 use std::path::PathBuf;
 use std::time::Duration;
 
