@@ -20,8 +20,8 @@ use ingam_protocol::time::FixedClock;
 use ingam_protocol::{Serial, Timestamp, crl};
 use ingam_responder::{Config, Responder, SigningEvent, Status, StatusError, Statuses};
 use ingam_signer::{
-    CertificateRequest, CrlContents, DelegateCertificate, Error, Issuer, KeyKind, OcspAnswer, Prepared,
-    Signer,
+    CertificateRequest, CrlContents, DelegateCertificate, Error, FinalRequest, Issuer, KeyKind, OcspAnswer,
+    Prepared, Signer,
 };
 use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 
@@ -68,7 +68,7 @@ impl Signer for NoKey {
         &self.0
     }
 
-    async fn ready(&self) -> Result<(), Error> {
+    async fn ready(&self, _: &IssuerName) -> Result<(), Error> {
         Ok(())
     }
 
@@ -77,6 +77,10 @@ impl Signer for NoKey {
     }
 
     async fn adopt(&self, _: Arc<Profile>, _: Vec<u8>) -> Result<Prepared, Error> {
+        Err(Error::Refused("not here".to_owned()))
+    }
+
+    async fn finish(&self, _: FinalRequest) -> Result<Prepared, Error> {
         Err(Error::Refused("not here".to_owned()))
     }
 

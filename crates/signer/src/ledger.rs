@@ -8,8 +8,8 @@
 //! ```text
 //!            prepare                use (durable)
 //! unknown ───────────▶ prepared ────────────────▶ used ──▶ the key
-//!             same bytes: again        │
-//!             others: refused          └ once more: refused
+//!             again: the last          │
+//!             ones count               └ once more: refused
 //! ```
 //!
 //! There is a file for each day (UTC), of frames of one size (`frame`). A day's file goes when nothing that it tells of
@@ -154,11 +154,10 @@ impl Ledger {
     }
 
     /// Notes that these bytes are ready to be signed. The same bytes may be prepared as often as one likes until they
-    /// are used.
+    /// are used; other bytes for the same serial number take their place, as SCTs gathered anew do.
     ///
     /// # Errors
-    /// [`Error::Refused`] if there are other bytes for this serial number, or these were used; [`Error::Unavailable`] if
-    /// the ledger cannot be written.
+    /// [`Error::Refused`] if bytes of this serial number were used; [`Error::Unavailable`] if the ledger cannot be written.
     pub(crate) async fn prepare(&self, subject: Subject<'_>) -> Result<PreparedId, Error> {
         self.check()?;
         let frame = Frame::new(Act::Prepared, self.clock.now(), subject);
@@ -168,9 +167,8 @@ impl Ledger {
             let mut index = self.index();
             match index.entry(&key) {
                 Some(Entry { used: true, .. }) => return Err(used(subject)),
-                Some(entry) if entry.digest != digest => return Err(others(subject)),
-                Some(_) => return Ok(id),
-                None => index.put(day, key, Entry { digest, used: false }),
+                Some(entry) if entry.digest == digest => return Ok(id),
+                _ => index.put(day, key, Entry { digest, used: false }),
             }
         }
         self.write(Job { frame, day, done: None }).await?;
@@ -300,11 +298,10 @@ impl Index {
         if frame.act == Act::Void {
             return;
         }
-        let used = frame.act == Act::Used;
-        let key = frame.key();
-        let known = self.days.get(&day).and_then(|entries| entries.get(&key));
-        if used || known.is_none() {
-            self.days.entry(day).or_default().insert(key, Entry { digest: frame.digest_half(), used });
+        let entry = Entry { digest: frame.digest_half(), used: frame.act == Act::Used };
+        let known = self.days.entry(day).or_default().entry(frame.key()).or_insert(entry);
+        if !known.used {
+            *known = entry;
         }
     }
 }
@@ -442,11 +439,6 @@ fn used(subject: Subject<'_>) -> Error {
     Error::Refused(format!(
         "{what} was signed, or was about to be: it is never signed again; make a new order"
     ))
-}
-
-fn others(subject: Subject<'_>) -> Error {
-    let what = described(subject);
-    Error::Refused(format!("{what} was prepared with other bytes: make a new order"))
 }
 
 fn unprepared(subject: Subject<'_>) -> Error {

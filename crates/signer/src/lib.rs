@@ -215,11 +215,12 @@ pub trait Signer: Send + Sync {
     /// Every issuing CA that this signer can sign for.
     fn issuers(&self) -> &[Issuer];
 
-    /// Whether the signer could be asked for a signature now: to be called before it goes on record that it is asked.
+    /// Whether the signer could be asked for a signature of this issuer now: to be called before it goes on record that it is
+    /// asked.
     ///
     /// # Errors
-    /// [`Error::Away`] or [`Error::Unavailable`].
-    async fn ready(&self) -> Result<(), Error>;
+    /// [`Error::Away`], [`Error::Unavailable`] or [`Error::UnknownIssuer`].
+    async fn ready(&self, issuer: &IssuerName) -> Result<(), Error>;
 
     /// Builds and checks a certificate without using a key of the CA, and puts it into the ledger.
     ///

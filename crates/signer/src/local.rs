@@ -249,7 +249,8 @@ impl Signer for LocalSigner {
         &self.issuers
     }
 
-    async fn ready(&self) -> Result<(), Error> {
+    async fn ready(&self, issuer: &IssuerName) -> Result<(), Error> {
+        self.ca(issuer)?;
         self.ledger.check()
     }
 

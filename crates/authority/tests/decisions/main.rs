@@ -4,6 +4,8 @@
 //! - `states`: every state of RFC 8555, section 7.1.6, that an order, an authorization or a challenge can come into.
 //! - `issuance`: one order gives one certificate, whatever the signer does and however often it is asked for.
 //! - `lease`: what is left when a lease runs out, before and after the signer was asked.
+//! - `away`: a finalize that finds no signer waits for it, and is judged by what counts when it is back.
+//! - `logged`: precertificate and certificate, whatever logs and signer do between them.
 //! - `limits`: rate limits let through what they promise and no more, and zombies are paused.
 //! - `restart`: a process that died is followed by one that goes on.
 //! - `renewal`: when certificates should be renewed, and which orders take their place.
@@ -32,12 +34,14 @@
 )]
 
 mod authorizations;
+mod away;
 mod contact;
 mod evidence;
 mod external;
 mod issuance;
 mod lease;
 mod limits;
+mod logged;
 mod operator_acts;
 mod operator_finds;
 mod operator_jobs;

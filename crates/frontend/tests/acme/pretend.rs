@@ -9,8 +9,8 @@ use ingam_protocol::identifier::DnsName;
 use ingam_protocol::profile::{IssuerName, Profile};
 use ingam_protocol::{Serial, Timestamp};
 use ingam_signer::{
-    CertificateRequest, CrlContents, DelegateCertificate, Error, Issuer, LocalSigner, OcspAnswer, Prepared,
-    Signer,
+    CertificateRequest, CrlContents, DelegateCertificate, Error, FinalRequest, Issuer, LocalSigner,
+    OcspAnswer, Prepared, Signer,
 };
 use ingam_validation::scripted::Scripted;
 use ingam_validation::{Attempt, CaaOutcome, CaaQuery, Failure, Outcome, Validation};
@@ -89,8 +89,8 @@ impl Signer for TestSigner {
         self.inner.issuers()
     }
 
-    async fn ready(&self) -> Result<(), Error> {
-        self.inner.ready().await
+    async fn ready(&self, issuer: &IssuerName) -> Result<(), Error> {
+        self.inner.ready(issuer).await
     }
 
     async fn prepare(&self, request: CertificateRequest) -> Result<Prepared, Error> {
@@ -99,6 +99,10 @@ impl Signer for TestSigner {
 
     async fn adopt(&self, profile: Arc<Profile>, tbs: Vec<u8>) -> Result<Prepared, Error> {
         self.inner.adopt(profile, tbs).await
+    }
+
+    async fn finish(&self, request: FinalRequest) -> Result<Prepared, Error> {
+        self.inner.finish(request).await
     }
 
     async fn issue(&self, prepared: Prepared) -> Result<Vec<u8>, Error> {

@@ -18,7 +18,8 @@ use ingam_protocol::profile::{IssuerName, Profile};
 use ingam_protocol::time::{FixedClock, SeededRandom};
 use ingam_protocol::{Reason, Serial, Timestamp, crl};
 use ingam_signer::{
-    CertificateRequest, CrlContents, DelegateCertificate, Issuer, KeyKind, OcspAnswer, Prepared, Signer,
+    CertificateRequest, CrlContents, DelegateCertificate, FinalRequest, Issuer, KeyKind, OcspAnswer,
+    Prepared, Signer,
 };
 use ring::digest::{Algorithm, SHA1_FOR_LEGACY_USE_ONLY, SHA256, SHA384, digest};
 use ring::rand::SystemRandom;
@@ -222,7 +223,7 @@ impl Signer for TestSigner {
         &self.issuers
     }
 
-    async fn ready(&self) -> Result<(), ingam_signer::Error> {
+    async fn ready(&self, _: &IssuerName) -> Result<(), ingam_signer::Error> {
         Ok(())
     }
 
@@ -231,6 +232,10 @@ impl Signer for TestSigner {
     }
 
     async fn adopt(&self, _: Arc<Profile>, _: Vec<u8>) -> Result<Prepared, ingam_signer::Error> {
+        Err(ingam_signer::Error::Refused("not here".to_owned()))
+    }
+
+    async fn finish(&self, _: FinalRequest) -> Result<Prepared, ingam_signer::Error> {
         Err(ingam_signer::Error::Refused("not here".to_owned()))
     }
 

@@ -3,6 +3,7 @@
 //! [`World`] is what outlives a process: disks, clock, network, the hierarchy's keys. [`Process`] is what does not.
 
 mod flow;
+mod logs;
 pub(crate) mod operator;
 mod signer;
 mod validation;
@@ -30,6 +31,7 @@ use ingam_store::{StatusRow, Store, StoreProcess};
 use tokio::runtime::Runtime;
 
 pub(crate) use flow::{Key, csr, new_order, refusal, revocation};
+pub(crate) use logs::TestLogs;
 pub(crate) use signer::{Step, TestSigner};
 pub(crate) use validation::TestValidation;
 
@@ -48,6 +50,7 @@ pub(crate) struct World {
     pub(crate) clock: Arc<FixedClock>,
     pub(crate) random: Arc<SeededRandom>,
     pub(crate) validation: Arc<TestValidation>,
+    pub(crate) logs: Arc<TestLogs>,
     pub(crate) policy: Policy,
     hierarchy: Hierarchy,
 }
@@ -122,6 +125,7 @@ impl World {
             journal: SimulatedDisk::new(),
             keys: SimulatedDisk::new(),
             ledger: SimulatedDisk::new(),
+            logs: Arc::new(TestLogs::new(clock.clone())),
             clock,
             random,
             validation: Arc::default(),
@@ -176,6 +180,7 @@ impl World {
                 validation: self.validation.clone(),
                 reports: self.validation.clone(),
                 signer: signer.clone(),
+                transparency: Some(self.logs.clone()),
                 clock: self.clock.clone(),
                 random: self.random.clone(),
             },

@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use ingam_protocol::profile::{IssuerName, Profile};
 use ingam_protocol::{Serial, Timestamp};
 use ingam_signer::{
-    CertificateRequest, CrlContents, DelegateCertificate, Error, Issuer, LocalSigner, OcspAnswer, Prepared,
-    Signer,
+    CertificateRequest, CrlContents, DelegateCertificate, Error, FinalRequest, Issuer, LocalSigner,
+    OcspAnswer, Prepared, Signer,
 };
 use tokio::sync::Semaphore;
 
@@ -24,6 +24,12 @@ pub(crate) enum Step {
     Answer,
     /// Signing waits for [`TestSigner::release`], and then goes on.
     Hold,
+    /// Its process is not there at all.
+    Away,
+    /// Its process goes between preparing and signing.
+    Going,
+    /// The second signature of an order is made, and its answer is lost.
+    SecondAnswer,
 }
 
 pub(crate) struct TestSigner {
@@ -64,6 +70,10 @@ impl TestSigner {
         *self.step.lock().unwrap()
     }
 
+    fn present(&self) -> Result<(), Error> {
+        if self.step() == Step::Away { Err(Error::Away("nobody listens".to_owned())) } else { Ok(()) }
+    }
+
     fn asleep() -> Error {
         Error::Unavailable("the key is asleep".to_owned())
     }
@@ -75,11 +85,16 @@ impl Signer for TestSigner {
         self.inner.issuers()
     }
 
-    async fn ready(&self) -> Result<(), Error> {
-        self.inner.ready().await
+    async fn ready(&self, issuer: &IssuerName) -> Result<(), Error> {
+        self.present()?;
+        if self.step() == Step::Going {
+            return Err(Error::Away("nobody listens".to_owned()));
+        }
+        self.inner.ready(issuer).await
     }
 
     async fn prepare(&self, request: CertificateRequest) -> Result<Prepared, Error> {
+        self.present()?;
         if self.step() == Step::Prepare {
             return Err(Self::asleep());
         }
@@ -87,7 +102,13 @@ impl Signer for TestSigner {
     }
 
     async fn adopt(&self, profile: Arc<Profile>, tbs: Vec<u8>) -> Result<Prepared, Error> {
+        self.present()?;
         self.inner.adopt(profile, tbs).await
+    }
+
+    async fn finish(&self, request: FinalRequest) -> Result<Prepared, Error> {
+        self.present()?;
+        self.inner.finish(request).await
     }
 
     async fn issue(&self, prepared: Prepared) -> Result<Vec<u8>, Error> {
@@ -101,7 +122,7 @@ impl Signer for TestSigner {
         let signed = Signed { serial: prepared.serial().clone(), tbs: prepared.tbs().to_vec() };
         let der = self.inner.issue(prepared).await?;
         self.signed().push(signed);
-        if step == Step::Answer {
+        if step == Step::Answer || step == Step::SecondAnswer && self.signed().len() == 2 {
             return Err(Self::asleep());
         }
         Ok(der)
