@@ -19,7 +19,7 @@ use ingam_protocol::acme::{
 use ingam_protocol::csr::{CsrError, SigningRequest};
 use ingam_protocol::profile::Profile;
 use ingam_protocol::record::RecordType;
-use ingam_protocol::{Id, Serial, Timestamp};
+use ingam_protocol::{Id, Timestamp};
 use ingam_signer::{CertificateRequest, Prepared};
 use ingam_store::{AbandonedBy, Claimed, NewCertificate, Stale};
 use tracing::{Instrument, debug_span};
@@ -116,8 +116,8 @@ impl Authority {
         profile: Arc<Profile>,
     ) -> Result<Prepared, Error> {
         let certificate = CertificateRequest {
+            serial: self.policy().crl_shards.serial(&profile.issuer, self.random.as_ref()),
             profile,
-            serial: Serial::new(self.random.as_ref()),
             identifiers: order.identifiers.clone(),
             public_key_info: request.public_key_info().to_vec(),
             not_before: order.not_before,
