@@ -9,11 +9,12 @@
 //! - A list is current for half of its time, while nothing is revoked that it is about: the store says when something
 //!   last was. [`CrlService::run`] looks each second, whoever asks looks too; who asks meanwhile waits for a while.
 //! - `slot`: where one list is kept, and what is known of it. `make`: reading, signing, keeping. `shelf`: the files, and
-//!   their bytes in memory. A list's bytes are in its file before anybody gets it, so that the next start goes on with it.
+//!   with `memory` their bytes. A list's bytes are in its file before anybody gets it, so that the next start goes on with it.
 //! - Entries are read on threads that may block, one page after the other, of a few lists at once.
 
 mod error;
 mod make;
+mod memory;
 mod shelf;
 mod slot;
 

@@ -79,7 +79,7 @@ impl CrlService {
     }
 
     /// What ended before this is not listed any more (RFC 5280, section 3.3): it was on a list whose thisUpdate lies after
-    /// its end, and on one that was made because it was time, as one is within each period.
+    /// its end, and a period is over since, in which a list was made because it was time.
     fn ended_before(&self, last: Option<&Arc<PublishedCrl>>, now: Timestamp) -> Timestamp {
         match last {
             Some(last) => now.minus(self.settings.crl_validity).min(last.this_update),

@@ -6,13 +6,13 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use moka::sync::Cache;
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
+use crate::crl::memory::Memory;
 use crate::crl::slot::PublishedCrl;
 use crate::ocsp::etag;
 
@@ -33,16 +33,13 @@ impl AsRef<[u8]> for Shared {
 /// Where lists are kept.
 pub(super) struct Shelf {
     folder: PathBuf,
-    /// By file.
-    memory: Cache<PathBuf, Arc<Vec<u8>>>,
+    memory: Mutex<Memory>,
     reads: Semaphore,
 }
 
 impl Shelf {
     pub(super) fn new(folder: PathBuf, memory_bytes: u64) -> Self {
-        let weigher = |_: &PathBuf, body: &Arc<Vec<u8>>| u32::try_from(body.len()).unwrap_or(u32::MAX);
-        let memory = Cache::builder().max_capacity(memory_bytes).weigher(weigher).build();
-        Self { folder, memory, reads: Semaphore::new(READS_AT_ONCE) }
+        Self { folder, memory: Mutex::new(Memory::new(memory_bytes)), reads: Semaphore::new(READS_AT_ONCE) }
     }
 
     /// Puts a list into its file, and into memory. Back when it is durable.
@@ -52,7 +49,7 @@ impl Shelf {
         let written = Arc::clone(&body);
         spawn_blocking(move || write_whole(&path, &written)).await.map_err(io::Error::other)??;
         *list.body.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(&body);
-        self.memory.insert(list.file.clone(), body);
+        self.remember(list, &body);
         Ok(())
     }
 
@@ -84,17 +81,19 @@ impl Shelf {
         };
         let body = Arc::new(spawn_blocking(read).await.map_err(io::Error::other)??);
         *list.body.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(&body);
-        self.memory.insert(list.file.clone(), Arc::clone(&body));
+        self.remember(list, &body);
         Ok(Bytes::from_owner(Shared(body)))
     }
 
     fn in_memory(&self, list: &PublishedCrl) -> Option<Bytes> {
         let body = list.body.lock().unwrap_or_else(PoisonError::into_inner).upgrade()?;
         // It was asked for, so it is worth keeping: also one that is only there because it is being sent.
-        if self.memory.get(&list.file).is_none() {
-            self.memory.insert(list.file.clone(), Arc::clone(&body));
-        }
+        self.remember(list, &body);
         Some(Bytes::from_owner(Shared(body)))
+    }
+
+    fn remember(&self, list: &PublishedCrl, body: &Arc<Vec<u8>>) {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner).keep(&list.file, body);
     }
 }
 

@@ -368,6 +368,13 @@ impl World {
         Self { statuses, signer, clock, responder, folder }
     }
 
+    /// A list of the first issuer that is signed and empty.
+    pub(super) async fn signed_list(&self, scope: crl::Scope, number: u64) -> Vec<u8> {
+        let (this_update, next_update) = (start(), start().plus(DAY));
+        let contents = CrlContents { scope, number, this_update, next_update, entries: Vec::new() };
+        self.signer.sign_crl(&issuer_name("e1"), contents).await.unwrap()
+    }
+
     /// DER of a CertID of a certificate of `e1`.
     pub(super) fn cert_id(&self, serial: &Serial) -> Vec<u8> {
         self.cert_id_of(0, SHA1_OID, true, serial)
