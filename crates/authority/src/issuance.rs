@@ -18,11 +18,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt as _};
+use ingam_protocol::Id;
 use ingam_protocol::acme::{Account, Authorization, Claim, ErrorType, Order, OrderStatus, Waiting};
 use ingam_protocol::csr::{CsrError, SigningRequest};
 use ingam_protocol::profile::Profile;
 use ingam_protocol::record::RecordType;
-use ingam_protocol::{Id, Serial};
 use ingam_signer::{CertificateRequest, Prepared};
 use ingam_store::Claimed;
 use tracing::{Instrument, debug_span};
@@ -139,11 +139,12 @@ impl Authority {
     ) -> Result<Result<Prepared, Away>, Error> {
         let now = self.clock.now();
         let must_staple = profile.contents.must_staple.answer(request.asks_must_staple()).unwrap_or_default();
+        let issuer = self.issuer_for(&profile, order, now)?;
         let certificate = CertificateRequest {
-            issuer: self.issuer_for(&profile, order, now)?,
+            serial: self.policy().crl_shards.serial(&issuer, self.random.as_ref()),
+            issuer,
             must_staple,
             profile,
-            serial: Serial::new(self.random.as_ref()),
             identifiers: order.identifiers.clone(),
             public_key_info: request.public_key_info().to_vec(),
             not_before: order.not_before,

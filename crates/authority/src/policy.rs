@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ingam_protocol::Timestamp;
+use ingam_protocol::crl::ShardCounts;
 use ingam_protocol::profile::{Profile, ProfileName};
 use ingam_protocol::public_suffix::PublicSuffixes;
 
@@ -79,6 +80,8 @@ pub struct Policy {
     pub public_suffixes: PublicSuffixes,
     /// How much of what is let through in a time.
     pub rate_limits: RateLimits,
+    /// Over how many CRLs the new certificates of each issuer are spread.
+    pub crl_shards: ShardCounts,
 }
 
 /// What clients are told about renewal (RFC 9773).

@@ -17,11 +17,11 @@ use ingam_protocol::der::{Writer, tag};
 use ingam_protocol::ocsp::{self, CertStatus, ResponseData};
 use ingam_protocol::profile::{IssuerName, Profile};
 use ingam_protocol::time::FixedClock;
-use ingam_protocol::{Serial, Timestamp, crl};
-use ingam_responder::{Config, Responder, SigningEvent, Status, StatusError, Statuses};
+use ingam_protocol::{Serial, Shard, Timestamp, crl};
+use ingam_responder::{Config, Responder, ShardsInUse, SigningEvent, Status, StatusError, Statuses};
 use ingam_signer::{
-    CertificateRequest, CrlContents, DelegateCertificate, Error, FinalRequest, Issuer, KeyKind, OcspAnswer,
-    Prepared, Signer,
+    CertificateRequest, CrlContents, DelegateCertificate, Error, FinalRequest, Issuer, IssuerUrls, KeyKind,
+    OcspAnswer, Prepared, Signer,
 };
 use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 
@@ -46,11 +46,26 @@ impl Statuses for AllGood {
         1
     }
 
-    fn revoked(&self, _: &IssuerName, _: Option<&Serial>, _: usize) -> Result<Vec<crl::Entry>, StatusError> {
+    fn shards(&self, _: &IssuerName) -> Result<ShardsInUse, StatusError> {
+        Ok(ShardsInUse::default())
+    }
+
+    fn revoked_generation(&self, _: &IssuerName, _: Option<Shard>) -> Result<u64, StatusError> {
+        Ok(0)
+    }
+
+    fn revoked(
+        &self,
+        _: &IssuerName,
+        _: crl::Scope,
+        _: Option<&Serial>,
+        _: Timestamp,
+        _: usize,
+    ) -> Result<Vec<crl::Entry>, StatusError> {
         Ok(Vec::new())
     }
 
-    async fn crl_number(&self, _: &IssuerName) -> Result<u64, StatusError> {
+    async fn crl_number(&self, _: &IssuerName, _: Option<Shard>, _: u64) -> Result<u64, StatusError> {
         Ok(1)
     }
 
@@ -145,11 +160,14 @@ fn main() {
         subject: b"issuer".to_vec(),
         public_key: b"issuer".to_vec(),
         key_identifier: b"issuer".to_vec(),
+        urls: IssuerUrls { ocsp: String::new(), issuer: String::new(), crl: String::new() },
         not_after: start().plus(Duration::from_secs(1000 * 86_400)),
     };
     let clock = Arc::new(FixedClock::new(start()));
-    let responder =
-        Responder::new(&Config::default(), Arc::new(AllGood), Arc::new(NoKey([issuer])), clock).unwrap();
+    // No CRL is made.
+    let folder = std::path::Path::new("crls");
+    let (statuses, signer) = (Arc::new(AllGood), Arc::new(NoKey([issuer])));
+    let responder = Responder::new(&Config::default(), folder, statuses, signer, clock).unwrap();
     let ders: Vec<_> = (0..CERTIFICATES).map(request).collect();
     let targets: Vec<http::Uri> =
         ders.iter().map(|der| format!("/ocsp/{}", STANDARD.encode(der)).parse().unwrap()).collect();

@@ -11,6 +11,7 @@ use ingam_frontend::Frontend;
 use ingam_journal::Journal;
 use ingam_journal::files::Disk;
 use ingam_operator::Operator;
+use ingam_protocol::profile::IssuerName;
 use ingam_protocol::record::{Record, RecordType};
 use ingam_protocol::time::{Clock, Random};
 use ingam_responder::{Responder, StoredStatuses};
@@ -387,6 +388,14 @@ fn build(
             )));
         }
     }
+    let is_known = |issuer: &&IssuerName| signer.issuers().iter().any(|known| known.name == **issuer);
+    if let Some(issuer) = config.responder.crl_shards_of.keys().find(|issuer| !is_known(issuer)) {
+        return Err(StartError(format!(
+            "responder.crl_shards_of.{issuer} is for an issuer that is not in {}/hierarchy.json: write the name of one \
+             that is, or remove it",
+            config.state.display()
+        )));
+    }
     let validation = LocalPerspective::new(config.validation.clone(), clock.clone())
         .map_err(|error| StartError(format!("validation: {error}")))?;
     let validation = Arc::new(validation);
@@ -394,8 +403,9 @@ fn build(
         .map_err(|error| StartError(format!("validation: {error}")))?;
     let corroboration = corroboration(config, &validation, clock)?;
     let statuses = StoredStatuses::new(store.statuses(), clock.clone(), random.clone());
-    let responder = Responder::new(&config.responder, Arc::new(statuses), signer.clone(), clock.clone())
-        .map_err(|error| StartError(format!("responder: {error}")))?;
+    let (folder, statuses) = (config.state.join("crls"), Arc::new(statuses));
+    let responder = Responder::new(&config.responder, &folder, statuses, signer.clone(), clock.clone())
+        .map_err(|error| StartError::caused("responder", &error))?;
     let parts = ingam_authority::Parts {
         store: store.clone(),
         validation: match &corroboration {
@@ -492,6 +502,7 @@ pub(crate) fn policy(config: &Config) -> Result<Policy, StartError> {
         },
         public_suffixes: config.public_suffixes()?,
         rate_limits: rate_limits(config)?,
+        crl_shards: config.responder.shard_counts(),
     })
 }
 

@@ -20,6 +20,7 @@ use ingam_operator::{Host, Operator};
 use ingam_protocol::acme::{
     Account, ChallengeType, ErrorType, NewAccount, NewOrder, OrderStatus, UnreadIdentifier,
 };
+use ingam_protocol::crl::ShardCounts;
 use ingam_protocol::identifier::DnsName;
 use ingam_protocol::jws::JwsText;
 use ingam_protocol::key::PublicKey;
@@ -143,6 +144,7 @@ fn policy() -> Policy {
         contacts_max: 4,
         renewal: RenewalPolicy::default(),
         public_suffixes: PublicSuffixes::built_in(),
+        crl_shards: ShardCounts::default(),
         rate_limits: RateLimits {
             // So many that no test meets it.
             limits: [(LimitName::NewOrdersPerAccount, Limit::new(1_000_000, DAY, 1_000_000).unwrap())].into(),

@@ -16,6 +16,7 @@ use ingam_operator::{Host, LastError, Operator};
 use ingam_protocol::acme::{
     Account, Authorization, Challenge, ChallengeType, Claim, Finished, Order, Verdict,
 };
+use ingam_protocol::crl::ShardCounts;
 use ingam_protocol::identifier::Identifier;
 use ingam_protocol::key::PublicKey;
 use ingam_protocol::operator::{Principal, Role};
@@ -305,6 +306,7 @@ fn policy() -> Policy {
         renewal: RenewalPolicy::default(),
         public_suffixes: PublicSuffixes::built_in(),
         rate_limits: RateLimits::default(),
+        crl_shards: ShardCounts::default(),
     }
 }
 

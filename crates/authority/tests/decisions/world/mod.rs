@@ -17,6 +17,7 @@ use ingam_authority::{
 };
 use ingam_journal::files::Files;
 use ingam_journal::simulated::SimulatedDisk;
+use ingam_protocol::crl::ShardCounts;
 use ingam_protocol::jws::JwsText;
 use ingam_protocol::profile::{IssuerName, Profile, ProfileName};
 use ingam_protocol::public_suffix::PublicSuffixes;
@@ -104,6 +105,7 @@ fn policy() -> Policy {
         renewal: RenewalPolicy::default(),
         public_suffixes: PublicSuffixes::built_in(),
         rate_limits: RateLimits::default(),
+        crl_shards: ShardCounts::default(),
     }
 }
 
