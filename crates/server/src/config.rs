@@ -32,6 +32,7 @@ use ingam_protocol::operator::Principal;
 use ingam_protocol::profile::IssuerName;
 use ingam_protocol::public_suffix::PublicSuffixes;
 use ingam_protocol::{Findings, Timestamp};
+use ingam_signer::KeyKind;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use file::{Reading, Role};
@@ -310,7 +311,15 @@ pub(crate) struct Hierarchy {
     /// The file with the passphrase of the issuing CAs' keys. Without it, where systemd gives the service credentials,
     /// the one with the name `issuer-passphrase`.
     pub(crate) passphrase_file: Option<PathBuf>,
-    /// The issuing CAs: name and kind of key, `ecdsa-p256` or `rsa-2048`.
+    /// The number, 3 or more, under which whoever starts the process left a pipe or a file with that passphrase open; in
+    /// the place of `passphrase_file`.
+    pub(crate) passphrase_fd: Option<u32>,
+    /// The file with the PIN of those tokens whose URI in `hierarchy.json` has no `pin-source`. Without it, the credential
+    /// `token-pin`.
+    pub(crate) pin_file: Option<PathBuf>,
+    /// The number of an open descriptor with that PIN, as `passphrase_fd`.
+    pub(crate) pin_fd: Option<u32>,
+    /// The issuing CAs: name and kind of key, `ecdsa-p256`, `ecdsa-p384`, `rsa-2048`, `rsa-3072` or `rsa-4096`.
     pub(crate) issuers: BTreeMap<String, KeyKind>,
 }
 
@@ -321,21 +330,15 @@ impl Default for Hierarchy {
             organization: "Ingam".to_owned(),
             root: "root".to_owned(),
             passphrase_file: None,
+            passphrase_fd: None,
+            pin_file: None,
+            pin_fd: None,
             issuers: BTreeMap::from([
                 ("ecdsa".to_owned(), KeyKind::EcdsaP256),
                 ("rsa".to_owned(), KeyKind::Rsa2048),
             ]),
         }
     }
-}
-
-/// A kind of CA key by its name in the file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum KeyKind {
-    EcdsaP256,
-    #[serde(rename = "rsa-2048")]
-    Rsa2048,
 }
 
 /// How certificates are issued, whatever their profile.

@@ -21,14 +21,14 @@ use std::path::{Path, PathBuf};
 use ingam_protocol::record::{Record, RecordType};
 use ingam_protocol::time::Clock;
 use ingam_signer::hierarchy::{Existing, ExistingIssuer, Protection};
-use ingam_signer::{Hierarchy, KeyKind as SignerKey, Passphrase};
+use ingam_signer::{Hierarchy, KeyKind, KeyLocation, Passphrase};
 use ingam_store::Store;
 
 use self::answers::Questions;
 use self::next::Next;
 use self::template::Contents;
 use self::unit::{PASSPHRASE_FILE, Unit};
-use crate::config::{Config, KeyKind, Reading, issuer_name};
+use crate::config::{Config, Reading, issuer_name};
 use crate::hierarchy;
 use crate::serve::{Sources, StartError, StateLock, close};
 use crate::system::SystemClock;
@@ -97,7 +97,8 @@ struct Keys {
     /// Takes a CA over: PEM file of its root's certificate
     #[arg(long, value_name = "FILE", requires = "existing_issuer", conflicts_with_all = ["organization", "country"])]
     existing_root: Option<PathBuf>,
-    /// Takes a CA over: an issuing CA's name here, and PEM files of its certificate and its key
+    /// Takes a CA over: an issuing CA's name here, the PEM file of its certificate, and the PEM file of its key or the
+    /// PKCS #11 URI of one on a token
     #[arg(long, value_name = "NAME=CERT,KEY", requires = "existing_root", value_parser = existing_issuer)]
     existing_issuer: Vec<ExistingIssuer>,
     /// Takes a CA over: the file with the passphrase of its keys, where they are encrypted
@@ -108,6 +109,12 @@ struct Keys {
 impl Keys {
     fn take_over(&self) -> bool {
         self.existing_root.is_some()
+    }
+
+    /// Whether keys of issuing CAs will be written to files, rather than be on tokens all of them.
+    fn write_issuers(&self) -> bool {
+        !self.take_over()
+            || self.existing_issuer.iter().any(|issuer| matches!(issuer.key, KeyLocation::File(_)))
     }
 }
 
@@ -120,7 +127,8 @@ fn existing_issuer(text: &str) -> Result<ExistingIssuer, String> {
         return Err(format!("the name \"{name}\" has more than {ISSUER_NAME_MAX} characters"));
     }
     let name = ingam_protocol::profile::IssuerName::try_from(name.to_owned())?;
-    Ok(ExistingIssuer { name, certificate: certificate.into(), key: key.into() })
+    let key = key.parse().map_err(|error: ingam_signer::Error| error.to_string())?;
+    Ok(ExistingIssuer { name, certificate: certificate.into(), key })
 }
 
 /// What is to be made, once everything is known.
@@ -181,7 +189,8 @@ fn plan(options: &Init, sources: &Sources) -> Result<Plan, StartError> {
     let protection = questions.protection(keys, environment, keys.take_over())?;
     questions.finish()?;
     let root = issuer_name(existing.as_ref().map_or("root", |config| &config.hierarchy.root))?;
-    let taken = keys.read_existing(root, sources)?;
+    let pin = existing.as_ref().map(hierarchy::pin).transpose()?.flatten();
+    let taken = keys.read_existing(root, pin, sources)?;
     let passphrase_file = keys.issuer_passphrase_file.as_deref().map(absolute).transpose()?;
     let (config, text) = match (existing, answers) {
         (Some(config), _) => (config, None),
@@ -270,6 +279,7 @@ impl Keys {
     fn read_existing(
         &self,
         root: ingam_protocol::profile::IssuerName,
+        pin: Option<Passphrase>,
         sources: &Sources,
     ) -> Result<Option<Hierarchy>, StartError> {
         let Some(root_certificate) = &self.existing_root else { return Ok(None) };
@@ -280,6 +290,7 @@ impl Keys {
             root_certificate: root_certificate.clone(),
             issuers: self.existing_issuer.clone(),
             passphrase: passphrase.map_err(failed)?,
+            pin,
         };
         Hierarchy::take_over(&existing, sources.clock.as_ref(), sources.random.as_ref())
             .map(Some)
@@ -290,11 +301,7 @@ impl Keys {
 /// The issuing CAs of a hierarchy, as a configuration has them.
 fn issuers_of(hierarchy: &Hierarchy) -> Result<Vec<(String, KeyKind)>, StartError> {
     let kind = |intermediate: &ingam_signer::hierarchy::Intermediate| {
-        let kind = match intermediate.key_kind()? {
-            SignerKey::EcdsaP256 => KeyKind::EcdsaP256,
-            SignerKey::Rsa2048 => KeyKind::Rsa2048,
-        };
-        Ok((intermediate.name.to_string(), kind))
+        Ok((intermediate.name.to_string(), intermediate.key_kind()?))
     };
     let issuers: Result<_, ingam_signer::Error> = hierarchy.intermediates.iter().map(kind).collect();
     issuers.map_err(|error| StartError::caused("the existing CA cannot be taken over", &error))

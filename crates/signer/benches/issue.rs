@@ -62,7 +62,7 @@ fn signer() -> LocalSigner {
     let ledger = Ledger::open(Arc::new(SimulatedDisk::new()), clock.clone()).unwrap();
     let random = Arc::new(SystemRandomness);
     let signer = LocalSigner::new(hierarchy, BTreeMap::from(urls), ledger, clock, random).unwrap();
-    signer.renew_delegates(now()).unwrap();
+    tokio::runtime::Runtime::new().unwrap().block_on(signer.renew()).unwrap();
     signer
 }
 

@@ -10,7 +10,7 @@ use x509_parser::verify::verify_signature;
 use x509_parser::x509::AlgorithmIdentifier;
 
 use crate::hierarchy::{Intermediate, Root};
-use crate::key::{Algorithm, Key, KeyKind, responder_key_hash};
+use crate::key::{Key, responder_key_hash};
 use crate::ledger::{Kind, Subject, issuer_digest};
 use crate::{Error, Issuer, IssuerUrls};
 
@@ -134,12 +134,9 @@ impl SigningCa {
         let facts = LoadedCertificate::read_ca(&certificate).map_err(broken)?;
         let above = LoadedCertificate::read_ca(&root.certificate).map_err(broken)?;
         facts.check_issued_by(&above).map_err(broken)?;
-        let key = Key::load(&key)?;
+        let key = Key::of(&key)?;
         if key.public_key() != facts.public_key {
             return Err(broken("its key does not belong to its certificate".to_owned()));
-        }
-        if key.algorithm() == Algorithm::EcdsaP384Sha384 {
-            return Err(broken("issuing CAs have keys on P-256 or RSA keys".to_owned()));
         }
         let issuer = Issuer {
             name: name.clone(),
@@ -150,10 +147,7 @@ impl SigningCa {
             public_key: facts.public_key,
             key_identifier: facts.key_identifier.clone(),
             not_after: facts.not_after,
-            key: match key.algorithm() {
-                Algorithm::EcdsaP256Sha256 => KeyKind::EcdsaP256,
-                _ => KeyKind::Rsa2048,
-            },
+            key: key.kind(),
             urls,
         };
         Ok(Self {

@@ -7,14 +7,16 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::Error;
+use crate::{Error, Passphrase};
 
 const SCHEME: &str = "pkcs11:";
+/// Where systemd puts the credentials of services.
+const CREDENTIALS: &str = "/run/credentials";
 /// Longer than any path that Linux takes.
 const TEXT_BYTES_MAX: usize = 4096;
-/// `label` of CK_TOKEN_INFO (PKCS #11, section 3.2).
+/// `label` and `manufacturerID` of CK_TOKEN_INFO (PKCS #11, section 3.2).
 const TOKEN_BYTES_MAX: usize = 32;
-/// `serialNumber` of CK_TOKEN_INFO (PKCS #11, section 3.2).
+/// `serialNumber` and `model` of CK_TOKEN_INFO (PKCS #11, section 3.2).
 const SERIAL_BYTES_MAX: usize = 16;
 /// What tokens commonly store of CKA_LABEL and CKA_ID.
 const OBJECT_BYTES_MAX: usize = 255;
@@ -53,6 +55,10 @@ pub struct Token {
     pub label: Option<String>,
     /// `serial`: its serial number.
     pub serial: Option<String>,
+    /// `manufacturer`: who made it.
+    pub manufacturer: Option<String>,
+    /// `model`: what it is.
+    pub model: Option<String>,
     /// `slot-id`: the number of the slot that it is in. Some modules number anew whenever a token is initialised.
     pub slot_id: Option<u64>,
 }
@@ -81,6 +87,22 @@ impl TokenKey {
     /// The file with the token's PIN, if the URI names one.
     pub fn pin_file(&self) -> Option<&Path> {
         self.pin_file.as_deref()
+    }
+
+    /// Reads the PIN from the file that the URI names; `None` if it names none.
+    ///
+    /// # Errors
+    /// [`Error::Load`] as of [`Passphrase::from_file`], and for one of the service's credentials as of
+    /// [`Passphrase::from_credential`].
+    pub fn pin(&self) -> Result<Option<Passphrase>, Error> {
+        let read = |path: &Path| {
+            if path.starts_with(CREDENTIALS) {
+                Passphrase::from_credential(path)
+            } else {
+                Passphrase::from_file(path)
+            }
+        };
+        self.pin_file().map(read).transpose()
     }
 }
 
@@ -132,6 +154,8 @@ impl fmt::Display for TokenKey {
         let path = [
             ("token", text(&self.token.label)),
             ("serial", text(&self.token.serial)),
+            ("manufacturer", text(&self.token.manufacturer)),
+            ("model", text(&self.token.model)),
             ("slot-id", self.token.slot_id.map(|number| number.to_string())),
             ("object", text(&self.object)),
             // RFC 7512, section 2.3: the whole of it percent-encoded.
@@ -169,6 +193,8 @@ fn read_uri(text: &str) -> Result<TokenKey, Error> {
         match name {
             "token" => token.label = Some(words(name, value, TOKEN_BYTES_MAX)?),
             "serial" => token.serial = Some(words(name, value, SERIAL_BYTES_MAX)?),
+            "manufacturer" => token.manufacturer = Some(words(name, value, TOKEN_BYTES_MAX)?),
+            "model" => token.model = Some(words(name, value, SERIAL_BYTES_MAX)?),
             "slot-id" => token.slot_id = Some(slot_id(&value)?),
             "object" => object = Some(words(name, value, OBJECT_BYTES_MAX)?),
             "id" if value.is_empty() || value.len() > OBJECT_BYTES_MAX => {
@@ -179,7 +205,8 @@ fn read_uri(text: &str) -> Result<TokenKey, Error> {
             "type" => return Err(wrong("type must be 'private', or be left out")),
             _ => {
                 return Err(wrong(format!(
-                    "'{}' is none of token, serial, slot-id, object, id and type, by which a key is found here",
+                    "'{}' is none of token, serial, manufacturer, model, slot-id, object, id and type, by which a key is \
+                     found here",
                     shown(name)
                 )));
             }
@@ -204,7 +231,7 @@ fn read_uri(text: &str) -> Result<TokenKey, Error> {
             _ => return Err(wrong(format!("'{}' is neither module-path nor pin-source", shown(name)))),
         }
     }
-    if token == Token::default() {
+    if token.label.is_none() && token.serial.is_none() && token.slot_id.is_none() {
         return Err(wrong("say which token: token=LABEL, serial=NUMBER or slot-id=NUMBER"));
     }
     if object.is_none() && id.is_none() {

@@ -32,7 +32,7 @@ pub mod tls;
 
 pub use delegate::DelegateCertificate;
 pub use hierarchy::Hierarchy;
-pub use key::{KeyKind, PrivateKey};
+pub use key::{CaKey, KeyKind, PrivateKey, TokenSigner};
 pub use key_location::{KeyLocation, Token, TokenKey};
 pub use ledger::{Kind, Ledger, PreparedId};
 pub use local::LocalSigner;

@@ -25,8 +25,8 @@ use ingam_protocol::{Identifier, Random, Reason, Serial, Shard, Timestamp};
 use ingam_signer::hierarchy::{Existing, ExistingIssuer, IssuerPlan, Plan, Protection};
 use ingam_signer::tls::DevTls;
 use ingam_signer::{
-    CertificateRequest, CrlContents, Hierarchy, IssuerUrls, KeyKind, Ledger, LocalSigner, OcspAnswer,
-    Passphrase, Signer,
+    CertificateRequest, CrlContents, Hierarchy, IssuerUrls, KeyKind, KeyLocation, Ledger, LocalSigner,
+    OcspAnswer, Passphrase, Signer,
 };
 
 /// openssl looks at the real time, so these tests do too.
@@ -68,7 +68,7 @@ struct World {
 }
 
 impl World {
-    fn new() -> Self {
+    async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let clock = FixedClock::new(now());
         let plan = Plan {
@@ -83,11 +83,11 @@ impl World {
         };
         let made = Hierarchy::create(&plan, &clock, &SystemRandomness).unwrap();
         made.save(folder.path(), &Protection::default(), &SystemRandomness).unwrap();
-        Self::of(folder)
+        Self::of(folder).await
     }
 
     /// A signer with what is in a folder. Issuers are called `ecdsa` and `rsa`.
-    fn of(folder: tempfile::TempDir) -> Self {
+    async fn of(folder: tempfile::TempDir) -> Self {
         let clock = Arc::new(FixedClock::new(now()));
         let hierarchy = Hierarchy::load(folder.path(), None).unwrap();
         let urls = ["ecdsa", "rsa"].map(|issuer| {
@@ -102,7 +102,7 @@ impl World {
         let random = Arc::new(SystemRandomness);
         let signer =
             LocalSigner::new(hierarchy.clone(), BTreeMap::from(urls), ledger, clock, random).unwrap();
-        let delegates = signer.renew_delegates(now()).unwrap();
+        let delegates = signer.renew_delegates(now()).await.unwrap();
         assert!(delegates.iter().any(|delegate| delegate.issuer == name("rsa")));
         Self { folder, signer, hierarchy }
     }
@@ -178,7 +178,7 @@ fn to_pem(world: &World, file: &str, der: &[u8]) -> String {
 
 #[tokio::test]
 async fn chains_verify_for_every_kind_of_key() {
-    let world = World::new();
+    let world = World::new().await;
     let keys: [&[&str]; 5] = [
         P256,
         &["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-384"],
@@ -219,7 +219,7 @@ async fn chains_verify_for_every_kind_of_key() {
 
 #[tokio::test]
 async fn a_leaf_reads_as_it_should() {
-    let world = World::new();
+    let world = World::new().await;
     let key = world.subject_key(P256);
     let (serial, leaf) = world.leaf("ecdsa", key, &["b.example", "a.example", "B.example"]).await;
     let leaf = to_pem(&world, "leaf", &leaf);
@@ -295,7 +295,7 @@ async fn ocsp_verdict_of(world: &World, issuer: &str, leaf: &str, status: CertSt
 
 #[tokio::test]
 async fn ocsp_answers_of_both_kinds_of_signer_verify() {
-    let world = World::new();
+    let world = World::new().await;
     for issuer in ["ecdsa", "rsa"] {
         let good = ocsp_verdict(&world, issuer, CertStatus::Good).await;
         assert!(good.contains("Response verify OK") && good.contains(": good"), "{good}");
@@ -314,7 +314,7 @@ async fn ocsp_answers_of_both_kinds_of_signer_verify() {
 
 #[tokio::test]
 async fn crls_verify_and_revoke() {
-    let world = World::new();
+    let world = World::new().await;
     let shard = Shard(12);
     for (issuer, scope) in [
         ("ecdsa", Scope::Complete),
@@ -388,9 +388,9 @@ fn the_development_servers_certificate_verifies() {
     }
 }
 
-#[test]
-fn the_keys_files_are_what_openssl_takes_for_keys() {
-    let world = World::new();
+#[tokio::test]
+async fn the_keys_files_are_what_openssl_takes_for_keys() {
+    let world = World::new().await;
     for issuer in ["ecdsa", "rsa"] {
         let key = openssl(&["pkey", "-in", &world.path(&format!("keys/{issuer}.pem")), "-pubout"]);
         let certificate = world.path(&format!("issuers/{issuer}.pem"));
@@ -399,22 +399,23 @@ fn the_keys_files_are_what_openssl_takes_for_keys() {
     assert!(world.hierarchy.root.key.is_none(), "the root's key is never loaded");
 }
 
-#[test]
-fn keys_under_a_passphrase_are_what_openssl_takes_for_them() {
-    let world = World::new();
+#[tokio::test]
+async fn keys_under_a_passphrase_are_what_openssl_takes_for_them() {
+    let world = World::new().await;
     let folder = tempfile::tempdir().unwrap();
     let plain = |key: &str| world.path(&format!("keys/{key}.pem"));
     let clock = FixedClock::new(now());
     let issuers = ["ecdsa", "rsa"].map(|issuer| ExistingIssuer {
         name: name(issuer),
         certificate: world.path(&format!("issuers/{issuer}.pem")).into(),
-        key: plain(issuer).into(),
+        key: KeyLocation::File(plain(issuer).into()),
     });
     let existing = Existing {
         root: name("root"),
         root_certificate: world.path("roots/root.pem").into(),
         issuers: issuers.into(),
         passphrase: None,
+        pin: None,
     };
     let taken = Hierarchy::take_over(&existing, &clock, &SystemRandomness).unwrap();
     let protection = Protection { root: None, issuers: Some(passphrase("a secret")) };
@@ -455,12 +456,17 @@ fn foreign_ca(subject: &str) -> (tempfile::TempDir, Existing) {
         let by =
             ["-CA", &root, "-CAkey", &root_key, "-addext", "basicConstraints=critical,CA:TRUE,pathlen:0"];
         openssl(&[&signed[..], &ca, &by, &["-days", "30"]].concat());
-        ExistingIssuer { name: name(issuer), certificate: certificate.into(), key: key.into() }
+        ExistingIssuer {
+            name: name(issuer),
+            certificate: certificate.into(),
+            key: KeyLocation::File(key.into()),
+        }
     });
     let existing = Existing {
         root: name("root"),
         root_certificate: root.into(),
         issuers: issuers.into(),
+        pin: None,
         passphrase: Some(passphrase("old")),
     };
     (folder, existing)
@@ -477,7 +483,7 @@ async fn a_ca_that_openssl_made_goes_on_here() {
     let taken = Hierarchy::take_over(&existing, &clock, &SystemRandomness).unwrap();
     taken.save(folder.path(), &Protection::default(), &SystemRandomness).unwrap();
 
-    let world = World::of(folder);
+    let world = World::of(folder).await;
     let root = world.path("roots/root.pem");
     for issuer in ["ecdsa", "rsa"] {
         let intermediate = world.path(&format!("issuers/{issuer}.pem"));

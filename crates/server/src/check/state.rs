@@ -8,7 +8,7 @@ use std::time::Duration;
 use ingam_protocol::finding::dotted;
 use ingam_protocol::{Findings, Timestamp};
 use ingam_signer::Hierarchy;
-use ingam_signer::hierarchy::KeyOwner;
+use ingam_signer::hierarchy::{KeyOwner, Secrets};
 use ingam_store::EngineChoice;
 use rustix::fs::{Access, AtFlags, CWD, accessat, statvfs};
 
@@ -193,11 +193,20 @@ fn hierarchy(config: &Config, now: Timestamp, found: &mut Findings) {
         let fix = "look with --issuer-passphrase-file; the service needs this key, or its credential issuer-passphrase";
         return found.warning("hierarchy.passphrase_file", reason, fix);
     }
-    let loaded = match Hierarchy::load(&config.state, passphrase.as_ref()) {
+    let pin = match hierarchy::pin(config) {
+        Ok(pin) => pin,
+        Err(error) => {
+            let fix = "name a file with the PIN, which the user of the CA alone can read";
+            return found.error("hierarchy.pin_file", error.to_string(), fix);
+        }
+    };
+    let secrets = Secrets { passphrase: passphrase.as_ref(), pin: pin.as_ref() };
+    let loaded = match Hierarchy::load(&config.state, secrets) {
         Ok(loaded) => loaded,
         Err(error) => {
             let reason = format!("has a hierarchy that cannot be loaded: {}", in_full(&error));
-            let fix = "restore hierarchy.json, keys/, issuers/ and roots/ from one backup";
+            let fix =
+                "restore hierarchy.json, keys/, issuers/ and roots/ from one backup, or put the token in";
             return found.error("state", reason, fix);
         }
     };

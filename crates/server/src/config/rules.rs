@@ -14,11 +14,11 @@ use ingam_protocol::identifier::Domain;
 use ingam_protocol::operator::Principal;
 use ingam_protocol::profile::{Accounts, Allowed, IssuerName, Profile, ProfileName};
 use ingam_signer::hierarchy::{IssuerPlan, Plan};
-use ingam_signer::{IssuerUrls, KeyKind as SignerKey};
+use ingam_signer::{IssuerUrls, KeyKind};
 
 use super::{
-    AccountKind, Config, ConfigError, DAY_S, Environment, IdentifierKind, KeyKind, Listen, ProfileConfig,
-    names, perspective, proxies, tls,
+    AccountKind, Config, ConfigError, DAY_S, Environment, IdentifierKind, Listen, ProfileConfig, names,
+    perspective, proxies, tls,
 };
 
 /// All of them.
@@ -40,6 +40,7 @@ pub(crate) fn check(config: &Config, found: &mut Findings) {
     names::check(config, found);
     operator(config, found);
     config.rate_limits.check(found);
+    secrets(config, found);
     plan(config, found);
     found.below("responder", config.responder.check());
     found.below("validation", config.validation.check());
@@ -211,6 +212,22 @@ fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
     one.port() != 0 && one.port() == other.port() && is_one_family && (is_any || one.ip() == other.ip())
 }
 
+/// A secret comes from one place, and not from where the terminal or the log are.
+fn secrets(config: &Config, found: &mut Findings) {
+    let hierarchy = &config.hierarchy;
+    for (name, file, descriptor) in [
+        ("passphrase", &hierarchy.passphrase_file, hierarchy.passphrase_fd),
+        ("pin", &hierarchy.pin_file, hierarchy.pin_fd),
+    ] {
+        let Some(number) = descriptor else { continue };
+        let key = format!("hierarchy.{name}_fd");
+        let fix = "give the number of a descriptor that is left open for it, 3 or more";
+        found.require(number >= 3, key.as_str(), format!("is {number}"), fix);
+        let fix = format!("leave out this or hierarchy.{name}_file");
+        found.require(file.is_none(), key, "is there beside a file", fix);
+    }
+}
+
 /// The hierarchy that the configuration asks for.
 fn plan(config: &Config, found: &mut Findings) -> Option<Plan> {
     let hierarchy = &config.hierarchy;
@@ -220,18 +237,14 @@ fn plan(config: &Config, found: &mut Findings) -> Option<Plan> {
         .issuers
         .iter()
         .filter_map(|(name, kind)| {
-            let key = match kind {
-                KeyKind::EcdsaP256 => SignerKey::EcdsaP256,
-                KeyKind::Rsa2048 => SignerKey::Rsa2048,
-            };
-            Some(IssuerPlan { name: named(found, &dotted("hierarchy.issuers", name), name)?, key })
+            Some(IssuerPlan { name: named(found, &dotted("hierarchy.issuers", name), name)?, key: *kind })
         })
         .collect();
     let all = issuers.len() == hierarchy.issuers.len();
     // What else is wrong is told too, with names that nobody gives in the place of bad ones.
     let stand_in = |name: &str| IssuerName::try_from(name.to_owned()).ok();
     if issuers.is_empty() && !(is_whole && all) {
-        issuers.push(IssuerPlan { name: stand_in("-")?, key: SignerKey::EcdsaP256 });
+        issuers.push(IssuerPlan { name: stand_in("-")?, key: KeyKind::EcdsaP256 });
     }
     let is_good = all && is_whole && root.is_some();
     let is_public = config.profiles.values().any(|profile| profile.public);

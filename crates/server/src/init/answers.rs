@@ -192,7 +192,12 @@ impl Questions {
     ) -> Result<Protection, StartError> {
         let needed = environment == Some(Environment::Production);
         let file = keys.issuer_passphrase_file.as_deref();
-        let issuers = self.passphrase("--issuer-passphrase-file", file, "the issuing CAs' keys", needed)?;
+        let issuers = self.passphrase(
+            "--issuer-passphrase-file",
+            file,
+            "the issuing CAs' keys",
+            needed && keys.write_issuers(),
+        )?;
         // A root that is taken over keeps its key where it is.
         let file = keys.root_passphrase_file.as_deref();
         let root =

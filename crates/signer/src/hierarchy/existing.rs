@@ -15,7 +15,9 @@ use super::{FilePair, Hierarchy, ISSUERS_MAX, Intermediate, Root};
 use crate::ca::{LoadedCertificate, SigningCa};
 use crate::key::Key;
 use crate::storage::{self, Unlocking, broken};
-use crate::{CertificateRequest, Error, IssuerUrls, KeyKind, Passphrase, PrivateKey, leaf, lint};
+use crate::{
+    CaKey, CertificateRequest, Error, IssuerUrls, KeyKind, KeyLocation, Passphrase, PrivateKey, leaf, lint,
+};
 
 /// How the passphrase of existing keys can be given, for the words of an error.
 const PASSPHRASE_GIVEN_BY: &str = "--existing-passphrase-file";
@@ -31,6 +33,8 @@ pub struct Existing {
     pub issuers: Vec<ExistingIssuer>,
     /// The passphrase of those keys that are encrypted.
     pub passphrase: Option<Passphrase>,
+    /// The PIN of those tokens whose URI names no file with one.
+    pub pin: Option<Passphrase>,
 }
 
 /// An issuing CA that the operator already has.
@@ -40,14 +44,13 @@ pub struct ExistingIssuer {
     pub name: IssuerName,
     /// Its certificate alone, without the rest of a chain.
     pub certificate: PathBuf,
-    /// Its key: PKCS #8, plain or encrypted by PBES2.
-    pub key: PathBuf,
+    /// Its key: PKCS #8, plain or encrypted by PBES2; or on a token.
+    pub key: KeyLocation,
 }
 
 impl Hierarchy {
     /// Reads an existing CA. It passes what [`Hierarchy::load`] asks for, and more that only shows when the CA works:
-    /// certificates have not ended, issuing CAs may issue for TLS servers and have keys on P-256 or RSA keys, and a
-    /// certificate can be built that names them as they are.
+    /// certificates have not ended, issuing CAs may issue for TLS servers, and a certificate can be built that names them as they are.
     ///
     /// # Errors
     /// [`Error::Refused`] for no issuer, too many, or a name or certificate that is there twice; [`Error::Load`] names
@@ -59,7 +62,14 @@ impl Hierarchy {
         let root = Root { name: existing.root.clone(), certificate, key: None };
         let mut intermediates: Vec<Intermediate> = Vec::with_capacity(existing.issuers.len());
         for ExistingIssuer { name, certificate: path, key } in &existing.issuers {
-            let key = storage::unlock_key(key, &storage::read(key)?, unlocking)?;
+            let key = match key {
+                KeyLocation::File(path) => {
+                    CaKey::Held(storage::unlock_key(path, &storage::read(path)?, unlocking)?)
+                }
+                KeyLocation::Token(location) => {
+                    CaKey::OnToken(location.open(location.pin()?.as_ref().or(existing.pin.as_ref()))?)
+                }
+            };
             let certificate = read_certificate(path)?;
             if intermediates.iter().any(|other| other.certificate == certificate) {
                 return Err(broken(path, "this certificate is given for two issuers"));
@@ -143,7 +153,7 @@ impl Existing {
         let own = self.issuers.iter().find(|issuer| issuer.name == *name);
         own.map_or(FilePair { certificate: PathBuf::new(), key: PathBuf::new() }, |issuer| FilePair {
             certificate: issuer.certificate.clone(),
-            key: issuer.key.clone(),
+            key: PathBuf::from(issuer.key.to_string()),
         })
     }
 }

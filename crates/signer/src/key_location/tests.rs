@@ -23,18 +23,23 @@ fn what_has_no_scheme_is_a_path() {
 
 #[test]
 fn a_uri_says_where_the_key_is() {
-    let text = "PKCS11:id=%01%ff;object=ec%20dsa;token=The%20token;serial=0a;slot-id=007;type=private?\
+    let text = "PKCS11:id=%01%ff;object=ec%20dsa;token=The%20token;serial=0a;model=M;slot-id=007;type=private?\
                 pin-source=file:///etc/ingam/pin&module-path=/usr/lib/softhsm/libsofthsm2.so";
     let KeyLocation::Token(key) = read(text) else { panic!("a path") };
     assert_eq!(key.module(), Path::new("/usr/lib/softhsm/libsofthsm2.so"));
     assert_eq!(key.pin_file(), Some(Path::new("/etc/ingam/pin")));
     assert_eq!((key.object(), key.id()), (Some("ec dsa"), Some(&[1, 255][..])));
-    let token =
-        Token { label: Some("The token".to_owned()), serial: Some("0a".to_owned()), slot_id: Some(7) };
+    let token = Token {
+        label: Some("The token".to_owned()),
+        serial: Some("0a".to_owned()),
+        model: Some("M".to_owned()),
+        manufacturer: None,
+        slot_id: Some(7),
+    };
     assert_eq!(key.token(), &token);
     assert_eq!(
         key.to_string(),
-        "pkcs11:token=The%20token;serial=0a;slot-id=7;object=ec%20dsa;id=%01%FF?\
+        "pkcs11:token=The%20token;serial=0a;model=M;slot-id=7;object=ec%20dsa;id=%01%FF?\
          module-path=/usr/lib/softhsm/libsofthsm2.so&pin-source=file:/etc/ingam/pin"
     );
 }
@@ -64,7 +69,7 @@ fn what_is_wrong_is_named_with_what_to_write() {
         ("pkcs11:token=a;object=b?pin-source=file://host/pin", "this machine"),
         ("pkcs11:token=a;token=b;object=c", "'token' is there twice"),
         ("pkcs11:token=a;object=b;type=cert", "'private'"),
-        ("pkcs11:token=a;object=b;model=c", "'model' is none of"),
+        ("pkcs11:token=a;object=b;library-version=3", "'library-version' is none of"),
         ("pkcs11:token=a;object=b;", "NAME=VALUE"),
         ("pkcs11:token=a b;object=c", "%XX"),
         ("pkcs11:token=a%2;object=c", "%XX"),
@@ -89,6 +94,7 @@ prop_compose! {
     fn some_key()(
         label in some_text(TOKEN_BYTES_MAX),
         serial in proptest::option::of(some_text(SERIAL_BYTES_MAX)),
+        manufacturer in proptest::option::of(some_text(TOKEN_BYTES_MAX)),
         slot_id in proptest::option::of(any::<u64>()),
         object in some_text(OBJECT_BYTES_MAX),
         id in proptest::option::of(proptest::collection::vec(any::<u8>(), 1..=OBJECT_BYTES_MAX)),
@@ -97,7 +103,7 @@ prop_compose! {
     ) -> TokenKey {
         TokenKey {
             module: PathBuf::from(format!("/{module}")),
-            token: Token { label: Some(label), serial, slot_id },
+            token: Token { label: Some(label), serial, manufacturer, model: None, slot_id },
             object: Some(object),
             id,
             pin_file: pin_file.map(|path| PathBuf::from(format!("/{path}"))),
