@@ -9,6 +9,7 @@
 //! - [`LocalSigner`]: the implementation with keys in this process. It builds the bytes (`leaf`), holds them against
 //!   every rule before a key is touched (`lint`), signs, and verifies what it signed.
 //! - [`tls`]: the certificate of the management and ACME endpoints of a development server; no part of the hierarchy.
+//! - [`specimen`]: the bytes of a certificate under a worthless signature, for linters.
 //! - [`own_tls`]: key and file of an https certificate that the CA issues to itself.
 
 mod ca;
@@ -25,6 +26,7 @@ mod sealing;
 mod storage;
 #[cfg(test)]
 mod testing;
+mod throwaway;
 pub mod tls;
 
 pub use delegate::DelegateCertificate;
@@ -32,6 +34,7 @@ pub use hierarchy::Hierarchy;
 pub use key::{KeyKind, PrivateKey};
 pub use local::LocalSigner;
 pub use passphrase::Passphrase;
+pub use throwaway::specimen;
 
 use std::sync::Arc;
 use std::time::Duration;
