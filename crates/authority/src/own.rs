@@ -58,6 +58,7 @@ impl Authority {
         let order = self.own_order(&account, request.identifiers, &profile).await?;
         let signing = read_request(&request.csr, &account, &order, &profile)?;
         let prepared = self.prepare(&signing, &order, profile).await?;
+        self.lint_outside(&prepared, &order, None).await?;
         let claimed = self.claim(&order, &prepared, &signing, &request.csr, &Looked::default(), None).await?;
         let token = claimed.map_err(|status| {
             Error::refusal(ErrorType::OrderNotReady, format!("the CA's own order became {status:?}"))

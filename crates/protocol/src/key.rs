@@ -214,8 +214,7 @@ impl PublicKey {
     /// # Errors
     /// [`BadKey`] if it is not DER, of an unknown algorithm, or fails a check.
     pub fn from_spki(der: &[u8]) -> Result<Self, BadKey> {
-        let (algorithm, bits) =
-            spki_parts(der).map_err(|_| malformed("the public key is not valid DER"))?;
+        let (algorithm, bits) = spki_parts(der).map_err(|_| malformed("the public key is not valid DER"))?;
         let Some((0, key)) = bits.split_first() else {
             return Err(malformed("the public key's bit string has unused bits"));
         };

@@ -476,6 +476,8 @@ pub(crate) fn policy(config: &Config) -> Result<Policy, StartError> {
         },
         public_suffixes: config.public_suffixes()?,
         rate_limits: rate_limits(config)?,
+        weak_keys: Arc::new(config.weak_keys()?),
+        linters: config.linters()?,
     })
 }
 

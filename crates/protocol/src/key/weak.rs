@@ -51,7 +51,8 @@ pub(super) fn check_rsa(modulus: &[u8], exponent: &[u8]) -> Result<(), BadKey> {
         return Err(BadKey::new(KeyFlaw::RsaRoca, why));
     }
     if has_close_factors(&n) {
-        let why = "the RSA modulus has factors close to each other (Fermat): make a new key with other software";
+        let why =
+            "the RSA modulus has factors close to each other (Fermat): make a new key with other software";
         return Err(BadKey::new(KeyFlaw::RsaClosePrimes, why));
     }
     Ok(())
@@ -142,7 +143,10 @@ pub(super) fn check_ed25519(key: &[u8; 32]) -> Result<(), BadKey> {
     let one = BigUint::from(1_u32);
     let p = (&one << 255_u32) - 19_u32;
     if y >= p {
-        return Err(BadKey::new(KeyFlaw::NotOnCurve, "the Ed25519 key is not in its only encoding: make a new key"));
+        return Err(BadKey::new(
+            KeyFlaw::NotOnCurve,
+            "the Ed25519 key is not in its only encoding: make a new key",
+        ));
     }
     let number = |text: &str| BigUint::parse_bytes(text.as_bytes(), 16).unwrap_or_default();
     // The coordinates y of the points of order 8; those of order 4 have 0, that of order 2 has -1, and 1 is neutral.
@@ -156,7 +160,10 @@ pub(super) fn check_ed25519(key: &[u8; 32]) -> Result<(), BadKey> {
     let square = &y * &y % &p;
     let product = (&square + &p - &one) * (d * &square + &one) % &p;
     if product.modpow(&((&p - &one) >> 1_u32), &p) != one {
-        return Err(BadKey::new(KeyFlaw::NotOnCurve, "the Ed25519 key is no point of its curve: make a new key"));
+        return Err(BadKey::new(
+            KeyFlaw::NotOnCurve,
+            "the Ed25519 key is no point of its curve: make a new key",
+        ));
     }
     Ok(())
 }

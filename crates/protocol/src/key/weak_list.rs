@@ -13,7 +13,7 @@ use std::fmt;
 
 use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 
-use super::{BadKey, Kind, KeyFlaw, PublicKey, sha256};
+use super::{BadKey, KeyFlaw, Kind, PublicKey, sha256};
 use crate::bytes::from_hex;
 
 /// The part of a SHA-1 that Debian's lists keep.
@@ -54,9 +54,9 @@ impl fmt::Display for BadList {
                 f,
                 "line {number} has neither the 20 hexadecimal digits of openssl-blacklist nor the 64 of a SHA-256"
             ),
-            Self::NoText => {
-                f.write_str("it is no text, and no ascending entries of 16 bytes as in badkeys' blocklist.dat")
-            }
+            Self::NoText => f.write_str(
+                "it is no text, and no ascending entries of 16 bytes as in badkeys' blocklist.dat",
+            ),
             Self::Empty => f.write_str("it has no entry"),
             Self::TooLong => {
                 write!(f, "all lists together have more than {} entries", WeakKeys::ENTRIES_MAX)

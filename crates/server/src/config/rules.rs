@@ -18,7 +18,7 @@ use ingam_signer::{IssuerUrls, KeyKind as SignerKey};
 
 use super::{
     AccountKind, Config, ConfigError, DAY_S, Environment, IdentifierKind, KeyKind, Listen, ProfileConfig,
-    names, perspective, proxies, tls,
+    checks, names, perspective, proxies, tls,
 };
 
 /// All of them.
@@ -38,6 +38,7 @@ pub(crate) fn check(config: &Config, found: &mut Findings) {
     tls::check(config, found);
     bounds(config, found);
     names::check(config, found);
+    checks::check(config, found);
     operator(config, found);
     config.rate_limits.check(found);
     plan(config, found);

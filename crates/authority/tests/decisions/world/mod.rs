@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use ingam_authority::linter::Linters;
 use ingam_authority::{
     Authority, Caller, Catalog, Parts, Policy, PublicRules, RateLimits, RenewalPolicy, Restrictions,
 };
@@ -100,6 +101,8 @@ fn policy() -> Policy {
         renewal: RenewalPolicy::default(),
         public_suffixes: PublicSuffixes::built_in(),
         rate_limits: RateLimits::default(),
+        weak_keys: Arc::default(),
+        linters: Linters::default(),
     }
 }
 
