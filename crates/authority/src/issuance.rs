@@ -1,7 +1,7 @@
 //! From a finalized order to a certificate on record: the order of operations that never changes.
 //!
 //! ```text
-//! 1. finalize: CSR, account, authorizations, CAA ─▶ prepare and lint ─▶ order_claim      (serial and bytes on record)
+//! 1. finalize: CSR, account, authorizations, CAA ─▶ prepare, lint, show linters ─▶ order_claim  (bytes on record)
 //! 2. order_ask (on record) ─▶ signer.issue ─▶ order_complete                              (status good, order valid)
 //!                                        └─▶ order_precertify                             (status good)
 //! 3. logs' SCTs ─▶ signer.finish ─▶ order_finish (on record) ─▶ signer.issue ─▶ order_complete
@@ -34,6 +34,7 @@ use crate::evidence::{
     Caller, Looked, PreparedEvidence, RefusedEvidence, ShownEvidence, WaitingEvidence, json,
 };
 use crate::external;
+use crate::key_check::{bad_key, blocked_key};
 use crate::order::OrderView;
 use crate::public::length;
 
@@ -50,7 +51,8 @@ impl Authority {
     ///
     /// # Errors
     /// Refusals: `orderNotReady`, `badCSR`, `badPublicKey`, `caa`, `rateLimited`, `unauthorized`, `rejectedIdentifier`,
-    /// `invalidProfile`; `serverInternal` where the rules of the day do not let the profile issue to the public.
+    /// `invalidProfile`; `serverInternal` where the rules of the day do not let the profile issue to the public, or an
+    /// outside linter stops the certificate.
     pub async fn order_finalize(
         self: &Arc<Self>,
         account: &Account,
@@ -77,6 +79,7 @@ impl Authority {
         check_account(&profile, account)?;
         check_dates(&view.order, &profile, self.clock.now())?;
         let request = read_request(csr, account, &view.order, &profile)?;
+        self.refuse_key(request.key(), ErrorType::BadCsr)?;
         let looked = self.look_again(&view.order, &profile, Some(caller)).await?;
         let prepared = match self.prepare(&request, &view.order, profile.clone()).await? {
             Ok(prepared) => prepared,
@@ -89,6 +92,7 @@ impl Authority {
         };
         let lasts = length(prepared.not_before(), prepared.not_after());
         self.refuse_length(&profile, lasts, self.clock.now())?;
+        self.lint_outside(&prepared, &view.order, Some(caller)).await?;
         let claimed = Claimant { looked: &looked, caller: Some(caller), is_counted: true };
         match self.claim(&view.order, &prepared, &request, csr, claimed).await? {
             Err(status) => return self.after_lost_claim(account, id, status),
@@ -176,6 +180,7 @@ impl Authority {
             issuer: prepared.issuer().clone(),
             not_after: prepared.not_after(),
             key_thumbprint: request.key().thumbprint().as_slice().into(),
+            key_spki_hash: Some(request.key().spki_hash().as_slice().into()),
             tbs: prepared.tbs().into(),
             looked_at: looked.at,
             quorum: looked.quorum(),
@@ -200,10 +205,7 @@ impl Authority {
                     "the account's key is known to be compromised: register a new account with another key";
                 Err(Error::refusal(ErrorType::Unauthorized, why))
             }
-            Claimed::KeyBlocked => {
-                let why = "the CSR's key is known to be compromised: make a new one";
-                Err(Error::refusal(ErrorType::BadCsr, why))
-            }
+            Claimed::KeyBlocked => Err(blocked_key(ErrorType::BadCsr)),
             Claimed::Limited(limited) => Err(self.limited(limited)),
             Claimed::NameBlocked => {
                 // Says which, unless the rule was taken back again in this moment.
@@ -353,7 +355,7 @@ pub(crate) fn read_request(
     let request = SigningRequest::parse(csr).map_err(|bad| match bad {
         CsrError::Bad(why) => Error::refusal(ErrorType::BadCsr, why),
         // RFC 8555, section 6.7: badPublicKey is for JWS keys; a CSR's key makes a bad CSR.
-        key @ CsrError::Key(_) => Error::refusal(ErrorType::BadCsr, key.to_string()),
+        CsrError::Key(bad) => bad_key(ErrorType::BadCsr, &bad),
     })?;
     if request.key() == &account.key {
         return Err(Error::refusal(

@@ -8,6 +8,8 @@
 //! - `admission`: what a request asks for, held against profile and policy.
 //! - `account`, `order`, `authorization`, `challenge`, `issuance`, `renewal`, `revocation`: one file for each
 //!   thing that can be asked for.
+//! - `key_check`: keys that are blocked, or on a list.
+//! - [`linter`]: outside linters, which see a certificate before it is signed.
 //! - `own`: the certificate of the CA's own endpoint.
 //! - `external`: which key an account is bound to, and what that permits.
 //! - `public`: rules with dates, for certificates that the public is to trust.
@@ -29,7 +31,9 @@ mod external;
 mod in_hand;
 mod issuance;
 mod issuer;
+mod key_check;
 mod limits;
+pub mod linter;
 pub mod operator;
 mod order;
 mod own;
@@ -55,6 +59,7 @@ use in_hand::InHand;
 pub use account::AccountFound;
 pub use error::{Error, Fault, Refusal, Subproblem};
 pub use evidence::Caller;
+pub use key_check::key_refused;
 pub use limits::{DryRun, RateLimits, Unpaused};
 pub use order::{CertificateView, OrderView};
 pub use own::OwnRequest;

@@ -60,6 +60,7 @@ impl Authority {
         let prepared = self.prepare(&signing, &order, profile).await?.map_err(|Away(why)| {
             Error::signer("preparing the CA's own certificate", ingam_signer::Error::Away(why))
         })?;
+        self.lint_outside(&prepared, &order, None).await?;
         let nobody = Claimant { looked: &Looked::default(), caller: None, is_counted: false };
         let claimed = self.claim(&order, &prepared, &signing, &request.csr, nobody).await?;
         let token = claimed.map_err(|status| {

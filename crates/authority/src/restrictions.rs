@@ -204,6 +204,8 @@ mod tests {
             checks_waiting_max: 0,
             contacts_max: 0,
             public_suffixes: PublicSuffixes::built_in(),
+            weak_keys: Arc::default(),
+            linters: crate::linter::Linters::default(),
         }
     }
 

@@ -108,6 +108,10 @@ fn surroundings(reading: &mut Reading, is_dev: bool, now: Timestamp) {
         let fix = "put the file right, or leave the key out";
         found.error("issuance.names_blocked_file", error.to_string(), fix);
     }
+    if let Err(error) = config.weak_keys() {
+        let fix = "put the file right, or take it out of the list";
+        found.error("issuance.weak_key_lists", error.to_string(), fix);
+    }
     validation(config, found);
     tls::check_coordinator(config, now, found);
     if !is_dev {

@@ -7,6 +7,7 @@
 //! can be unwise. Every field has a default, so that all missing keys are told at once; a rule says which are needed.
 
 mod advice;
+mod checks;
 mod file;
 mod names;
 mod perspective;
@@ -35,6 +36,7 @@ use ingam_protocol::{Findings, Timestamp};
 use ingam_signer::KeyKind;
 use serde::{Deserialize, Serialize};
 
+pub(crate) use checks::LinterConfig;
 pub(crate) use file::{Reading, Role};
 pub(crate) use perspective::Perspective;
 pub(crate) use proxies::{Proxies, ProxyWord};
@@ -361,6 +363,10 @@ pub(crate) struct Issuance {
     pub(crate) public_rules: Option<bool>,
     /// Names of special use (RFC 6761) under which private profiles have certificates all the same.
     pub(crate) special_use_allowed: Vec<String>,
+    /// Files with keys that everybody can have: Debian's openssl-blacklist, lists of SHA-256, badkeys' blocklist.dat.
+    pub(crate) weak_key_lists: Vec<PathBuf>,
+    /// Outside linters, which see a certificate before it is signed. Profiles name theirs.
+    pub(crate) linters: Vec<LinterConfig>,
     /// How long a finalize waits for its certificate, in milliseconds.
     pub(crate) finalize_wait_ms: u64,
     /// How long a claim on an order holds, in seconds.
@@ -392,6 +398,8 @@ impl Default for Issuance {
             names_blocked_file: None,
             public_rules: None,
             special_use_allowed: Vec::new(),
+            weak_key_lists: Vec::new(),
+            linters: Vec::new(),
             finalize_wait_ms: 5000,
             lease_s: 60,
             checks_max: 512,
@@ -448,6 +456,8 @@ pub(crate) struct ProfileConfig {
     pub(crate) revocation_pointers: bool,
     /// Whether its certificates claim to follow the Baseline Requirements of the public web; `false` for a private CA.
     pub(crate) public: bool,
+    /// The outside linters that its certificates are shown to, by their names in `issuance.linters`.
+    pub(crate) linters: BTreeSet<String>,
 }
 
 /// What a certificate can be for.
@@ -490,6 +500,7 @@ impl Default for ProfileConfig {
             account_ids: BTreeSet::new(),
             revocation_pointers: true,
             public: true,
+            linters: BTreeSet::new(),
         }
     }
 }

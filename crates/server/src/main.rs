@@ -10,6 +10,7 @@ mod dev;
 mod health;
 mod hierarchy;
 mod init;
+mod keys;
 mod listener;
 mod management;
 mod notify;
@@ -53,6 +54,9 @@ enum Command {
     Serve(production::Serve),
     /// Tells everything that would stop or endanger a start, and touches nothing
     Check(check::Check),
+    /// Looks at the keys that the CA has certified
+    #[command(subcommand)]
+    Keys(keys::Keys),
     #[command(flatten)]
     Client(client::Client),
 }
@@ -61,6 +65,7 @@ fn main() -> ExitCode {
     // clap itself ends with 2 on a wrong command line.
     let command = match CommandLine::parse().command {
         Command::Check(options) => return check::run(&options).unwrap_or_else(|error| failed(&error)),
+        Command::Keys(command) => return keys::run(&command).unwrap_or_else(|error| failed(&error)),
         command => command,
     };
     // For reqwest, which asks for the process's default; all else names its provider. It fails if one is set already.
@@ -86,8 +91,8 @@ fn main() -> ExitCode {
             Command::Dev(options) => dev::run(options, metrics).await,
             Command::Init(options) => init::init(&options).await,
             Command::Serve(options) => production::serve(&options, metrics).await,
-            // It came back above.
-            Command::Check(_) => Ok(()),
+            // They came back above.
+            Command::Check(_) | Command::Keys(_) => Ok(()),
             Command::Client(command) => return client::run(command).await,
         }
         .map(|()| ExitCode::SUCCESS)

@@ -503,6 +503,8 @@ pub(crate) fn policy(config: &Config) -> Result<Policy, StartError> {
         public_suffixes: config.public_suffixes()?,
         rate_limits: rate_limits(config)?,
         crl_shards: config.responder.shard_counts(),
+        weak_keys: Arc::new(config.weak_keys()?),
+        linters: config.linters()?,
     })
 }
 

@@ -10,6 +10,7 @@
 //!   every rule before a key is touched (`lint`), signs, and verifies what it signed.
 //! - [`ledger`]: what was prepared and what was used, so that nothing is signed twice.
 //! - [`tls`]: the certificate of the management and ACME endpoints of a development server; no part of the hierarchy.
+//! - [`specimen`]: the bytes of a certificate under a worthless signature, for linters.
 //! - [`own_tls`]: key and file of an https certificate that the CA issues to itself.
 
 mod ca;
@@ -28,6 +29,7 @@ mod sealing;
 mod storage;
 #[cfg(test)]
 mod testing;
+mod throwaway;
 pub mod tls;
 
 pub use delegate::DelegateCertificate;
@@ -37,6 +39,7 @@ pub use key_location::{KeyLocation, Token, TokenKey};
 pub use ledger::{Kind, Ledger, PreparedId};
 pub use local::LocalSigner;
 pub use passphrase::Passphrase;
+pub use throwaway::specimen;
 
 use std::sync::Arc;
 use std::time::Duration;

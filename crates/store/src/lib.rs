@@ -54,7 +54,7 @@ pub use condition::{Condition, Outbox};
 pub use error::Error;
 pub use external_key::{Bound, ExternalKey, KeyUnusable, KeyWithdrawn, Unbound, Withdrawal};
 pub use incident::{Incident, IncidentGrown};
-pub use key_block::KeyBlock;
+pub use key_block::{KeyBlock, KeyName};
 pub use limit::{Demand, LimitOverride, Limited, Standing};
 pub use log::{RecordQuery, RecordsFound, RecordsPlace};
 pub use name_rule::{NameRule, NameVerdict};

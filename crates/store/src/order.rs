@@ -22,6 +22,7 @@ use crate::authorization::{find as find_authorization, put as put_authorization}
 use crate::certificate::CertificateRow;
 use crate::error::Error;
 use crate::external_key::is_in_force;
+use crate::key_block;
 use crate::limit::{Demand, Limited, keep, meet, refund, remember};
 use crate::name_rule::is_blocked;
 use crate::open::Store;
@@ -224,7 +225,7 @@ impl Store {
             if status != OrderStatus::Ready {
                 return Ok(Claimed::No(status));
             }
-            if let Some(forbidden) = forbidden(transaction, &order, &claim.key_thumbprint)? {
+            if let Some(forbidden) = forbidden(transaction, &order, &claim)? {
                 return Ok(forbidden);
             }
             if status_of(transaction, &claim.issuer, &claim.serial)?.is_some() {
@@ -308,7 +309,7 @@ impl Store {
         self.run(move |transaction| {
             let Some((mut order, claim)) = leased(transaction, id, token)? else { return Ok(Err(Stale)) };
             // What was blocked since the claim is not signed.
-            if order.asked.is_some() || forbidden(transaction, &order, &claim.key_thumbprint)?.is_some() {
+            if order.asked.is_some() || forbidden(transaction, &order, &claim)?.is_some() {
                 return Ok(Err(Stale));
             }
             order.asked = Some(now);
@@ -366,7 +367,7 @@ impl Store {
     ) -> Result<Result<(), Stale>, Error> {
         self.run(move |transaction| {
             let Some((mut order, claim)) = leased(transaction, id, token)? else { return Ok(Err(Stale)) };
-            if forbidden(transaction, &order, &claim.key_thumbprint)?.is_some() {
+            if forbidden(transaction, &order, &claim)?.is_some() {
                 return Ok(Err(Stale));
             }
             match &mut order.precertificate {
@@ -482,21 +483,19 @@ impl Store {
 }
 
 /// Why the order's certificate may not be made, by what stands in the store as of this point of the transaction.
-fn forbidden(
-    transaction: &Transaction<'_>,
-    order: &Order,
-    key_thumbprint: &[u8],
-) -> Result<Option<Claimed>, Error> {
+fn forbidden(transaction: &Transaction<'_>, order: &Order, claim: &Claim) -> Result<Option<Claimed>, Error> {
     let Some(account) = active(transaction, order.account)? else { return Ok(Some(Claimed::Missing)) };
     if let Some(external) = &account.external
         && !is_in_force(transaction, external.key)?
     {
         return Ok(Some(Claimed::ExternalKeyWithdrawn(external.key)));
     }
-    if transaction.get(KEYS_BLOCKED, key_thumbprint)?.is_some() {
-        return Ok(Some(Claimed::KeyBlocked));
+    for name in claim.key_names() {
+        if transaction.get(KEYS_BLOCKED, name)?.is_some() {
+            return Ok(Some(Claimed::KeyBlocked));
+        }
     }
-    if transaction.get(KEYS_BLOCKED, &account.key.thumbprint())?.is_some() {
+    if key_block::is_blocked(transaction, &account.key)? {
         return Ok(Some(Claimed::AccountKeyBlocked));
     }
     for identifier in &order.identifiers {

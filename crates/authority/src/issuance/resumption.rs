@@ -136,6 +136,7 @@ impl Authority {
         check_account(&profile, &account)?;
         check_dates(order, &profile, self.clock.now())?;
         let request = read_request(&waiting.csr, &account, order, &profile)?;
+        self.refuse_key(request.key(), ErrorType::BadCsr)?;
         if self.signer_is_there().await {
             let looked = self.look_again(order, &profile, None).await?;
             let Ok(prepared) = self.prepare(&request, order, profile.clone()).await? else {
@@ -144,6 +145,7 @@ impl Authority {
             };
             let lasts = length(prepared.not_before(), prepared.not_after());
             self.refuse_length(&profile, lasts, self.clock.now())?;
+            self.lint_outside(&prepared, order, None).await?;
             let claimed = Claimant { looked: &looked, caller: None, is_counted: true };
             match self.claim(order, &prepared, &request, &waiting.csr, claimed).await? {
                 Ok(token) => self.finish_in_time(order.id, token, prepared).await?,
@@ -252,8 +254,11 @@ impl Authority {
         else {
             return Ok(Some("its account was deactivated"));
         };
-        let key = <[u8; 32]>::try_from(&claim.key_thumbprint[..]).unwrap_or_default();
-        if self.key_is_blocked(&account.key)? || self.store.key_blocked(&key)? {
+        let mut blocked = self.key_is_blocked(&account.key)?;
+        for name in claim.key_names() {
+            blocked |= self.store.key_blocked(name)?;
+        }
+        if blocked {
             return Ok(Some("its key or its account's key was blocked"));
         }
         if self.refuse_blocked_names(order, profile).is_err() {

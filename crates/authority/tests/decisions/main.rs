@@ -17,6 +17,7 @@
 //! - `authorizations`: control that was shown is used again as far as it counts, and no further.
 //! - `wishes`: what orders can wish for, and what profiles do not allow.
 //! - `public`: rules with dates are held to the second, and records say who saw what.
+//! - `checks`: keys on the operator's lists get nothing, and outside linters stop what they dislike.
 //! - `own`: the CA's own certificate goes the way of every other one.
 //! - `external`: a key that operators gave out makes one account, which gets what the key permits.
 //! - `restrictions`: which names and addresses get certificates at all, and with which words others are refused.
@@ -35,6 +36,7 @@
 
 mod authorizations;
 mod away;
+mod checks;
 mod contact;
 mod evidence;
 mod external;

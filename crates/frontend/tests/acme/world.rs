@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use ingam_authority::linter::Linters;
 use ingam_authority::{
     Authority, Catalog, Parts, Policy, PublicRules, RateLimits, RenewalPolicy, Restrictions,
 };
@@ -103,6 +104,8 @@ fn policy() -> Policy {
         public_suffixes: PublicSuffixes::built_in(),
         rate_limits: RateLimits::default(),
         crl_shards: ShardCounts::default(),
+        weak_keys: Arc::default(),
+        linters: Linters::default(),
     }
 }
 

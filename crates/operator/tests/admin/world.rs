@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use axum::Router;
+use ingam_authority::linter::Linters;
 use ingam_authority::operator::Act;
 use ingam_authority::{
     Authority, Caller, Catalog, Parts, PauseRule, Policy, PublicRules, RateLimits, RenewalPolicy,
@@ -146,6 +147,8 @@ fn policy() -> Policy {
         public_suffixes: PublicSuffixes::built_in(),
         crl_shards: ShardCounts::default(),
         rate_limits: RateLimits {
+            weak_keys: Arc::default(),
+            linters: Linters::default(),
             // So many that no test meets it.
             limits: [(LimitName::NewOrdersPerAccount, Limit::new(1_000_000, DAY, 1_000_000).unwrap())].into(),
             pauses: Some(PauseRule { failures: 1, over: Duration::ZERO, forgotten_after: 30 * DAY }),

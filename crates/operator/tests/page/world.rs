@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use axum::Router;
+use ingam_authority::linter::Linters;
 use ingam_authority::operator::Act;
 use ingam_authority::{
     Authority, Catalog, Parts, Policy, PublicRules, RateLimits, RenewalPolicy, Restrictions,
@@ -189,6 +190,7 @@ impl World {
             issuer: issued.issuer.to_owned().try_into().unwrap(),
             not_after: at.plus(issued.valid),
             key_thumbprint: random_array::<32>(random).as_slice().into(),
+            key_spki_hash: None,
             tbs: vec![0x30; 300].into(),
             looked_at: None,
             quorum: None,
@@ -307,6 +309,8 @@ fn policy() -> Policy {
         public_suffixes: PublicSuffixes::built_in(),
         rate_limits: RateLimits::default(),
         crl_shards: ShardCounts::default(),
+        weak_keys: Arc::default(),
+        linters: Linters::default(),
     }
 }
 

@@ -112,6 +112,9 @@ pub struct Claim {
     pub not_after: Timestamp,
     /// Thumbprint of its key.
     pub key_thumbprint: Bytes,
+    /// SHA-256 of its key's SubjectPublicKeyInfo; none in claims of an earlier version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_spki_hash: Option<Bytes>,
     /// The exact TBSCertificate, DER.
     pub tbs: Bytes,
     /// When the looks at CAA began; none if there was none.
@@ -123,6 +126,13 @@ pub struct Claim {
     /// The record of all that was looked at before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub record: Option<Id>,
+}
+
+impl Claim {
+    /// What its key can be blocked by.
+    pub fn key_names(&self) -> impl Iterator<Item = &[u8]> {
+        [Some(&self.key_thumbprint), self.key_spki_hash.as_ref()].into_iter().flatten().map(|name| &**name)
+    }
 }
 
 /// The states of an order (RFC 8555, section 7.1.6).
@@ -222,6 +232,7 @@ mod tests {
             issuer: "ecdsa".to_owned().try_into().unwrap(),
             not_after: order.expires,
             key_thumbprint: Bytes::default(),
+            key_spki_hash: None,
             tbs: Bytes::default(),
             looked_at: None,
             quorum: None,

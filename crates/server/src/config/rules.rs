@@ -17,8 +17,8 @@ use ingam_signer::hierarchy::{IssuerPlan, Plan};
 use ingam_signer::{IssuerUrls, KeyKind};
 
 use super::{
-    AccountKind, Config, ConfigError, DAY_S, Environment, IdentifierKind, Listen, ProfileConfig, names,
-    perspective, proxies, tls,
+    AccountKind, Config, ConfigError, DAY_S, Environment, IdentifierKind, KeyKind, Listen, ProfileConfig,
+    checks, names, perspective, proxies, tls,
 };
 
 /// All of them.
@@ -38,6 +38,7 @@ pub(crate) fn check(config: &Config, found: &mut Findings) {
     tls::check(config, found);
     bounds(config, found);
     names::check(config, found);
+    checks::check(config, found);
     operator(config, found);
     config.rate_limits.check(found);
     secrets(config, found);

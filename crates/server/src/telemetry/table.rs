@@ -50,6 +50,7 @@ const QUEUE: (&str, Values) =
 const CHALLENGE: (&str, Values) =
     ("type", These(&["http-01", "dns-01", "tls-alpn-01", "dns-account-01", "dns-persist-01", "caa"]));
 const PERSPECTIVE: (&str, Values) = ("perspective", Bounded("the remote perspectives of the configuration"));
+const LINTER: (&str, Values) = ("linter", Bounded("the outside linters of the configuration"));
 const SIGNED: (&str, Values) = ("kind", These(&["certificate", "ocsp", "crl", "delegate"]));
 const ROLE: (&str, Values) =
     ("role", These(&["frontend", "validation", "signer", "responder", "store", "journal"]));
@@ -96,6 +97,24 @@ const PROBLEMS: &[&str] = &[
     "unsupportedContact",
     "unsupportedIdentifier",
     "userActionRequired",
+];
+
+/// The checks of keys.
+const KEY_FLAWS: &[&str] = &[
+    "malformed",
+    "unsupported",
+    "private_parts",
+    "rsa_size",
+    "rsa_exponent",
+    "rsa_even",
+    "rsa_small_factor",
+    "rsa_roca",
+    "rsa_close_primes",
+    "not_on_curve",
+    "small_order",
+    "debian_weak",
+    "listed",
+    "blocked",
 ];
 
 /// All of them, by the part of the CA that they are about.
@@ -180,6 +199,24 @@ pub(super) const METRICS: &[Metric] = &[
         Counter,
         &[("outcome", These(&["issued", "late", "failed", "abandoned"]))],
         "Finalized orders that came to an end: issued; signed after the lease was over; not signed; given up later",
+    ),
+    metric(
+        "ingam_keys_refused_total",
+        Counter,
+        &[("reason", These(KEY_FLAWS))],
+        "Keys of accounts and CSRs that were refused, by the check that they did not pass",
+    ),
+    metric(
+        "ingam_linter_verdicts_total",
+        Counter,
+        &[LINTER, ("outcome", These(&["passed", "found", "failed", "timed_out"]))],
+        "Certificates shown to outside linters: nothing that stops them, something, no answer, none in time",
+    ),
+    metric(
+        "ingam_linter_seconds",
+        Histogram,
+        &[LINTER],
+        "How long an outside linter took, waiting for its turn included",
     ),
     metric(
         "ingam_revocations_total",

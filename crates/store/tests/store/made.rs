@@ -129,6 +129,7 @@ fn claim_of(serial: Serial, random: &dyn Random) -> Claim {
         issuer: issuer(),
         not_after: start().plus(90 * DAY),
         key_thumbprint: random_array::<32>(random).as_slice().into(),
+        key_spki_hash: None,
         tbs: vec![0x30; 300].into(),
         looked_at: None,
         quorum: None,

@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use ingam_authority::linter::Linters;
 use ingam_authority::{
     Authority, Caller, Catalog, Parts, Policy, PublicRules, RateLimits, RenewalPolicy, Restrictions,
 };
@@ -106,6 +107,8 @@ fn policy() -> Policy {
         public_suffixes: PublicSuffixes::built_in(),
         rate_limits: RateLimits::default(),
         crl_shards: ShardCounts::default(),
+        weak_keys: Arc::default(),
+        linters: Linters::default(),
     }
 }
 
