@@ -414,6 +414,7 @@ fn build(
         },
         reports: Arc::new(reports),
         signer: signer.clone(),
+        transparency: None,
         clock: clock.clone(),
         random: random.clone(),
     };

@@ -160,6 +160,7 @@ impl World {
             validation: self.validation.clone(),
             reports: Arc::new(ingam_validation::scripted::Scripted::default()),
             signer: self.signer.clone(),
+            transparency: None,
             clock: self.clock.clone(),
             random: self.random.clone(),
         };

@@ -214,6 +214,7 @@ impl World {
             validation: validation(),
             reports: Arc::new(Scripted::default()),
             signer: Arc::new(signer(&clock, &random)),
+            transparency: None,
             clock: clock.clone(),
             random: random.clone(),
         };

@@ -119,6 +119,7 @@ impl World {
             validation: Arc::new(Scripted::default()),
             reports: Arc::new(Scripted::default()),
             signer: Arc::new(signer),
+            transparency: None,
             clock,
             random: random.clone(),
         };

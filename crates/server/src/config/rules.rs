@@ -17,7 +17,7 @@ use ingam_signer::hierarchy::{IssuerPlan, Plan};
 use ingam_signer::{IssuerUrls, KeyKind};
 
 use super::{
-    AccountKind, Config, ConfigError, DAY_S, Environment, IdentifierKind, KeyKind, Listen, ProfileConfig,
+    AccountKind, Config, ConfigError, DAY_S, Environment, IdentifierKind, Listen, ProfileConfig,
     checks, names, perspective, proxies, tls,
 };
 
