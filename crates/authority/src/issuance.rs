@@ -80,6 +80,7 @@ impl Authority {
         self.refuse_blocked_names(&view.order, &profile)?;
         check_account(&profile, account)?;
         check_dates(&view.order, &profile, self.clock.now())?;
+        self.refuse_purposes(&profile, self.clock.now())?;
         let request = read_request(csr, account, &view.order, &profile)?;
         let looked = self.look_again(&view.order, &profile, caller).await?;
         let prepared = self.prepare(&request, &view.order, profile.clone()).await?;

@@ -49,7 +49,8 @@ impl FromStr for Oid {
 
     fn from_str(text: &str) -> Result<Self, BadOid> {
         let arc = |part: &str| {
-            let is_plain = part == "0" || (!part.starts_with('0') && part.bytes().all(|b| b.is_ascii_digit()));
+            let is_plain =
+                part == "0" || (!part.starts_with('0') && part.bytes().all(|b| b.is_ascii_digit()));
             // Half of what a u64 holds, so that no sum below overflows.
             part.parse::<u64>().ok().filter(|number| is_plain && *number <= u64::MAX / 2).ok_or(BadOid)
         };
@@ -107,9 +108,20 @@ mod tests {
     #[test]
     fn what_is_none_is_refused() {
         let long = "1.3".to_owned() + &".1".repeat(ARCS_MAX);
-        for bad in
-            ["", "1", "1.", ".1.2", "3.1", "1.40", "1.2.", "1.02", "1.2.-1", "1.2.a", "1.2.9223372036854775808", &long]
-        {
+        for bad in [
+            "",
+            "1",
+            "1.",
+            ".1.2",
+            "3.1",
+            "1.40",
+            "1.2.",
+            "1.02",
+            "1.2.-1",
+            "1.2.a",
+            "1.2.9223372036854775808",
+            &long,
+        ] {
             assert_eq!(bad.parse::<Oid>(), Err(BadOid), "{bad:?}");
         }
     }

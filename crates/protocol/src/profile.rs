@@ -19,9 +19,7 @@ use crate::identifier::{Domain, Identifier};
 use crate::key::{KeyParts, KeyType, PublicKey};
 use crate::time::Timestamp;
 
-pub use contents::{
-    BadPurpose, COMMON_NAME_MAX, CommonName, Contents, MustStaple, Purpose, Transparency,
-};
+pub use contents::{BadPurpose, COMMON_NAME_MAX, CommonName, Contents, MustStaple, Purpose, Transparency};
 pub use issuers::Issuers;
 
 /// A profile's name, as clients say it in an order (draft-ietf-acme-profiles): lower-case letters, digits and hyphens.
@@ -273,8 +271,28 @@ mod tests {
         assert_eq!(not_before, Timestamp::from_unix_s(1_795_251_600));
         assert_eq!(not_after, Timestamp::from_unix_s(1_795_251_600 + 86_399));
         let wished = Timestamp::from_unix_s(1_795_255_000);
-        assert_eq!(profile.dates(Some(wished), None, now), (wished, wished.plus(Duration::from_secs(86_399))));
+        assert_eq!(
+            profile.dates(Some(wished), None, now),
+            (wished, wished.plus(Duration::from_secs(86_399)))
+        );
         assert_eq!(profile.dates(None, Some(now), now).1, Timestamp::from_unix_s(1_795_255_200));
+    }
+
+    #[test]
+    fn keys_are_of_the_profiles_kinds_and_sizes() {
+        let key = |der: &[u8]| crate::csr::SigningRequest::parse(der).unwrap().key().clone();
+        let rsa = key(include_bytes!("../../../testdata/corpus/csr/ok-openssl-rsa-2048-san"));
+        let elliptic = key(include_bytes!("../../../testdata/corpus/csr/ok-openssl-p-384-san"));
+        assert_eq!(usual().key_refusal(&rsa), None);
+        assert_eq!(usual().key_refusal(&elliptic), None);
+        let larger = Profile { rsa_bits: [3072, 4096].into(), ..usual() };
+        let refused = larger.key_refusal(&rsa).unwrap();
+        assert!(refused.contains("2048 bits") && refused.ends_with("alone: 3072, 4096"), "{refused}");
+        assert_eq!(larger.key_refusal(&elliptic), None);
+        let other = Profile { key_types: [KeyType::EcdsaP256].into(), ..usual() };
+        for key in [rsa, elliptic] {
+            assert!(other.key_refusal(&key).unwrap().ends_with("alone: ecdsa-p256"));
+        }
     }
 
     #[test]

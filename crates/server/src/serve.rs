@@ -378,11 +378,12 @@ fn build(
     let signer = LocalSigner::new(hierarchy, config.issuer_urls()?, clock.clone(), random.clone())
         .map_err(|error| StartError::caused("the CA's keys cannot be used", &error))?;
     for (profile, settings) in &config.profiles {
-        if !signer.issuers().iter().any(|issuer| issuer.name.as_str() == settings.issuer) {
+        let is_there = |name: &str| signer.issuers().iter().any(|issuer| issuer.name.as_str() == name);
+        if let Some(missing) = settings.weights().into_keys().find(|name| !is_there(name)) {
             return Err(StartError(format!(
-                "profiles.{profile}.issuer is \"{}\", which is not in {}/hierarchy.json: issuers are made once, by \
+                "profiles.{profile}.{} is \"{missing}\", which is not in {}/hierarchy.json: issuers are made once, by \
                  `ingam init`",
-                settings.issuer,
+                settings.issuers_key(),
                 config.state.display()
             )));
         }

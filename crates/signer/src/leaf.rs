@@ -7,8 +7,8 @@ use std::net::IpAddr;
 use ingam_protocol::profile::{Contents, Profile, Purpose};
 use ingam_protocol::{Identifier, Timestamp};
 use rcgen::{
-    CertificateParams, CrlDistributionPoint, CustomExtension, DistinguishedName, DnType, ExtendedKeyUsagePurpose,
-    IsCa, KeyIdMethod, KeyUsagePurpose, PublicKeyData, SanType, SerialNumber,
+    CertificateParams, CrlDistributionPoint, CustomExtension, DistinguishedName, DnType,
+    ExtendedKeyUsagePurpose, IsCa, KeyIdMethod, KeyUsagePurpose, PublicKeyData, SanType, SerialNumber,
 };
 
 use crate::ca::SigningCa;

@@ -36,6 +36,7 @@ mod contact;
 mod evidence;
 mod external;
 mod issuance;
+mod issuers;
 mod lease;
 mod limits;
 mod operator_acts;

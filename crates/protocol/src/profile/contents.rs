@@ -135,7 +135,9 @@ impl fmt::Display for BadPurpose {
         match self {
             Self::Unread(bad) => write!(f, "neither \"server-auth\" nor \"client-auth\", and {bad}"),
             Self::Any => f.write_str("anyExtendedKeyUsage, which no certificate here may have"),
-            Self::OfTheCa => f.write_str("a purpose of the CA itself, which would let subscribers speak for it"),
+            Self::OfTheCa => {
+                f.write_str("a purpose of the CA itself, which would let subscribers speak for it")
+            }
         }
     }
 }

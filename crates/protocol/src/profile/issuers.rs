@@ -40,8 +40,7 @@ impl Issuers {
 
     /// One for the next certificate, by weight, of those that may sign it; `None` if none may.
     pub fn choose(&self, random: &dyn Random, may: impl Fn(&IssuerName) -> bool) -> Option<&IssuerName> {
-        let candidates: Vec<_> =
-            self.0.iter().filter(|(name, weight)| **weight > 0 && may(name)).collect();
+        let candidates: Vec<_> = self.0.iter().filter(|(name, weight)| **weight > 0 && may(name)).collect();
         let total: u64 = candidates.iter().map(|(_, weight)| u64::from(**weight)).sum();
         // 64 bits against a sum of small weights: what the remainder favours nobody can measure.
         let mut rest = u64::from_be_bytes(random_array(random)).checked_rem(total)?;

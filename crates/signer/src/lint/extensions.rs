@@ -276,7 +276,11 @@ fn access_locations(access: &AuthorityInfoAccess<'_>, value: &[u8], expected: &E
         });
     });
     let same = same && value == canonical;
-    require("authority_information_access", same, "not the configured URLs that the profile has, OCSP before issuer")
+    require(
+        "authority_information_access",
+        same,
+        "not the configured URLs that the profile has, OCSP before issuer",
+    )
 }
 
 fn distribution_points(points: &CRLDistributionPoints<'_>, value: &[u8], expected: &Expected<'_>) -> Verdict {

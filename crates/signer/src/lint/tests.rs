@@ -100,19 +100,12 @@ fn request_of(kind: KeyKind, change: impl FnOnce(&mut Profile)) -> CertificateRe
 
 /// What each setting of a profile puts into certificates or leaves out.
 fn variants() -> Vec<(&'static str, CertificateRequest)> {
-    let elliptic = |change: fn(&mut Contents)| {
-        request_of(KeyKind::EcdsaP256, |profile| change(&mut profile.contents))
-    };
+    let elliptic =
+        |change: fn(&mut Contents)| request_of(KeyKind::EcdsaP256, |profile| change(&mut profile.contents));
     let oid = |text: &str| text.parse::<Oid>().unwrap();
     vec![
-        (
-            "key_usage",
-            request_of(KeyKind::Rsa2048, |profile| profile.contents.key_encipherment = false),
-        ),
-        (
-            "extended_key_usage",
-            elliptic(|contents| contents.purposes.push(Purpose::ClientAuth)),
-        ),
+        ("key_usage", request_of(KeyKind::Rsa2048, |profile| profile.contents.key_encipherment = false)),
+        ("extended_key_usage", elliptic(|contents| contents.purposes.push(Purpose::ClientAuth))),
         (
             "extended_key_usage",
             elliptic(|contents| {
@@ -121,7 +114,9 @@ fn variants() -> Vec<(&'static str, CertificateRequest)> {
         ),
         (
             "certificate_policies",
-            request_of(KeyKind::EcdsaP256, |profile| profile.contents.policies = vec![oid("2.999.1"), oid("2.999.2")]),
+            request_of(KeyKind::EcdsaP256, |profile| {
+                profile.contents.policies = vec![oid("2.999.1"), oid("2.999.2")]
+            }),
         ),
         (
             "certificate_policies",

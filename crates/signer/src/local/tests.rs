@@ -104,9 +104,8 @@ async fn what_names_no_issuer_of_ours_is_refused() {
 #[tokio::test]
 async fn one_of_several_issuers_signs_and_goes_on_once_it_stands_by() {
     let signer = signer(clock());
-    let weighted = |ecdsa, rsa| {
-        Issuers::weighted([(name("ecdsa"), ecdsa), (name("rsa"), rsa)].into()).unwrap()
-    };
+    let weighted =
+        |ecdsa, rsa| Issuers::weighted([(name("ecdsa"), ecdsa), (name("rsa"), rsa)].into()).unwrap();
     let mut request = request("rsa", &["a.example"]);
     Arc::make_mut(&mut request.profile).issuers = weighted(1, 1);
     let prepared = signer.prepare(request.clone()).await.unwrap();
