@@ -78,6 +78,7 @@ impl Authority {
         self.refuse_blocked_names(&view.order, &profile)?;
         check_account(&profile, account)?;
         check_dates(&view.order, &profile, self.clock.now())?;
+        self.refuse_purposes(&profile, self.clock.now())?;
         let request = read_request(csr, account, &view.order, &profile)?;
         self.refuse_key(request.key(), ErrorType::BadCsr)?;
         let looked = self.look_again(&view.order, &profile, Some(caller)).await?;

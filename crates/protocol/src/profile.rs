@@ -279,6 +279,23 @@ mod tests {
     }
 
     #[test]
+    fn keys_are_of_the_profiles_kinds_and_sizes() {
+        let key = |der: &[u8]| crate::csr::SigningRequest::parse(der).unwrap().key().clone();
+        let rsa = key(include_bytes!("../../../testdata/corpus/csr/ok-openssl-rsa-2048-san"));
+        let elliptic = key(include_bytes!("../../../testdata/corpus/csr/ok-openssl-p-384-san"));
+        assert_eq!(usual().key_refusal(&rsa), None);
+        assert_eq!(usual().key_refusal(&elliptic), None);
+        let larger = Profile { rsa_bits: [3072, 4096].into(), ..usual() };
+        let refused = larger.key_refusal(&rsa).unwrap();
+        assert!(refused.contains("2048 bits") && refused.ends_with("alone: 3072, 4096"), "{refused}");
+        assert_eq!(larger.key_refusal(&elliptic), None);
+        let other = Profile { key_types: [KeyType::EcdsaP256].into(), ..usual() };
+        for key in [rsa, elliptic] {
+            assert!(other.key_refusal(&key).unwrap().ends_with("alone: ecdsa-p256"));
+        }
+    }
+
+    #[test]
     fn bits_are_counted_from_the_first_that_is_set() {
         assert_eq!(rsa_bits(&[0x80; 256]), 2048);
         assert_eq!(rsa_bits(&[&[0x01][..], &[0; 256]].concat()), 2049);

@@ -11,6 +11,7 @@ mod checks;
 mod file;
 mod names;
 mod perspective;
+mod profiles;
 mod proxies;
 pub(crate) mod public;
 mod rate_limits;
@@ -26,9 +27,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use ingam_operator::acts::Danger;
-use ingam_protocol::acme::ChallengeType;
 use ingam_protocol::finding::Level;
-use ingam_protocol::key::KeyType;
 use ingam_protocol::operator::Principal;
 use ingam_protocol::profile::IssuerName;
 use ingam_protocol::public_suffix::PublicSuffixes;
@@ -39,6 +38,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) use checks::LinterConfig;
 pub(crate) use file::{Reading, Role};
 pub(crate) use perspective::Perspective;
+pub(crate) use profiles::ProfileConfig;
 pub(crate) use proxies::{Proxies, ProxyWord};
 pub(crate) use rate_limits::RateLimits;
 pub(crate) use rules::host;
@@ -409,98 +409,6 @@ impl Default for Issuance {
             renewal_at_percent: None,
             renewal_check_s: 6 * 60 * 60,
             public_suffix_list: None,
-        }
-    }
-}
-
-/// A profile. `description`, `issuer` and `validity_s` are needed.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct ProfileConfig {
-    /// What the directory says about it.
-    pub(crate) description: String,
-    /// The issuing CA, by its name in `hierarchy.issuers`.
-    pub(crate) issuer: String,
-    /// Validity in seconds, both ends included.
-    pub(crate) validity_s: u64,
-    /// How far notBefore lies before the signing, in seconds.
-    pub(crate) backdate_s: u64,
-    /// How long an order may take, in seconds.
-    pub(crate) order_lifetime_s: u64,
-    /// How long a challenge may be answered, in seconds.
-    pub(crate) pending_authorization_lifetime_s: u64,
-    /// How long shown control counts, in seconds.
-    pub(crate) valid_authorization_lifetime_s: u64,
-    /// How many names go into one certificate.
-    pub(crate) names_max: usize,
-    /// How short, in seconds, the validity may be that an order asks for by `notBefore` and `notAfter`; without it, an order
-    /// may not ask.
-    pub(crate) validity_min_s: Option<u64>,
-    /// Whether an order may use control that its account has shown before.
-    pub(crate) reuse_authorizations: bool,
-    /// What certificates may be for: `dns`, `wildcard`, `ip`.
-    pub(crate) identifiers: BTreeSet<IdentifierKind>,
-    /// Domains that all names are or are below; with none, any.
-    pub(crate) names_below: BTreeSet<String>,
-    /// Whether control may be shown of a domain above the names (RFC 9444).
-    pub(crate) ancestor_domains: bool,
-    /// The challenges that authorizations offer.
-    pub(crate) challenges: BTreeSet<ChallengeType>,
-    /// The kinds of keys that certificates may have.
-    pub(crate) key_types: BTreeSet<KeyType>,
-    /// Whose orders may ask for it: `all`, `bound` (to an external account), `listed` (in `account_ids`).
-    pub(crate) accounts: AccountKind,
-    /// The accounts, where they are listed: the last part of their URLs.
-    pub(crate) account_ids: BTreeSet<String>,
-    /// Whether certificates say where OCSP and CRL are; those of at most seven days need not.
-    pub(crate) revocation_pointers: bool,
-    /// Whether its certificates claim to follow the Baseline Requirements of the public web; `false` for a private CA.
-    pub(crate) public: bool,
-    /// The outside linters that its certificates are shown to, by their names in `issuance.linters`.
-    pub(crate) linters: BTreeSet<String>,
-}
-
-/// What a certificate can be for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum IdentifierKind {
-    Dns,
-    Wildcard,
-    Ip,
-}
-
-/// Whose orders may ask for a profile.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum AccountKind {
-    All,
-    Bound,
-    Listed,
-}
-
-impl Default for ProfileConfig {
-    fn default() -> Self {
-        Self {
-            description: String::new(),
-            issuer: String::new(),
-            validity_s: 0,
-            backdate_s: 3600,
-            order_lifetime_s: 7 * DAY_S,
-            pending_authorization_lifetime_s: 7 * DAY_S,
-            valid_authorization_lifetime_s: 7 * DAY_S,
-            names_max: 100,
-            validity_min_s: None,
-            reuse_authorizations: true,
-            identifiers: [IdentifierKind::Dns, IdentifierKind::Wildcard].into(),
-            names_below: BTreeSet::new(),
-            ancestor_domains: false,
-            challenges: [ChallengeType::Http01, ChallengeType::Dns01, ChallengeType::TlsAlpn01].into(),
-            key_types: KeyType::ALL.into(),
-            accounts: AccountKind::All,
-            account_ids: BTreeSet::new(),
-            revocation_pointers: true,
-            public: true,
-            linters: BTreeSet::new(),
         }
     }
 }

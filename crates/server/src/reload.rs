@@ -111,10 +111,10 @@ impl Reloader {
         }
         let policy = policy_of(&in_force).await.map_err(|error| vec![error.to_string()])?;
         for profile in policy.catalog.iter() {
-            if !self.issuers.contains(&profile.issuer) {
+            if let Some(missing) = profile.issuers.all().find(|issuer| !self.issuers.contains(*issuer)) {
                 return Err(vec![format!(
-                    "profiles.{}.issuer is \"{}\", whose key is not loaded: issuers are made once, by `ingam init`",
-                    profile.name, profile.issuer
+                    "profiles.{}.issuer is \"{missing}\", whose key is not loaded: issuers are made once, by `ingam init`",
+                    profile.name
                 )]);
             }
         }

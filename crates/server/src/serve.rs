@@ -379,11 +379,12 @@ fn build(
     let Sources { clock, random } = sources;
     let signer = local_signer(config, hierarchy, sources)?;
     for (profile, settings) in &config.profiles {
-        if !signer.issuers().iter().any(|issuer| issuer.name.as_str() == settings.issuer) {
+        let is_there = |name: &str| signer.issuers().iter().any(|issuer| issuer.name.as_str() == name);
+        if let Some(missing) = settings.weights().into_keys().find(|name| !is_there(name)) {
             return Err(StartError(format!(
-                "profiles.{profile}.issuer is \"{}\", which is not in {}/hierarchy.json: issuers are made once, by \
+                "profiles.{profile}.{} is \"{missing}\", which is not in {}/hierarchy.json: issuers are made once, by \
                  `ingam init`",
-                settings.issuer,
+                settings.issuers_key(),
                 config.state.display()
             )));
         }

@@ -41,6 +41,7 @@ mod contact;
 mod evidence;
 mod external;
 mod issuance;
+mod issuers;
 mod lease;
 mod limits;
 mod logged;

@@ -6,14 +6,15 @@ use std::time::Duration;
 use ingam_authority::{PublicRules, Remotes};
 use ingam_protocol::acme::ChallengeType;
 use ingam_protocol::baseline::{
-    CERTIFICATE_VALIDITY, DNSSEC, Dated, PERSISTENT_REUSE, REGISTRIES, REMOTES, Rule, RuleValue,
-    VALIDATION_REUSE,
+    CERTIFICATE_VALIDITY, DNSSEC, Dated, OTHER_PURPOSES, PERSISTENT_REUSE, REGISTRIES, REMOTES, Rule,
+    RuleValue, VALIDATION_REUSE,
 };
 use ingam_protocol::finding::dotted;
+use ingam_protocol::profile::{CommonName, Purpose, Transparency};
 use ingam_protocol::{Findings, Timestamp};
 use ingam_validation::Dnssec;
 
-use super::{Config, DAY_S, Environment};
+use super::{Config, DAY_S, Environment, ProfileConfig};
 
 /// How long before a rule comes into force it is told.
 const NOTICE: Duration = Duration::from_secs(365 * DAY_S);
@@ -32,6 +33,8 @@ pub(crate) fn check(config: &Config, now: Timestamp, found: &mut Findings) {
             let what = "rest on a validation by dns-persist-01, which the profile offers,";
             check.length(key, reuse, what, &PERSISTENT_REUSE);
         }
+        check.purposes(name, &profile.extended_key_usages);
+        check.contents(name, profile);
     }
     if is_any_public {
         check.remotes(config.remotes());
@@ -59,6 +62,46 @@ impl Check<'_> {
         let fix =
             format!("set it to {} at most; the CA of a private network may leave it", longest.as_secs());
         self.tell(&broken, key, reason, fix);
+    }
+
+    /// Purposes that certificates for the public lose. Which there are at all is for the rules of a start.
+    fn purposes(&mut self, profile: &str, purposes: &[String]) {
+        let is_other =
+            |text: &&String| text.parse::<Purpose>().is_ok_and(|purpose| purpose != Purpose::ServerAuth);
+        let Some(other) = purposes.iter().find(is_other) else { return };
+        let broken = self.broken(&OTHER_PURPOSES, |value| value == RuleValue::Forbidden);
+        if broken.is_empty() {
+            return;
+        }
+        let reason = format!(
+            "has {other:?}, and for the public every purpose beside \"server-auth\" is {} ({})",
+            self.values(&broken),
+            OTHER_PURPOSES.source
+        );
+        let key = format!("{}.extended_key_usages", dotted("profiles", profile));
+        let fix = "take it out, and issue to clients from a private CA".to_owned();
+        self.tell(&broken, key, reason, fix);
+    }
+
+    /// What is allowed, and not recommended.
+    fn contents(&mut self, name: &str, profile: &ProfileConfig) {
+        let key = |key: &str| format!("{}.{key}", dotted("profiles", name));
+        if profile.common_name != CommonName::None {
+            let reason =
+                "puts a name into the subject, too, which is not recommended for the public (BR 7.1.2.7.2)";
+            self.found.warning(key("common_name"), reason, "set it to \"none\"");
+        }
+        if !profile.issuer_pointer {
+            let reason =
+                "is false: certificates for the public should say where their issuer's is (BR 7.1.2.7.7)";
+            self.found.warning(key("issuer_pointer"), reason, "set it to true");
+        }
+        let is_logged = profile.transparency(Environment::Production) == Transparency::Required;
+        if self.is_production && !is_logged {
+            let reason =
+                "is \"none\": without SCTs, browsers trust no certificate for the public (Chrome CT policy)";
+            self.found.warning(key("transparency"), reason, "set it to \"required\"");
+        }
     }
 
     /// Too few places to look from.

@@ -146,7 +146,8 @@ fn sentence(error: &dyn std::error::Error) -> String {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ProfileFacts {
     pub(super) name: String,
-    pub(super) issuer: IssuerName,
+    /// Those that sign for it.
+    pub(super) issuers: Vec<IssuerName>,
     /// From the signing to the last second of a certificate.
     pub(super) lasts: Duration,
 }
@@ -246,7 +247,7 @@ fn profiles(parts: &Parts) -> Vec<ProfileFacts> {
     let catalog = &parts.authority.policy().catalog;
     let facts = catalog.iter().map(|profile| ProfileFacts {
         name: profile.name.to_string(),
-        issuer: profile.issuer.clone(),
+        issuers: profile.issuers.signing().cloned().collect(),
         lasts: profile.validity.saturating_sub(profile.backdate),
     });
     facts.collect()

@@ -55,6 +55,8 @@ pub(crate) struct World {
     pub(crate) logs: Arc<TestLogs>,
     pub(crate) policy: Policy,
     hierarchy: Hierarchy,
+    /// Issuers that end earlier than their certificates say.
+    pub(crate) ends: BTreeMap<IssuerName, Timestamp>,
 }
 
 /// What ends with a process.
@@ -114,6 +116,11 @@ fn policy() -> Policy {
 
 impl World {
     pub(crate) fn new() -> Self {
+        Self::of_issuers(&["ecdsa"])
+    }
+
+    /// With these issuing CAs, of which the profiles name one.
+    pub(crate) fn of_issuers(issuers: &[&str]) -> Self {
         let clock = Arc::new(FixedClock::new(Timestamp::from_unix_s(1_795_255_200)));
         let random = Arc::new(SeededRandom::new(1));
         let name = |text: &str| IssuerName::try_from(text.to_owned()).unwrap();
@@ -122,7 +129,10 @@ impl World {
             country: "XX".to_owned(),
             organization: "Ingam Tests".to_owned(),
             root: name("root"),
-            issuers: vec![IssuerPlan { name: issuer(), key: KeyKind::EcdsaP256 }],
+            issuers: issuers
+                .iter()
+                .map(|text| IssuerPlan { name: name(text), key: KeyKind::EcdsaP256 })
+                .collect(),
         };
         let hierarchy = Hierarchy::create(&plan, clock.as_ref(), random.as_ref()).unwrap();
         Self {
@@ -136,6 +146,7 @@ impl World {
             validation: Arc::default(),
             policy: policy(),
             hierarchy,
+            ends: BTreeMap::new(),
         }
     }
 
@@ -178,7 +189,7 @@ impl World {
             random: self.random.clone(),
         })
         .unwrap();
-        let signer = Arc::new(TestSigner::new(self.local_signer()));
+        let signer = Arc::new(TestSigner::new(self.local_signer(), &self.ends));
         let authority = Authority::new(
             Parts {
                 store: store.clone(),
@@ -200,8 +211,9 @@ impl World {
             issuer: "http://ca.test/issuer".to_owned(),
             crl: "http://ca.test/crl".to_owned(),
         };
-        let urls = BTreeMap::from([(issuer(), urls)]);
         let ledger = Ledger::open(Arc::new(self.ledger.clone()), self.clock.clone()).unwrap();
+        let names = self.hierarchy.intermediates.iter().map(|intermediate| intermediate.name.clone());
+        let urls = names.map(|name| (name, urls.clone())).collect();
         let (clock, random) = (self.clock.clone(), self.random.clone());
         LocalSigner::new(self.hierarchy.clone(), urls, ledger, clock, random).unwrap()
     }

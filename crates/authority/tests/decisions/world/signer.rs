@@ -1,5 +1,6 @@
 //! A signer that can be told to fail or to hang at a step, and that remembers what it signed.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
@@ -34,6 +35,7 @@ pub(crate) enum Step {
 
 pub(crate) struct TestSigner {
     inner: LocalSigner,
+    issuers: Vec<Issuer>,
     step: Mutex<Step>,
     signed: Mutex<Vec<Signed>>,
     held: Semaphore,
@@ -47,8 +49,14 @@ pub(crate) struct Signed {
 }
 
 impl TestSigner {
-    pub(crate) fn new(inner: LocalSigner) -> Self {
-        Self { inner, step: Mutex::new(Step::Never), signed: Mutex::default(), held: Semaphore::new(0) }
+    /// `ends` says of issuers that they end earlier than they do.
+    pub(crate) fn new(inner: LocalSigner, ends: &BTreeMap<IssuerName, Timestamp>) -> Self {
+        let mut issuers = inner.issuers().to_vec();
+        for issuer in &mut issuers {
+            issuer.not_after = ends.get(&issuer.name).copied().unwrap_or(issuer.not_after);
+        }
+        let (step, held) = (Mutex::new(Step::Never), Semaphore::new(0));
+        Self { inner, issuers, step, signed: Mutex::default(), held }
     }
 
     /// From now on it breaks at this step.
@@ -82,7 +90,7 @@ impl TestSigner {
 #[async_trait]
 impl Signer for TestSigner {
     fn issuers(&self) -> &[Issuer] {
-        self.inner.issuers()
+        &self.issuers
     }
 
     async fn ready(&self, issuer: &IssuerName) -> Result<(), Error> {

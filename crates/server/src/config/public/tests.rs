@@ -114,3 +114,46 @@ fn what_is_held_while_the_ca_runs_follows_from_the_environment() {
     let corroboration = Some(Remotes::default());
     assert_eq!(held("production"), PublicRules { lengths: true, corroboration });
 }
+
+#[test]
+fn purposes_beside_servers_end_for_the_public() {
+    let line = "key_types = [\"rsa\", \"ecdsa-p256\", \"ecdsa-p384\", \"ecdsa-p521\"]";
+    let with =
+        |more: &str| format!("{line}\nextended_key_usages = [\"server-auth\", \"client-auth\"]\n{more}");
+    let found = |environment: &str, more: &str, day: &str| -> Vec<Level> {
+        let text = with(more);
+        let config = config(environment, (line, &text));
+        let found = findings(|found| check(&config, moment(day), found)).into_iter();
+        let about = found.filter(|finding| finding.key == "profiles.classic.extended_key_usages");
+        about
+            .inspect(|finding| assert!(finding.reason.contains("Chrome Root Program 1.8")))
+            .map(|one| one.level)
+            .collect()
+    };
+    assert_eq!(found("production", "", "2026-03-14"), []);
+    assert_eq!(found("production", "", "2027-03-14"), [Level::Warning]);
+    assert_eq!(found("production", "", "2027-03-15"), [Level::Error]);
+    assert_eq!(found("staging", "", "2027-03-15"), [Level::Warning]);
+    let without = config("production", NOTHING);
+    let keys = findings(|found| check(&without, moment("2027-03-15"), found)).into_iter().map(|one| one.key);
+    assert!(!keys.into_iter().any(|key| key.ends_with("extended_key_usages")));
+}
+
+#[test]
+fn what_is_not_recommended_is_a_warning() {
+    let line = "key_types = [\"rsa\", \"ecdsa-p256\", \"ecdsa-p384\", \"ecdsa-p521\"]";
+    for (key, value, environment) in [
+        ("common_name", "\"first-name\"", "staging"),
+        ("issuer_pointer", "false", "staging"),
+        ("transparency", "\"none\"", "production"),
+    ] {
+        let about = |text: &str| -> Vec<Level> {
+            let config = config(environment, (line, text));
+            let found = findings(|found| check(&config, moment("2026-11-29"), found)).into_iter();
+            let key = format!("profiles.classic.{key}");
+            found.filter(|finding| finding.key == key).map(|finding| finding.level).collect()
+        };
+        assert_eq!(about(&format!("{line}\n{key} = {value}")), [Level::Warning], "{key}");
+        assert_eq!(about(line), [], "{key}");
+    }
+}
