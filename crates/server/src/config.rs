@@ -34,7 +34,7 @@ use ingam_protocol::public_suffix::PublicSuffixes;
 use ingam_protocol::{Findings, Timestamp};
 use serde::{Deserialize, Serialize};
 
-pub(crate) use file::{Reading, Role};
+pub(crate) use file::{OtherFile, Reading, Role};
 pub(crate) use perspective::Perspective;
 pub(crate) use proxies::{Proxies, ProxyWord};
 pub(crate) use rate_limits::RateLimits;

@@ -4,13 +4,12 @@
 //! It writes over nothing: not a configuration, not a key, not a unit. Everything that can be found out is found out
 //! before the first file is written.
 //!
-//! - `answers`: what a new configuration has to be told, by flags or on a terminal (`terminal`).
+//! - `answers`: what a new configuration has to be told, by flags or on a terminal.
 //! - `template`: the configuration's text; `unit`: the unit's; `next`: what to do next.
 
 mod answers;
 mod next;
 mod template;
-mod terminal;
 mod unit;
 
 use std::fs::OpenOptions;

@@ -2,6 +2,7 @@
 
 mod acme;
 mod admin;
+mod ceremony;
 mod certificate_keeper;
 mod check;
 mod client;
@@ -22,6 +23,7 @@ mod serve;
 mod served_certificate;
 mod system;
 mod telemetry;
+mod terminal;
 mod test_dns;
 
 use std::io::Write;
@@ -49,6 +51,8 @@ enum Command {
     Dev(dev::Dev),
     /// Makes a CA: configuration, keys, CA certificates, systemd unit
     Init(Box<init::Init>),
+    /// Makes what a key signs that is not at hand every day: roots, CAs below them, cross-certificates, their CRLs
+    Ceremony(ceremony::Ceremony),
     /// Runs the CA of a configuration, or a perspective
     Serve(production::Serve),
     /// Tells everything that would stop or endanger a start, and touches nothing
@@ -61,6 +65,9 @@ fn main() -> ExitCode {
     // clap itself ends with 2 on a wrong command line.
     let command = match CommandLine::parse().command {
         Command::Check(options) => return check::run(&options).unwrap_or_else(|error| failed(&error)),
+        Command::Ceremony(options) => {
+            return ceremony::run(&options).map_or_else(|error| failed(&error), |()| ExitCode::SUCCESS);
+        }
         command => command,
     };
     // For reqwest, which asks for the process's default; all else names its provider. It fails if one is set already.
@@ -86,8 +93,8 @@ fn main() -> ExitCode {
             Command::Dev(options) => dev::run(options, metrics).await,
             Command::Init(options) => init::init(&options).await,
             Command::Serve(options) => production::serve(&options, metrics).await,
-            // It came back above.
-            Command::Check(_) => Ok(()),
+            // They came back above.
+            Command::Check(_) | Command::Ceremony(_) => Ok(()),
             Command::Client(command) => return client::run(command).await,
         }
         .map(|()| ExitCode::SUCCESS)

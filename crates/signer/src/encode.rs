@@ -38,17 +38,24 @@ pub(crate) fn certificate(tbs: &[u8], algorithm: &[u8], signature: &[u8]) -> Vec
 /// Authority Information Access (RFC 5280, section 4.2.2.1): where OCSP answers, if that is to be said, and where the
 /// issuer's certificate is.
 pub(crate) fn authority_information_access(urls: &IssuerUrls, with_ocsp: bool) -> CustomExtension {
-    let ocsp = with_ocsp.then_some((ID_AD_OCSP, &urls.ocsp));
+    let ocsp = with_ocsp.then_some(urls.ocsp.as_str());
+    let value = access_descriptions(Some(&urls.issuer), ocsp);
+    CustomExtension::from_oid_content(&[1, 3, 6, 1, 5, 5, 7, 1, 1], value)
+}
+
+/// The value of an authorityInfoAccess extension: OCSP first, then the issuer's certificate.
+pub(crate) fn access_descriptions(issuer: Option<&str>, ocsp: Option<&str>) -> Vec<u8> {
     let mut writer = Writer::new();
     writer.wrap(tag::SEQUENCE, |descriptions| {
-        for (method, url) in [(ID_AD_CA_ISSUERS, &urls.issuer)].into_iter().chain(ocsp) {
+        for (method, url) in [(ID_AD_CA_ISSUERS, issuer), (ID_AD_OCSP, ocsp)] {
+            let Some(url) = url else { continue };
             descriptions.wrap(tag::SEQUENCE, |description| {
                 description.value(URI, url.as_bytes());
                 description.object_identifier(method);
             });
         }
     });
-    CustomExtension::from_oid_content(&[1, 3, 6, 1, 5, 5, 7, 1, 1], writer.finish())
+    writer.finish()
 }
 
 /// The value of a certificatePolicies extension (RFC 5280, section 4.2.1.4) with the one policy 2.23.140.1.2.1:

@@ -6,12 +6,14 @@
 //!
 //! - [`hierarchy`]: makes, takes over, saves and loads a root and the issuing CAs below it. Its keys' files are encrypted
 //!   under a [`Passphrase`] where one is given (`sealing`).
+//! - [`ceremony`]: roots, CAs below others, cross-certificates, CRLs of CAs whose keys are offline.
 //! - [`LocalSigner`]: the implementation with keys in this process. It builds the bytes (`leaf`), holds them against
 //!   every rule before a key is touched (`lint`), signs, and verifies what it signed.
 //! - [`tls`]: the certificate of the management and ACME endpoints of a development server; no part of the hierarchy.
 //! - [`own_tls`]: key and file of an https certificate that the CA issues to itself.
 
 mod ca;
+pub mod ceremony;
 mod delegate;
 mod encode;
 pub mod hierarchy;
