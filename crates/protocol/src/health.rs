@@ -263,7 +263,7 @@ impl Code {
 pub struct IssuerReport {
     /// Its name inside the CA.
     pub name: IssuerName,
-    /// What kind of key it has, by its name in the configuration: `ecdsa-p256`, `rsa-2048`.
+    /// What kind of key it has, by its name in the configuration: `ecdsa-p256`, `rsa-4096`.
     pub key: String,
     /// The first second of its certificate.
     pub not_before: Timestamp,

@@ -32,6 +32,7 @@ use ingam_protocol::operator::Principal;
 use ingam_protocol::profile::IssuerName;
 use ingam_protocol::public_suffix::PublicSuffixes;
 use ingam_protocol::{Findings, Timestamp};
+use ingam_signer::KeyKind;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use file::{OtherFile, Reading, Role};
@@ -310,7 +311,7 @@ pub(crate) struct Hierarchy {
     /// The file with the passphrase of the issuing CAs' keys. Without it, where systemd gives the service credentials,
     /// the one with the name `issuer-passphrase`.
     pub(crate) passphrase_file: Option<PathBuf>,
-    /// The issuing CAs: name and kind of key, `ecdsa-p256` or `rsa-2048`.
+    /// The issuing CAs: name and kind of key, `ecdsa-p256`, `ecdsa-p384`, `rsa-2048`, `rsa-3072` or `rsa-4096`.
     pub(crate) issuers: BTreeMap<String, KeyKind>,
 }
 
@@ -327,15 +328,6 @@ impl Default for Hierarchy {
             ]),
         }
     }
-}
-
-/// A kind of CA key by its name in the file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum KeyKind {
-    EcdsaP256,
-    #[serde(rename = "rsa-2048")]
-    Rsa2048,
 }
 
 /// How certificates are issued, whatever their profile.

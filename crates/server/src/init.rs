@@ -20,14 +20,14 @@ use std::path::{Path, PathBuf};
 use ingam_protocol::record::{Record, RecordType};
 use ingam_protocol::time::Clock;
 use ingam_signer::hierarchy::{Existing, ExistingIssuer, Protection};
-use ingam_signer::{Hierarchy, KeyKind as SignerKey, Passphrase};
+use ingam_signer::{Hierarchy, KeyKind, Passphrase};
 use ingam_store::Store;
 
 use self::answers::Questions;
 use self::next::Next;
 use self::template::Contents;
 use self::unit::{PASSPHRASE_FILE, Unit};
-use crate::config::{Config, KeyKind, Reading, issuer_name};
+use crate::config::{Config, Reading, issuer_name};
 use crate::hierarchy;
 use crate::serve::{Sources, StartError, StateLock, close};
 use crate::system::SystemClock;
@@ -289,11 +289,7 @@ impl Keys {
 /// The issuing CAs of a hierarchy, as a configuration has them.
 fn issuers_of(hierarchy: &Hierarchy) -> Result<Vec<(String, KeyKind)>, StartError> {
     let kind = |intermediate: &ingam_signer::hierarchy::Intermediate| {
-        let kind = match intermediate.key_kind()? {
-            SignerKey::EcdsaP256 => KeyKind::EcdsaP256,
-            SignerKey::Rsa2048 => KeyKind::Rsa2048,
-        };
-        Ok((intermediate.name.to_string(), kind))
+        Ok((intermediate.name.to_string(), intermediate.key_kind()?))
     };
     let issuers: Result<_, ingam_signer::Error> = hierarchy.intermediates.iter().map(kind).collect();
     issuers.map_err(|error| StartError::caused("the existing CA cannot be taken over", &error))

@@ -525,6 +525,7 @@ async fn record_start(
     let now = sources.clock.now();
     let delegates = signer
         .renew_delegates(now)
+        .await
         .map_err(|error| StartError::caused("delegated OCSP certificates cannot be made", &error))?;
     let certificates = made.into_iter().chain(delegates.into_iter().map(|delegate| delegate.certificate));
     let mut records: Vec<Record> = certificates.map(|der| certificate_record(&der, sources)).collect();

@@ -60,7 +60,7 @@ fn signer() -> LocalSigner {
     });
     let signer =
         LocalSigner::new(hierarchy, BTreeMap::from(urls), clock, Arc::new(SystemRandomness)).unwrap();
-    signer.renew_delegates(now()).unwrap();
+    tokio::runtime::Runtime::new().unwrap().block_on(signer.renew_delegates(now())).unwrap();
     signer
 }
 

@@ -6,7 +6,7 @@ use x509_parser::extensions::ParsedExtension;
 use x509_parser::prelude::FromDer;
 
 use crate::hierarchy::{Intermediate, Root};
-use crate::key::{Algorithm, Key, responder_key_hash};
+use crate::key::{Key, responder_key_hash};
 use crate::{Error, Issuer, IssuerUrls};
 
 /// What matters of a certificate when it is loaded.
@@ -115,12 +115,9 @@ impl SigningCa {
         let facts = LoadedCertificate::read_ca(&certificate).map_err(broken)?;
         let above = LoadedCertificate::read_ca(&root.certificate).map_err(broken)?;
         facts.check_issued_by(&above).map_err(broken)?;
-        let key = Key::load(&key)?;
+        let key = Key::of(&key)?;
         if key.public_key() != facts.public_key {
             return Err(broken("its key does not belong to its certificate".to_owned()));
-        }
-        if key.algorithm() == Algorithm::EcdsaP384Sha384 {
-            return Err(broken("issuing CAs have keys on P-256 or RSA keys".to_owned()));
         }
         let issuer = Issuer {
             name: name.clone(),

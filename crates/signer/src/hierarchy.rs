@@ -7,7 +7,8 @@
 //! In a folder:
 //! - `hierarchy.json`: which files belong to it; written last, so that without it there is no hierarchy;
 //! - `roots/NAME.pem`, `issuers/NAME.pem`: certificates;
-//! - `keys/NAME.pem`: private keys (PKCS #8, mode 0600), each encrypted if [`Protection`] says so.
+//! - `keys/NAME.pem`: private keys (PKCS #8, mode 0600), each encrypted if [`Protection`] says so; an issuing CA whose key is
+//!   on a token has none, but a PKCS #11 URI in `hierarchy.json`.
 //!
 //! [`Hierarchy::key_files`] looks at the keys without a passphrase; `existing` takes a CA over.
 
@@ -31,10 +32,10 @@ pub use existing::{Existing, ExistingIssuer};
 pub use key_files::{KeyFile, KeyOwner};
 
 use crate::ca::LoadedCertificate;
-use crate::key::{Algorithm, Key, key_identifier};
+use crate::key::{Key, key_identifier};
 use crate::sealing::Cost;
 use crate::storage::{self, Secrecy, Unlocking, broken};
-use crate::{Error, KeyKind, Passphrase, PrivateKey, encode};
+use crate::{CaKey, Error, KeyKind, KeyLocation, Passphrase, PrivateKey, encode};
 
 /// How long a root is valid.
 const ROOT_VALIDITY: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
@@ -106,22 +107,16 @@ pub struct Intermediate {
     /// Its certificate, DER.
     pub certificate: Vec<u8>,
     /// Its key.
-    pub key: PrivateKey,
+    pub key: CaKey,
 }
 
 impl Intermediate {
-    /// The kind of its key; RSA keys of every length count as [`KeyKind::Rsa2048`].
+    /// The kind of its key; RSA keys of other lengths count as the next shorter kind.
     ///
     /// # Errors
     /// [`Error::Load`] if it is no key that an issuing CA can have.
     pub fn key_kind(&self) -> Result<KeyKind, Error> {
-        match Key::load(&self.key)?.algorithm() {
-            Algorithm::EcdsaP256Sha256 => Ok(KeyKind::EcdsaP256),
-            Algorithm::RsaSha256 => Ok(KeyKind::Rsa2048),
-            Algorithm::EcdsaP384Sha384 => {
-                Err(Error::Load("issuing CAs have keys on P-256 or RSA keys".to_owned(), None))
-            }
-        }
+        Key::of(&self.key).map(|key| key.kind())
     }
 }
 
@@ -140,7 +135,49 @@ pub struct Hierarchy {
 struct Manifest {
     version: u32,
     root: IssuerName,
-    issuers: Vec<IssuerName>,
+    issuers: Vec<Listed>,
+}
+
+/// An issuing CA in `hierarchy.json`: its name, or with it the URI of its key.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(untagged)]
+enum Listed {
+    /// With its key in `keys/NAME.pem`.
+    InFile(IssuerName),
+    /// With its key on a token.
+    OnToken(ListedOnToken),
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ListedOnToken {
+    name: IssuerName,
+    key: KeyLocation,
+}
+
+impl Listed {
+    fn of(intermediate: &Intermediate) -> Self {
+        let name = intermediate.name.clone();
+        match intermediate.key.on_token() {
+            None => Self::InFile(name),
+            Some(key) => Self::OnToken(ListedOnToken { name, key: KeyLocation::Token(key.clone()) }),
+        }
+    }
+}
+
+/// What opens the keys of a hierarchy.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Secrets<'a> {
+    /// Under which files are encrypted.
+    pub passphrase: Option<&'a Passphrase>,
+    /// The PIN of those tokens whose URI names no file with one.
+    pub pin: Option<&'a Passphrase>,
+}
+
+impl<'a> From<Option<&'a Passphrase>> for Secrets<'a> {
+    fn from(passphrase: Option<&'a Passphrase>) -> Self {
+        Self { passphrase, pin: None }
+    }
 }
 
 impl Hierarchy {
@@ -157,7 +194,7 @@ impl Hierarchy {
             .map_err(|finding| Error::Refused(format!("this hierarchy cannot be made: {finding}")))?;
         let not_before = clock.now().minus(BACKDATE).whole_second();
         let suffix = hex(&random_array::<4>(random));
-        let key = PrivateKey::generate_p384()?;
+        let key = PrivateKey::generate(KeyKind::EcdsaP384, random)?;
         let signing = Key::load(&key)?;
         let mut params = plan.ca_params(&format!("Root {suffix}"), &signing)?;
         set_validity(&mut params, not_before, ROOT_VALIDITY);
@@ -175,7 +212,7 @@ impl Hierarchy {
             params.serial_number = Some(serial_number(random));
             restrict_to_leaves(&mut params, plan.is_public);
             let certificate = params.signed_by(&loaded, &issuer).map_err(not_built)?.der().to_vec();
-            intermediates.push(Intermediate { name: wanted.name.clone(), certificate, key });
+            intermediates.push(Intermediate { name: wanted.name.clone(), certificate, key: key.into() });
         }
         let root = Root { name: plan.root.clone(), certificate, key: Some(key) };
         let made = Self { root, intermediates };
@@ -232,14 +269,16 @@ impl Hierarchy {
         }
         write_certificate(&roots, &self.root.name, &self.root.certificate)?;
         for intermediate in &self.intermediates {
-            write_key(&intermediate.name, &intermediate.key, &protection.issuers)?;
+            if let Some(key) = intermediate.key.held() {
+                write_key(&intermediate.name, key, &protection.issuers)?;
+            }
             write_certificate(&issuers, &intermediate.name, &intermediate.certificate)?;
         }
         storage::sync_folder(folder)?;
         let manifest = Manifest {
             version: MANIFEST_VERSION,
             root: self.root.name.clone(),
-            issuers: self.intermediates.iter().map(|intermediate| intermediate.name.clone()).collect(),
+            issuers: self.intermediates.iter().map(Listed::of).collect(),
         };
         let text = serde_json::to_vec_pretty(&manifest)
             .map_err(|cause| Error::Load("could not write the manifest".to_owned(), Some(Box::new(cause))))?;
@@ -252,12 +291,14 @@ impl Hierarchy {
     }
 
     /// Reads the hierarchy that a folder holds, with the passphrase of the issuing CAs' keys if there is one. It is used
-    /// for those keys alone that are encrypted. The root's key is left alone.
+    /// for those keys alone that are encrypted. Keys on tokens are opened, and each signs once. The root's key is left
+    /// alone.
     ///
     /// # Errors
     /// [`Error::Load`] names the file that is missing, damaged, of a newer version, encrypted under another passphrase
     /// or without one being given, or does not belong to the rest.
-    pub fn load(folder: &Path, passphrase: Option<&Passphrase>) -> Result<Self, Error> {
+    pub fn load<'a>(folder: &Path, secrets: impl Into<Secrets<'a>>) -> Result<Self, Error> {
+        let Secrets { passphrase, pin } = secrets.into();
         let unlocking = Unlocking { passphrase, given_by: PASSPHRASE_GIVEN_BY };
         let manifest = read_manifest(&folder.join(MANIFEST))?;
         let read_certificate = |below: &str, name: &IssuerName| {
@@ -267,9 +308,24 @@ impl Hierarchy {
         let certificate = read_certificate("roots", &manifest.root)?;
         let root = Root { name: manifest.root, certificate, key: None };
         let mut intermediates = Vec::with_capacity(manifest.issuers.len());
-        for name in manifest.issuers {
-            let path = key_path(folder, &name);
-            let key = storage::unlock_key(&path, &storage::read(&path)?, unlocking)?;
+        for listed in manifest.issuers {
+            let (name, key) = match listed {
+                Listed::InFile(name) => {
+                    let path = key_path(folder, &name);
+                    let key = storage::unlock_key(&path, &storage::read(&path)?, unlocking)?;
+                    (name, CaKey::Held(key))
+                }
+                Listed::OnToken(ListedOnToken { name, key: KeyLocation::Token(location) }) => {
+                    let key = location.open(location.pin()?.as_ref().or(pin))?;
+                    (name, CaKey::OnToken(key))
+                }
+                Listed::OnToken(ListedOnToken { name, .. }) => {
+                    let what = format!(
+                        "gives '{name}' a key in a file: leave `key` out, and put the file to keys/{name}.pem"
+                    );
+                    return Err(broken(&folder.join(MANIFEST), what));
+                }
+            };
             let certificate = read_certificate("issuers", &name)?;
             intermediates.push(Intermediate { name, certificate, key });
         }
@@ -293,6 +349,7 @@ impl Hierarchy {
         let root =
             LoadedCertificate::read_ca(&self.root.certificate).map_err(|why| broken(root_path, why))?;
         root.check_issued_by(&root).map_err(|why| broken(root_path, format!("this is no root: {why}")))?;
+        let mut seen = vec![(&self.root.name, root.public_key.clone())];
         for intermediate in &self.intermediates {
             let files = files_of(&intermediate.name);
             let path = &files.certificate;
@@ -304,12 +361,20 @@ impl Hierarchy {
                     format!("{why}; the root is {}: take both from one backup or CA", root_path.display()),
                 )
             })?;
-            let key = Key::load(&intermediate.key).map_err(|error| broken(&files.key, error))?;
+            let place = intermediate.key.on_token().map_or(files.key, |key| PathBuf::from(key.to_string()));
+            let key = Key::of(&intermediate.key).map_err(|error| broken(&place, error))?;
             if key.public_key() != certificate.public_key {
                 let what =
                     format!("the key does not belong to {}: take both from one backup or CA", path.display());
-                return Err(broken(&files.key, what));
+                return Err(broken(&place, what));
             }
+            // One key, one purpose: who holds two certificates of one key can pass one off as the other.
+            if let Some((other, _)) = seen.iter().find(|(_, key)| *key == certificate.public_key) {
+                let what =
+                    format!("has the key of '{other}': make a key and a certificate of its own for it");
+                return Err(broken(path, what));
+            }
+            seen.push((&intermediate.name, certificate.public_key));
         }
         Ok(())
     }

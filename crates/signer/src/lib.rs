@@ -18,6 +18,7 @@ mod delegate;
 mod encode;
 pub mod hierarchy;
 mod key;
+mod key_location;
 mod leaf;
 mod lint;
 mod local;
@@ -31,7 +32,8 @@ pub mod tls;
 
 pub use delegate::DelegateCertificate;
 pub use hierarchy::Hierarchy;
-pub use key::{KeyKind, PrivateKey};
+pub use key::{CaKey, KeyKind, PrivateKey, TokenSigner};
+pub use key_location::{KeyLocation, Token, TokenKey};
 pub use local::LocalSigner;
 pub use passphrase::Passphrase;
 

@@ -1,4 +1,4 @@
-//! The signer that works in this process, with keys from files.
+//! The signer that works in this process, with keys from files and on tokens.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -24,9 +24,9 @@ use crate::{
 /// notBefore lies within this of the signing (BR 7.1.2.7).
 const SIGNING_WINDOW: Duration = Duration::from_secs(48 * 60 * 60);
 
-/// A [`Signer`] that holds the keys of a hierarchy in memory. Its methods do not wait for anything outside; certificates
-/// and OCSP answers are signed on the calling thread (see `Key::sign` for what that costs), CRLs on one for blocking
-/// work, as they can be large.
+/// A [`Signer`] that holds the keys of a hierarchy, or the way to the tokens that do. With keys in memory its methods do not
+/// wait for anything outside; certificates and OCSP answers are signed on the calling thread (see `Key::sign` for what
+/// that costs), CRLs on one for blocking work, as they can be large. A token is waited for, for 10 s at most.
 ///
 /// Metrics: `ingam_signatures_total{kind, issuer}` and `ingam_signature_seconds{kind}`, with `kind` one of
 /// `certificate`, `ocsp`, `crl`, `delegate`. The seconds count from the call to the finished bytes.
@@ -68,21 +68,28 @@ impl LocalSigner {
         Ok(Self { clock, random, issuers, cas, delegates: RwLock::new(BTreeMap::new()) })
     }
 
-    /// Makes an OCSP delegate for each issuer that needs one (those with RSA keys, or without digitalSignature) and has
+    /// Makes an OCSP delegate for each issuer that needs one (those with keys other than P-256, or without digitalSignature) and has
     /// none, or one with less than a third of its validity left. Gives the certificates that were made: the CA signed
     /// them, so they belong on record. May be called as often as one likes; once an hour is plenty.
     ///
     /// # Errors
     /// [`Error::Refused`] if an issuer has ended, [`Error::Unavailable`] if a key could not be used. The delegates
     /// that were there stay in use.
-    pub fn renew_delegates(&self, now: Timestamp) -> Result<Vec<DelegateCertificate>, Error> {
+    pub async fn renew_delegates(&self, now: Timestamp) -> Result<Vec<DelegateCertificate>, Error> {
         let mut made = Vec::new();
         for (name, ca) in &self.cas {
             if answers_itself(ca) || self.delegate(name).is_some_and(|delegate| !delegate.is_due(now)) {
                 continue;
             }
             let started = Instant::now();
-            made.push((name.clone(), Arc::new(Delegate::create(ca, now, self.random.as_ref())?)));
+            let (ca, random) = (Arc::clone(ca), Arc::clone(&self.random));
+            // The issuer's key may be on a token.
+            let made_now =
+                tokio::task::spawn_blocking(move || Delegate::create(&ca, now, random.as_ref())).await;
+            let delegate = made_now.map_err(|_| {
+                Error::Unavailable("the making of an OCSP certificate was broken off".to_owned())
+            })??;
+            made.push((name.clone(), Arc::new(delegate)));
             count("delegate", name, started);
         }
         // All or none: if one fails, the others are forgotten with their keys, and no certificate is left unreported.
@@ -93,7 +100,7 @@ impl LocalSigner {
 
     /// What kind of key an issuer has; `None` if it is not loaded.
     pub fn key_kind(&self, issuer: &IssuerName) -> Option<KeyKind> {
-        self.cas.get(issuer).map(|ca| if answers_itself(ca) { KeyKind::EcdsaP256 } else { KeyKind::Rsa2048 })
+        self.cas.get(issuer).map(|ca| ca.key.kind())
     }
 
     /// The last second of the OCSP delegate of each issuer that does not sign its answers itself; `None` where there is
@@ -172,7 +179,7 @@ impl Responder {
     }
 
     /// Builds and signs an answer.
-    fn sign(&self, answer: OcspAnswer) -> Result<Vec<u8>, Error> {
+    async fn sign(&self, answer: OcspAnswer) -> Result<Vec<u8>, Error> {
         let (responder_key_hash, key, certificate) = match self {
             Self::Issuer(ca) => (ca.responder_key_hash, &ca.key, None),
             Self::Delegate(delegate) => {
@@ -181,7 +188,7 @@ impl Responder {
         };
         let OcspAnswer { responses, produced_at, nonce } = answer;
         let tbs = ResponseData { responder_key_hash, produced_at, responses, nonce }.encode();
-        let signature = key.sign(&tbs)?;
+        let signature = key.sign(&tbs).await?;
         Ok(ocsp::successful(&tbs, key.algorithm().identifier(), &signature, certificate))
     }
 
@@ -212,8 +219,8 @@ fn count(kind: &'static str, issuer: &IssuerName, started: Instant) {
 }
 
 /// Signs a certificate, and looks at the result as a client would before anybody else does.
-fn sign_certificate(ca: &SigningCa, tbs: &[u8]) -> Result<Vec<u8>, Error> {
-    let signature = ca.key.sign_checked(&ca.issuer.public_key, tbs)?;
+async fn sign_certificate(ca: &SigningCa, tbs: &[u8]) -> Result<Vec<u8>, Error> {
+    let signature = ca.key.sign_checked(&ca.issuer.public_key, tbs).await?;
     let certificate = encode::certificate(tbs, ca.key.algorithm().identifier(), &signature);
     match X509Certificate::from_der(&certificate) {
         Ok(([], parsed)) if parsed.tbs_certificate.as_ref() == tbs => Ok(certificate),
@@ -239,7 +246,7 @@ fn sign_crl(ca: &SigningCa, contents: CrlContents) -> Result<Vec<u8>, Error> {
         entries,
     };
     let tbs = list.encode_tbs();
-    let signature = ca.key.sign_checked(&ca.issuer.public_key, &tbs)?;
+    let signature = ca.key.sign_checked_blocking(&ca.issuer.public_key, &tbs)?;
     Ok(crl::certificate_list(&tbs, algorithm, &signature))
 }
 
@@ -262,7 +269,7 @@ impl Signer for LocalSigner {
         let started = Instant::now();
         let ca = self.ca(prepared.issuer())?;
         self.check_window(&prepared)?;
-        let certificate = sign_certificate(ca, prepared.tbs())?;
+        let certificate = sign_certificate(ca, prepared.tbs()).await?;
         count("certificate", prepared.issuer(), started);
         Ok(certificate)
     }
@@ -275,7 +282,7 @@ impl Signer for LocalSigner {
         let started = Instant::now();
         let responder = self.responder(issuer)?;
         responder.check(&answer)?;
-        let response = responder.sign(answer)?;
+        let response = responder.sign(answer).await?;
         count("ocsp", issuer, started);
         Ok(response)
     }

@@ -88,6 +88,11 @@ impl Passphrase {
         passphrase.map_err(|error| broken(path, error))
     }
 
+    /// As text, for a token's PIN; whoever takes it has to wipe it. `None` if it is no UTF-8.
+    pub(crate) fn text(&self) -> Option<String> {
+        std::str::from_utf8(&self.0).ok().map(str::to_owned)
+    }
+
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.0
     }

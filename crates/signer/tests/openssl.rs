@@ -67,7 +67,7 @@ struct World {
 }
 
 impl World {
-    fn new() -> Self {
+    async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let clock = FixedClock::new(now());
         let plan = Plan {
@@ -82,11 +82,11 @@ impl World {
         };
         let made = Hierarchy::create(&plan, &clock, &SystemRandomness).unwrap();
         made.save(folder.path(), &Protection::default(), &SystemRandomness).unwrap();
-        Self::of(folder)
+        Self::of(folder).await
     }
 
     /// A signer with what is in a folder. Issuers are called `ecdsa` and `rsa`.
-    fn of(folder: tempfile::TempDir) -> Self {
+    async fn of(folder: tempfile::TempDir) -> Self {
         let clock = Arc::new(FixedClock::new(now()));
         let hierarchy = Hierarchy::load(folder.path(), None).unwrap();
         let urls = ["ecdsa", "rsa"].map(|issuer| {
@@ -100,7 +100,7 @@ impl World {
         let signer =
             LocalSigner::new(hierarchy.clone(), BTreeMap::from(urls), clock, Arc::new(SystemRandomness))
                 .unwrap();
-        let delegates = signer.renew_delegates(now()).unwrap();
+        let delegates = signer.renew_delegates(now()).await.unwrap();
         assert!(delegates.iter().any(|delegate| delegate.issuer == name("rsa")));
         Self { folder, signer, hierarchy }
     }
@@ -163,7 +163,7 @@ fn to_pem(world: &World, file: &str, der: &[u8]) -> String {
 
 #[tokio::test]
 async fn chains_verify_for_every_kind_of_key() {
-    let world = World::new();
+    let world = World::new().await;
     let keys: [&[&str]; 5] = [
         P256,
         &["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-384"],
@@ -204,7 +204,7 @@ async fn chains_verify_for_every_kind_of_key() {
 
 #[tokio::test]
 async fn a_leaf_reads_as_it_should() {
-    let world = World::new();
+    let world = World::new().await;
     let key = world.subject_key(P256);
     let (serial, leaf) = world.leaf("ecdsa", key, &["b.example", "a.example", "B.example"]).await;
     let leaf = to_pem(&world, "leaf", &leaf);
@@ -280,7 +280,7 @@ async fn ocsp_verdict_of(world: &World, issuer: &str, leaf: &str, status: CertSt
 
 #[tokio::test]
 async fn ocsp_answers_of_both_kinds_of_signer_verify() {
-    let world = World::new();
+    let world = World::new().await;
     for issuer in ["ecdsa", "rsa"] {
         let good = ocsp_verdict(&world, issuer, CertStatus::Good).await;
         assert!(good.contains("Response verify OK") && good.contains(": good"), "{good}");
@@ -299,7 +299,7 @@ async fn ocsp_answers_of_both_kinds_of_signer_verify() {
 
 #[tokio::test]
 async fn crls_verify_and_revoke() {
-    let world = World::new();
+    let world = World::new().await;
     for issuer in ["ecdsa", "rsa"] {
         let key = world.subject_key(P256);
         let (serial, leaf) = world.leaf(issuer, key.clone(), &["example.org"]).await;
@@ -355,9 +355,9 @@ fn the_development_servers_certificate_verifies() {
     }
 }
 
-#[test]
-fn the_keys_files_are_what_openssl_takes_for_keys() {
-    let world = World::new();
+#[tokio::test]
+async fn the_keys_files_are_what_openssl_takes_for_keys() {
+    let world = World::new().await;
     for issuer in ["ecdsa", "rsa"] {
         let key = openssl(&["pkey", "-in", &world.path(&format!("keys/{issuer}.pem")), "-pubout"]);
         let certificate = world.path(&format!("issuers/{issuer}.pem"));
@@ -366,9 +366,9 @@ fn the_keys_files_are_what_openssl_takes_for_keys() {
     assert!(world.hierarchy.root.key.is_none(), "the root's key is never loaded");
 }
 
-#[test]
-fn keys_under_a_passphrase_are_what_openssl_takes_for_them() {
-    let world = World::new();
+#[tokio::test]
+async fn keys_under_a_passphrase_are_what_openssl_takes_for_them() {
+    let world = World::new().await;
     let folder = tempfile::tempdir().unwrap();
     let plain = |key: &str| world.path(&format!("keys/{key}.pem"));
     let clock = FixedClock::new(now());
@@ -444,7 +444,7 @@ async fn a_ca_that_openssl_made_goes_on_here() {
     let taken = Hierarchy::take_over(&existing, &clock, &SystemRandomness).unwrap();
     taken.save(folder.path(), &Protection::default(), &SystemRandomness).unwrap();
 
-    let world = World::of(folder);
+    let world = World::of(folder).await;
     let root = world.path("roots/root.pem");
     for issuer in ["ecdsa", "rsa"] {
         let intermediate = world.path(&format!("issuers/{issuer}.pem"));

@@ -14,11 +14,11 @@ use ingam_protocol::identifier::Domain;
 use ingam_protocol::operator::Principal;
 use ingam_protocol::profile::{Accounts, Allowed, IssuerName, Profile, ProfileName};
 use ingam_signer::hierarchy::{IssuerPlan, Plan};
-use ingam_signer::{IssuerUrls, KeyKind as SignerKey};
+use ingam_signer::{IssuerUrls, KeyKind};
 
 use super::{
-    AccountKind, Config, ConfigError, DAY_S, Environment, IdentifierKind, KeyKind, Listen, ProfileConfig,
-    names, perspective, proxies, tls,
+    AccountKind, Config, ConfigError, DAY_S, Environment, IdentifierKind, Listen, ProfileConfig, names,
+    perspective, proxies, tls,
 };
 
 /// All of them.
@@ -220,18 +220,14 @@ fn plan(config: &Config, found: &mut Findings) -> Option<Plan> {
         .issuers
         .iter()
         .filter_map(|(name, kind)| {
-            let key = match kind {
-                KeyKind::EcdsaP256 => SignerKey::EcdsaP256,
-                KeyKind::Rsa2048 => SignerKey::Rsa2048,
-            };
-            Some(IssuerPlan { name: named(found, &dotted("hierarchy.issuers", name), name)?, key })
+            Some(IssuerPlan { name: named(found, &dotted("hierarchy.issuers", name), name)?, key: *kind })
         })
         .collect();
     let all = issuers.len() == hierarchy.issuers.len();
     // What else is wrong is told too, with names that nobody gives in the place of bad ones.
     let stand_in = |name: &str| IssuerName::try_from(name.to_owned()).ok();
     if issuers.is_empty() && !(is_whole && all) {
-        issuers.push(IssuerPlan { name: stand_in("-")?, key: SignerKey::EcdsaP256 });
+        issuers.push(IssuerPlan { name: stand_in("-")?, key: KeyKind::EcdsaP256 });
     }
     let is_good = all && is_whole && root.is_some();
     let is_public = config.profiles.values().any(|profile| profile.public);

@@ -111,7 +111,7 @@ pub(super) async fn keep_configuration(mut hangups: Signal, reloader: Arc<Reload
 pub(super) async fn keep_delegates(signer: Arc<LocalSigner>, store: Store, sources: Sources) {
     loop {
         tokio::time::sleep(DELEGATES_PERIOD).await;
-        let outcome = signer.renew_delegates(sources.clock.now());
+        let outcome = signer.renew_delegates(sources.clock.now()).await;
         let records = match outcome {
             Ok(made) => {
                 made.iter().map(|delegate| certificate_record(&delegate.certificate, &sources)).collect()

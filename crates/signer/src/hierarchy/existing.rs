@@ -46,8 +46,7 @@ pub struct ExistingIssuer {
 
 impl Hierarchy {
     /// Reads an existing CA. It passes what [`Hierarchy::load`] asks for, and more that only shows when the CA works:
-    /// certificates have not ended, issuing CAs may issue for TLS servers and have keys on P-256 or RSA keys, and a
-    /// certificate can be built that names them as they are.
+    /// certificates have not ended, issuing CAs may issue for TLS servers, and a certificate can be built that names them as they are.
     ///
     /// # Errors
     /// [`Error::Refused`] for no issuer, too many, or a name or certificate that is there twice; [`Error::Load`] names
@@ -64,7 +63,7 @@ impl Hierarchy {
             if intermediates.iter().any(|other| other.certificate == certificate) {
                 return Err(broken(path, "this certificate is given for two issuers"));
             }
-            intermediates.push(Intermediate { name: name.clone(), certificate, key });
+            intermediates.push(Intermediate { name: name.clone(), certificate, key: key.into() });
         }
         let taken = Self { root, intermediates };
         taken.check(&existing.root_certificate, &|name| existing.files_of(name))?;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use ingam_protocol::profile::IssuerName;
 
-use super::{Hierarchy, MANIFEST, key_path, read_manifest};
+use super::{Hierarchy, Listed, MANIFEST, key_path, read_manifest};
 use crate::Error;
 use crate::storage::{self, broken};
 
@@ -43,7 +43,9 @@ impl Hierarchy {
     pub fn key_files(folder: &Path) -> Result<Vec<KeyFile>, Error> {
         let manifest = read_manifest(&folder.join(MANIFEST))?;
         let mut files = Vec::with_capacity(manifest.issuers.len() + 1);
-        for name in manifest.issuers {
+        for listed in manifest.issuers {
+            // A key on a token has no file.
+            let Listed::InFile(name) = listed else { continue };
             let path = key_path(folder, &name);
             let is_encrypted = storage::is_encrypted(&storage::read(&path)?)
                 .ok_or_else(|| broken(&path, "holds no private key; restore it from a backup"))?;

@@ -132,19 +132,19 @@ async fn issuers_with_rsa_keys_answer_by_delegates() {
     let early = signer.sign_ocsp(&rsa, answer(now())).await;
     assert!(matches!(early, Err(Error::Unavailable(_))), "there is no delegate yet");
     assert_eq!(signer.delegates_not_after(), [(name("rsa"), None)]);
-    let made = signer.renew_delegates(now()).unwrap();
+    let made = signer.renew_delegates(now()).await.unwrap();
     assert_eq!(signer.delegates_not_after(), [(name("rsa"), Some(made[0].not_after))]);
     let kinds = ["ecdsa", "rsa", "none"].map(|issuer| signer.key_kind(&name(issuer)));
     assert_eq!(kinds, [Some(KeyKind::EcdsaP256), Some(KeyKind::Rsa2048), None]);
     assert_eq!(made.len(), 1);
-    assert_eq!(signer.renew_delegates(now().plus(19 * DAY)).unwrap(), []);
+    assert_eq!(signer.renew_delegates(now().plus(19 * DAY)).await.unwrap(), []);
     let delegate = &made[0];
     assert_eq!((&delegate.issuer, delegate.not_after), (&rsa, signer.ocsp_signer_not_after(&rsa).unwrap()));
     assert_eq!(signer.ocsp_signer_not_after(&ecdsa).unwrap(), signer.issuers()[0].not_after);
     let signed = signer.sign_ocsp(&rsa, answer(now().plus(7 * DAY))).await.unwrap();
     let carried = signed.windows(delegate.certificate.len()).any(|window| window == delegate.certificate);
     assert!(carried, "the answer carries the delegate's certificate");
-    let renewed = signer.renew_delegates(now().plus(21 * DAY)).unwrap();
+    let renewed = signer.renew_delegates(now().plus(21 * DAY)).await.unwrap();
     assert_eq!(renewed.len(), 1);
     assert_ne!(renewed[0].serial, delegate.serial);
     assert!(signer.ocsp_signer_not_after(&rsa).unwrap() > delegate.not_after);
@@ -153,7 +153,7 @@ async fn issuers_with_rsa_keys_answer_by_delegates() {
 #[tokio::test]
 async fn a_delegates_certificate_says_what_it_is_for_and_no_more() {
     let signer = signer(clock());
-    let made = signer.renew_delegates(now()).unwrap();
+    let made = signer.renew_delegates(now()).await.unwrap();
     let (_, parsed) = X509Certificate::from_der(&made[0].certificate).unwrap();
     let lasts = parsed.validity().not_after.timestamp() - parsed.validity().not_before.timestamp() + 1;
     assert_eq!(u64::try_from(lasts).unwrap(), OCSP_DELEGATE_VALIDITY.as_secs());
@@ -183,7 +183,7 @@ async fn a_delegates_certificate_says_what_it_is_for_and_no_more() {
 #[tokio::test]
 async fn answers_that_outlive_their_signer_are_refused() {
     let signer = signer(clock());
-    signer.renew_delegates(now()).unwrap();
+    signer.renew_delegates(now()).await.unwrap();
     for issuer in ["ecdsa", "rsa"].map(name) {
         let end = signer.ocsp_signer_not_after(&issuer).unwrap();
         signer.sign_ocsp(&issuer, answer(end)).await.unwrap();

@@ -32,7 +32,7 @@ fn made() -> (TempDir, Config) {
     };
     let hierarchy = Hierarchy::create(&plan, &FixedClock::new(now()), &SeededRandom::new(1)).unwrap();
     hierarchy.save(&config.state, &Protection::default(), &SeededRandom::new(1)).unwrap();
-    let kinds = ["one", "two"].map(|name| (name.to_owned(), config::KeyKind::EcdsaP256));
+    let kinds = ["one", "two"].map(|name| (name.to_owned(), KeyKind::EcdsaP256));
     config.hierarchy.issuers = kinds.into();
     let profile = ProfileConfig {
         description: "a profile".to_owned(),
@@ -177,7 +177,7 @@ fn damage_to_the_hierarchy_is_one_finding() {
 fn configuration_and_hierarchy_fit_each_other() {
     let (_folder, mut config) = made();
     config.profiles.get_mut("classic").unwrap().issuer = "three".to_owned();
-    config.hierarchy.issuers.insert("three".to_owned(), config::KeyKind::EcdsaP256);
+    config.hierarchy.issuers.insert("three".to_owned(), KeyKind::EcdsaP256);
     config.hierarchy.issuers.remove("two");
     assert_eq!(found(&config), ["E hierarchy.issuers.two", "E profiles.classic.issuer"]);
 }
