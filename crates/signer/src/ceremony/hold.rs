@@ -18,7 +18,7 @@ use crate::key::Key;
 use crate::lint::authority::{self, ExpectedAuthority};
 use crate::lint::revocation_list;
 use crate::storage::{self, Secrecy};
-use crate::{Error, Passphrase, PrivateKey, encode};
+use crate::{Error, KeyKind, Passphrase, PrivateKey, encode};
 
 /// A day: as far back as notBefore may lie (BR 7.1.2.1.1, 7.1.2.10.1).
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -134,8 +134,29 @@ struct SubjectKey {
     key: Option<Key>,
     /// Where it is and how it came there, in words.
     line: KeyLine,
-    /// To be written: it was made here.
-    made: Option<(KeyPlace, PrivateKey, Passphrase)>,
+    /// It is made here.
+    made: Option<MadeKey>,
+}
+
+/// A key that is made in this ceremony.
+struct MadeKey {
+    kind: KeyKind,
+    place: KeyPlace,
+    /// What it will be, unless a token makes another in its place once all else is known to be right.
+    key: PrivateKey,
+    /// The passphrase that it is encrypted under, or the token's PIN.
+    secret: Passphrase,
+}
+
+/// What a certificate is built of, beside its key and its dates.
+struct Draft<'d> {
+    plan: &'d CertificatePlan,
+    /// Who signs; `None`: the key itself.
+    signer: Option<&'d Signer>,
+    /// DER of the subject's name.
+    subject: &'d [u8],
+    /// The certificate that the subject has already.
+    existing: Option<&'d Authority>,
 }
 
 /// A ceremony under way.
@@ -161,12 +182,54 @@ impl Stage<'_, '_> {
         if self.found.clone().into_result().is_err() {
             return None;
         }
-        let identifier = match &existing {
+        let draft = Draft { plan, signer: signer.as_ref(), subject: &subject, existing: existing.as_ref() };
+        let dates = (not_before, not_after, not_before_min);
+        let mut subject_key = subject_key;
+        if self.needs_token(&subject_key) {
+            // All of it is tried with a stand-in before the token makes what stays there.
+            self.build(&draft, &subject_key, dates, true)?;
+            subject_key = self.made_on_token(subject_key)?;
+        }
+        let whole = self.build(&draft, &subject_key, dates, self.setting.is_rehearsal)?;
+        let pem = noted(self.found, "certificate.file", storage::certificate_to_pem(&whole))?;
+        let mut keys = vec![subject_key.line.clone()];
+        if let (Some(signer), Some(issuer)) = (&signer, &plan.issuer) {
+            keys.push(KeyLine::of_signer(signer, &issuer.key));
+        }
+        let issuer = plan.issuer.as_ref().map(|issuer| issuer.certificate.as_path());
+        let product = Product::Certificate { der: &whole, issuer };
+        self.held(&plan.file, pem.into_bytes(), product, &keys, subject_key.made)
+    }
+
+    /// Whether a token has still to make the key.
+    fn needs_token(&self, key: &SubjectKey) -> bool {
+        !self.setting.is_rehearsal && key.made.as_ref().is_some_and(|made| made.place.is_on_token())
+    }
+
+    /// The same key's place, with the key that the token made for it.
+    fn made_on_token(&mut self, stand_in: SubjectKey) -> Option<SubjectKey> {
+        let MadeKey { kind, place, secret, .. } = stand_in.made?;
+        let key = noted(self.found, "key.generate", place.make_on_token(kind, &secret))??;
+        let certified = Certified::of_key(&key);
+        let line = KeyLine::made(&certified, &place);
+        Some(SubjectKey { certified, key: Some(key), line, made: None })
+    }
+
+    /// Builds the certificate and has it signed, by a throwaway key alone if `is_trial`.
+    fn build(
+        &mut self,
+        draft: &Draft<'_>,
+        key: &SubjectKey,
+        (not_before, not_after, not_before_min): (Timestamp, Timestamp, Timestamp),
+        is_trial: bool,
+    ) -> Option<Vec<u8>> {
+        let identifier = match draft.existing {
             // Chains are built by it: it stays what it is.
             Some(existing) => existing.facts.key_identifier.clone(),
-            None => subject_key.certified.key_identifier.clone(),
+            None => key.certified.key_identifier.clone(),
         };
-        let (issuer_name, authority_key_identifier, signing) = match (&signer, &subject_key.key) {
+        let subject = draft.subject.to_vec();
+        let (issuer, authority_key_identifier, signing) = match (draft.signer, &key.key) {
             (Some(signer), _) => {
                 let facts = &signer.authority.facts;
                 (facts.subject.clone(), facts.key_identifier.clone(), &signer.key)
@@ -177,40 +240,33 @@ impl Stage<'_, '_> {
         let wanted = Contents {
             serial: Serial::new(self.setting.random),
             signature_algorithm: signing.algorithm().identifier().to_vec(),
-            issuer: issuer_name,
+            issuer,
             not_before,
             not_after,
             subject,
-            public_key_info: subject_key.certified.public_key_info.clone(),
+            public_key_info: key.certified.public_key_info.clone(),
             subject_key_identifier: identifier,
             authority_key_identifier,
-            role: self.role(plan),
+            role: self.role(draft.plan),
         };
         let expected = ExpectedAuthority {
             contents: &wanted,
             is_public: self.plan.is_public,
             now: self.now,
-            issuer: signer.as_ref().map(|signer| signer.authority.above),
+            issuer: draft.signer.map(|signer| signer.authority.above),
             not_before_min,
         };
-        let tbs = contents::certificate(&wanted);
         let judge = |whole: &[u8]| authority::certificate(whole, &expected);
-        let whole = self.sign(signing, &tbs, encode::certificate, &judge)?;
-        if let (Some(signer), false) = (&signer, self.setting.is_rehearsal) {
-            let chains = LoadedCertificate::read(&whole)
-                .and_then(|made| made.check_issued_by(&signer.authority.facts));
+        let whole = self.sign(signing, &contents::certificate(&wanted), encode::certificate, &judge, is_trial)?;
+        if let (Some(signer), false) = (draft.signer, is_trial) {
+            let chains =
+                LoadedCertificate::read(&whole).and_then(|made| made.check_issued_by(&signer.authority.facts));
             if let Err(why) = chains {
                 self.found.error("", format!("made a certificate that {why}"), "report this");
                 return None;
             }
         }
-        let pem = noted(self.found, "certificate.file", storage::certificate_to_pem(&whole))?;
-        let mut keys = vec![subject_key.line.clone()];
-        if let (Some(signer), Some(issuer)) = (&signer, &plan.issuer) {
-            keys.push(KeyLine::of_signer(signer, &issuer.key));
-        }
-        let product = Product::Certificate { der: &whole, issuer: plan.issuer.as_ref().map(|issuer| issuer.certificate.as_path()) };
-        self.held(&plan.file, pem.into_bytes(), product, &keys, subject_key.made)
+        Some(whole)
     }
 
     /// The subject's name and key; and its certificate, where it has one already.
@@ -247,27 +303,30 @@ impl Stage<'_, '_> {
     fn subject_key(&mut self, subject: &Subject, source: &KeySource) -> Option<SubjectKey> {
         match source {
             KeySource::Made(kind, place) => {
+                let is_taken = place.file().is_some_and(|path| path.symlink_metadata().is_ok());
                 self.found.require(
-                    !place.is_taken(),
+                    !is_taken,
                     "key.location",
                     format!("is {place}, where something is already"),
                     "name another place: keys are never written over; or leave generate out to use the key that is there",
                 );
-                if !self.found.is_sound("key.location") {
+                if is_taken {
                     return None;
                 }
-                let passphrase = noted(self.found, "key.passphrase_file", self.setting.passphrases.new_one(place))?;
-                let made = noted(self.found, "key.generate", kind.make(self.setting.random))?;
+                let secret = place.secret_of_new(self.setting.passphrases);
+                let secret = noted(self.found, "key.passphrase_file", secret)?;
+                let made = noted(self.found, "key.generate", PrivateKey::generate(*kind, self.setting.random))?;
                 let key = noted(self.found, "key.generate", Key::load(&made))?;
                 let certified = Certified::of_key(&key);
                 let line = KeyLine::made(&certified, place);
-                Some(SubjectKey { certified, key: Some(key), line, made: Some((place.clone(), made, passphrase)) })
+                let made = MadeKey { kind: *kind, place: place.clone(), key: made, secret };
+                Some(SubjectKey { certified, key: Some(key), line, made: Some(made) })
             }
             KeySource::Present(place) => {
-                let Opened { key, is_encrypted } =
+                let Opened { key, guard } =
                     material::open("key.location", place, self.setting.passphrases, self.found)?;
                 let certified = Certified::of_key(&key);
-                let line = KeyLine::present(&certified, "the subject", place, is_encrypted);
+                let line = KeyLine::present(&certified, "the subject", place, guard);
                 Some(SubjectKey { certified, key: Some(key), line, made: None })
             }
             KeySource::Elsewhere(path) => {
@@ -407,22 +466,25 @@ impl Stage<'_, '_> {
             entries,
         };
         let judge = |whole: &[u8]| revocation_list::revocation_list(whole, &wanted);
-        let whole = self.sign(&signer.key, &wanted.encode_tbs(), certificate_list, &judge)?;
+        let whole = self.sign(&signer.key, &wanted.encode_tbs(), certificate_list, &judge, self.setting.is_rehearsal)?;
         let keys = [KeyLine::of_signer(&signer, &plan.issuer.key)];
         let product = Product::RevocationList { der: &whole, issuer: &plan.issuer.certificate };
         self.held(&plan.file, whole.clone(), product, &keys, None)
     }
 
     fn request(&mut self, plan: &RequestPlan) -> Option<Held> {
-        let subject_key = self.subject_key(&plan.subject, &plan.key)?;
+        let mut subject_key = self.subject_key(&plan.subject, &plan.key)?;
         if self.found.clone().into_result().is_err() {
             return None;
+        }
+        if self.needs_token(&subject_key) {
+            subject_key = self.made_on_token(subject_key)?;
         }
         let own = subject_key.key.as_ref()?;
         let info = contents::request(&contents::name(&plan.subject), &subject_key.certified.public_key_info);
         // The key of a request signs nothing but the request: there is nothing to rehearse, and nothing to keep away.
         let algorithm = own.algorithm().identifier();
-        let signature = noted(self.found, "key", own.sign_checked(own.public_key(), &info))?;
+        let signature = noted(self.found, "key", own.sign_checked_blocking(own.public_key(), &info))?;
         let whole = encode::certificate(&info, algorithm, &signature);
         let pem = noted(self.found, "request.file", storage::request_to_pem(&whole))?;
         let product = Product::Request { der: &whole };
@@ -430,19 +492,20 @@ impl Stage<'_, '_> {
     }
 
     /// A throwaway key signs first, and the lint judges that; then the real one does, and its signature is verified. In a
-    /// rehearsal the first is all there is.
+    /// trial the first is all there is.
     fn sign(
         &mut self,
         key: &Key,
         tbs: &[u8],
         wrap: fn(&[u8], &[u8], &[u8]) -> Vec<u8>,
         judge: &dyn Fn(&[u8]) -> Result<(), String>,
+        is_trial: bool,
     ) -> Option<Vec<u8>> {
         let algorithm = key.algorithm();
         let stand_in = noted(self.found, "", throwaway(algorithm, self.setting.random))?;
         let mut signed = Vec::new();
-        for key in [&stand_in, key].into_iter().take(if self.setting.is_rehearsal { 1 } else { 2 }) {
-            let signature = noted(self.found, "", key.sign_checked(key.public_key(), tbs))?;
+        for key in [&stand_in, key].into_iter().take(if is_trial { 1 } else { 2 }) {
+            let signature = noted(self.found, "", key.sign_checked_blocking(key.public_key(), tbs))?;
             signed = wrap(tbs, algorithm.identifier(), &signature);
             if let Err(why) = judge(&signed) {
                 self.found.error("", format!("would make what must not be: {why}"), "change what it asks for");
@@ -459,7 +522,7 @@ impl Stage<'_, '_> {
         contents: Vec<u8>,
         product: Product<'_>,
         keys: &[KeyLine],
-        made: Option<(KeyPlace, PrivateKey, Passphrase)>,
+        made: Option<MadeKey>,
     ) -> Option<Held> {
         let transcript = transcript::write(self.plan, self.setting, self.now, &product, keys, &contents);
         let transcript = match transcript {
@@ -470,10 +533,12 @@ impl Stage<'_, '_> {
             }
         };
         let mut files = Vec::with_capacity(3);
-        if let (Some((place, key, passphrase)), false) = (made, self.setting.is_rehearsal) {
-            let sealed = noted(self.found, "key.location", sealed(&key, &passphrase, self.setting.random))?;
-            let path = place.file().to_owned();
-            files.push(NewFile { path, contents: sealed.into(), secrecy: Secrecy::Secret });
+        if let (Some(made), false) = (&made, self.setting.is_rehearsal)
+            && let Some(path) = made.place.file()
+        {
+            let sealed = sealed(&made.key, &made.secret, self.setting.random);
+            let contents = noted(self.found, "key.location", sealed)?.into();
+            files.push(NewFile { path: path.to_owned(), contents, secrecy: Secrecy::Secret });
         }
         let text = transcript.clone().into_bytes().into();
         let (public, transcript_path) = (Secrecy::Public, self.setting.transcript.to_owned());

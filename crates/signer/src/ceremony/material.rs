@@ -11,7 +11,7 @@ use x509_parser::certification_request::X509CertificationRequest;
 use x509_parser::prelude::FromDer;
 use x509_parser::revocation_list::CertificateRevocationList;
 
-use super::keys::{KeyPlace, Opened, Passphrases};
+use super::keys::{Guard, KeyPlace, Opened, Passphrases};
 use super::plan::IssuerPlan;
 use crate::Error;
 use crate::ca::LoadedCertificate;
@@ -71,7 +71,7 @@ pub(super) fn certificate_in(path: &Path) -> Result<Vec<u8>, Error> {
 pub(super) struct Signer {
     pub(super) authority: Authority,
     pub(super) key: Key,
-    pub(super) key_is_encrypted: bool,
+    pub(super) guard: Guard,
 }
 
 impl Signer {
@@ -89,7 +89,7 @@ impl Signer {
             format!("is of a CA that ended at {}", authority.facts.not_after),
             "sign with a CA that is valid",
         );
-        let Opened { key, is_encrypted } = open("issuer.key", &plan.key, passphrases, found)?;
+        let Opened { key, guard } = open("issuer.key", &plan.key, passphrases, found)?;
         let fits = key.public_key() == authority.facts.public_key;
         found.require(
             fits,
@@ -97,7 +97,7 @@ impl Signer {
             format!("is {}, whose key does not belong to {}", plan.key, plan.certificate.display()),
             "give certificate and key of one CA",
         );
-        fits.then_some(Self { authority, key, key_is_encrypted: is_encrypted })
+        fits.then_some(Self { authority, key, guard })
     }
 }
 

@@ -10,7 +10,8 @@ use ingam_protocol::{Findings, Reason, Serial, Timestamp};
 
 use super::contents;
 use super::file::{Certificate, File, Issuer, Key, Kind, RevocationList, Revoked, Subject};
-use super::keys::{KeyPlace, NewKey};
+use super::keys::{KeyPlace, kind_of};
+use crate::KeyKind;
 
 /// A day of a certificate's validity (BR 6.3.2).
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -87,7 +88,7 @@ pub(super) enum SubjectPlan {
 #[derive(Clone, Debug)]
 pub(super) enum KeySource {
     /// It is made in the ceremony.
-    Made(NewKey, KeyPlace),
+    Made(KeyKind, KeyPlace),
     /// It is there.
     Present(KeyPlace),
     /// It is elsewhere, and asks by the request in this file.
@@ -311,8 +312,8 @@ impl Reading<'_> {
         }
         let place = self.place("key.location", given.location.as_deref(), given.passphrase_file.as_ref());
         let Some(wanted) = &given.generate else { return place.map(KeySource::Present) };
-        let Some(kind) = NewKey::from_name(wanted) else {
-            let fix = format!("give one of {}", NewKey::names().join(", "));
+        let Some(kind) = kind_of(wanted) else {
+            let fix = format!("give one of {}", KeyKind::ALL.map(KeyKind::name).join(", "));
             self.found.error("key.generate", format!("is {wanted:?}"), fix);
             return None;
         };
@@ -322,13 +323,15 @@ impl Reading<'_> {
     fn place(&mut self, key: &str, location: Option<&str>, passphrase: Option<&PathBuf>) -> Option<KeyPlace> {
         let passphrase_file = passphrase.map(|path| self.folder.join(path));
         let Some(location) = location.filter(|location| !location.is_empty()) else {
-            self.found.error(key, "is missing", "name the file of the key; its path counts from this file's folder");
+            let fix = "name the key's file, whose path counts from this file's folder, or a PKCS #11 URI";
+            self.found.error(key, "is missing", fix);
             return None;
         };
         match KeyPlace::read(location, self.folder, passphrase_file) {
             Ok(place) => Some(place),
             Err(why) => {
-                self.found.error(key, why, "give the path of a PKCS #8 file in PEM");
+                let fix = "give the path of a PKCS #8 file in PEM, or a PKCS #11 URI";
+                self.found.error(key, format!("is no place of a key: {why}"), fix);
                 None
             }
         }

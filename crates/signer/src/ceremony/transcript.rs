@@ -15,7 +15,7 @@ use x509_parser::revocation_list::CertificateRevocationList;
 
 use super::file::Kind;
 use super::hold::Setting;
-use super::keys::KeyPlace;
+use super::keys::{Guard, KeyPlace};
 use super::material::{Certified, Signer};
 use super::plan::Plan;
 
@@ -40,15 +40,19 @@ impl KeyLine {
     }
 
     pub(super) fn made(certified: &Certified, place: &KeyPlace) -> Self {
-        let how = "made in this ceremony, and written encrypted under its passphrase";
+        let how = if place.is_on_token() {
+            "made in this ceremony, on its token, which does not give it away"
+        } else {
+            "made in this ceremony, and written encrypted under its passphrase"
+        };
         Self::new(certified, "the subject", place.to_string(), how)
     }
 
-    pub(super) fn present(certified: &Certified, whose: &str, place: &KeyPlace, is_encrypted: bool) -> Self {
-        let how = if is_encrypted {
-            "was there, encrypted; opened with its passphrase"
-        } else {
-            "was there, NOT ENCRYPTED: whoever has the file has the key"
+    pub(super) fn present(certified: &Certified, whose: &str, place: &KeyPlace, guard: Guard) -> Self {
+        let how = match guard {
+            Guard::Passphrase => "was there, encrypted; opened with its passphrase",
+            Guard::Token => "was there, on its token",
+            Guard::Nothing => "was there, NOT ENCRYPTED: whoever has the file has the key",
         };
         Self::new(certified, whose, place.to_string(), how)
     }
@@ -58,7 +62,7 @@ impl KeyLine {
     }
 
     pub(super) fn of_signer(signer: &Signer, place: &KeyPlace) -> Self {
-        Self::present(&Certified::of_key(&signer.key), "the issuer, which signs", place, signer.key_is_encrypted)
+        Self::present(&Certified::of_key(&signer.key), "the issuer, which signs", place, signer.guard)
     }
 }
 
@@ -112,7 +116,7 @@ pub(super) fn write(
     text.line("File", &output);
     text.line("  SHA-256 of the file", &sha256(written));
     text.line("  SHA-256 of its DER", &sha256(der));
-    for key in keys.iter().filter(|key| key.how.starts_with("made")) {
+    for key in keys.iter().filter(|key| key.how.ends_with("its passphrase") && key.how.starts_with("made")) {
         let place = text.near(&key.place);
         text.line("File", &place);
         text.line("  holds", "the new key (PKCS #8, encrypted)");
