@@ -120,6 +120,7 @@ fn main() {
     let issuer = Issuer {
         name: IssuerName::try_from("e1".to_owned()).unwrap(),
         certificate: Vec::new(),
+        alternates: Vec::new(),
         chain: Vec::new(),
         root: Vec::new(),
         subject: b"issuer".to_vec(),

@@ -99,6 +99,9 @@ struct Keys {
     /// Takes a CA over: an issuing CA's name here, and PEM files of its certificate and its key
     #[arg(long, value_name = "NAME=CERT,KEY", requires = "existing_root", value_parser = existing_issuer)]
     existing_issuer: Vec<ExistingIssuer>,
+    /// Takes a CA over: PEM file of CA certificates between, of cross-certificates, or of further roots
+    #[arg(long, value_name = "FILE", requires = "existing_root")]
+    existing_chain: Vec<PathBuf>,
     /// Takes a CA over: the file with the passphrase of its keys, where they are encrypted
     #[arg(long, value_name = "FILE", requires = "existing_root")]
     existing_passphrase_file: Option<PathBuf>,
@@ -278,6 +281,7 @@ impl Keys {
             root,
             root_certificate: root_certificate.clone(),
             issuers: self.existing_issuer.clone(),
+            further: self.existing_chain.clone(),
             passphrase: passphrase.map_err(failed)?,
         };
         Hierarchy::take_over(&existing, sources.clock.as_ref(), sources.random.as_ref())

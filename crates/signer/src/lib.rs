@@ -56,8 +56,10 @@ pub struct Issuer {
     pub certificate: Vec<u8>,
     /// What goes with a leaf: the issuer's own certificate first, up to but without the root, DER.
     pub chain: Vec<Vec<u8>>,
-    /// The root at the end of the chain, DER.
+    /// The root at the end of that chain, DER.
     pub root: Vec<u8>,
+    /// Further chains, by cross-certificates.
+    pub alternates: Vec<Alternate>,
     /// DER of its subject (a `Name`), for CRLs and CertIDs.
     pub subject: Vec<u8>,
     /// Contents of its subjectPublicKey BIT STRING, without the unused-bits octet, for CertIDs.
@@ -65,6 +67,24 @@ pub struct Issuer {
     /// Its subjectKeyIdentifier, which certificates have as authorityKeyIdentifier.
     pub key_identifier: Vec<u8>,
     /// When its certificate ends.
+    pub not_after: Timestamp,
+}
+
+impl Issuer {
+    /// DER of the roots at the ends of all chains, that of the usual one first.
+    pub fn roots(&self) -> impl Iterator<Item = &[u8]> {
+        std::iter::once(self.root.as_slice()).chain(self.alternates.iter().map(|alternate| alternate.root.as_slice()))
+    }
+}
+
+/// A further chain of an issuing CA, for clients that trust another root.
+#[derive(Clone, Debug)]
+pub struct Alternate {
+    /// What goes with a leaf: a certificate of the issuer first, up to but without the root, DER.
+    pub chain: Vec<Vec<u8>>,
+    /// The root at the end of the chain, DER.
+    pub root: Vec<u8>,
+    /// When the first of all these ends.
     pub not_after: Timestamp,
 }
 

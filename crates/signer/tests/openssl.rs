@@ -378,6 +378,7 @@ async fn keys_under_a_passphrase_are_what_openssl_takes_for_them() {
         key: plain(issuer).into(),
     });
     let existing = Existing {
+        further: Vec::new(),
         root: name("root"),
         root_certificate: world.path("roots/root.pem").into(),
         issuers: issuers.into(),
@@ -425,6 +426,7 @@ fn foreign_ca(subject: &str) -> (tempfile::TempDir, Existing) {
         ExistingIssuer { name: name(issuer), certificate: certificate.into(), key: key.into() }
     });
     let existing = Existing {
+        further: Vec::new(),
         root: name("root"),
         root_certificate: root.into(),
         issuers: issuers.into(),

@@ -46,9 +46,9 @@ pub(super) struct Documents {
 impl Documents {
     pub(super) fn new(issuers: &[Issuer]) -> Self {
         let mut roots: Vec<&[u8]> = Vec::new();
-        for issuer in issuers {
-            if !roots.contains(&issuer.root.as_slice()) {
-                roots.push(&issuer.root);
+        for root in issuers.iter().flat_map(Issuer::roots) {
+            if !roots.contains(&root) {
+                roots.push(root);
             }
         }
         let bundle: String = roots.into_iter().map(pem::certificate).collect();

@@ -178,6 +178,7 @@ impl TestSigner {
                 subject: parsed.subject().as_raw().to_vec(),
                 public_key: parsed.public_key().subject_public_key.data.to_vec(),
                 key_identifier: name.as_bytes().to_vec(),
+                alternates: Vec::new(),
                 chain: vec![certificate.clone()],
                 root: certificate.clone(),
                 not_after: start().plus(1000 * DAY),

@@ -63,6 +63,7 @@ impl Foreign {
             root_certificate: self.path("root.pem"),
             issuers: issuers.collect(),
             passphrase: None,
+            further: Vec::new(),
         }
     }
 
