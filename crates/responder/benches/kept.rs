@@ -155,6 +155,7 @@ fn main() {
         key: KeyKind::EcdsaP256,
         name: IssuerName::try_from("e1".to_owned()).unwrap(),
         certificate: Vec::new(),
+        alternates: Vec::new(),
         chain: Vec::new(),
         root: Vec::new(),
         subject: b"issuer".to_vec(),

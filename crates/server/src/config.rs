@@ -36,7 +36,7 @@ use ingam_signer::KeyKind;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use checks::LinterConfig;
-pub(crate) use file::{Reading, Role};
+pub(crate) use file::{OtherFile, Reading, Role};
 pub(crate) use perspective::Perspective;
 pub(crate) use profiles::ProfileConfig;
 pub(crate) use proxies::{Proxies, ProxyWord};

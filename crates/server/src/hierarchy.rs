@@ -102,10 +102,9 @@ pub(crate) fn save(
         .map_err(failed)
 }
 
-/// All certificates of a hierarchy, the root's first.
+/// DER of all certificates of a hierarchy, the root's first.
 pub(crate) fn certificates(hierarchy: &Hierarchy) -> Vec<Vec<u8>> {
-    let issuers = hierarchy.intermediates.iter().map(|intermediate| intermediate.certificate.clone());
-    std::iter::once(hierarchy.root.certificate.clone()).chain(issuers).collect()
+    hierarchy.certificates().into_iter().map(|certificate| certificate.der).collect()
 }
 
 /// A folder that was once a CA is never made a new one: its keys would be lost, and its certificates without a status.

@@ -4,13 +4,12 @@
 //! It writes over nothing: not a configuration, not a key, not a unit. Everything that can be found out is found out
 //! before the first file is written.
 //!
-//! - `answers`: what a new configuration has to be told, by flags or on a terminal (`terminal`).
+//! - `answers`: what a new configuration has to be told, by flags or on a terminal.
 //! - `template`: the configuration's text; `unit`: the unit's; `next`: what to do next.
 
 mod answers;
 mod next;
 mod template;
-mod terminal;
 mod unit;
 
 use std::fs::OpenOptions;
@@ -101,6 +100,9 @@ struct Keys {
     /// PKCS #11 URI of one on a token
     #[arg(long, value_name = "NAME=CERT,KEY", requires = "existing_root", value_parser = existing_issuer)]
     existing_issuer: Vec<ExistingIssuer>,
+    /// Takes a CA over: PEM file of CA certificates between, of cross-certificates, or of further roots
+    #[arg(long, value_name = "FILE", requires = "existing_root")]
+    existing_chain: Vec<PathBuf>,
     /// Takes a CA over: the file with the passphrase of its keys, where they are encrypted
     #[arg(long, value_name = "FILE", requires = "existing_root")]
     existing_passphrase_file: Option<PathBuf>,
@@ -289,6 +291,7 @@ impl Keys {
             root,
             root_certificate: root_certificate.clone(),
             issuers: self.existing_issuer.clone(),
+            further: self.existing_chain.clone(),
             passphrase: passphrase.map_err(failed)?,
             pin,
         };

@@ -2,6 +2,7 @@
 
 mod acme;
 mod admin;
+mod ceremony;
 mod certificate_keeper;
 mod check;
 mod client;
@@ -23,6 +24,7 @@ mod serve;
 mod served_certificate;
 mod system;
 mod telemetry;
+mod terminal;
 mod test_dns;
 
 use std::io::Write;
@@ -50,6 +52,8 @@ enum Command {
     Dev(dev::Dev),
     /// Makes a CA: configuration, keys, CA certificates, systemd unit
     Init(Box<init::Init>),
+    /// Makes what a key signs that is not at hand every day: roots, CAs below them, cross-certificates, their CRLs
+    Ceremony(ceremony::Ceremony),
     /// Runs the CA of a configuration, or a perspective
     Serve(production::Serve),
     /// Tells everything that would stop or endanger a start, and touches nothing
@@ -66,6 +70,9 @@ fn main() -> ExitCode {
     let command = match CommandLine::parse().command {
         Command::Check(options) => return check::run(&options).unwrap_or_else(|error| failed(&error)),
         Command::Keys(command) => return keys::run(&command).unwrap_or_else(|error| failed(&error)),
+        Command::Ceremony(options) => {
+            return ceremony::run(&options).map_or_else(|error| failed(&error), |()| ExitCode::SUCCESS);
+        }
         command => command,
     };
     // For reqwest, which asks for the process's default; all else names its provider. It fails if one is set already.
@@ -92,7 +99,7 @@ fn main() -> ExitCode {
             Command::Init(options) => init::init(&options).await,
             Command::Serve(options) => production::serve(&options, metrics).await,
             // They came back above.
-            Command::Check(_) | Command::Keys(_) => Ok(()),
+            Command::Check(_) | Command::Keys(_) | Command::Ceremony(_) => Ok(()),
             Command::Client(command) => return client::run(command).await,
         }
         .map(|()| ExitCode::SUCCESS)

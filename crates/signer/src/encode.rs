@@ -44,18 +44,23 @@ pub(crate) struct AccessUrls<'a> {
 
 /// Authority Information Access (RFC 5280, section 4.2.2.1).
 pub(crate) fn authority_information_access(urls: AccessUrls<'_>) -> CustomExtension {
-    let issuer = urls.issuer.map(|url| (ID_AD_CA_ISSUERS, url));
-    let ocsp = urls.ocsp.map(|url| (ID_AD_OCSP, url));
+    let value = access_descriptions(urls.issuer, urls.ocsp);
+    CustomExtension::from_oid_content(&[1, 3, 6, 1, 5, 5, 7, 1, 1], value)
+}
+
+/// The value of an authorityInfoAccess extension: OCSP first, then the issuer's certificate.
+pub(crate) fn access_descriptions(issuer: Option<&str>, ocsp: Option<&str>) -> Vec<u8> {
     let mut writer = Writer::new();
     writer.wrap(tag::SEQUENCE, |descriptions| {
-        for (method, url) in issuer.into_iter().chain(ocsp) {
+        for (method, url) in [(ID_AD_CA_ISSUERS, issuer), (ID_AD_OCSP, ocsp)] {
+            let Some(url) = url else { continue };
             descriptions.wrap(tag::SEQUENCE, |description| {
                 description.value(URI, url.as_bytes());
                 description.object_identifier(method);
             });
         }
     });
-    CustomExtension::from_oid_content(&[1, 3, 6, 1, 5, 5, 7, 1, 1], writer.finish())
+    writer.finish()
 }
 
 /// Contents of the OBJECT IDENTIFIER 2.23.140.1.2.1: control of the domain names was validated (BR 7.1.6.1).

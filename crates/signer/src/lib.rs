@@ -6,6 +6,7 @@
 //!
 //! - [`hierarchy`]: makes, takes over, saves and loads a root and the issuing CAs below it. Its keys' files are encrypted
 //!   under a [`Passphrase`] where one is given (`sealing`).
+//! - [`ceremony`]: roots, CAs below others, cross-certificates, CRLs of CAs whose keys are offline.
 //! - [`LocalSigner`]: the implementation with keys in this process. It builds the bytes (`leaf`), holds them against
 //!   every rule before a key is touched (`lint`), signs, and verifies what it signed.
 //! - [`ledger`]: what was prepared and what was used, so that nothing is signed twice.
@@ -14,6 +15,7 @@
 //! - [`own_tls`]: key and file of an https certificate that the CA issues to itself.
 
 mod ca;
+pub mod ceremony;
 mod delegate;
 mod encode;
 pub mod hierarchy;
@@ -61,8 +63,10 @@ pub struct Issuer {
     pub certificate: Vec<u8>,
     /// What goes with a leaf: the issuer's own certificate first, up to but without the root, DER.
     pub chain: Vec<Vec<u8>>,
-    /// The root at the end of the chain, DER.
+    /// The root at the end of that chain, DER.
     pub root: Vec<u8>,
+    /// Further chains, by cross-certificates.
+    pub alternates: Vec<Alternate>,
     /// DER of its subject (a `Name`), for CRLs and CertIDs.
     pub subject: Vec<u8>,
     /// Contents of its subjectPublicKey BIT STRING, without the unused-bits octet, for CertIDs.
@@ -75,6 +79,25 @@ pub struct Issuer {
     pub key: KeyKind,
     /// What its certificates point to.
     pub urls: IssuerUrls,
+}
+
+impl Issuer {
+    /// DER of the roots at the ends of all chains, that of the usual one first.
+    pub fn roots(&self) -> impl Iterator<Item = &[u8]> {
+        std::iter::once(self.root.as_slice())
+            .chain(self.alternates.iter().map(|alternate| alternate.root.as_slice()))
+    }
+}
+
+/// A further chain of an issuing CA, for clients that trust another root.
+#[derive(Clone, Debug)]
+pub struct Alternate {
+    /// What goes with a leaf: a certificate of the issuer first, up to but without the root, DER.
+    pub chain: Vec<Vec<u8>>,
+    /// The root at the end of the chain, DER.
+    pub root: Vec<u8>,
+    /// When the first of all these ends.
+    pub not_after: Timestamp,
 }
 
 /// What a certificate is to say.

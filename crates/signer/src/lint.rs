@@ -6,9 +6,11 @@
 //!
 //! [`Linted`] is the proof: only this module makes one, and nothing is signed that is not in one.
 
+pub(crate) mod authority;
 mod der;
 mod extensions;
 mod frame;
+pub(crate) mod revocation_list;
 mod subject_key;
 #[cfg(test)]
 mod tests;

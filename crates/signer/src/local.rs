@@ -57,7 +57,7 @@ impl LocalSigner {
         clock: Arc<dyn Clock>,
         random: Arc<dyn Random>,
     ) -> Result<Self, Error> {
-        let Hierarchy { root, intermediates } = hierarchy;
+        let Hierarchy { intermediates, .. } = hierarchy;
         let mut issuers = Vec::with_capacity(intermediates.len());
         let mut cas = BTreeMap::new();
         for intermediate in intermediates {
@@ -65,7 +65,7 @@ impl LocalSigner {
             let own = urls.remove(&name).ok_or_else(|| {
                 Error::Load(format!("the issuer '{name}' has no URLs for its certificates to point to"), None)
             })?;
-            let ca = SigningCa::load(intermediate, &root, own)?;
+            let ca = SigningCa::load(intermediate, own)?;
             issuers.push(ca.issuer.clone());
             cas.insert(name, Arc::new(ca));
         }

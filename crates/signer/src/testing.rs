@@ -53,9 +53,9 @@ pub(crate) fn urls(issuer: &str) -> IssuerUrls {
 }
 
 pub(crate) fn signing_ca(issuer: &str) -> SigningCa {
-    let Hierarchy { root, intermediates } = hierarchy();
+    let Hierarchy { intermediates, .. } = hierarchy();
     let own = intermediates.into_iter().find(|intermediate| intermediate.name == name(issuer)).unwrap();
-    SigningCa::load(own, &root, urls(issuer)).unwrap()
+    SigningCa::load(own, urls(issuer)).unwrap()
 }
 
 pub(crate) fn signer(clock: Arc<FixedClock>) -> LocalSigner {

@@ -411,6 +411,7 @@ async fn keys_under_a_passphrase_are_what_openssl_takes_for_them() {
         key: KeyLocation::File(plain(issuer).into()),
     });
     let existing = Existing {
+        further: Vec::new(),
         root: name("root"),
         root_certificate: world.path("roots/root.pem").into(),
         issuers: issuers.into(),
@@ -463,6 +464,7 @@ fn foreign_ca(subject: &str) -> (tempfile::TempDir, Existing) {
         }
     });
     let existing = Existing {
+        further: Vec::new(),
         root: name("root"),
         root_certificate: root.into(),
         issuers: issuers.into(),

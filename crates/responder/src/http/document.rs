@@ -52,9 +52,9 @@ impl Documents {
     /// `crl_urls` gives the URLs of all CRLs of an issuer.
     pub(super) fn new(issuers: &[Issuer], crl_urls: impl Fn(&Issuer) -> Vec<String>) -> Self {
         let mut roots: Vec<&[u8]> = Vec::new();
-        for issuer in issuers {
-            if !roots.contains(&issuer.root.as_slice()) {
-                roots.push(&issuer.root);
+        for root in issuers.iter().flat_map(Issuer::roots) {
+            if !roots.contains(&root) {
+                roots.push(root);
             }
         }
         let bundle: String = roots.into_iter().map(pem::certificate).collect();

@@ -216,6 +216,7 @@ impl TestSigner {
                 subject: parsed.subject().as_raw().to_vec(),
                 public_key: parsed.public_key().subject_public_key.data.to_vec(),
                 key_identifier: name.as_bytes().to_vec(),
+                alternates: Vec::new(),
                 chain: vec![certificate.clone()],
                 root: certificate.clone(),
                 urls: IssuerUrls {

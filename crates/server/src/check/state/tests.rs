@@ -196,7 +196,7 @@ fn an_issuer_that_stands_by_may_be_as_old_as_it_likes() {
     assert_eq!(told.len(), 1, "{told:?}");
     assert!(told[0].contains("two ends at") && told[0].contains("give two the weight 0"), "{told:?}");
     config.profiles.get_mut("classic").unwrap().issuers.insert("three".to_owned(), 0);
-    config.hierarchy.issuers.insert("three".to_owned(), ingam_signer::KeyKind::EcdsaP256);
+    config.hierarchy.issuers.insert("three".to_owned(), KeyKind::EcdsaP256);
     assert_eq!(found(&config), ["E profiles.classic.issuers"]);
 }
 

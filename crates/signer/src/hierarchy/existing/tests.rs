@@ -64,6 +64,7 @@ impl Foreign {
             issuers: issuers.collect(),
             passphrase: None,
             pin: None,
+            further: Vec::new(),
         }
     }
 

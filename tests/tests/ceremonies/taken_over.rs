@@ -1,0 +1,1 @@
+//! What ceremonies made becomes a CA.

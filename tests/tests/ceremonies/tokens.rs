@@ -1,0 +1,1 @@
+//! Ceremonies whose keys never leave a token (SoftHSM).
