@@ -208,6 +208,11 @@ impl Ledger {
             .is_some_and(|entry| entry.used && entry.digest == frame.digest_half())
     }
 
+    /// The name that these bytes have once they are prepared.
+    pub(crate) fn id_of(&self, subject: Subject<'_>) -> PreparedId {
+        Frame::new(Act::Prepared, self.clock.now(), subject).id()
+    }
+
     /// Whether anything can be written: after a failure nothing is signed until a new start.
     ///
     /// # Errors

@@ -9,6 +9,7 @@
 //! - [`ceremony`]: roots, CAs below others, cross-certificates, CRLs of CAs whose keys are offline.
 //! - [`LocalSigner`]: the implementation with keys in this process. It builds the bytes (`leaf`), holds them against
 //!   every rule before a key is touched (`lint`), signs, and verifies what it signed.
+//! - [`remote`]: the signer in a process of its own, and the way to it.
 //! - [`ledger`]: what was prepared and what was used, so that nothing is signed twice.
 //! - [`tls`]: the certificate of the management and ACME endpoints of a development server; no part of the hierarchy.
 //! - [`specimen`]: the bytes of a certificate under a worthless signature, for linters.
@@ -27,6 +28,7 @@ mod lint;
 mod local;
 pub mod own_tls;
 mod passphrase;
+pub mod remote;
 mod sealing;
 mod storage;
 #[cfg(test)]
@@ -41,6 +43,7 @@ pub use key_location::{KeyLocation, Token, TokenKey};
 pub use ledger::{Kind, Ledger, PreparedId};
 pub use local::LocalSigner;
 pub use passphrase::Passphrase;
+pub use remote::RemoteSigner;
 pub use throwaway::specimen;
 
 use std::sync::Arc;
@@ -152,12 +155,17 @@ pub struct Prepared {
     id: PreparedId,
     issuer: IssuerName,
     kind: Kind,
-    linted: lint::Linted,
+    serial: Serial,
+    not_before: Timestamp,
+    not_after: Timestamp,
+    tbs: Vec<u8>,
 }
 
 impl Prepared {
     pub(crate) fn new(id: PreparedId, issuer: IssuerName, kind: Kind, linted: lint::Linted) -> Self {
-        Self { id, issuer, kind, linted }
+        let (serial, validity) = (linted.serial().clone(), linted.validity());
+        let (not_before, not_after) = (validity.not_before, validity.not_after);
+        Self { id, issuer, kind, serial, not_before, not_after, tbs: linted.into_tbs() }
     }
 
     /// Its name in the signer's ledger.
@@ -177,22 +185,22 @@ impl Prepared {
 
     /// Its serial number.
     pub fn serial(&self) -> &Serial {
-        self.linted.serial()
+        &self.serial
     }
 
     /// From when it will be valid.
     pub fn not_before(&self) -> Timestamp {
-        self.linted.validity().not_before
+        self.not_before
     }
 
     /// Its last valid second.
     pub fn not_after(&self) -> Timestamp {
-        self.linted.validity().not_after
+        self.not_after
     }
 
     /// DER of the TBSCertificate: what has to be on record before it is signed.
     pub fn tbs(&self) -> &[u8] {
-        self.linted.tbs()
+        &self.tbs
     }
 }
 

@@ -87,6 +87,10 @@ impl Linted {
         &self.tbs
     }
 
+    pub(crate) fn into_tbs(self) -> Vec<u8> {
+        self.tbs
+    }
+
     pub(crate) fn serial(&self) -> &Serial {
         &self.serial
     }
@@ -125,6 +129,25 @@ pub(crate) fn certificate(tbs: Vec<u8>, expected: &Expected<'_>) -> Result<Linte
         Ok((serial, validity)) => Ok(Linted { tbs, serial, validity }),
         Err(Finding { rule, found }) => Err(Error::Refused(format!("lint {rule}: {found}"))),
     }
+}
+
+/// Serial number and dates of bytes that passed every rule before.
+///
+/// # Errors
+/// [`Error::Refused`] if they cannot be read.
+pub(crate) fn outline(tbs: &[u8], ca: &SigningCa) -> Result<(Serial, Validity), Error> {
+    let unreadable = || Error::Refused("these bytes are no certificate of this issuer".to_owned());
+    let algorithm = ca.key.algorithm();
+    let wrapped = encode::certificate(tbs, algorithm.identifier(), &filler(algorithm));
+    let (rest, parsed) = X509Certificate::from_der(&wrapped).map_err(|_| unreadable())?;
+    let serial = Serial::from_be_bytes(parsed.raw_serial()).ok_or_else(unreadable)?;
+    let dates = parsed.validity();
+    let moment = |time: &ASN1Time| moment(time).map_err(|_| unreadable());
+    let (not_before, not_after) = (moment(&dates.not_before)?, moment(&dates.not_after)?);
+    if !rest.is_empty() || parsed.tbs_certificate.as_ref() != tbs {
+        return Err(unreadable());
+    }
+    Ok((serial, Validity { not_before, not_after }))
 }
 
 fn judge(tbs: &[u8], expected: &Expected<'_>) -> Verdict<(Serial, Validity)> {

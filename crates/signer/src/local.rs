@@ -19,7 +19,7 @@ use crate::key::Algorithm;
 use crate::lint::{Linted, Stage};
 use crate::{
     CertificateRequest, CrlContents, Error, FinalRequest, Hierarchy, Issuer, IssuerUrls, Kind, Ledger,
-    OcspAnswer, Prepared, Signer, encode, leaf, lint,
+    OcspAnswer, Prepared, PreparedId, Signer, encode, leaf, lint,
 };
 
 /// notBefore lies within this of the signing (BR 7.1.2.7).
@@ -139,6 +139,28 @@ impl LocalSigner {
         let subject = ca.subject(kind, linted.serial(), linted.tbs());
         let id = self.ledger.prepare(subject).await?;
         Ok(Prepared::new(id, ca.issuer.name.clone(), kind, linted))
+    }
+
+    /// Bytes that this signer has prepared, from a caller that has nothing but them.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] if these are not the bytes of that name, [`Error::UnknownIssuer`].
+    pub(crate) fn prepared(
+        &self,
+        id: PreparedId,
+        issuer: IssuerName,
+        kind: Kind,
+        tbs: Vec<u8>,
+    ) -> Result<Prepared, Error> {
+        let ca = self.ca(&issuer)?;
+        let (serial, validity) = lint::outline(&tbs, ca)?;
+        if self.ledger.id_of(ca.subject(kind, &serial, &tbs)) != id {
+            return Err(Error::Refused(
+                "these are not the bytes that were prepared under that name".to_owned(),
+            ));
+        }
+        let (not_before, not_after) = (validity.not_before, validity.not_after);
+        Ok(Prepared { id, issuer, kind, serial, not_before, not_after, tbs })
     }
 
     /// Bytes that were recorded long ago must not be signed now.
