@@ -20,6 +20,7 @@ mod slot;
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::io;
 use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
@@ -30,7 +31,7 @@ use bytes::Bytes;
 use ingam_protocol::crl::{Scope, ShardCounts};
 use ingam_protocol::health::CrlReport;
 use ingam_protocol::profile::IssuerName;
-use ingam_protocol::{Clock, Shard};
+use ingam_protocol::{Clock, Shard, Timestamp};
 use ingam_signer::{Issuer, Signer};
 use tokio::sync::{OwnedMutexGuard, Semaphore};
 use tokio::task::JoinSet;
@@ -56,6 +57,8 @@ const WAIT_MAX: Duration = Duration::from_secs(10);
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(1);
 /// How often the job looks whether a list is due.
 const JOB_PERIOD: Duration = Duration::from_secs(1);
+/// After a failure, how much longer the job leaves a list alone than somebody who asks for it: reading may take long.
+const JOB_PAUSE_FURTHER: Duration = Duration::from_secs(9);
 
 /// Why there is no list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,9 +135,12 @@ impl CrlService {
         }
     }
 
-    /// The bytes of a list.
+    /// The bytes of a list. If they are not in its file any more, a new list is made for the next one who asks.
     pub(crate) async fn body(&self, list: &PublishedCrl) -> Result<Bytes, NoList> {
         self.shelf.body(list).await.map_err(|error| {
+            if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidData) {
+                list.is_lost.store(true, Ordering::Release);
+            }
             if self.complaints.may_speak(self.parts.clock.now()) {
                 tracing::error!(
                     error = &error as &dyn std::error::Error,
@@ -165,7 +171,10 @@ impl CrlService {
     async fn look_at_all(self: &Arc<Self>) {
         let mut looking = JoinSet::new();
         for slot in self.slots.values() {
-            if self.current(slot).is_some() {
+            let now = self.parts.clock.now();
+            let retry_at = Timestamp::from_unix_ms(slot.retry_at_ms.load(Ordering::Acquire));
+            let has_pause = slot.failed.load(Ordering::Acquire) && now < retry_at.plus(JOB_PAUSE_FURTHER);
+            if has_pause || now >= slot.issuer.not_after || self.current(slot).is_some() {
                 continue;
             }
             // One more than are made at once, so that one waits and none of them has a pause.
@@ -232,7 +241,7 @@ impl CrlService {
 
     /// The list of this slot if it may be given out without a look at what is revoked.
     fn current(&self, slot: &Slot) -> Option<Arc<PublishedCrl>> {
-        let list = slot.current()?;
+        let list = slot.current().filter(|list| !list.is_lost.load(Ordering::Acquire))?;
         let now = self.parts.clock.now();
         let Checked { generation: checked, at } = list.checked()?;
         if now >= list.half() {

@@ -42,6 +42,7 @@ impl CrlService {
         if let Some(last) = last
             && last.entries_digest.as_ref() == counted.digest.as_ref()
             && now < last.half()
+            && !last.is_lost.load(Ordering::Acquire)
         {
             last.confirm(checked);
             return Ok(Arc::clone(last));

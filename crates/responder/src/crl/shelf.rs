@@ -76,7 +76,8 @@ impl Shelf {
         let read = move || {
             let missing = || io::Error::new(io::ErrorKind::NotFound, path.display().to_string());
             let body = read_whole(&path)?.ok_or_else(missing)?;
-            let other = || io::Error::other("the file holds another list, or is damaged");
+            let other =
+                || io::Error::new(io::ErrorKind::InvalidData, "the file holds another list, or is damaged");
             if etag(&body) == wanted { Ok(body) } else { Err(other()) }
         };
         let body = Arc::new(spawn_blocking(read).await.map_err(io::Error::other)??);

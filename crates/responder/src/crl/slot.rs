@@ -106,6 +106,8 @@ pub struct PublishedCrl {
     pub(super) body: Mutex<Weak<Vec<u8>>>,
     /// Held by the one who reads them from the file.
     pub(super) reading: tokio::sync::Mutex<()>,
+    /// Whether its file is gone, or holds something else.
+    pub(super) is_lost: AtomicBool,
     /// When it was last known to list all that is revoked; never yet, if it comes from an earlier start.
     checked: Mutex<Option<Checked>>,
 }
@@ -135,6 +137,7 @@ impl PublishedCrl {
             entries_digest: entries.digest,
             body: Mutex::default(),
             reading: tokio::sync::Mutex::default(),
+            is_lost: AtomicBool::new(false),
             checked: Mutex::new(checked),
         }
     }

@@ -271,15 +271,20 @@ async fn while_lists_are_made_often_an_entry_stays_for_a_whole_period() {
     assert_eq!(dropped_at, Some(end.plus(8 * DAY)), "the first look more than seven days past the end");
 }
 
-#[tokio::test]
-async fn lists_that_memory_does_not_hold_are_read_from_their_files() {
-    let world = World::new(&Config { crl_memory_bytes: 1 << 20, ..config(1) });
+/// Revokes more than one MiB of a list has room for.
+fn fill(world: &World) {
     let random = SeededRandom::new(1);
     for _ in 0..30_000 {
         let serial = Serial::in_shard(&random, Shard(0));
         let status = CertStatus::Revoked { at: start(), reason: Reason::Superseded };
         world.statuses.set("e1", &serial, status, start().plus(DAY));
     }
+}
+
+#[tokio::test]
+async fn lists_that_memory_does_not_hold_are_read_from_their_files() {
+    let world = World::new(&Config { crl_memory_bytes: 1 << 20, ..config(1) });
+    fill(&world);
     let (headers, body) = world.get(&path(Some(0))).await;
     assert!(body.len() > 1 << 20);
     assert_eq!(headers["content-length"], body.len().to_string());
@@ -290,15 +295,31 @@ async fn lists_that_memory_does_not_hold_are_read_from_their_files() {
     let (_, shared) = world.get(&path(Some(0))).await;
     assert_eq!(shared.as_ptr(), body.as_ptr());
     drop((shared, body));
-    let get = async || world.send(Method::GET, &path(Some(0)), &[], b"").await;
-    assert_eq!(get().await.status(), 503, "nobody has them, and the file is gone");
     let head = world.send(Method::HEAD, &path(Some(0)), &[], b"").await;
-    assert_eq!(head.status(), 200, "of which nothing is needed for this");
-    fs::write(&file, b"something else").unwrap();
-    assert_eq!(get().await.status(), 503);
+    assert_eq!(head.status(), 200, "nothing of the file is needed for this");
     fs::rename(file.with_extension("away"), &file).unwrap();
-    let (_, again) = take(get().await).await;
+    let (_, again) = world.get(&path(Some(0))).await;
     assert_eq!(Bytes::from(fs::read(&file).unwrap()), again);
+    assert_eq!(world.signed(), 1);
+}
+
+#[tokio::test]
+async fn a_list_whose_file_is_lost_is_made_anew() {
+    let world = World::new(&Config { crl_memory_bytes: 1 << 20, ..config(1) });
+    let file = world.folder.path().join("e1/0.crl");
+    fill(&world);
+    let mut number = told(&world, Some(0)).await.number;
+    for lost in [None, Some(b"something else")] {
+        match lost {
+            None => fs::remove_file(&file).unwrap(),
+            Some(bytes) => fs::write(&file, bytes).unwrap(),
+        }
+        let reply = world.send(Method::GET, &path(Some(0)), &[], b"").await;
+        assert_eq!(reply.status(), 503, "it is found now");
+        let again = told(&world, Some(0)).await;
+        assert_eq!((again.number, again.serials.len()), (number + 1, 30_000));
+        number += 1;
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -242,7 +242,7 @@ fn responder(facts: &Facts) -> Vec<Lack> {
         facts.issuers.iter().any(|issuer| issuer.name == *name && issuer.not_after < facts.now)
     };
     for condition in facts.crls.iter().filter(|condition| !ended(&condition.issuer)) {
-        let what = format!("the CRL of the issuer {}", condition.issuer);
+        let what = format!("a CRL of the issuer {}", condition.issuer);
         let fix = "read the log for why no new one could be made";
         let Some(crl) = &condition.current else {
             lacks.push(failing(Code::Crl, format!("{what} has not been made yet"), fix));

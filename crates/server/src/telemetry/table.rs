@@ -329,9 +329,19 @@ pub(super) const METRICS: &[Metric] = &[
     ),
     metric("ingam_crl_signed_total", Counter, &[], "CRLs made"),
     metric("ingam_crl_failed_total", Counter, &[], "CRLs that could not be made"),
-    metric("ingam_crl_this_update_timestamp_seconds", Gauge, &[ISSUER], "From when the current CRL holds"),
-    metric("ingam_crl_next_update_timestamp_seconds", Gauge, &[ISSUER], "When the current CRL ends"),
-    metric("ingam_crl_entries", Gauge, &[ISSUER], "How many certificates the current CRL lists"),
+    metric(
+        "ingam_crl_this_update_timestamp_seconds",
+        Gauge,
+        &[ISSUER],
+        "From when the oldest of the current CRLs holds",
+    ),
+    metric(
+        "ingam_crl_next_update_timestamp_seconds",
+        Gauge,
+        &[ISSUER],
+        "When the first of the current CRLs ends",
+    ),
+    metric("ingam_crl_entries", Gauge, &[ISSUER], "How many certificates the current CRLs list"),
     metric("ingam_signing_events_recorded_total", Counter, &[], "OCSP and CRL signatures put on record"),
     metric(
         "ingam_signing_events_record_failed_total",
