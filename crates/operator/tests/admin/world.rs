@@ -145,13 +145,13 @@ fn policy() -> Policy {
         renewal: RenewalPolicy::default(),
         public_suffixes: PublicSuffixes::built_in(),
         rate_limits: RateLimits {
-            weak_keys: Arc::default(),
-            linters: Linters::default(),
             // So many that no test meets it.
             limits: [(LimitName::NewOrdersPerAccount, Limit::new(1_000_000, DAY, 1_000_000).unwrap())].into(),
             pauses: Some(PauseRule { failures: 1, over: Duration::ZERO, forgotten_after: 30 * DAY }),
             ..RateLimits::default()
         },
+        weak_keys: Arc::default(),
+        linters: Linters::default(),
     }
 }
 
