@@ -46,6 +46,9 @@ const TURNS: usize = 8;
 /// When it makes sense to try again after a linter said nothing.
 const RETRY_AFTER: Duration = Duration::from_secs(60);
 
+/// And after one found something: people have to look first. Clients would try again at once if they were told nothing.
+const RETRY_AFTER_FINDINGS: Duration = Duration::from_secs(60 * 60);
+
 /// How bad a finding is, in the words that the linters have in common.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -303,18 +306,14 @@ impl Authority {
         self.store.statuses().records_append(vec![record]).await?;
         let found = verdicts.iter().any(|verdict| verdict.outcome == Outcome::Found);
         tracing::error!(order = %order.id, %report, ?verdicts, "outside linters stopped a certificate");
-        let refusal = if found {
-            let why = format!(
-                "the certificate did not pass the CA's own checks, and was not issued: tell the CA the report's id, {report}"
-            );
-            Refusal::new(error, why)
+        let (wait, why) = if found {
+            let why = "did not pass the CA's own checks, and was not issued: tell the CA the report's id";
+            (RETRY_AFTER_FINDINGS, why)
         } else {
-            let why = format!(
-                "the certificate could not be checked, and was not issued: finalize again later (report {report})"
-            );
-            Refusal { retry_after: Some(RETRY_AFTER), ..Refusal::new(error, why) }
+            (RETRY_AFTER, "could not be checked, and was not issued: finalize again later")
         };
-        Err(refusal.into())
+        let refusal = Refusal::new(error, format!("the certificate {why} (report {report})"));
+        Err(Refusal { retry_after: Some(wait), ..refusal }.into())
     }
 
     /// The certificate under a signature of a throwaway key, which may have to be made first.

@@ -5,7 +5,7 @@ use ingam_authority::operator::{
     Act, Decided, JobState, KeyBlocking, KeyName, NameVerdict, NewApproval, NewExternalKey, OwnLimit,
     PlannedJob, Selection,
 };
-use ingam_protocol::bytes::base64url;
+use ingam_protocol::bytes::{base64url, hex};
 use ingam_protocol::identifier::DnsName;
 use ingam_protocol::limit::{Favoured, LimitName};
 use ingam_protocol::operator::{Principal, Role};
@@ -259,8 +259,8 @@ pub(crate) const CASES: [Case; 50] = [
     write("key.block", "/v1/keys", 201, |world| {
         post("/v1/keys", json!({ "thumbprint": base64url(&thumbprint(world)), "reason": "ticket 12" }))
     }),
-    write("key.block", "/v1/keys/import", 200, |_| {
-        post("/v1/keys/import", json!({ "spki_sha256": ["a5".repeat(32)], "reason": "ticket 12" }))
+    write("key.block", "/v1/keys/import", 200, |world| {
+        post("/v1/keys/import", json!({ "spki_sha256": [hex(&thumbprint(world))], "reason": "ticket 12" }))
     }),
     write("key.unblock", "/v1/keys/{thumbprint}/unblock", 200, |world| {
         post(format!("/v1/keys/{}/unblock", blocked_key(world)), why())

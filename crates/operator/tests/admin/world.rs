@@ -154,6 +154,8 @@ fn policy() -> Policy {
             pauses: Some(PauseRule { failures: 1, over: Duration::ZERO, forgotten_after: 30 * DAY }),
             ..RateLimits::default()
         },
+        weak_keys: Arc::default(),
+        linters: Linters::default(),
     }
 }
 

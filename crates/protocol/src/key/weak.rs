@@ -184,7 +184,10 @@ mod tests {
 
     #[test]
     fn sizes_and_exponents_are_checked() {
-        let refused = |modulus: &[u8], exponent: &[u8]| check_rsa(modulus, exponent).unwrap_err().to_string();
+        let bad = |modulus: &[u8], exponent: &[u8]| check_rsa(modulus, exponent).unwrap_err();
+        let refused = |modulus: &[u8], exponent: &[u8]| bad(modulus, exponent).to_string();
+        assert_eq!(bad(&[0xff; 128], &[1, 0, 1]).flaw(), KeyFlaw::RsaSize);
+        assert_eq!(bad(&[0xff; 256], &[3]).flaw(), KeyFlaw::RsaExponent);
         assert!(refused(&[0xff; 128], &[1, 0, 1]).contains("1024 bits"));
         assert!(refused(&[0xff; 513], &[1, 0, 1]).contains("4104 bits"));
         assert!(refused(&[&[0x7f][..], &[0xff; 256]].concat(), &[1, 0, 1]).contains("multiple of 8"));
@@ -196,7 +199,16 @@ mod tests {
     fn small_factors_are_found() {
         let mut even = [0xff; 256];
         even[255] = 0xfe;
-        assert!(check_rsa(&even, &[1, 0, 1]).unwrap_err().to_string().contains("divisible by 2"));
+        let bad = check_rsa(&even, &[1, 0, 1]).unwrap_err();
+        assert!(bad.flaw() == KeyFlaw::RsaEven && bad.to_string().contains("divisible by 2"), "{bad}");
+        // The last prime below 752, times a number that makes 2048 bits of it and has no smaller factor.
+        let many = |factor: &BigUint| SMALL_PRIMES[..132].iter().any(|prime| remainder(factor, *prime) == 0);
+        let mut factor = (BigUint::from(3_u32) << 2046_u32) / 751_u32 | BigUint::from(1_u32);
+        while many(&factor) {
+            factor += 2_u32;
+        }
+        let bad = check_rsa(&(factor * 751_u32).to_bytes_be(), &[1, 0, 1]).unwrap_err();
+        assert!(bad.flaw() == KeyFlaw::RsaSmallFactor && bad.to_string().contains("751"), "{bad}");
     }
 
     #[test]

@@ -65,6 +65,15 @@ fn what_is_no_list_is_refused_with_its_line() {
     assert_eq!(named, Err(("bad", BadList::Line(1))));
 }
 
+proptest::proptest! {
+    #[test]
+    fn any_bytes_are_read_or_refused(list: Vec<u8>) {
+        if let Ok(keys) = read(&list) {
+            assert!(!keys.is_empty() && keys.len() <= list.len());
+        }
+    }
+}
+
 #[test]
 fn no_list_refuses_nothing() {
     let none = WeakKeys::read(Vec::<((), Vec<u8>)>::new()).unwrap();
