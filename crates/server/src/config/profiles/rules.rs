@@ -211,14 +211,14 @@ fn keys(table: &str, settings: &ProfileConfig, found: &mut Findings) {
 /// What certificates say beside names, dates and key.
 fn contents(table: &str, settings: &ProfileConfig, found: &mut Findings) -> Contents {
     Contents {
-        key_encipherment: settings.key_encipherment,
+        key_encipherment: settings.key_encipherment.unwrap_or(!settings.public),
         purposes: purposes(&format!("{table}.extended_key_usages"), settings, found),
         policies: policies(&format!("{table}.policies"), settings, found),
         common_name: settings.common_name,
         ocsp_pointer: settings.has_ocsp_pointer(),
         crl_pointer: settings.has_crl_pointer(),
         issuer_pointer: settings.issuer_pointer,
-        subject_key_identifier: settings.subject_key_identifier,
+        subject_key_identifier: settings.subject_key_identifier.unwrap_or(!settings.public),
         must_staple: settings.must_staple,
     }
 }

@@ -117,43 +117,39 @@ fn what_is_held_while_the_ca_runs_follows_from_the_environment() {
 
 #[test]
 fn purposes_beside_servers_end_for_the_public() {
-    let line = "key_types = [\"rsa\", \"ecdsa-p256\", \"ecdsa-p384\", \"ecdsa-p521\"]";
-    let with =
-        |more: &str| format!("{line}\nextended_key_usages = [\"server-auth\", \"client-auth\"]\n{more}");
-    let found = |environment: &str, more: &str, day: &str| -> Vec<Level> {
-        let text = with(more);
-        let config = config(environment, (line, &text));
+    let found = |environment: &str, usages: &str, day: &str| -> Vec<Level> {
+        let line = format!("extended_key_usages = {usages}");
+        let config = config(environment, ("extended_key_usages = [\"server-auth\"]", &line));
         let found = findings(|found| check(&config, moment(day), found)).into_iter();
         let about = found.filter(|finding| finding.key == "profiles.classic.extended_key_usages");
         about
             .inspect(|finding| assert!(finding.reason.contains("Chrome Root Program 1.8")))
-            .map(|one| one.level)
+            .map(|finding| finding.level)
             .collect()
     };
-    assert_eq!(found("production", "", "2026-03-14"), []);
-    assert_eq!(found("production", "", "2027-03-14"), [Level::Warning]);
-    assert_eq!(found("production", "", "2027-03-15"), [Level::Error]);
-    assert_eq!(found("staging", "", "2027-03-15"), [Level::Warning]);
-    let without = config("production", NOTHING);
-    let keys = findings(|found| check(&without, moment("2027-03-15"), found)).into_iter().map(|one| one.key);
-    assert!(!keys.into_iter().any(|key| key.ends_with("extended_key_usages")));
+    let both = "[\"server-auth\", \"client-auth\"]";
+    assert_eq!(found("production", both, "2026-03-14"), []);
+    assert_eq!(found("production", both, "2027-03-14"), [Level::Warning]);
+    assert_eq!(found("production", both, "2027-03-15"), [Level::Error]);
+    assert_eq!(found("staging", both, "2027-03-15"), [Level::Warning]);
+    assert_eq!(found("production", "[\"server-auth\"]", "2027-03-15"), []);
 }
 
 #[test]
 fn what_is_not_recommended_is_a_warning() {
-    let line = "key_types = [\"rsa\", \"ecdsa-p256\", \"ecdsa-p384\", \"ecdsa-p521\"]";
-    for (key, value, environment) in [
-        ("common_name", "\"first-name\"", "staging"),
-        ("issuer_pointer", "false", "staging"),
-        ("transparency", "\"none\"", "production"),
+    for (line, other, environment) in [
+        ("common_name = \"none\"", "common_name = \"first-name\"", "staging"),
+        ("issuer_pointer = true", "issuer_pointer = false", "staging"),
+        ("# transparency = \"none\"", "transparency = \"none\"", "production"),
     ] {
-        let about = |text: &str| -> Vec<Level> {
-            let config = config(environment, (line, text));
+        let key = other.split(' ').next().unwrap();
+        let about = |change: (&str, &str)| -> Vec<Level> {
+            let config = config(environment, change);
             let found = findings(|found| check(&config, moment("2026-11-29"), found)).into_iter();
             let key = format!("profiles.classic.{key}");
             found.filter(|finding| finding.key == key).map(|finding| finding.level).collect()
         };
-        assert_eq!(about(&format!("{line}\n{key} = {value}")), [Level::Warning], "{key}");
-        assert_eq!(about(line), [], "{key}");
+        assert_eq!(about((line, other)), [Level::Warning], "{key}");
+        assert_eq!(about(NOTHING), [], "{key}");
     }
 }
