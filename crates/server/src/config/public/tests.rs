@@ -28,10 +28,8 @@ fn findings(work: impl FnOnce(&mut Findings)) -> Vec<Finding> {
 }
 
 fn remotes(environment: &str, count: u8, registries: u8, day: &str) -> Vec<Finding> {
-    let is_production = environment == "production";
-    findings(|found| {
-        Check { is_production, now: moment(day), found }.remotes(Remotes { count, registries });
-    })
+    let told = if environment == "production" { Told::Errors } else { Told::Warnings };
+    findings(|found| Check { told, now: moment(day), found }.remotes(Remotes { count, registries }))
 }
 
 #[test]
@@ -77,7 +75,7 @@ fn one_region_is_too_few() {
 #[test]
 fn answers_without_proof_are_told() {
     let at = |day: &str, is_off| {
-        findings(|found| Check { is_production: true, now: moment(day), found }.dnssec(is_off))
+        findings(|found| Check { told: Told::Errors, now: moment(day), found }.dnssec(is_off))
     };
     assert_eq!(at("2026-11-28", false), []);
     let found = at("2026-11-28", true);
@@ -103,6 +101,15 @@ fn private_profiles_may_do_as_they_like() {
         profile.public = false;
     }
     assert_eq!(findings(|found| check(&config, moment("2031-01-01"), found)), []);
+    // What they do is shown all the same.
+    let noted = findings(|found| differences(&config, moment("2031-01-01"), found));
+    assert!(noted.iter().all(|finding| finding.level == Level::Note));
+    let keys: Vec<&str> = noted.iter().map(|finding| finding.key.as_str()).collect();
+    assert!(keys.contains(&"profiles.classic.validity_s") && keys.contains(&"profiles.private.validity_s"));
+    let shipped =
+        findings(|found| differences(&self::config("staging", NOTHING), moment("2026-11-29"), found));
+    assert_eq!(shipped.len(), 1, "{shipped:?}");
+    assert!(shipped[0].reason.contains("at most 200 days since 2026-03-15"), "{}", shipped[0].reason);
 }
 
 #[test]
