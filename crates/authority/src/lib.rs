@@ -8,6 +8,7 @@
 //! - `admission`: what a request asks for, held against profile and policy.
 //! - `account`, `order`, `authorization`, `challenge`, `issuance`, `renewal`, `revocation`: one file for each
 //!   thing that can be asked for.
+//! - `issuer`: who signs the next certificate of a profile.
 //! - `own`: the certificate of the CA's own endpoint.
 //! - `external`: which key an account is bound to, and what that permits.
 //! - `public`: rules with dates, for certificates that the public is to trust.

@@ -197,8 +197,8 @@ async fn must_staple(world: &mut World) {
     let further = ["--must-staple", "--required-profile", "private"];
     let chain = Certbot::of(world, "certbot").standalone("staple", &[name], &further).await;
     world.is_issued(&chain, &[name]).await;
-    let feature =
-        chain.parsed().extensions().iter().find(|one| one.oid.to_id_string() == "1.3.6.1.5.5.7.1.24");
+    let leaf = chain.parsed();
+    let feature = leaf.extensions().iter().find(|one| one.oid.to_id_string() == "1.3.6.1.5.5.7.1.24");
     assert_eq!(feature.map(|one| one.value), Some(&b"\x30\x03\x02\x01\x05"[..]));
 }
 
