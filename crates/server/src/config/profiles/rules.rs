@@ -200,7 +200,7 @@ fn keys(table: &str, settings: &ProfileConfig, found: &mut Findings) {
     let fix = "name at least one, as in [2048, 3072, 4096], or take \"rsa\" out of key_types";
     found.require(!with_rsa || !settings.rsa_bits.is_empty(), key.as_str(), reason, fix);
     // BR 6.1.5; above that, a key costs more than it is worth.
-    let is_bad = |bits: &&u16| !(2048..=4096).contains(*bits) || **bits % 8 != 0;
+    let is_bad = |bits: &&u16| !(2048..=4096).contains(*bits) || !bits.is_multiple_of(8);
     if let Some(bits) = settings.rsa_bits.iter().find(is_bad) {
         let reason =
             format!("has {bits}: RSA keys have 2048 to 4096 bits, a number that 8 divides (BR 6.1.5)");
