@@ -10,6 +10,7 @@
 //!   thing that can be asked for.
 //! - `key_check`: keys that are blocked, or on a list.
 //! - [`linter`]: outside linters, which see a certificate before it is signed.
+//! - `issuer`: who signs the next certificate of a profile.
 //! - `own`: the certificate of the CA's own endpoint.
 //! - `external`: which key an account is bound to, and what that permits.
 //! - `public`: rules with dates, for certificates that the public is to trust.

@@ -44,7 +44,7 @@ pub(crate) struct Check {
     /// Lays the file over the built-in configuration first, as `ingam dev` does, and leaves state and certificate to it
     #[arg(long)]
     dev: bool,
-    /// Prints one JSON object: {"errors": N, "warnings": N, "findings": [...]}
+    /// Prints one JSON object: {"errors": N, "warnings": N, "notes": N, "findings": [...]}
     #[arg(long)]
     json: bool,
     /// Ends with 1 for warnings too
@@ -72,8 +72,12 @@ pub(crate) fn run(options: &Check) -> Result<ExitCode, StartError> {
     reading = reading.for_role(options.role);
     reading.examine(now);
     // Development is told of rules only where it asks.
-    if options.at.is_some() && reading.config.environment == Environment::Development {
+    let is_development = reading.config.environment == Environment::Development;
+    if options.at.is_some() && is_development {
         config::public::check(&reading.config, now, &mut reading.found);
+    }
+    if options.role == Role::All && (options.at.is_some() || !is_development) {
+        config::public::differences(&reading.config, now, &mut reading.found);
     }
     match options.role {
         Role::All => surroundings(&mut reading, options.dev, now),
@@ -87,7 +91,11 @@ pub(crate) fn run(options: &Check) -> Result<ExitCode, StartError> {
     let found = reading.into_findings();
     let told = if options.json { print::json(&found) } else { print::people(&options.config, &found) };
     told.map_err(|error| StartError::new(format!("standard output: {error}")))?;
-    let stops = |finding: &Finding| finding.level == Level::Error || options.deny_warnings;
+    let stops = |finding: &Finding| match finding.level {
+        Level::Error => true,
+        Level::Warning => options.deny_warnings,
+        Level::Note => false,
+    };
     Ok(if found.iter().any(stops) { ExitCode::from(EXIT_FOUND) } else { ExitCode::SUCCESS })
 }
 

@@ -43,6 +43,10 @@ fn orders_are_shared_out_by_weight() {
     let shares = shares(&process, 24);
     assert_eq!(shares.keys().collect::<Vec<_>>(), ["ecdsa", "other"]);
     assert!(shares.values().all(|share| *share >= 4), "{shares:?}");
+    // The next order goes by other weights, in the same process.
+    weigh(&mut world, &[("ecdsa", 0), ("other", 0), ("standby", 1)]);
+    process.authority.policy_replace(world.policy.clone());
+    assert_eq!(self::shares(&process, 3), [("standby".to_owned(), 3)].into());
     process.stop();
 }
 

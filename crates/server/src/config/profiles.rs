@@ -1,6 +1,8 @@
 //! Profiles, as operators write them: `[profiles.NAME]`. What is wrong with one is for `rules`, what public ones have to keep
 //! to from a day on for [`super::public`].
 
+#[cfg(test)]
+mod judged;
 mod rules;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -53,8 +55,9 @@ pub(crate) struct ProfileConfig {
     pub(crate) key_types: BTreeSet<KeyType>,
     /// How many bits RSA keys may have.
     pub(crate) rsa_bits: BTreeSet<u16>,
-    /// Whether RSA keys may decrypt keys, too (keyEncipherment), which TLS 1.2 without forward secrecy alone needs.
-    pub(crate) key_encipherment: bool,
+    /// Whether RSA keys may decrypt keys, too (keyEncipherment), which TLS 1.2 without forward secrecy alone needs. By default
+    /// private profiles have it, and public ones do not (BR 7.1.2.7.11).
+    pub(crate) key_encipherment: Option<bool>,
     /// What keys are for: `server-auth`, `client-auth`, and in private profiles any object identifier in dotted text.
     pub(crate) extended_key_usages: Vec<String>,
     /// Certificate policies in dotted text; in public profiles behind 2.23.140.1.2.1, which they have anyway.
@@ -75,8 +78,9 @@ pub(crate) struct ProfileConfig {
     pub(crate) crl_pointer: Option<bool>,
     /// Whether certificates say where their issuer's certificate is.
     pub(crate) issuer_pointer: bool,
-    /// Whether certificates have a subjectKeyIdentifier.
-    pub(crate) subject_key_identifier: bool,
+    /// Whether certificates have a subjectKeyIdentifier. By default those of private profiles have one, and those of public
+    /// ones do not (RFC 5280, section 4.2.1.2; BR 7.1.2.7.6).
+    pub(crate) subject_key_identifier: Option<bool>,
     /// Whether certificates go into public logs: `none` or `required`. By default public profiles need it in production, and
     /// no others.
     pub(crate) transparency: Option<Transparency>,
@@ -153,7 +157,7 @@ impl Default for ProfileConfig {
             challenges: [ChallengeType::Http01, ChallengeType::Dns01, ChallengeType::TlsAlpn01].into(),
             key_types: KeyType::ALL.into(),
             rsa_bits: RSA_BITS.into(),
-            key_encipherment: true,
+            key_encipherment: None,
             extended_key_usages: vec!["server-auth".to_owned()],
             policies: Vec::new(),
             common_name: CommonName::None,
@@ -164,7 +168,7 @@ impl Default for ProfileConfig {
             ocsp_pointer: None,
             crl_pointer: None,
             issuer_pointer: true,
-            subject_key_identifier: true,
+            subject_key_identifier: None,
             transparency: None,
             public: true,
             linters: BTreeSet::new(),

@@ -21,19 +21,15 @@ const NOTICE: Duration = Duration::from_secs(365 * DAY_S);
 
 /// Holds all public profiles, and what all of them stand on, against the rules.
 pub(crate) fn check(config: &Config, now: Timestamp, found: &mut Findings) {
-    let mut check = Check { is_production: config.environment == Environment::Production, now, found };
+    let told = match config.environment {
+        Environment::Production => Told::Errors,
+        _ => Told::Warnings,
+    };
+    let mut check = Check { told, now, found };
     let mut is_any_public = false;
     for (name, profile) in config.profiles.iter().filter(|(_, profile)| profile.public) {
         is_any_public = true;
-        let key = |key: &str| format!("{}.{key}", dotted("profiles", name));
-        check.length(key("validity_s"), profile.validity_s, "be valid", &CERTIFICATE_VALIDITY);
-        let (reuse, key) = (profile.valid_authorization_lifetime_s, key("valid_authorization_lifetime_s"));
-        check.length(key.clone(), reuse, "rest on a validation", &VALIDATION_REUSE);
-        if profile.challenges.contains(&ChallengeType::DnsPersist01) {
-            let what = "rest on a validation by dns-persist-01, which the profile offers,";
-            check.length(key, reuse, what, &PERSISTENT_REUSE);
-        }
-        check.purposes(name, &profile.extended_key_usages);
+        check.profile(name, profile);
         check.contents(name, profile);
     }
     if is_any_public {
@@ -42,13 +38,43 @@ pub(crate) fn check(config: &Config, now: Timestamp, found: &mut Findings) {
     }
 }
 
+/// What private profiles do not keep of the rules for the public, and need not.
+pub(crate) fn differences(config: &Config, now: Timestamp, found: &mut Findings) {
+    let mut check = Check { told: Told::Notes, now, found };
+    for (name, profile) in config.profiles.iter().filter(|(_, profile)| !profile.public) {
+        check.profile(name, profile);
+    }
+}
+
+/// What becomes of a rule that is broken by now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Told {
+    Errors,
+    Warnings,
+    /// Of one that is to come, too.
+    Notes,
+}
+
 struct Check<'a> {
-    is_production: bool,
+    told: Told,
     now: Timestamp,
     found: &'a mut Findings,
 }
 
 impl Check<'_> {
+    /// What a profile alone can break.
+    fn profile(&mut self, name: &str, profile: &ProfileConfig) {
+        let key = |key: &str| format!("{}.{key}", dotted("profiles", name));
+        self.length(key("validity_s"), profile.validity_s, "be valid", &CERTIFICATE_VALIDITY);
+        let (reuse, key) = (profile.valid_authorization_lifetime_s, key("valid_authorization_lifetime_s"));
+        self.length(key.clone(), reuse, "rest on a validation", &VALIDATION_REUSE);
+        if profile.challenges.contains(&ChallengeType::DnsPersist01) {
+            let what = "rest on a validation by dns-persist-01, which the profile offers,";
+            self.length(key, reuse, what, &PERSISTENT_REUSE);
+        }
+        self.purposes(name, &profile.extended_key_usages);
+    }
+
     /// A length that is not allowed.
     fn length(&mut self, key: String, length_s: u64, what: &str, rule: &Rule) {
         let length = Duration::from_secs(length_s);
@@ -97,7 +123,7 @@ impl Check<'_> {
             self.found.warning(key("issuer_pointer"), reason, "set it to true");
         }
         let is_logged = profile.transparency(Environment::Production) == Transparency::Required;
-        if self.is_production && !is_logged {
+        if self.told == Told::Errors && !is_logged {
             let reason =
                 "is \"none\": without SCTs, browsers trust no certificate for the public (Chrome CT policy)";
             self.found.warning(key("transparency"), reason, "set it to \"required\"");
@@ -172,9 +198,12 @@ impl Check<'_> {
     /// In production, what is broken by now is an error.
     fn tell(&mut self, broken: &[Dated], key: String, reason: String, fix: String) {
         let is_by_now = broken.first().is_some_and(|dated| dated.from.is_none_or(|from| from <= self.now));
-        match is_by_now && self.is_production {
-            true => self.found.error(key, reason, fix),
-            false => self.found.warning(key, reason, fix),
+        match self.told {
+            Told::Errors if is_by_now => self.found.error(key, reason, fix),
+            Told::Errors | Told::Warnings => self.found.warning(key, reason, fix),
+            Told::Notes => {
+                self.found.note(key, reason, "leave it, unless the public is to trust these certificates")
+            }
         }
     }
 }

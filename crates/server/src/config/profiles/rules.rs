@@ -200,7 +200,7 @@ fn keys(table: &str, settings: &ProfileConfig, found: &mut Findings) {
     let fix = "name at least one, as in [2048, 3072, 4096], or take \"rsa\" out of key_types";
     found.require(!with_rsa || !settings.rsa_bits.is_empty(), key.as_str(), reason, fix);
     // BR 6.1.5; above that, a key costs more than it is worth.
-    let is_bad = |bits: &&u16| !(2048..=4096).contains(*bits) || **bits % 8 != 0;
+    let is_bad = |bits: &&u16| !(2048..=4096).contains(*bits) || !bits.is_multiple_of(8);
     if let Some(bits) = settings.rsa_bits.iter().find(is_bad) {
         let reason =
             format!("has {bits}: RSA keys have 2048 to 4096 bits, a number that 8 divides (BR 6.1.5)");
@@ -211,14 +211,14 @@ fn keys(table: &str, settings: &ProfileConfig, found: &mut Findings) {
 /// What certificates say beside names, dates and key.
 fn contents(table: &str, settings: &ProfileConfig, found: &mut Findings) -> Contents {
     Contents {
-        key_encipherment: settings.key_encipherment,
+        key_encipherment: settings.key_encipherment.unwrap_or(!settings.public),
         purposes: purposes(&format!("{table}.extended_key_usages"), settings, found),
         policies: policies(&format!("{table}.policies"), settings, found),
         common_name: settings.common_name,
         ocsp_pointer: settings.has_ocsp_pointer(),
         crl_pointer: settings.has_crl_pointer(),
         issuer_pointer: settings.issuer_pointer,
-        subject_key_identifier: settings.subject_key_identifier,
+        subject_key_identifier: settings.subject_key_identifier.unwrap_or(!settings.public),
         must_staple: settings.must_staple,
     }
 }

@@ -46,11 +46,11 @@ fn what_is_allowed_is_taken() {
         "rsa_bits = [2048]",
         "rsa_bits = [2056, 4096]",
         "rsa_bits = []\nkey_types = ['ecdsa-p256']",
-        "key_encipherment = false",
+        "key_encipherment = true",
         "ocsp_pointer = false",
         "crl_pointer = false",
         "issuer_pointer = false",
-        "subject_key_identifier = false",
+        "subject_key_identifier = true",
         "public = false\nocsp_pointer = false\nissuer_pointer = false",
         "revocation_pointers = false\ncrl_pointer = true",
         "validity_s = 604800\nrevocation_pointers = false",
@@ -120,22 +120,25 @@ fn what_is_not_allowed_is_told_by_its_key_and_section() {
 #[test]
 fn a_profile_is_what_was_written() {
     let usual = made("");
-    assert_eq!(usual.contents, Contents::usual());
+    let for_the_public =
+        Contents { key_encipherment: false, subject_key_identifier: false, ..Contents::usual() };
+    assert_eq!(usual.contents, for_the_public);
+    assert_eq!(made("public = false").contents, Contents::usual());
     assert_eq!((usual.transparency, usual.rsa_bits.len()), (Transparency::None, 3));
     let other = made(
         "issuer = ''\nissuers = { ecdsa = 0, rsa = 2 }\nextended_key_usages = ['server-auth', '1.3.6.1.5.5.7.3.2']\n\
          policies = ['2.999.7']\ncommon_name = 'first-name'\nrevocation_pointers = false\nocsp_pointer = true\n\
-         must_staple = 'requested'\nkey_encipherment = false\nsubject_key_identifier = false",
+         must_staple = 'requested'\nkey_encipherment = true\nsubject_key_identifier = true",
     );
     let wanted = Contents {
-        key_encipherment: false,
+        key_encipherment: true,
         purposes: vec![Purpose::ServerAuth, Purpose::ClientAuth],
         policies: vec!["2.999.7".parse().unwrap()],
         common_name: CommonName::FirstName,
         ocsp_pointer: true,
         crl_pointer: false,
         issuer_pointer: true,
-        subject_key_identifier: false,
+        subject_key_identifier: true,
         must_staple: MustStaple::Requested,
     };
     assert_eq!(other.contents, wanted);
