@@ -127,8 +127,12 @@ impl World {
 
     /// Logs by name and operator; those whose name is c or f are of static-ct-api.
     pub(crate) fn with(config: Config, logs: &[(&str, &str)]) -> Self {
+        Self::at(NOW, config, logs)
+    }
+
+    pub(crate) fn at(now: Timestamp, config: Config, logs: &[(&str, &str)]) -> Self {
         let ca = Ca::new();
-        let clock = Arc::new(FixedClock::new(NOW));
+        let clock = Arc::new(FixedClock::new(now));
         let shared: Arc<dyn Clock> = clock.clone();
         let settings = logs.iter().map(|(name, operator)| LogSettings {
             name: (*name).to_owned(),
