@@ -22,7 +22,9 @@ mod serve;
 mod served_certificate;
 mod system;
 mod telemetry;
+mod test_ct;
 mod test_dns;
+mod transparency;
 
 use std::io::Write;
 use std::process::ExitCode;

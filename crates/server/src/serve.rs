@@ -34,7 +34,8 @@ use crate::production::chain_of;
 use crate::reload::{CertificateSource, Read, Reloader};
 use crate::served_certificate::ServedCertificate;
 use crate::system::{SystemClock, SystemRandomness};
-use crate::{telemetry, test_dns};
+use crate::transparency::Transparency;
+use crate::{telemetry, test_ct, test_dns};
 
 use taken::Sockets;
 use upkeep::{keep_configuration, keep_delegates, keep_issuances, keep_jobs, keep_limits, keep_perspectives};
@@ -132,6 +133,7 @@ struct Built {
     store: Store,
     health: Health,
     corroboration: Option<Arc<MultiPerspective>>,
+    transparency: Transparency,
 }
 
 impl Running {
@@ -163,6 +165,7 @@ impl Running {
             certificate,
             issuers: built.signer.issuers().iter().map(|issuer| issuer.name.clone()).collect(),
             health: built.health.clone(),
+            transparency: built.transparency.clone(),
             current: tokio::sync::Mutex::new(config.clone()),
         });
         reloader.watch_certificate();
@@ -193,7 +196,7 @@ impl Running {
         metrics: PrometheusHandle,
     ) -> Result<(), StartError> {
         let Going { config, sources, ref stopping, ref reloader } = going;
-        let Built { authority, responder, signer, store, health, corroboration } = built;
+        let Built { authority, responder, signer, store, health, corroboration, transparency } = built;
         record_start(config, &signer, &store, made, sources).await?;
         // The DNS server of tests first: what is taken up again may need it.
         self.tasks.spawn(test_dns::run(
@@ -203,6 +206,10 @@ impl Running {
             sockets.dns_management,
             stopping.clone(),
         ));
+        // And its logs.
+        if let Some(logs) = transparency.logs {
+            self.tasks.spawn(test_ct::run(logs, sockets.ct_log, stopping.clone()));
+        }
         take_up(config, &authority).await?;
         let keeper = keeper(config, sources, reloader, &authority);
         keeper.begin().await?;
@@ -260,6 +267,9 @@ impl Running {
         tasks.spawn(async move { crls.run_crls(crl_stop).await });
         tasks.spawn(until(stop(), keeper.run()));
         tasks.spawn(until(stop(), keep_metrics(upkeep)));
+        if let Some(service) = transparency.service {
+            tasks.spawn(until(stop(), async move { service.run_publisher().await }));
+        }
         if let Some(all) = corroboration {
             tasks.spawn(until(stop(), keep_perspectives(all)));
         }
@@ -425,8 +435,9 @@ fn build(
         answer_age_max: Duration::from_secs(config.responder.ocsp_validity_s) / 2,
     });
     let health = health.map_err(|error| StartError::caused("the store cannot be read", &error))?;
+    let transparency = Transparency::build(config, signer.issuers(), sources)?;
     watch_coordinator(config, &health)?;
-    Ok(Built { authority, responder, signer, store, health, corroboration })
+    Ok(Built { authority, responder, signer, store, health, corroboration, transparency })
 }
 
 /// The primary perspective together with the remote ones; none where there are no others.

@@ -140,7 +140,7 @@ impl World {
             kind: if matches!(*name, "c" | "f") { Kind::Static } else { Kind::Rfc6962 },
             interval: [Timestamp::from_unix_s(1_700_000_000), Timestamp::from_unix_s(2_400_000_000)],
         });
-        let logs = LocalLogs::new(URL, settings.collect(), &[ca.root.clone()], &shared).unwrap();
+        let logs = LocalLogs::new(URL, settings.collect(), std::slice::from_ref(&ca.root), &shared).unwrap();
         let logs = Arc::new(logs);
         let service = TransparencyService::with_network(
             config,
