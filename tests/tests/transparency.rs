@@ -29,7 +29,7 @@ async fn post(server: &Server, path: &str, body: &Value) -> Result<Answer, ingam
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_logs_for_tests_take_what_this_ca_issues() {
-    let server = Server::start().await;
+    let mut server = Server::start().await;
     let list = get(&server, "/log-list.json").await;
     let of = |operator: usize, kind: &str| list["operators"][operator][kind].as_array().map_or(0, Vec::len);
     assert_eq!([of(0, "logs"), of(0, "tiled_logs"), of(1, "logs"), of(1, "tiled_logs")], [1, 1, 1, 0]);
@@ -37,11 +37,11 @@ async fn the_logs_for_tests_take_what_this_ca_issues() {
     assert_eq!(first, url(&server, "/a/"));
 
     let mut client = Client::registered(&server.site()).await.expect("an account");
-    let web = WebAnswers::serve(server.ports().http).await.expect("a port for http-01");
+    let web = WebAnswers::listen(server.ports().http).await;
     let names = ["logged.example.org"];
     let request = CertificateRequest::of(&names);
     let (_, chain) = client.issue(&names, &request, &Prover::Http(web)).await.expect("a certificate");
-    let chain: Vec<String> = chain.ders().iter().map(|der| STANDARD.encode(der)).collect();
+    let chain = [chain.leaf(), chain.issuer()].map(|der| STANDARD.encode(der));
     let chain = json!({ "chain": chain });
     for log in ["a", "b", "c"] {
         let sct = post(&server, &format!("/{log}/ct/v1/add-chain"), &chain).await.expect("an answer");
@@ -68,12 +68,12 @@ async fn a_list_is_read_again_and_a_bad_one_changes_nothing() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("log_list.json");
     // Another CA's logs for tests: a list is a list.
-    let other = Server::start().await;
+    let mut other = Server::start().await;
     let mut list = get(&other, "/log-list.json").await;
     let write = |list: &Value| std::fs::write(&path, list.to_string()).expect("a file");
     write(&list);
     let further_config = format!("[transparency]\nlog_list = {:?}\n", path.display().to_string());
-    let server = Server::start_with(Setup { further_config, ..Setup::new() }).await;
+    let mut server = Server::start_with(Setup { further_config, ..Setup::new() }).await;
 
     let reload = server.admin_json(&["reload", "--reason", "the same list"]).await;
     assert_eq!(reload["changed"], json!([]));
