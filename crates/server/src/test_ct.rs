@@ -91,3 +91,6 @@ fn refused(status: StatusCode, words: &'static str) -> Response<Full<Bytes>> {
     *response.status_mut() = status;
     response
 }
+
+#[cfg(test)]
+mod tests;
