@@ -53,6 +53,8 @@ pub struct Ports {
     pub dns: u16,
     /// The test DNS's management over HTTP.
     pub dns_management: u16,
+    /// The transparency logs for tests.
+    pub ct_log: u16,
     /// Where http-01 validation connects.
     pub http: u16,
     /// Where a redirect to HTTPS may lead.
@@ -72,6 +74,7 @@ impl Ports {
             admin: ports::free(),
             dns: ports::free(),
             dns_management: ports::free(),
+            ct_log: ports::free(),
             http: ports::free(),
             https: ports::free(),
             tls_alpn: ports::free(),
@@ -176,9 +179,10 @@ profiles.classic = {{ description = "90 days", issuer = "ecdsa", validity_s = 77
         }
         text.push_str(&self.further_listeners);
         if self.identity.is_none() {
-            let Ports { dns, dns_management, .. } = ports;
+            let Ports { dns, dns_management, ct_log, .. } = ports;
             write!(text, "dns = [\"127.0.0.1:{dns}\"]\ndns_management = [\"127.0.0.1:{dns_management}\"]\n")
                 .expect("a string takes any text");
+            writeln!(text, "ct_log = [\"127.0.0.1:{ct_log}\"]").expect("a string takes any text");
         }
         let Ports { publication, http, https, tls_alpn, .. } = ports;
         write!(

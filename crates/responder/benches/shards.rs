@@ -114,7 +114,10 @@ fn signer(clock: &Arc<FixedClock>) -> Arc<LocalSigner> {
         crl: "http://ca.example/crl/ecdsa.crl".to_owned(),
     };
     let urls = BTreeMap::from([(issuer(), urls)]);
-    Arc::new(LocalSigner::new(hierarchy, urls, clock.clone(), random).unwrap())
+    let ledger =
+        ingam_signer::Ledger::open(Arc::new(ingam_journal::simulated::SimulatedDisk::new()), clock.clone())
+            .unwrap();
+    Arc::new(LocalSigner::new(hierarchy, urls, ledger, clock.clone(), random).unwrap())
 }
 
 async fn run(folder: &Path, shards: u16) {

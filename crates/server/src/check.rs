@@ -19,6 +19,7 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 use crate::config::{self, Config, Environment, Reading, Role};
 use crate::serve::StartError;
 use crate::system::SystemClock;
+use crate::transparency;
 
 /// What it ends with when it found what stops a start.
 const EXIT_FOUND: u8 = 1;
@@ -120,6 +121,7 @@ fn surroundings(reading: &mut Reading, is_dev: bool, now: Timestamp) {
         let fix = "put the file right, or take it out of the list";
         found.error("issuance.weak_key_lists", error.to_string(), fix);
     }
+    transparency::check(config, now, found);
     validation(config, found);
     tls::check_coordinator(config, now, found);
     if !is_dev {

@@ -70,6 +70,7 @@ pub(crate) struct Config {
     pub(crate) validation: ingam_validation::Config,
     /// For `--role perspective` alone.
     pub(crate) perspective: Perspective,
+    pub(crate) transparency: ingam_transparency::Config,
     pub(crate) store: ingam_store::Config,
     pub(crate) responder: ingam_responder::Config,
     pub(crate) health: crate::health::Config,
@@ -92,6 +93,7 @@ impl Default for Config {
             operator: Operator::default(),
             validation: ingam_validation::Config::default(),
             perspective: Perspective::default(),
+            transparency: ingam_transparency::Config::default(),
             store: ingam_store::Config::default(),
             responder: ingam_responder::Config::default(),
             health: crate::health::Config::default(),
@@ -151,6 +153,8 @@ pub(crate) struct Listen {
     pub(crate) dns: Vec<SocketAddr>,
     /// Its management API over http: development only.
     pub(crate) dns_management: Vec<SocketAddr>,
+    /// The transparency logs for tests, over http: development only.
+    pub(crate) ct_log: Vec<SocketAddr>,
     /// Open MPIC over https, for coordinators: `--role perspective` alone.
     pub(crate) perspective: Vec<SocketAddr>,
 }
@@ -167,6 +171,7 @@ impl Default for Listen {
             admin: Vec::new(),
             dns: Vec::new(),
             dns_management: Vec::new(),
+            ct_log: Vec::new(),
             perspective: Vec::new(),
         }
     }
@@ -189,12 +194,13 @@ impl Listen {
             admin: Vec::new(),
             dns: Vec::new(),
             dns_management: Vec::new(),
+            ct_log: Vec::new(),
             perspective: self.perspective.clone(),
         }
     }
 
     /// Every list by its key.
-    pub(crate) fn all(&self) -> [(&'static str, &[SocketAddr]); 9] {
+    pub(crate) fn all(&self) -> [(&'static str, &[SocketAddr]); 10] {
         [
             ("listen.acme", &self.acme),
             ("listen.acme_plain", &self.acme_plain),
@@ -204,6 +210,7 @@ impl Listen {
             ("listen.admin", &self.admin),
             ("listen.dns", &self.dns),
             ("listen.dns_management", &self.dns_management),
+            ("listen.ct_log", &self.ct_log),
             ("listen.perspective", &self.perspective),
         ]
     }

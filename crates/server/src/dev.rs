@@ -187,6 +187,9 @@ fn greet(config: &Config) -> std::io::Result<()> {
             management.map_or(String::new(), |address| format!(", told what to say at http://{address}"));
         writeln!(out, "  Test DNS         {address}{api}; every name resolves to 127.0.0.1")?;
     }
+    if let Some(address) = config.listen.ct_log.first() {
+        writeln!(out, "  Test CT logs     http://{address}/log-list.json, made to behave at /set-manner")?;
+    }
     writeln!(
         out,
         "  Challenges       http-01 on port {http_port}, tls-alpn-01 on port {}",

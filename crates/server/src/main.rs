@@ -25,7 +25,9 @@ mod served_certificate;
 mod system;
 mod telemetry;
 mod terminal;
+mod test_ct;
 mod test_dns;
+mod transparency;
 
 use std::io::Write;
 use std::process::ExitCode;

@@ -16,6 +16,7 @@ use crate::health::Health;
 use crate::listener::SharedLimits;
 use crate::serve::{self, StartError};
 use crate::served_certificate::{Presentable, ServedCertificate, ServerIdentity};
+use crate::transparency::Transparency;
 
 /// Keys, and what lies below them, that are put in force without a restart.
 const RELOADABLE: &[&str] = &[
@@ -57,6 +58,9 @@ const RELOADABLE: &[&str] = &[
 const BLOCKED_FILE: &str = "issuance.names_blocked_file";
 const WEAK_KEY_LISTS: &str = "issuance.weak_key_lists";
 
+/// The list of transparency logs, which counts anew likewise; naming another one needs a restart.
+const LOG_LIST: &str = "transparency.log_list";
+
 /// Reads and checks the configuration as the start did.
 pub(crate) type Read = Box<dyn Fn() -> Result<Config, ConfigError> + Send + Sync>;
 
@@ -81,6 +85,7 @@ pub(crate) struct Reloader {
     pub(crate) limits: Arc<SharedLimits>,
     pub(crate) certificate: Arc<ServedCertificate>,
     pub(crate) health: Health,
+    pub(crate) transparency: Transparency,
     /// The issuers whose keys are loaded.
     pub(crate) issuers: Vec<IssuerName>,
     /// What is in force. Held for the whole of a reload, so that there is one at a time.
@@ -139,6 +144,11 @@ impl Reloader {
         if is_another && !reload.changed.iter().any(|key| key == "tls.certificate") {
             reload.changed.push("tls.certificate".to_owned());
         }
+        let logs = self.transparency.read_again(&in_force, self.authority.clock().now()).await;
+        let logs = logs.map_err(|error| vec![error])?;
+        if logs.as_ref().is_some_and(|logs| self.transparency.is_another(logs)) {
+            reload.changed.push(LOG_LIST.to_owned());
+        }
         // From here on only a failing disk can be in the way; the record comes first.
         let told = json!({ "changed": reload.changed, "needs_restart": reload.needs_restart });
         let unrecorded = |error: &dyn std::error::Error| vec![format!("nothing was changed: {error}")];
@@ -147,6 +157,7 @@ impl Reloader {
             self.certificate.replace(certificate);
             self.watch_certificate();
         }
+        self.transparency.replace_list(logs);
         self.authority.policy_replace(policy);
         self.frontend.config_replace(serve::frontend_config(&in_force));
         self.limits.replace(serve::connection_limits(&in_force));

@@ -36,10 +36,14 @@ use crate::production::chain_of;
 use crate::reload::{CertificateSource, Read, Reloader};
 use crate::served_certificate::ServedCertificate;
 use crate::system::{SystemClock, SystemRandomness};
-use crate::{telemetry, test_dns};
+use crate::transparency::Transparency;
+use crate::{telemetry, test_ct, test_dns};
 
 use taken::Sockets;
-use upkeep::{keep_configuration, keep_delegates, keep_issuances, keep_jobs, keep_limits, keep_perspectives};
+use upkeep::{
+    keep_configuration, keep_delegates, keep_issuances, keep_jobs, keep_limits, keep_perspectives,
+    keep_waiting,
+};
 
 pub(crate) use taken::StateLock;
 pub(crate) use upkeep::{hangups, keep_metrics, until};
@@ -134,6 +138,7 @@ struct Built {
     store: Store,
     health: Health,
     corroboration: Option<Arc<MultiPerspective>>,
+    transparency: Transparency,
 }
 
 impl Running {
@@ -165,6 +170,7 @@ impl Running {
             certificate,
             issuers: built.signer.issuers().iter().map(|issuer| issuer.name.clone()).collect(),
             health: built.health.clone(),
+            transparency: built.transparency.clone(),
             current: tokio::sync::Mutex::new(config.clone()),
         });
         reloader.watch_certificate();
@@ -195,7 +201,7 @@ impl Running {
         metrics: PrometheusHandle,
     ) -> Result<(), StartError> {
         let Going { config, sources, ref stopping, ref reloader } = going;
-        let Built { authority, responder, signer, store, health, corroboration } = built;
+        let Built { authority, responder, signer, store, health, corroboration, transparency } = built;
         record_start(config, signer.as_ref(), &store, made, sources).await?;
         // The DNS server of tests first: what is taken up again may need it.
         self.tasks.spawn(test_dns::run(
@@ -205,6 +211,10 @@ impl Running {
             sockets.dns_management,
             stopping.clone(),
         ));
+        // And its logs.
+        if let Some(logs) = transparency.logs {
+            self.tasks.spawn(test_ct::run(logs, sockets.ct_log, stopping.clone()));
+        }
         take_up(config, &authority).await?;
         let keeper = keeper(config, sources, reloader, &authority);
         keeper.begin().await?;
@@ -262,6 +272,9 @@ impl Running {
         tasks.spawn(async move { crls.run_crls(crl_stop).await });
         tasks.spawn(until(stop(), keeper.run()));
         tasks.spawn(until(stop(), keep_metrics(upkeep)));
+        if let Some(service) = transparency.service {
+            tasks.spawn(until(stop(), async move { service.run_publisher().await }));
+        }
         if let Some(all) = corroboration {
             tasks.spawn(until(stop(), keep_perspectives(all)));
         }
@@ -278,6 +291,7 @@ impl Running {
     ) -> Result<(), StartError> {
         let stop = || stopping.clone();
         self.tasks.spawn(until(stop(), keep_issuances(authority.clone())));
+        self.tasks.spawn(until(stop(), keep_waiting(authority.clone())));
         self.tasks.spawn(until(stop(), keep_limits(authority.clone())));
         self.tasks.spawn(until(stop(), keep_jobs(authority)));
         self.tasks.spawn(until(stop(), keep_configuration(hangups()?, reloader.clone())));
@@ -407,6 +421,7 @@ fn build(
     let (folder, statuses) = (config.state.join("crls"), Arc::new(statuses));
     let responder = Responder::new(&config.responder, &folder, statuses, signer.clone(), clock.clone())
         .map_err(|error| StartError::caused("responder", &error))?;
+    let transparency = Transparency::build(config, signer.issuers(), sources)?;
     let parts = ingam_authority::Parts {
         store: store.clone(),
         validation: match &corroboration {
@@ -415,7 +430,10 @@ fn build(
         },
         reports: Arc::new(reports),
         signer: signer.clone(),
-        transparency: None,
+        transparency: transparency
+            .service
+            .clone()
+            .map(|service| service as Arc<dyn ingam_transparency::Transparency>),
         clock: clock.clone(),
         random: random.clone(),
     };
@@ -437,7 +455,7 @@ fn build(
     });
     let health = health.map_err(|error| StartError::caused("the store cannot be read", &error))?;
     watch_coordinator(config, &health)?;
-    Ok(Built { authority, responder, signer, store, health, corroboration })
+    Ok(Built { authority, responder, signer, store, health, corroboration, transparency })
 }
 
 /// The signer in this process, with its ledger in the state folder.

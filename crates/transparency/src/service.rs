@@ -205,9 +205,18 @@ impl Transparency for TransparencyService {
         }
         let begun = Instant::now();
         let needed = policy::needed(precertificate.validity());
-        let race = Race::new(needed, self.candidates(precertificate)?, self.config.logs_max);
-        let result = self.gather(precertificate, race, needed.scts).await;
-        let outcome = if result.is_ok() { "enough" } else { "too_few" };
+        let result = match self.candidates(precertificate) {
+            Ok(candidates) => {
+                let race = Race::new(needed, candidates, self.config.logs_max);
+                self.gather(precertificate, race, needed.scts).await
+            }
+            Err(error) => Err(error),
+        };
+        let outcome = match &result {
+            Ok(_) => "enough",
+            Err(Error::NoLogs { .. }) => "no_logs",
+            Err(_) => "too_few",
+        };
         counter!("ingam_transparency_certificates_total", "outcome" => outcome).increment(1);
         histogram!("ingam_transparency_seconds").record(begun.elapsed());
         result

@@ -32,6 +32,13 @@ pub(crate) fn check(config: &Config, found: &mut Findings) {
     found.require(is_time, "urls.terms_since", "is no time", fix);
     page(found, "urls.rate_limits", config.urls.rate_limits.as_deref());
     addresses(&config.listen, found);
+    let is_here = |address: &SocketAddr| address.ip().is_loopback() || address.ip().is_unspecified();
+    found.require(
+        config.listen.ct_log.iter().all(is_here),
+        "listen.ct_log",
+        "has an address of another than this machine, and nobody asks a log over http there",
+        "give 127.0.0.1, or 0.0.0.0 in a container",
+    );
     proxies::check(config, found);
     tls::check(config, found);
     bounds(config, found);
@@ -46,6 +53,7 @@ pub(crate) fn check(config: &Config, found: &mut Findings) {
     persistent_records(config, found);
     perspective::check_absent(config, found);
     perspective::distances(config, found);
+    found.below("transparency", config.transparency.check());
     found.below("health", config.health.check());
     catalog(config, found);
 }
@@ -67,13 +75,15 @@ fn environment(config: &Config, found: &mut Findings) {
     if config.environment == Environment::Development || found.is_silent("environment") {
         return;
     }
-    for (key, addresses) in
-        [("listen.dns", &config.listen.dns), ("listen.dns_management", &config.listen.dns_management)]
-    {
+    for (key, addresses) in [
+        ("listen.dns", &config.listen.dns),
+        ("listen.dns_management", &config.listen.dns_management),
+        ("listen.ct_log", &config.listen.ct_log),
+    ] {
         found.require(
             addresses.is_empty(),
             key,
-            "is for environment = \"development\" alone: that server answers whatever it is told",
+            "is for environment = \"development\" alone: that server does whatever it is told",
             "remove it",
         );
     }

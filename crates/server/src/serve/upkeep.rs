@@ -39,6 +39,25 @@ pub(super) async fn keep_issuances(authority: Arc<Authority>) {
     }
 }
 
+/// How often it is looked whether the signer is back.
+const SIGNER_PERIOD: Duration = Duration::from_millis(500);
+
+/// Goes on with the orders that wait for the signer, once it is back.
+pub(super) async fn keep_waiting(authority: Arc<Authority>) {
+    loop {
+        authority.signer_missed().await;
+        while !authority.signer_is_there().await {
+            tokio::time::sleep(SIGNER_PERIOD).await;
+        }
+        if let Err(error) = authority.issuances_resume(false).await {
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "orders that wait could not be taken up"
+            );
+        }
+    }
+}
+
 /// Forgets what was counted for limits and tells of nothing any more, addresses among it.
 pub(super) async fn keep_limits(authority: Arc<Authority>) {
     loop {

@@ -51,6 +51,7 @@ const CHALLENGE: (&str, Values) =
     ("type", These(&["http-01", "dns-01", "tls-alpn-01", "dns-account-01", "dns-persist-01", "caa"]));
 const PERSPECTIVE: (&str, Values) = ("perspective", Bounded("the remote perspectives of the configuration"));
 const LINTER: (&str, Values) = ("linter", Bounded("the outside linters of the configuration"));
+const LOG: (&str, Values) = ("log", Bounded("the descriptions of the logs in the list"));
 const SIGNED: (&str, Values) = ("kind", These(&["certificate", "ocsp", "crl", "delegate"]));
 const ROLE: (&str, Values) =
     ("role", These(&["frontend", "validation", "signer", "responder", "store", "journal"]));
@@ -289,6 +290,33 @@ pub(super) const METRICS: &[Metric] = &[
         Histogram,
         &[PERSPECTIVE],
         "How long a remote perspective took to answer",
+    ),
+    // Transparency.
+    metric(
+        "ingam_transparency_certificates_total",
+        Counter,
+        &[("outcome", These(&["enough", "too_few", "no_logs"]))],
+        "Precertificates for which logs were asked, by whether enough SCTs came of it",
+    ),
+    metric("ingam_transparency_seconds", Histogram, &[], "How long getting all SCTs of a certificate took"),
+    metric(
+        "ingam_transparency_submissions_total",
+        Counter,
+        &[LOG, ("outcome", These(&["given", "refused", "unreachable", "late", "untrue"]))],
+        "Submissions to a log, of precertificates and certificates, and what came of them",
+    ),
+    metric("ingam_transparency_submission_seconds", Histogram, &[LOG], "How long a log took to answer"),
+    metric(
+        "ingam_transparency_publications_total",
+        Counter,
+        &[("outcome", These(&["shown", "given_up", "dropped"]))],
+        "Certificates shown to a log as well, given up on after all attempts, or let go as too many were waiting",
+    ),
+    metric(
+        "ingam_transparency_list_timestamp_seconds",
+        Gauge,
+        &[],
+        "When the list of logs in force was made",
     ),
     // Signatures.
     metric("ingam_signatures_total", Counter, &[SIGNED, ISSUER], "Signatures made"),

@@ -127,8 +127,12 @@ impl World {
 
     /// Logs by name and operator; those whose name is c or f are of static-ct-api.
     pub(crate) fn with(config: Config, logs: &[(&str, &str)]) -> Self {
+        Self::at(NOW, config, logs)
+    }
+
+    pub(crate) fn at(now: Timestamp, config: Config, logs: &[(&str, &str)]) -> Self {
         let ca = Ca::new();
-        let clock = Arc::new(FixedClock::new(NOW));
+        let clock = Arc::new(FixedClock::new(now));
         let shared: Arc<dyn Clock> = clock.clone();
         let settings = logs.iter().map(|(name, operator)| LogSettings {
             name: (*name).to_owned(),
@@ -136,7 +140,7 @@ impl World {
             kind: if matches!(*name, "c" | "f") { Kind::Static } else { Kind::Rfc6962 },
             interval: [Timestamp::from_unix_s(1_700_000_000), Timestamp::from_unix_s(2_400_000_000)],
         });
-        let logs = LocalLogs::new(URL, settings.collect(), &[ca.root.clone()], &shared).unwrap();
+        let logs = LocalLogs::new(URL, settings.collect(), std::slice::from_ref(&ca.root), &shared).unwrap();
         let logs = Arc::new(logs);
         let service = TransparencyService::with_network(
             config,

@@ -144,3 +144,18 @@ async fn another_list_holds_for_what_begins_after_it() {
     world.service.replace_list(world.logs.list().unwrap());
     assert!(world.service.scts(&world.ca.submission("a.example", 90)).await.is_ok());
 }
+
+#[test]
+fn the_corpus_is_read_or_refused_as_its_names_say() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata/corpus/log-list");
+    let mut count = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        let list = LogList::parse(&std::fs::read(&path).unwrap());
+        assert!(list.is_ok() || !name.starts_with("ok-"), "{name}: {list:?}");
+        assert!(list.is_err() || !name.starts_with("bad-"), "{name} is accepted");
+        count += 1;
+    }
+    assert!(count >= 16, "the corpus is not there: {count}");
+}
