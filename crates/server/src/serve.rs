@@ -15,7 +15,7 @@ use ingam_protocol::profile::IssuerName;
 use ingam_protocol::record::{Record, RecordType};
 use ingam_protocol::time::{Clock, Random};
 use ingam_responder::{Responder, StoredStatuses};
-use ingam_signer::{Hierarchy, Ledger, LocalSigner, Signer};
+use ingam_signer::{Hierarchy, Ledger, LocalSigner, Signer, memory};
 use ingam_store::{Store, StoreProcess};
 use ingam_validation::{LocalPerspective, MultiPerspective, Reporter};
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -581,6 +581,7 @@ async fn record_start(
     let started = serde_json::json!({
         "version": env!("CARGO_PKG_VERSION"),
         "environment": config.environment.name(),
+        "memory_locked": memory::protected().map(|protected| protected.locked.name()),
         "issuers": signer.issuers().iter().map(|issuer| &issuer.name).collect::<Vec<_>>(),
         "profiles": config.profiles.keys().collect::<Vec<_>>(),
     });

@@ -113,6 +113,11 @@ impl Issuer {
     }
 }
 
+/// Contents of the BIT STRING of a certificate's public key; `None` if it is no certificate.
+pub(crate) fn certified_key(der: &[u8]) -> Option<Vec<u8>> {
+    parse(der).ok().map(|certificate| certificate.public_key().subject_public_key.data.to_vec())
+}
+
 fn parse(der: &[u8]) -> Result<X509Certificate<'_>, String> {
     match X509Certificate::from_der(der) {
         Ok(([], certificate)) => Ok(certificate),

@@ -37,7 +37,7 @@ pub use existing::{Existing, ExistingIssuer};
 pub use key_files::{KeyFile, KeyOwner};
 
 use self::manifest::{Listed, Manifest};
-use crate::ca::LoadedCertificate;
+use crate::ca::{LoadedCertificate, certified_key};
 use crate::key::{Key, key_identifier};
 use crate::sealing::Cost;
 use crate::storage::{self, Secrecy, Unlocking, broken};
@@ -315,6 +315,15 @@ impl Hierarchy {
             }
         }
         all
+    }
+
+    /// Which CA of this hierarchy has the key that a certificate is for. One key has one purpose, so that for any other
+    /// certificate there must be none.
+    pub fn owner_of_key(&self, certificate: &[u8]) -> Option<&IssuerName> {
+        let key = certified_key(certificate)?;
+        let issuers = self.intermediates.iter().map(|issuer| (&issuer.name, &issuer.certificate));
+        let all = self.roots().map(|root| (&root.name, &root.certificate)).chain(issuers);
+        all.filter(|(_, own)| certified_key(own).is_some_and(|own| own == key)).map(|(name, _)| name).next()
     }
 
     fn manifest(&self) -> Manifest {

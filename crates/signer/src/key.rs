@@ -19,7 +19,7 @@ use x509_parser::x509::SubjectPublicKeyInfo;
 use self::file::MemoryKey;
 pub use self::private::PrivateKey;
 pub use self::token::TokenSigner;
-use crate::{Error, TokenKey};
+use crate::{Error, TokenKey, memory};
 
 /// What kind of key a CA has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -185,7 +185,9 @@ impl Key {
     /// # Errors
     /// [`Error::Load`] if it is neither P-256, P-384 nor RSA of 2048 to 4096 bits.
     pub(crate) fn load(key: &PrivateKey) -> Result<Self, Error> {
-        MemoryKey::load(key).map(|key| Self(Backend::Memory(Arc::new(key))))
+        let key = Arc::new(MemoryKey::load(key)?);
+        memory::keep(std::slice::from_ref(key.as_ref()));
+        Ok(Self(Backend::Memory(key)))
     }
 
     /// How it signs.

@@ -11,6 +11,8 @@
 //!   every rule before a key is touched (`lint`), signs, and verifies what it signed.
 //! - [`remote`]: the signer in a process of its own, and the way to it.
 //! - [`ledger`]: what was prepared and what was used, so that nothing is signed twice.
+//! - [`KeyLocation`]: where a key is: in a file, or on a token that is used through PKCS #11 (`key::token`).
+//! - [`memory`]: keeps keys out of swap and core dumps.
 //! - [`tls`]: the certificate of the management and ACME endpoints of a development server; no part of the hierarchy.
 //! - [`specimen`]: the bytes of a certificate under a worthless signature, for linters.
 //! - [`own_tls`]: key and file of an https certificate that the CA issues to itself.
@@ -26,6 +28,7 @@ mod leaf;
 pub mod ledger;
 mod lint;
 mod local;
+pub mod memory;
 pub mod own_tls;
 mod passphrase;
 pub mod remote;

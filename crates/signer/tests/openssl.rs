@@ -25,8 +25,8 @@ use ingam_protocol::{Identifier, Random, Reason, Serial, Shard, Timestamp};
 use ingam_signer::hierarchy::{Existing, ExistingIssuer, IssuerPlan, Plan, Protection};
 use ingam_signer::tls::DevTls;
 use ingam_signer::{
-    CertificateRequest, CrlContents, Hierarchy, IssuerUrls, KeyKind, KeyLocation, Ledger, LocalSigner,
-    OcspAnswer, Passphrase, Signer,
+    CertificateRequest, CrlContents, Hierarchy, IssuerUrls, KeyKind, Ledger, LocalSigner, OcspAnswer,
+    Passphrase, Signer,
 };
 
 /// openssl looks at the real time, so these tests do too.
@@ -408,7 +408,7 @@ async fn keys_under_a_passphrase_are_what_openssl_takes_for_them() {
     let issuers = ["ecdsa", "rsa"].map(|issuer| ExistingIssuer {
         name: name(issuer),
         certificate: world.path(&format!("issuers/{issuer}.pem")).into(),
-        key: KeyLocation::File(plain(issuer).into()),
+        key: plain(issuer).parse().unwrap(),
     });
     let existing = Existing {
         further: Vec::new(),
@@ -457,19 +457,15 @@ fn foreign_ca(subject: &str) -> (tempfile::TempDir, Existing) {
         let by =
             ["-CA", &root, "-CAkey", &root_key, "-addext", "basicConstraints=critical,CA:TRUE,pathlen:0"];
         openssl(&[&signed[..], &ca, &by, &["-days", "30"]].concat());
-        ExistingIssuer {
-            name: name(issuer),
-            certificate: certificate.into(),
-            key: KeyLocation::File(key.into()),
-        }
+        ExistingIssuer { name: name(issuer), certificate: certificate.into(), key: key.parse().unwrap() }
     });
     let existing = Existing {
         further: Vec::new(),
         root: name("root"),
         root_certificate: root.into(),
         issuers: issuers.into(),
-        pin: None,
         passphrase: Some(passphrase("old")),
+        pin: None,
     };
     (folder, existing)
 }

@@ -146,8 +146,6 @@ fn policy() -> Policy {
         renewal: RenewalPolicy::default(),
         public_suffixes: PublicSuffixes::built_in(),
         crl_shards: ShardCounts::default(),
-        weak_keys: Arc::default(),
-        linters: Linters::default(),
         rate_limits: RateLimits {
             // So many that no test meets it.
             limits: [(LimitName::NewOrdersPerAccount, Limit::new(1_000_000, DAY, 1_000_000).unwrap())].into(),

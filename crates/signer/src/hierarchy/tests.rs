@@ -266,3 +266,13 @@ fn impossible_plans_are_refused() {
     let long = Plan { organization: "x".repeat(64), issuers: vec![issuer(&"a".repeat(32))], ..plan() };
     Hierarchy::create(&long, &FixedClock::new(now()), &SeededRandom::new(1)).unwrap();
 }
+
+#[test]
+fn the_owner_of_a_certificates_key_is_known() {
+    let (made, other) = (hierarchy(), create(9));
+    let issuer = &made.intermediates[1];
+    assert_eq!(made.owner_of_key(&issuer.certificate), Some(&issuer.name));
+    assert_eq!(made.owner_of_key(&made.root.certificate), Some(&made.root.name));
+    assert_eq!(made.owner_of_key(&other.root.certificate), None);
+    assert_eq!(made.owner_of_key(b"no certificate"), None);
+}

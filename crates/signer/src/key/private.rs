@@ -12,7 +12,7 @@ use rsa::rand_core;
 use zeroize::Zeroizing;
 
 use super::KeyKind;
-use crate::Error;
+use crate::{Error, memory};
 
 /// A private key as PKCS #8 (RFC 5208), unencrypted; its bytes are wiped when it is dropped, and `Debug` hides them.
 #[derive(Clone, PartialEq, Eq)]
@@ -21,6 +21,7 @@ pub struct PrivateKey(Zeroizing<Vec<u8>>);
 impl PrivateKey {
     /// Takes DER of a PKCS #8 PrivateKeyInfo; whether it is one shows when it is used.
     pub fn from_pkcs8(der: Vec<u8>) -> Self {
+        memory::keep(&der);
         Self(Zeroizing::new(der))
     }
 

@@ -11,10 +11,11 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
+use ingam_journal::simulated::SimulatedDisk;
 use ingam_protocol::profile::{MustStaple, Profile};
 use ingam_protocol::{Clock as _, Identifier, Serial};
 use ingam_signer::hierarchy::Protection;
-use ingam_signer::{CertificateRequest, Hierarchy, LocalSigner, Signer as _};
+use ingam_signer::{CertificateRequest, Hierarchy, Ledger, LocalSigner, Signer as _};
 use tempfile::TempDir;
 
 use crate::config::{Config, DEVELOPMENT, Reading};
@@ -55,9 +56,9 @@ impl World {
             Hierarchy::create(&config.plan().unwrap(), &SystemClock, &SystemRandomness::new()).unwrap();
         hierarchy.save(folder.path(), &Protection::default(), &SystemRandomness::new()).unwrap();
         let urls = config.issuer_urls().unwrap();
-        let signer =
-            LocalSigner::new(hierarchy, urls, Arc::new(SystemClock), Arc::new(SystemRandomness::new()))
-                .unwrap();
+        let (clock, random) = (Arc::new(SystemClock), Arc::new(SystemRandomness::new()));
+        let ledger = Ledger::open(Arc::new(SimulatedDisk::new()), clock.clone()).unwrap();
+        let signer = LocalSigner::new(hierarchy, urls, ledger, clock, random).unwrap();
         let world = Self { folder, config, signer, made: Vec::new() };
         for (name, algorithm) in KEYS {
             let (private, public) = (world.path(&format!("{name}.key")), world.path(&format!("{name}.pub")));
