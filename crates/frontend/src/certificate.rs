@@ -120,7 +120,8 @@ impl Frontend {
     fn chain(&self, view: &CertificateView, serial: &Serial, number: Option<usize>) -> Outcome {
         let now = self.authority.clock().now();
         let issuer = &view.issuer;
-        let others = || (1_usize..).zip(&issuer.alternates).filter(|(_, alternate)| alternate.not_after > now);
+        let others =
+            || (1_usize..).zip(&issuer.alternates).filter(|(_, alternate)| alternate.not_after > now);
         let above = match number {
             None => &issuer.chain,
             Some(number) => {
@@ -128,7 +129,8 @@ impl Frontend {
                 &found.ok_or_else(Problem::not_found)?.1.chain
             }
         };
-        let chain: String = std::iter::once(&view.der).chain(above).map(|der| pem::certificate(der)).collect();
+        let chain: String =
+            std::iter::once(&view.der).chain(above).map(|der| pem::certificate(der)).collect();
         let mut response = Response::new(Body::from(chain));
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(PEM_CHAIN));

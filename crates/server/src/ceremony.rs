@@ -88,7 +88,10 @@ fn read(path: &Path) -> Result<Vec<u8>, StartError> {
     let file = File::open(path).map_err(failed)?;
     file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(failed)?;
     if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > FILE_BYTES_MAX {
-        return Err(StartError::new(format!("{} has more than a mebibyte, as no ceremony has", path.display())));
+        return Err(StartError::new(format!(
+            "{} has more than a mebibyte, as no ceremony has",
+            path.display()
+        )));
     }
     Ok(bytes)
 }

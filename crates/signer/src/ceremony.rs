@@ -14,9 +14,9 @@ mod hold;
 mod keys;
 mod material;
 pub(crate) mod plan;
-mod transcript;
 #[cfg(test)]
 mod tests;
+mod transcript;
 
 pub use file::File;
 pub use hold::{Held, Setting, hold};

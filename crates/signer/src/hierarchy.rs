@@ -398,7 +398,8 @@ impl Hierarchy {
                 return Err(broken(&path_of(&first.file), what));
             }
             if !self.roots().any(|root| root.certificate == chain.root()) {
-                let what = format!("a chain of '{}' ends at none of the roots in {MANIFEST}", intermediate.name);
+                let what =
+                    format!("a chain of '{}' ends at none of the roots in {MANIFEST}", intermediate.name);
                 return Err(Error::Load(what, None));
             }
         }

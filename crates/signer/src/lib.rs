@@ -73,7 +73,8 @@ pub struct Issuer {
 impl Issuer {
     /// DER of the roots at the ends of all chains, that of the usual one first.
     pub fn roots(&self) -> impl Iterator<Item = &[u8]> {
-        std::iter::once(self.root.as_slice()).chain(self.alternates.iter().map(|alternate| alternate.root.as_slice()))
+        std::iter::once(self.root.as_slice())
+            .chain(self.alternates.iter().map(|alternate| alternate.root.as_slice()))
     }
 }
 

@@ -167,7 +167,10 @@ pub(crate) fn write_new(path: &Path, contents: &[u8], secrecy: Secrecy) -> Resul
         return Err(broken(path, "is no path of a file"));
     };
     if path.symlink_metadata().is_ok() {
-        return Err(broken(path, "is there already, and is never written over: name another, or move it away"));
+        return Err(broken(
+            path,
+            "is there already, and is never written over: name another, or move it away",
+        ));
     }
     let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     make_folder(folder, secrecy)?;

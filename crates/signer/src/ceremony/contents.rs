@@ -74,7 +74,10 @@ pub(crate) enum Role {
 /// DER of the name: each attribute in a set of its own, country first (BR 7.1.4.1).
 pub(super) fn name(subject: &Subject) -> Vec<u8> {
     let attribute = |identifier: &[u8], kind: u8, text: &str| {
-        let pair = encode::sequence(&[&element(tag::OBJECT_IDENTIFIER, identifier), &element(kind, text.as_bytes())]);
+        let pair = encode::sequence(&[
+            &element(tag::OBJECT_IDENTIFIER, identifier),
+            &element(kind, text.as_bytes()),
+        ]);
         element(SET, &pair)
     };
     encode::sequence(&[
@@ -101,7 +104,8 @@ pub(super) fn certificate(contents: &Contents) -> Vec<u8> {
             extensions.push(extension(BASIC_CONSTRAINTS, true, &basic_constraints(*path_length)));
             extensions.push(extension(KEY_USAGE, true, &authority_key_usage(*signs_ocsp)));
             if !purposes.is_empty() {
-                let identifiers: Vec<&[u8]> = purposes.iter().map(|purpose| identifier_of(*purpose)).collect();
+                let identifiers: Vec<&[u8]> =
+                    purposes.iter().map(|purpose| identifier_of(*purpose)).collect();
                 extensions.push(extension(EXTENDED_KEY_USAGE, false, &identifiers_of(&identifiers)));
             }
             if !policies.is_empty() {
@@ -262,7 +266,9 @@ mod tests {
         ] {
             assert_eq!(object_identifier(dotted).as_deref(), Some(contents), "{dotted}");
         }
-        for bad in ["", "1", "1.2", "3.1.1", "1.40.1", "2.5.a", "2.5.01", "2.5..1", "1.2.4294967296", "2.5.-1"] {
+        for bad in
+            ["", "1", "1.2", "3.1.1", "1.40.1", "2.5.a", "2.5.01", "2.5..1", "1.2.4294967296", "2.5.-1"]
+        {
             assert_eq!(object_identifier(bad), None, "{bad}");
         }
     }

@@ -257,10 +257,11 @@ impl Stage<'_, '_> {
             not_before_min,
         };
         let judge = |whole: &[u8]| authority::certificate(whole, &expected);
-        let whole = self.sign(signing, &contents::certificate(&wanted), encode::certificate, &judge, is_trial)?;
+        let whole =
+            self.sign(signing, &contents::certificate(&wanted), encode::certificate, &judge, is_trial)?;
         if let (Some(signer), false) = (draft.signer, is_trial) {
-            let chains =
-                LoadedCertificate::read(&whole).and_then(|made| made.check_issued_by(&signer.authority.facts));
+            let chains = LoadedCertificate::read(&whole)
+                .and_then(|made| made.check_issued_by(&signer.authority.facts));
             if let Err(why) = chains {
                 self.found.error("", format!("made a certificate that {why}"), "report this");
                 return None;
@@ -315,7 +316,8 @@ impl Stage<'_, '_> {
                 }
                 let secret = place.secret_of_new(self.setting.passphrases);
                 let secret = noted(self.found, "key.passphrase_file", secret)?;
-                let made = noted(self.found, "key.generate", PrivateKey::generate(*kind, self.setting.random))?;
+                let made =
+                    noted(self.found, "key.generate", PrivateKey::generate(*kind, self.setting.random))?;
                 let key = noted(self.found, "key.generate", Key::load(&made))?;
                 let certified = Certified::of_key(&key);
                 let line = KeyLine::made(&certified, place);
@@ -352,7 +354,13 @@ impl Stage<'_, '_> {
         existing.map_or(day_ago, |existing| existing.not_before.min(day_ago))
     }
 
-    fn dates(&mut self, not_before: Timestamp, not_after: Timestamp, earliest: Timestamp, signer: Option<&Signer>) {
+    fn dates(
+        &mut self,
+        not_before: Timestamp,
+        not_after: Timestamp,
+        earliest: Timestamp,
+        signer: Option<&Signer>,
+    ) {
         self.found.require(
             (earliest..=self.now).contains(&not_before),
             "certificate.not_before",
@@ -376,7 +384,13 @@ impl Stage<'_, '_> {
     }
 
     /// What subject and issuer have to do with each other.
-    fn relations(&mut self, subject: &[u8], key: &SubjectKey, signer: Option<&Signer>, plan: &CertificatePlan) {
+    fn relations(
+        &mut self,
+        subject: &[u8],
+        key: &SubjectKey,
+        signer: Option<&Signer>,
+        plan: &CertificatePlan,
+    ) {
         let Some(signer) = signer else { return };
         let authority = &signer.authority;
         let own = match &plan.subject {
@@ -466,7 +480,13 @@ impl Stage<'_, '_> {
             entries,
         };
         let judge = |whole: &[u8]| revocation_list::revocation_list(whole, &wanted);
-        let whole = self.sign(&signer.key, &wanted.encode_tbs(), certificate_list, &judge, self.setting.is_rehearsal)?;
+        let whole = self.sign(
+            &signer.key,
+            &wanted.encode_tbs(),
+            certificate_list,
+            &judge,
+            self.setting.is_rehearsal,
+        )?;
         let keys = [KeyLine::of_signer(&signer, &plan.issuer.key)];
         let product = Product::RevocationList { der: &whole, issuer: &plan.issuer.certificate };
         self.held(&plan.file, whole.clone(), product, &keys, None)
@@ -508,7 +528,11 @@ impl Stage<'_, '_> {
             let signature = noted(self.found, "", key.sign_checked_blocking(key.public_key(), tbs))?;
             signed = wrap(tbs, algorithm.identifier(), &signature);
             if let Err(why) = judge(&signed) {
-                self.found.error("", format!("would make what must not be: {why}"), "change what it asks for");
+                self.found.error(
+                    "",
+                    format!("would make what must not be: {why}"),
+                    "change what it asks for",
+                );
                 return None;
             }
         }

@@ -91,9 +91,7 @@ impl KeyPlace {
     pub(super) fn make_on_token(&self, kind: KeyKind, pin: &Passphrase) -> Result<Option<Key>, Error> {
         match &self.location {
             KeyLocation::File(_) => Ok(None),
-            KeyLocation::Token(token) => {
-                Key::of(&CaKey::OnToken(token.generate(kind, Some(pin))?)).map(Some)
-            }
+            KeyLocation::Token(token) => Key::of(&CaKey::OnToken(token.generate(kind, Some(pin))?)).map(Some),
         }
     }
 

@@ -127,12 +127,17 @@ pub(super) fn request_in(path: &Path, subject: &[u8]) -> Result<Asked, Error> {
         Ok(_) => return Err(broken(path, "has bytes after the request")),
         Err(error) => return Err(broken(path, format!("is no certification request ({error})"))),
     };
-    parsed.verify_signature().map_err(|_| broken(path, "its signature does not hold: make the request anew"))?;
+    parsed
+        .verify_signature()
+        .map_err(|_| broken(path, "its signature does not hold: make the request anew"))?;
     let info = &parsed.certification_request_info;
     if info.subject.iter().next().is_some() && info.subject.as_raw() != subject {
         return Err(broken(
             path,
-            format!("asks for the subject '{}', which is not that of [subject]: make them the same", info.subject),
+            format!(
+                "asks for the subject '{}', which is not that of [subject]: make them the same",
+                info.subject
+            ),
         ));
     }
     Ok(Asked { public_key_info: info.subject_pki.raw.to_vec() })
@@ -158,14 +163,16 @@ impl Certified {
     /// # Errors
     /// A text for the operator, if it is none that a CA may have (BR 6.1.1.3, 6.1.5, 6.1.6).
     pub(super) fn of_info(public_key_info: Vec<u8>) -> Result<Self, String> {
-        PublicKey::from_spki(&public_key_info).map_err(|bad| format!("holds a key that is refused: {bad}"))?;
+        PublicKey::from_spki(&public_key_info)
+            .map_err(|bad| format!("holds a key that is refused: {bad}"))?;
         let public_key = public_key_of(&public_key_info).ok_or("holds no SubjectPublicKeyInfo")?;
         Ok(Self { key_identifier: key_identifier(&public_key).to_vec(), public_key_info })
     }
 
     /// What kind of key it is, in words.
     pub(super) fn kind(&self) -> String {
-        PublicKey::from_spki(&self.public_key_info).map_or_else(|_| "unknown".to_owned(), |key| key.kind_name())
+        PublicKey::from_spki(&self.public_key_info)
+            .map_or_else(|_| "unknown".to_owned(), |key| key.kind_name())
     }
 }
 
@@ -187,7 +194,8 @@ impl Previous {
             Ok(([], parsed)) => parsed,
             _ => return Err(failed("is no CRL: name the one before, in PEM or DER")),
         };
-        let (_, certificate) = X509Certificate::from_der(&issuer.facts.der).map_err(|_| failed("has no issuer"))?;
+        let (_, certificate) =
+            X509Certificate::from_der(&issuer.facts.der).map_err(|_| failed("has no issuer"))?;
         let is_own = parsed.issuer().as_raw() == issuer.facts.subject
             && parsed.verify_signature(certificate.public_key()).is_ok();
         if !is_own {
@@ -199,7 +207,8 @@ impl Previous {
         for entry in parsed.iter_revoked_certificates() {
             let serial = Serial::from_be_bytes(entry.raw_serial());
             let reason = entry.reason_code().and_then(|(_, code)| Reason::from_number(code.0));
-            let revoked_at = u64::try_from(entry.revocation_date.timestamp()).ok().map(Timestamp::from_unix_s);
+            let revoked_at =
+                u64::try_from(entry.revocation_date.timestamp()).ok().map(Timestamp::from_unix_s);
             match (serial, reason.filter(|reason| *reason != Reason::Unspecified), revoked_at) {
                 (Some(serial), Some(reason), Some(revoked_at)) => {
                     entries.push(Entry { serial, revoked_at, reason });

@@ -184,9 +184,8 @@ struct Reading<'a> {
 
 impl Reading<'_> {
     fn people(&mut self, file: &File) {
-        let is_named = |text: &String| {
-            (1..=200).contains(&text.chars().count()) && !text.contains(char::is_control)
-        };
+        let is_named =
+            |text: &String| (1..=200).contains(&text.chars().count()) && !text.contains(char::is_control);
         self.found.require(
             (1..=PRESENT_MAX).contains(&file.present.len()) && file.present.iter().all(is_named),
             "present",
@@ -208,7 +207,11 @@ impl Reading<'_> {
             ("subject", file.subject.is_some(), &[Root, Intermediate, OcspResponder, Request]),
             ("key", file.key.is_some(), &[Root, Intermediate, OcspResponder, Request]),
             ("issuer", file.issuer.is_some(), &[Intermediate, CrossCertificate, OcspResponder, Crl]),
-            ("certificate", file.certificate.is_some(), &[Root, Intermediate, CrossCertificate, OcspResponder]),
+            (
+                "certificate",
+                file.certificate.is_some(),
+                &[Root, Intermediate, CrossCertificate, OcspResponder],
+            ),
             ("crl", file.crl.is_some(), &[Crl]),
             ("request", file.request.is_some(), &[Request]),
         ];
@@ -276,16 +279,15 @@ impl Reading<'_> {
 
     /// BR 7.1.2.10.2, and RFC 5280, appendix A.1.
     fn subject(&mut self, given: &Subject) -> Option<Subject> {
-        let is_country = given.country.len() == 2 && given.country.bytes().all(|byte| byte.is_ascii_uppercase());
+        let is_country =
+            given.country.len() == 2 && given.country.bytes().all(|byte| byte.is_ascii_uppercase());
         self.found.require(
             is_country,
             "subject.country",
             format!("is {:?}", given.country),
             "give two upper-case letters (ISO 3166-1), as in \"KR\"; a CA's subject has a countryName (BR 7.1.2.10.2)",
         );
-        for (key, text) in
-            [("organization", &given.organization), ("common_name", &given.common_name)]
-        {
+        for (key, text) in [("organization", &given.organization), ("common_name", &given.common_name)] {
             let fits = (1..=NAME_CHARACTERS_MAX).contains(&text.chars().count())
                 && text.trim() == text
                 && !text.contains(char::is_control);
@@ -301,7 +303,8 @@ impl Reading<'_> {
 
     fn key(&mut self, given: &Key) -> Option<KeySource> {
         if let Some(request) = &given.request {
-            let alone = given.location.is_none() && given.generate.is_none() && given.passphrase_file.is_none();
+            let alone =
+                given.location.is_none() && given.generate.is_none() && given.passphrase_file.is_none();
             self.found.require(
                 alone && self.kind != Kind::Root && self.kind != Kind::Request,
                 "key.request",
@@ -376,7 +379,8 @@ impl Reading<'_> {
         let key = "certificate.path_length";
         match (self.kind, given.path_length) {
             (Kind::Root, Some(_)) => {
-                let fix = "leave it out: a root's certificate has none (BR 7.1.2.1.4); give it to the CAs below";
+                let fix =
+                    "leave it out: a root's certificate has none (BR 7.1.2.1.4); give it to the CAs below";
                 self.found.error(key, "limits a root", fix);
             }
             (Kind::OcspResponder, Some(_)) => {
@@ -397,8 +401,12 @@ impl Reading<'_> {
         let mut purposes = Vec::new();
         for name in &given.purposes {
             match name.as_str() {
-                "server-auth" if !purposes.contains(&Purpose::ServerAuth) => purposes.push(Purpose::ServerAuth),
-                "client-auth" if !purposes.contains(&Purpose::ClientAuth) => purposes.push(Purpose::ClientAuth),
+                "server-auth" if !purposes.contains(&Purpose::ServerAuth) => {
+                    purposes.push(Purpose::ServerAuth)
+                }
+                "client-auth" if !purposes.contains(&Purpose::ClientAuth) => {
+                    purposes.push(Purpose::ClientAuth)
+                }
                 other => {
                     let fix = "give \"server-auth\", and \"client-auth\" where that is needed, each once; a CA for TLS \
                                has no other purpose (BR 7.1.2.10.6)";
@@ -409,10 +417,15 @@ impl Reading<'_> {
         }
         match self.kind {
             Kind::Root if !purposes.is_empty() => {
-                self.found.error(key, "is set for a root", "leave it out: a root has no extKeyUsage (BR 7.1.2.1.2)");
+                self.found.error(
+                    key,
+                    "is set for a root",
+                    "leave it out: a root has no extKeyUsage (BR 7.1.2.1.2)",
+                );
             }
             Kind::OcspResponder if !purposes.is_empty() => {
-                let fix = "leave it out: a responder's purpose is OCSPSigning and nothing else (BR 7.1.2.8.5)";
+                let fix =
+                    "leave it out: a responder's purpose is OCSPSigning and nothing else (BR 7.1.2.8.5)";
                 self.found.error(key, "is set for a responder", fix);
             }
             Kind::Intermediate if self.is_public && !purposes.contains(&Purpose::ServerAuth) => {
@@ -439,7 +452,12 @@ impl Reading<'_> {
         }
         let distinct: BTreeSet<&String> = given.policies.iter().collect();
         let is_single = distinct.len() == given.policies.len();
-        self.found.require(is_single, key, "has a policy twice", "write each once (RFC 5280, section 4.2.1.4)");
+        self.found.require(
+            is_single,
+            key,
+            "has a policy twice",
+            "write each once (RFC 5280, section 4.2.1.4)",
+        );
         let is_any = distinct.iter().any(|policy| *policy == ANY_POLICY);
         let reserved = distinct.iter().filter(|policy| RESERVED_POLICIES.contains(&policy.as_str())).count();
         match self.kind {
@@ -474,7 +492,11 @@ impl Reading<'_> {
             let Some(url) = url else { continue };
             match self.kind {
                 Kind::Root => {
-                    self.found.error(key, "is set for a root", "leave it out: nothing is above a root (BR 7.1.2.1.2)");
+                    self.found.error(
+                        key,
+                        "is set for a root",
+                        "leave it out: nothing is above a root (BR 7.1.2.1.2)",
+                    );
                 }
                 Kind::OcspResponder => {
                     let fix = "leave it out: a responder points to nothing (BR 7.1.2.8.2)";
@@ -500,7 +522,8 @@ impl Reading<'_> {
                 "name where the issuer's CRL is published, http:// (BR 7.1.2.11.2)",
             );
             if given.issuer_url.is_none() {
-                let fix = "name where the issuer's certificate is, http:// (BR 7.1.2.10.3 says it should be there)";
+                let fix =
+                    "name where the issuer's certificate is, http:// (BR 7.1.2.10.3 says it should be there)";
                 self.found.warning("certificate.issuer_url", "is missing", fix);
             }
         }
@@ -533,7 +556,8 @@ impl Reading<'_> {
                 Some(Before::Number(number))
             }
             _ => {
-                let fix = "name the CRL before this one as previous; only where there is none, write number = 1";
+                let fix =
+                    "name the CRL before this one as previous; only where there is none, write number = 1";
                 self.found.error("crl.previous", "is missing, or number stands beside it", fix);
                 None
             }
@@ -541,13 +565,23 @@ impl Reading<'_> {
         let next_update = self.next_update(given);
         let revoked = self.revoked(given);
         let output = self.path("crl.file", given.file.as_ref());
-        Some(ListPlan { issuer: issuer?, before: before?, next_update: next_update?, revoked: revoked?, file: output? })
+        Some(ListPlan {
+            issuer: issuer?,
+            before: before?,
+            next_update: next_update?,
+            revoked: revoked?,
+            file: output?,
+        })
     }
 
     fn next_update(&mut self, given: &RevocationList) -> Option<Duration> {
         let key = "crl.next_update_days";
         let Some(days) = given.next_update_days else {
-            self.found.error(key, "is missing", "say when the next one is there at the latest, in days: 365 at most");
+            self.found.error(
+                key,
+                "is missing",
+                "say when the next one is there at the latest, in days: 365 at most",
+            );
             return None;
         };
         let fix = format!("set it to 1 at least and {CRL_DAYS_MAX} at most (BR 4.9.7)");
@@ -603,7 +637,8 @@ impl Reading<'_> {
     fn request(&mut self, file: &File) -> Option<RequestPlan> {
         let subject = file.subject.as_ref().and_then(|subject| self.subject(subject));
         let key = file.key.as_ref().and_then(|key| self.key(key));
-        let output = file.request.as_ref().and_then(|request| self.path("request.file", request.file.as_ref()));
+        let output =
+            file.request.as_ref().and_then(|request| self.path("request.file", request.file.as_ref()));
         Some(RequestPlan { subject: subject?, key: key?, file: output? })
     }
 }

@@ -85,7 +85,8 @@ pub(super) fn write(
     keys: &[KeyLine],
     written: &[u8],
 ) -> Result<String, String> {
-    let mut text = Text { out: String::with_capacity(4096), folder: format!("{}/", setting.folder.display()) };
+    let mut text =
+        Text { out: String::with_capacity(4096), folder: format!("{}/", setting.folder.display()) };
     text.head(plan, setting, now);
     text.title("Keys");
     for key in keys {
@@ -220,11 +221,13 @@ impl Text {
                     (usage.client_auth, "TLS clients (clientAuth)"),
                     (usage.ocsp_signing, "OCSP answers (OCSPSigning)"),
                 ];
-                let all: Vec<&str> = named.iter().filter(|(is_set, _)| *is_set).map(|(_, name)| *name).collect();
+                let all: Vec<&str> =
+                    named.iter().filter(|(is_set, _)| *is_set).map(|(_, name)| *name).collect();
                 ("extKeyUsage", all.join(", "))
             }
             ParsedExtension::CertificatePolicies(policies) => {
-                let all: Vec<String> = policies.iter().map(|policy| policy.policy_id.to_id_string()).collect();
+                let all: Vec<String> =
+                    policies.iter().map(|policy| policy.policy_id.to_id_string()).collect();
                 ("certificatePolicies", all.join(", "))
             }
             ParsedExtension::CRLDistributionPoints(points) => {
@@ -232,7 +235,8 @@ impl Text {
                     Some(DistributionPointName::FullName(names)) => names.iter().map(url_of).collect(),
                     _ => Vec::new(),
                 };
-                let all: Vec<String> = points.iter().flat_map(|point| of(&point.distribution_point)).collect();
+                let all: Vec<String> =
+                    points.iter().flat_map(|point| of(&point.distribution_point)).collect();
                 ("cRLDistributionPoints", all.join(", "))
             }
             ParsedExtension::AuthorityInfoAccess(access) => {
@@ -283,7 +287,9 @@ impl Text {
         self.title("Checks that passed");
         let lint = match product {
             Product::Request { .. } => None,
-            Product::RevocationList { .. } => Some("RFC 5280, section 5; Baseline Requirements, 4.9.7 and 7.2"),
+            Product::RevocationList { .. } => {
+                Some("RFC 5280, section 5; Baseline Requirements, 4.9.7 and 7.2")
+            }
             Product::Certificate { .. } => Some(match (plan.is_public, plan.kind) {
                 (false, _) => "RFC 5280, section 4",
                 (true, Kind::Root) => "RFC 5280, section 4; Baseline Requirements, 7.1.2.1",
@@ -311,7 +317,9 @@ impl Text {
                     format!("sha256sum {output}"),
                     format!("openssl x509 -in {output} -noout -text"),
                     format!("openssl x509 -in {output} -outform DER | sha256sum"),
-                    format!("openssl x509 -in {output} -noout -pubkey | openssl pkey -pubin -outform DER | sha256sum"),
+                    format!(
+                        "openssl x509 -in {output} -noout -pubkey | openssl pkey -pubin -outform DER | sha256sum"
+                    ),
                 ];
                 commands.push(match issuer {
                     Some(issuer) => {
@@ -353,7 +361,8 @@ fn serial(octets: &[u8]) -> String {
 }
 
 fn moment(time: &ASN1Time) -> String {
-    u64::try_from(time.timestamp()).map_or_else(|_| time.to_string(), |s| Timestamp::from_unix_s(s).to_rfc3339())
+    u64::try_from(time.timestamp())
+        .map_or_else(|_| time.to_string(), |s| Timestamp::from_unix_s(s).to_rfc3339())
 }
 
 fn algorithm(identifier: String) -> String {

@@ -29,7 +29,12 @@ impl Chain {
     }
 
     /// From an issuing CA directly to its root.
-    pub(super) fn direct(issuer: &IssuerName, certificate: &[u8], root: &IssuerName, root_certificate: &[u8]) -> Self {
+    pub(super) fn direct(
+        issuer: &IssuerName,
+        certificate: &[u8],
+        root: &IssuerName,
+        root_certificate: &[u8],
+    ) -> Self {
         Self(vec![
             CaCertificate { file: format!("issuers/{issuer}.pem"), der: certificate.to_vec() },
             CaCertificate { file: format!("roots/{root}.pem"), der: root_certificate.to_vec() },
@@ -58,7 +63,11 @@ impl Chain {
     ///
     /// # Errors
     /// [`Error::Load`] names the file.
-    pub(super) fn check(&self, is_usual: bool, path_of: &dyn Fn(&str) -> std::path::PathBuf) -> Result<(), Error> {
+    pub(super) fn check(
+        &self,
+        is_usual: bool,
+        path_of: &dyn Fn(&str) -> std::path::PathBuf,
+    ) -> Result<(), Error> {
         let mut below: Option<(LoadedCertificate, &str)> = None;
         for (depth, certificate) in self.0.iter().enumerate() {
             let path = path_of(&certificate.file);
@@ -67,12 +76,18 @@ impl Chain {
             let between = depth.saturating_sub(1);
             let has_room = depth == 0 || own.path_length.is_none_or(|room| room as usize >= between);
             if !has_room {
-                return Err(broken(&path, "has a path length that leaves no room for the CAs below it in this chain"));
+                return Err(broken(
+                    &path,
+                    "has a path length that leaves no room for the CAs below it in this chain",
+                ));
             }
             if let Some((below, file)) = &below {
                 let path_below = path_of(file);
                 let failed = |why| {
-                    let what = format!("{why}; the next in its chain is {}: take both from one backup or CA", path.display());
+                    let what = format!(
+                        "{why}; the next in its chain is {}: take both from one backup or CA",
+                        path.display()
+                    );
                     broken(&path_below, what)
                 };
                 below.check_signed_by(&own).map_err(failed)?;
@@ -98,8 +113,14 @@ pub(super) fn build(own: &CaCertificate, pool: &[CaCertificate], roots: &[CaCert
     };
     let known: Vec<(CaCertificate, LoadedCertificate)> = pool.iter().chain(roots).filter_map(read).collect();
     let mut starts = vec![own.clone()];
-    let is_same = |facts: &LoadedCertificate| facts.subject == first.subject && facts.public_key == first.public_key;
-    starts.extend(known.iter().filter(|(other, facts)| other.der != own.der && is_same(facts)).map(|(other, _)| other.clone()));
+    let is_same =
+        |facts: &LoadedCertificate| facts.subject == first.subject && facts.public_key == first.public_key;
+    starts.extend(
+        known
+            .iter()
+            .filter(|(other, facts)| other.der != own.der && is_same(facts))
+            .map(|(other, _)| other.clone()),
+    );
     let mut chains = Vec::new();
     for start in starts {
         climb(vec![start], &known, roots, &mut chains);

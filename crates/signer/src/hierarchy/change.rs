@@ -48,7 +48,9 @@ impl Hierarchy {
     ) -> Result<Self, Error> {
         let Joining { name, certificate: path, key, secret, further } = joining;
         let refuse = |why: String| Err(Error::Refused(format!("the issuing CA '{name}' cannot join: {why}")));
-        if self.intermediates.iter().any(|other| other.name == *name) || self.roots().any(|root| root.name == *name) {
+        if self.intermediates.iter().any(|other| other.name == *name)
+            || self.roots().any(|root| root.name == *name)
+        {
             return refuse("its name is taken; give it another".to_owned());
         }
         if self.intermediates.len() >= ISSUERS_MAX {
@@ -57,13 +59,20 @@ impl Hierarchy {
         let key_file = key_path(folder, name);
         let own_file = folder.join(format!("issuers/{name}.pem"));
         let is_file = matches!(key, KeyLocation::File(_));
-        for taken in [own_file.exists().then_some(&own_file), (is_file && key_file.exists()).then_some(&key_file)] {
+        for taken in
+            [own_file.exists().then_some(&own_file), (is_file && key_file.exists()).then_some(&key_file)]
+        {
             if let Some(taken) = taken {
-                return refuse(format!("{} is there already, and is never written over: move it away", taken.display()));
+                return refuse(format!(
+                    "{} is there already, and is never written over: move it away",
+                    taken.display()
+                ));
             }
         }
         let ca_key = match key {
-            KeyLocation::Token(token) => CaKey::OnToken(token.open(token.pin()?.as_ref().or(secret.as_ref()))?),
+            KeyLocation::Token(token) => {
+                CaKey::OnToken(token.open(token.pin()?.as_ref().or(secret.as_ref()))?)
+            }
             KeyLocation::File(path) => {
                 let unlocking = Unlocking { passphrase: secret.as_ref(), given_by: PASSPHRASE_GIVEN_BY };
                 CaKey::Held(storage::unlock_key(path, &storage::read(path)?, unlocking)?)
@@ -96,7 +105,9 @@ impl Hierarchy {
         self.more_roots.extend(files.read_further(further, &self.root)?);
         let mut added = 0;
         for issuer in &mut self.intermediates {
-            let Some(own) = issuer.chains.first().and_then(|usual| usual.certificates().first()) else { continue };
+            let Some(own) = issuer.chains.first().and_then(|usual| usual.certificates().first()) else {
+                continue;
+            };
             let path = files.path_of(&own.file);
             for chain in files.chains(own).map_err(|why| broken(&path, why))? {
                 let is_known = issuer.chains.contains(&chain);

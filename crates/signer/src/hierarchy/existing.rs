@@ -78,10 +78,13 @@ impl Hierarchy {
         taken.check(&|file| files.path_of(file), &|name| existing.key_of(name))?;
         let now = clock.now();
         for certificate in taken.certificates() {
-            check_not_ended(&certificate.der, now).map_err(|why| broken(&files.path_of(&certificate.file), why))?;
+            check_not_ended(&certificate.der, now)
+                .map_err(|why| broken(&files.path_of(&certificate.file), why))?;
         }
         for intermediate in &taken.intermediates {
-            intermediate.fits(now, random).map_err(|why| broken(&existing.certificate_of(&intermediate.name), why))?;
+            intermediate
+                .fits(now, random)
+                .map_err(|why| broken(&existing.certificate_of(&intermediate.name), why))?;
         }
         Ok(taken)
     }
@@ -192,7 +195,8 @@ impl Files {
     /// All chains of a certificate; the first begins with it.
     pub(super) fn chains(&self, own: &CaCertificate) -> Result<Vec<Chain>, String> {
         let chains = chain::build(own, &self.pool, &self.roots);
-        let leads = chains.first().and_then(|usual| usual.certificates().first()).is_some_and(|first| first == own);
+        let leads =
+            chains.first().and_then(|usual| usual.certificates().first()).is_some_and(|first| first == own);
         if leads {
             return Ok(chains);
         }

@@ -151,7 +151,9 @@ impl Manifest {
             }
             for chain in &listed.chains {
                 if !(2..=CHAIN_LENGTH_MAX).contains(&chain.len()) {
-                    return Err(format!("gives '{name}' a chain that has not 2 to {CHAIN_LENGTH_MAX} certificates"));
+                    return Err(format!(
+                        "gives '{name}' a chain that has not 2 to {CHAIN_LENGTH_MAX} certificates"
+                    ));
                 }
                 if let Some(stranger) = chain.iter().find(|file| !is_file(file)) {
                     return Err(format!(

@@ -99,7 +99,11 @@ fn names(parsed: &X509Certificate<'_>, expected: &ExpectedAuthority<'_>) -> Verd
     require("subject_equal", subject, "not the subject that was asked for")?;
     let is_own = parsed.issuer().as_raw() == parsed.subject().as_raw();
     let fits = is_own == expected.issuer.is_none();
-    require("subject_distinct", fits, "a root's issuer is itself, and nobody else's is (RFC 5280, section 3.2)")?;
+    require(
+        "subject_distinct",
+        fits,
+        "a root's issuer is itself, and nobody else's is (RFC 5280, section 3.2)",
+    )?;
     if expected.is_public { public_name(parsed.subject()) } else { Ok(()) }
 }
 
@@ -109,7 +113,11 @@ fn public_name(name: &X509Name<'_>) -> Verdict {
     require("subject_country", once(name.iter_country().count()), "not one countryName (BR 7.1.2.10.2)")?;
     let found = "not one organizationName (BR 7.1.2.10.2)";
     require("subject_organization", once(name.iter_organization().count()), found)?;
-    require("subject_common_name", once(name.iter_common_name().count()), "not one commonName (BR 7.1.2.10.2)")?;
+    require(
+        "subject_common_name",
+        once(name.iter_common_name().count()),
+        "not one commonName (BR 7.1.2.10.2)",
+    )?;
     let is_country = name.iter_country().all(|country| {
         let printable = country.attr_value().header.tag() == Tag::PrintableString;
         printable && country.as_slice().len() == 2 && country.as_slice().iter().all(u8::is_ascii_uppercase)
@@ -128,10 +136,18 @@ fn validity(parsed: &X509Certificate<'_>, expected: &ExpectedAuthority<'_>) -> V
     let not_before = moment(&parsed.validity().not_before)?;
     let not_after = moment(&parsed.validity().not_after)?;
     let wanted = (expected.contents.not_before, expected.contents.not_after);
-    require("validity_equal", (not_before, not_after) == wanted, "the dates are not those that were asked for")?;
+    require(
+        "validity_equal",
+        (not_before, not_after) == wanted,
+        "the dates are not those that were asked for",
+    )?;
     require("validity", not_before < not_after, "it ends before it begins")?;
     let near = not_before <= expected.now && not_before >= expected.not_before_min.whole_second();
-    require("not_before", near, "notBefore lies after the signing, or more than a day before (BR 7.1.2.10.1)")?;
+    require(
+        "not_before",
+        near,
+        "notBefore lies after the signing, or more than a day before (BR 7.1.2.10.1)",
+    )?;
     match &expected.issuer {
         Some(above) => require("validity_issuer", not_after <= above.not_after, "it ends after its issuer"),
         None if expected.is_public => {
@@ -149,7 +165,11 @@ fn extensions(parsed: &X509Certificate<'_>, expected: &ExpectedAuthority<'_>) ->
         let identifier = extension.oid.as_bytes().to_vec();
         require("extension_twice", !found.contains(&identifier), "an extension is there twice")?;
         let critical = one(extension, expected)?;
-        require("extension_critical", extension.critical == critical, &format!("{} is critical where it must not be, or the other way round", extension.oid))?;
+        require(
+            "extension_critical",
+            extension.critical == critical,
+            &format!("{} is critical where it must not be, or the other way round", extension.oid),
+        )?;
         found.push(identifier);
     }
     for (identifier, name) in required(expected) {
@@ -202,9 +222,14 @@ fn one(extension: &X509Extension<'_>, expected: &ExpectedAuthority<'_>) -> Verdi
         }
         (ParsedExtension::AuthorityKeyIdentifier(identifier), _) => {
             let key = identifier.key_identifier.as_ref().map(|key| key.0);
-            let alone = identifier.authority_cert_issuer.is_none() && identifier.authority_cert_serial.is_none();
+            let alone =
+                identifier.authority_cert_issuer.is_none() && identifier.authority_cert_serial.is_none();
             let fits = key == Some(wanted.authority_key_identifier.as_slice()) && alone;
-            require("authority_key_identifier", fits, "not the issuer's key identifier alone (BR 7.1.2.11.1)")?;
+            require(
+                "authority_key_identifier",
+                fits,
+                "not the issuer's key identifier alone (BR 7.1.2.11.1)",
+            )?;
             Ok(false)
         }
         (ParsedExtension::BasicConstraints(constraints), Role::Authority { path_length, .. }) => {
@@ -228,20 +253,31 @@ fn one(extension: &X509Extension<'_>, expected: &ExpectedAuthority<'_>) -> Verdi
             let others = usage.any || usage.code_signing || usage.email_protection || usage.time_stamping;
             let same = (usage.server_auth, usage.client_auth, usage.ocsp_signing) == (server, client, ocsp);
             let fits = same && !others && usage.other.is_empty();
-            require("extended_key_usage", fits, "not the purposes that were asked for (BR 7.1.2.8.5, 7.1.2.10.6)")?;
+            require(
+                "extended_key_usage",
+                fits,
+                "not the purposes that were asked for (BR 7.1.2.8.5, 7.1.2.10.6)",
+            )?;
             Ok(false)
         }
         (ParsedExtension::CertificatePolicies(found), Role::Authority { policies, .. }) => {
             let plain = found.iter().all(|policy| policy.policy_qualifiers.is_none());
-            let same = found.iter().map(|policy| policy.policy_id.to_id_string()).eq(policies.iter().cloned());
-            require("certificate_policies", plain && same, "not the policies that were asked for (BR 7.1.2.10.5)")?;
+            let same =
+                found.iter().map(|policy| policy.policy_id.to_id_string()).eq(policies.iter().cloned());
+            require(
+                "certificate_policies",
+                plain && same,
+                "not the policies that were asked for (BR 7.1.2.10.5)",
+            )?;
             Ok(false)
         }
         (ParsedExtension::CRLDistributionPoints(points), Role::Authority { crl_url, .. }) => {
             let found: Vec<&str> = points
                 .iter()
                 .flat_map(|point| match (&point.distribution_point, &point.reasons, &point.crl_issuer) {
-                    (Some(DistributionPointName::FullName(names)), None, None) => names.iter().map(url_of).collect(),
+                    (Some(DistributionPointName::FullName(names)), None, None) => {
+                        names.iter().map(url_of).collect()
+                    }
                     _ => vec![""],
                 })
                 .collect();
@@ -261,11 +297,19 @@ fn one(extension: &X509Extension<'_>, expected: &ExpectedAuthority<'_>) -> Verdi
             let same = issuers == issuer_url.as_deref().into_iter().collect::<Vec<_>>()
                 && ocsp == ocsp_url.as_deref().into_iter().collect::<Vec<_>>();
             let fits = all && same && is_http(&issuers) && is_http(&ocsp);
-            require("authority_information_access", fits, "not the URLs that were asked for (BR 7.1.2.10.3)")?;
+            require(
+                "authority_information_access",
+                fits,
+                "not the URLs that were asked for (BR 7.1.2.10.3)",
+            )?;
             Ok(false)
         }
         (_, Role::Responder) if extension.oid.as_bytes() == contents::OCSP_NO_CHECK => {
-            require("ocsp_no_check", extension.value == [0x05, 0x00], "its value is not NULL (RFC 6960, section 4.2.2.2.1)")?;
+            require(
+                "ocsp_no_check",
+                extension.value == [0x05, 0x00],
+                "its value is not NULL (RFC 6960, section 4.2.2.2.1)",
+            )?;
             Ok(false)
         }
         _ => Err(Finding::new("extension_unknown", format!("{} does not belong here", extension.oid))),

@@ -33,7 +33,11 @@ fn judge(whole: &[u8], wanted: &RevocationList) -> Verdict {
         Err(_) => false,
     };
     require("signature_algorithm", same, "not the signature algorithm of the issuer's key (BR 7.1.3.2)")?;
-    require("issuer_name", parsed.issuer().as_raw() == wanted.issuer, "not the issuer's subject, byte for byte")?;
+    require(
+        "issuer_name",
+        parsed.issuer().as_raw() == wanted.issuer,
+        "not the issuer's subject, byte for byte",
+    )?;
     dates(&parsed, wanted)?;
     entries(&parsed, wanted)?;
     let mut found = 0;
@@ -49,7 +53,12 @@ fn judge(whole: &[u8], wanted: &RevocationList) -> Verdict {
                 let same = key == Some(wanted.authority_key_id.as_slice());
                 require("authority_key_identifier", same, "not the issuer's key identifier")?;
             }
-            _ => return Err(Finding::new("extension_unknown", format!("{} does not belong here", extension.oid))),
+            _ => {
+                return Err(Finding::new(
+                    "extension_unknown",
+                    format!("{} does not belong here", extension.oid),
+                ));
+            }
         }
         found += 1;
     }
@@ -72,7 +81,11 @@ fn entries(parsed: &CertificateRevocationList<'_>, wanted: &RevocationList) -> V
     for (entry, wanted) in parsed.iter_revoked_certificates().zip(&wanted.entries) {
         let same = ingam_protocol::Serial::from_be_bytes(entry.raw_serial()).as_ref() == Some(&wanted.serial);
         require("entry_serial", same, "an entry's serial number is not the one that was asked for")?;
-        require("entry_date", moment(&entry.revocation_date)? == wanted.revoked_at, "an entry's date is another")?;
+        require(
+            "entry_date",
+            moment(&entry.revocation_date)? == wanted.revoked_at,
+            "an entry's date is another",
+        )?;
         let reason = entry.reason_code().map(|(critical, reason)| (critical, reason.0));
         let fits = reason == Some((false, wanted.reason.number()));
         require("entry_reason", fits, "an entry of a CA's certificate has no reason, or another (BR 7.2.2)")?;

@@ -176,9 +176,13 @@ fn every_chain_names_the_others() {
     assert!(!second.links().contains(&alternate(&other).as_str()), "no chain names itself: {second:?}");
     let [first, second] = [first, second].map(|answer| String::from_utf8(answer.body).unwrap());
     // The leaf and its issuer are the same; the cross-certificate comes behind.
-    assert!(second.starts_with(&first) && second.matches("-----BEGIN CERTIFICATE-----").count() == 3, "{second}");
+    assert!(
+        second.starts_with(&first) && second.matches("-----BEGIN CERTIFICATE-----").count() == 3,
+        "{second}"
+    );
     for unknown in ["0", "2", "x", "-1", "99999999999999999999"] {
-        let answer = ask(&scene.process, &scene.key, Some(&scene.kid), &format!("{at}/{unknown}"), &Value::Null);
+        let answer =
+            ask(&scene.process, &scene.key, Some(&scene.kid), &format!("{at}/{unknown}"), &Value::Null);
         assert_eq!(answer.status, 404, "{unknown}");
     }
     assert_eq!(plain(&scene.process, Method::GET, &format!("{at}/1")).status, 405);
