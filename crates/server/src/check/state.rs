@@ -214,7 +214,7 @@ fn hierarchy(config: &Config, now: Timestamp, found: &mut Findings) {
         );
         let Some(dates) = Dates::of(&intermediate.certificate) else { continue };
         let Dates { not_before, not_after } = dates;
-        let fix = "issue from a new hierarchy, in another state folder";
+        let fix = "replace it by another, or take it out: `ingam issuer`";
         found.require(now <= not_after, key.as_str(), format!("ended at {not_after}"), fix);
         let reason = format!("begins at {not_before}, and it is {now}");
         found.require(not_before <= now, key, reason, "set this machine's clock");
@@ -229,7 +229,7 @@ fn hierarchy(config: &Config, now: Timestamp, found: &mut Findings) {
                 let known: Vec<&str> = issuers.iter().map(|(name, _)| *name).collect();
                 let reason = format!("is {:?}, which is not in {shown}/hierarchy.json", profile.issuer);
                 let fix =
-                    format!("name one of these: {}; `ingam init` makes issuers, once", known.join(", "));
+                    format!("name one of these: {}; `ingam issuer add` takes others in", known.join(", "));
                 found.error(key, reason, fix);
             }
             None => {}
@@ -277,7 +277,7 @@ fn outlived(
                 "is {}: {} ends at {}, so that none can be issued after {last}",
                 profile.validity_s, profile.issuer, issuer.not_after
             ),
-            format!("plan a new hierarchy; until then, set it to less than {left_s}"),
+            format!("plan another issuing CA (`ingam issuer add`); until then, set it to less than {left_s}"),
         );
     }
 }
