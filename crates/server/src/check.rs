@@ -152,14 +152,14 @@ fn moment(text: &str) -> Result<Timestamp, String> {
 
 /// The first and the last second of a certificate.
 #[derive(Clone, Copy, Debug)]
-struct Dates {
-    not_before: Timestamp,
-    not_after: Timestamp,
+pub(crate) struct Dates {
+    pub(crate) not_before: Timestamp,
+    pub(crate) not_after: Timestamp,
 }
 
 impl Dates {
     /// Reads those of a certificate, DER; `None` if it is none.
-    fn of(der: &[u8]) -> Option<Self> {
+    pub(crate) fn of(der: &[u8]) -> Option<Self> {
         let (_, certificate) = X509Certificate::from_der(der).ok()?;
         let moment = |unix_s: i64| Timestamp::from_unix_s(u64::try_from(unix_s).unwrap_or(0));
         let validity = certificate.validity();

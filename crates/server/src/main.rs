@@ -11,6 +11,7 @@ mod dev;
 mod health;
 mod hierarchy;
 mod init;
+mod issuer;
 mod keys;
 mod listener;
 mod management;
@@ -56,6 +57,8 @@ enum Command {
     Init(Box<init::Init>),
     /// Makes what a key signs that is not at hand every day: roots, CAs below them, cross-certificates, their CRLs
     Ceremony(ceremony::Ceremony),
+    /// Takes issuing CAs in and out of a CA that does not run, and adds chains
+    Issuer(issuer::Issuer),
     /// Runs the CA of a configuration, or a perspective
     Serve(production::Serve),
     /// Tells everything that would stop or endanger a start, and touches nothing
@@ -99,6 +102,7 @@ fn main() -> ExitCode {
         match command {
             Command::Dev(options) => dev::run(options, metrics).await,
             Command::Init(options) => init::init(&options).await,
+            Command::Issuer(options) => issuer::run(&options).await,
             Command::Serve(options) => production::serve(&options, metrics).await,
             // They came back above.
             Command::Check(_) | Command::Keys(_) | Command::Ceremony(_) => Ok(()),

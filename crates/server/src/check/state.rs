@@ -220,7 +220,7 @@ fn hierarchy(config: &Config, now: Timestamp, found: &mut Findings) {
         );
         let Some(dates) = Dates::of(&intermediate.certificate) else { continue };
         let Dates { not_before, not_after } = dates;
-        let fix = "issue from a new hierarchy, in another state folder";
+        let fix = "replace it by another, or take it out: `ingam issuer`";
         found.require(now <= not_after, key.as_str(), format!("ended at {not_after}"), fix);
         let reason = format!("begins at {not_before}, and it is {now}");
         found.require(not_before <= now, key, reason, "set this machine's clock");
@@ -256,7 +256,7 @@ fn profile_issuers(
                 let reason =
                     format!("is {name:?}, which is not in {}/hierarchy.json", looked.config.state.display());
                 let fix =
-                    format!("name one of these: {}; `ingam init` makes issuers, once", known.join(", "));
+                    format!("name one of these: {}; `ingam issuer add` takes others in", known.join(", "));
                 found.error(key.as_str(), reason, fix);
             }
             None => {}
