@@ -47,17 +47,22 @@ fn signature_field(tbs: &[u8]) -> Result<&[u8], der::Error> {
 }
 
 fn key(algorithm: Algorithm, random: &dyn Random) -> Result<&'static Key, Error> {
-    let (place, make): (_, fn(&dyn Random) -> Result<PrivateKey, Error>) = match algorithm {
-        Algorithm::EcdsaP256Sha256 => (&P256, |random| PrivateKey::generate(KeyKind::EcdsaP256, random)),
-        Algorithm::EcdsaP384Sha384 => (&P384, |random| PrivateKey::generate(KeyKind::EcdsaP384, random)),
-        Algorithm::RsaSha256 => (&RSA, |random| PrivateKey::generate(KeyKind::Rsa2048, random)),
+    let place = match algorithm {
+        Algorithm::EcdsaP256Sha256 => &P256,
+        Algorithm::EcdsaP384Sha384 => &P384,
+        Algorithm::RsaSha256 => &RSA,
     };
     if let Some(key) = place.get() {
         return Ok(key);
     }
+    let made = match algorithm {
+        Algorithm::EcdsaP256Sha256 => PrivateKey::generate(KeyKind::EcdsaP256, random)?,
+        Algorithm::EcdsaP384Sha384 => PrivateKey::generate(KeyKind::EcdsaP384, random)?,
+        Algorithm::RsaSha256 => PrivateKey::generate(KeyKind::Rsa2048, random)?,
+    };
+    let loaded = Key::load(&made)?;
     // Two at once make two keys, of which one stays.
-    let made = Key::load(&make(random)?)?;
-    Ok(place.get_or_init(|| made))
+    Ok(place.get_or_init(|| loaded))
 }
 
 #[cfg(test)]

@@ -95,6 +95,9 @@ async fn write_pem(folder: &Path, name: &str, spki: &[u8]) -> PathBuf {
     path
 }
 
+/// A key: its name, its SubjectPublicKeyInfo, what our own checks find, and what badkeys does.
+type Row = (&'static str, Vec<u8>, Option<KeyFlaw>, &'static [&'static str]);
+
 /// What badkeys knows a key by: the first 15 bytes of SHA-256 over its number, and the number of a list.
 fn badkeys_entry(key_number: &[u8]) -> Vec<u8> {
     [&digest(&SHA256, key_number).as_ref()[..15], &[1]].concat()
@@ -125,7 +128,7 @@ async fn badkeys_and_our_own_checks_say_the_same() {
     let x = elliptic_spki[elliptic_spki.len() - 64..elliptic_spki.len() - 32].to_vec();
     let x: Vec<u8> = x.into_iter().skip_while(|byte| *byte == 0).collect();
 
-    let mut entries = vec![badkeys_entry(&listed.to_bytes_be()), badkeys_entry(&x)];
+    let mut entries = [badkeys_entry(&listed.to_bytes_be()), badkeys_entry(&x)];
     entries.sort();
     let cache = folder.path().join("badkeys");
     std::fs::create_dir(&cache).expect("a writable folder");
@@ -135,7 +138,7 @@ async fn badkeys_and_our_own_checks_say_the_same() {
     let lists = WeakKeys::read([("blocklist.dat", entries.concat())]).expect("a list of badkeys' form");
 
     let even = &sound + 1_u32;
-    let rows: Vec<(&str, Vec<u8>, Option<KeyFlaw>, &[&str])> = vec![
+    let rows: [Row; 7] = [
         ("sound", spki(&sound), None, &[]),
         ("even", spki(&even), Some(KeyFlaw::RsaEven), &["smallfactors"]),
         ("small", spki(&small), Some(KeyFlaw::RsaSmallFactor), &["smallfactors"]),

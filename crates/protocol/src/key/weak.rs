@@ -203,7 +203,7 @@ mod tests {
         assert!(bad.flaw() == KeyFlaw::RsaEven && bad.to_string().contains("divisible by 2"), "{bad}");
         // The last prime below 752, times a number that makes 2048 bits of it and has no smaller factor.
         let many = |factor: &BigUint| SMALL_PRIMES[..132].iter().any(|prime| remainder(factor, *prime) == 0);
-        let mut factor = (BigUint::from(3_u32) << 2046_u32) / 751_u32 | BigUint::from(1_u32);
+        let mut factor = ((BigUint::from(3_u32) << 2046_u32) / 751_u32) | BigUint::from(1_u32);
         while many(&factor) {
             factor += 2_u32;
         }
