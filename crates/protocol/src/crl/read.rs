@@ -96,7 +96,9 @@ fn extensions(mut extensions: Reader<'_>) -> Result<(u64, Option<&str>), Error> 
         let mut value = Reader::new(extension.expect(tag::OCTET_STRING)?);
         extension.finish()?;
         match (identifier, is_critical) {
-            (AUTHORITY_KEY_IDENTIFIER, false) => drop(value.sequence()?),
+            (AUTHORITY_KEY_IDENTIFIER, false) => {
+                value.expect(tag::SEQUENCE)?;
+            }
             (CRL_NUMBER, false) if number.is_none() => number = Some(unsigned(value.integer()?)?),
             (ISSUING_DISTRIBUTION_POINT, true) if url.is_none() => {
                 let mut point = value.sequence()?;
