@@ -198,7 +198,7 @@ pub const RULES: &[Rule] = &[
         kept: "finalize, for every profile",
     },
     Rule {
-        about: "weak and compromised keys (ROCA, close primes, blocked ones; lists of Debian's not yet)",
+        about: "weak and compromised keys (ROCA, close primes, blocked ones, and those on the operator's lists of Debian's)",
         source: "BR 6.1.1.3",
         values: &[always(Forbidden)],
         kept: "finalize, for every profile",
@@ -279,7 +279,7 @@ pub const RULES: &[Rule] = &[
         about: "SCTs of two logs' operators up to 180 days of validity, and a precertificate logged before",
         source: "Chrome CT policy, Chrome Root Program 1.8",
         values: &[from(FROM_2027_03_15, Asked)],
-        kept: NOT_YET,
+        kept: "step 3 of the order of operations, for profiles with `transparency = \"required\"`",
     },
     Rule {
         about: "a sample of 3 % of certificates audited by the CA itself each quarter",

@@ -111,10 +111,10 @@ fn what_does_not_belong_together_is_refused() {
     fs::write(foreign.path("issuer.key"), kept).unwrap();
     copy(&other, "root.pem");
     let error = foreign.refusal(&["issuer"]);
-    assert!(error.contains("issuer.pem") && error.contains("was not signed by"), "{error}");
+    assert!(error.contains("issuer.pem") && error.contains("no chain leads from it to a root"), "{error}");
     fs::copy(foreign.path("issuer.pem"), foreign.path("root.pem")).unwrap();
     let error = foreign.refusal(&["issuer"]);
-    assert!(error.contains("root.pem") && error.contains("this is no root"), "{error}");
+    assert!(error.contains("issuer.pem") && error.contains("no chain leads from it to a root"), "{error}");
 }
 
 #[test]
