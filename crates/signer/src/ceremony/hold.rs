@@ -20,6 +20,9 @@ use crate::lint::revocation_list;
 use crate::storage::{self, Secrecy};
 use crate::{Error, KeyKind, Passphrase, PrivateKey, encode};
 
+/// Puts together what is signed, the algorithm and the signature.
+type Wrap = fn(&[u8], &[u8], &[u8]) -> Vec<u8>;
+
 /// A day: as far back as notBefore may lie (BR 7.1.2.1.1, 7.1.2.10.1).
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// As many entries as a CRL that is made here may have.
@@ -518,7 +521,7 @@ impl Stage<'_, '_> {
         &mut self,
         key: &Key,
         tbs: &[u8],
-        wrap: fn(&[u8], &[u8], &[u8]) -> Vec<u8>,
+        wrap: Wrap,
         judge: &dyn Fn(&[u8]) -> Result<(), String>,
         is_trial: bool,
     ) -> Option<Vec<u8>> {

@@ -79,7 +79,7 @@ pub(super) struct CertificatePlan {
 #[derive(Clone, Debug)]
 pub(super) enum SubjectPlan {
     /// A name of its own for this key.
-    New(Subject, KeySource),
+    New(Box<Subject>, Box<KeySource>),
     /// Name and key of the certificate in this file.
     Existing(PathBuf),
 }
@@ -246,7 +246,7 @@ impl Reading<'_> {
             _ => {
                 let subject = file.subject.as_ref().and_then(|subject| self.subject(subject));
                 let key = file.key.as_ref().and_then(|key| self.key(key));
-                subject.zip(key).map(|(subject, key)| SubjectPlan::New(subject, key))
+                subject.zip(key).map(|(subject, key)| SubjectPlan::New(Box::new(subject), Box::new(key)))
             }
         };
         let issuer = match self.kind {

@@ -59,15 +59,12 @@ impl Hierarchy {
         let key_file = key_path(folder, name);
         let own_file = folder.join(format!("issuers/{name}.pem"));
         let is_file = matches!(key, KeyLocation::File(_));
-        for taken in
-            [own_file.exists().then_some(&own_file), (is_file && key_file.exists()).then_some(&key_file)]
-        {
-            if let Some(taken) = taken {
-                return refuse(format!(
-                    "{} is there already, and is never written over: move it away",
-                    taken.display()
-                ));
-            }
+        let is_there = [(own_file.exists(), &own_file), (is_file && key_file.exists(), &key_file)];
+        if let Some((_, taken)) = is_there.into_iter().find(|(exists, _)| *exists) {
+            return refuse(format!(
+                "{} is there already, and is never written over: move it away",
+                taken.display()
+            ));
         }
         let ca_key = match key {
             KeyLocation::Token(token) => {

@@ -130,6 +130,8 @@ impl Files {
 
     fn read_root(&mut self, name: &IssuerName, path: &Path) -> Result<Root, Error> {
         let certificate = read_certificate(path)?;
+        let facts = LoadedCertificate::read_ca(&certificate).map_err(|why| broken(path, why))?;
+        facts.check_signed_by(&facts).map_err(|why| broken(path, format!("this is no root: {why}")))?;
         let file = format!("roots/{name}.pem");
         self.sources.push((file.clone(), path.to_owned()));
         self.roots.push(CaCertificate { file, der: certificate.clone() });

@@ -59,7 +59,7 @@ struct First {
 #[serde(untagged)]
 enum FirstListed {
     InFile(IssuerName),
-    OnToken(FirstOnToken),
+    OnToken(Box<FirstOnToken>),
 }
 
 #[derive(Debug, Deserialize)]
@@ -81,7 +81,7 @@ impl From<First> for Manifest {
         let listed = issuers.into_iter().map(|listed| {
             let (name, key) = match listed {
                 FirstListed::InFile(name) => (name, None),
-                FirstListed::OnToken(FirstOnToken { name, key }) => (name, Some(key)),
+                FirstListed::OnToken(listed) => (listed.name, Some(listed.key)),
             };
             let chains = vec![vec![format!("issuers/{name}.pem"), format!("roots/{root}.pem")]];
             Listed { name, key, chains }
