@@ -40,7 +40,7 @@ enum Act {
     /// Shows issuing CAs, their ends, their keys' places and their chains, and opens no key
     List(Place),
     /// Takes an issuing CA in, by its certificate and its key
-    Add(Add),
+    Add(Box<Add>),
     /// Adds chains to issuing CAs that are there: cross-certificates, and the roots that they lead to
     Chain(Chain),
     /// Takes an issuing CA out: it answers for its certificates no more

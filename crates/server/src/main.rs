@@ -100,10 +100,10 @@ fn main() -> ExitCode {
         let metrics = telemetry::start_metrics()
             .map_err(|error| StartError::new(format!("metrics cannot be counted: {error}")))?;
         match command {
-            Command::Dev(options) => dev::run(options, metrics).await,
+            Command::Dev(options) => Box::pin(dev::run(options, metrics)).await,
             Command::Init(options) => init::init(&options).await,
             Command::Issuer(options) => issuer::run(&options).await,
-            Command::Serve(options) => production::serve(&options, metrics).await,
+            Command::Serve(options) => Box::pin(production::serve(&options, metrics)).await,
             // They came back above.
             Command::Check(_) | Command::Keys(_) | Command::Ceremony(_) => Ok(()),
             Command::Client(command) => return client::run(command).await,
