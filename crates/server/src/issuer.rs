@@ -140,13 +140,14 @@ fn list(config: &Config) -> Result<String, StartError> {
             let title = if number == 0 { "chain" } else { "alternate" };
             told.push_str(&format!("  {title:<12}{}\n", chain.join(" ")));
         }
-        let profiles: Vec<&str> = config
-            .profiles
-            .iter()
-            .filter(|(_, profile)| profile.issuer == issuer.name.as_str())
-            .map(|(name, _)| name.as_str())
-            .collect();
-        let profiles = if profiles.is_empty() { "none: it stands by".to_owned() } else { profiles.join(" ") };
+        let weighted = config.profiles.iter().filter_map(|(profile, settings)| {
+            let weight =
+                settings.weights().get(issuer.name.as_str()).copied().filter(|weight| *weight > 0)?;
+            Some(format!("{profile} (weight {weight})"))
+        });
+        let profiles: Vec<String> = weighted.collect();
+        let profiles =
+            if profiles.is_empty() { "none: it stands by".to_owned() } else { profiles.join(", ") };
         told.push_str(&format!("  profiles    {profiles}\n"));
     }
     Ok(told)
@@ -224,10 +225,10 @@ fn remove(options: &Remove) -> Result<String, StartError> {
              profiles instead, so that it stands by; --unexpired removes it all the same"
         )));
     }
-    let used = config.profiles.iter().find(|(_, profile)| profile.issuer == name.as_str());
+    let used = config.profiles.iter().find(|(_, profile)| profile.weights().contains_key(name.as_str()));
     if let Some((profile, _)) = used {
         return Err(StartError::new(format!(
-            "the profile '{profile}' names '{name}' as its issuer: name another there first"
+            "the profile '{profile}' names '{name}' as its issuer: take it out there first, whatever its weight"
         )));
     }
     Hierarchy::remove_issuer(&config.state, name).map_err(failed)?;

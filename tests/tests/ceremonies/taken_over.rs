@@ -129,6 +129,12 @@ async fn a_ca_of_ceremonies_issues_and_its_issuing_ca_is_replaced() {
     service.stop().await;
     refused(&issuer(&home, &["remove", "tls-1"]).await, "--unexpired");
     refused(&issuer(&home, &["remove", "tls-2", "--unexpired"]).await, "names 'tls-2' as its issuer");
+    // By weights too, whatever they are.
+    home.change("ca.toml", "issuer = \"tls-2\"", "issuers = { tls-1 = 0, tls-2 = 1 }");
+    refused(&issuer(&home, &["remove", "tls-1", "--unexpired"]).await, "names 'tls-1' as its issuer");
+    let listed = issuer(&home, &["list"]).await.succeeded();
+    assert!(listed.text().contains("stands by") && listed.text().contains("weight 1"), "{listed}");
+    home.change("ca.toml", "issuers = { tls-1 = 0, tls-2 = 1 }", "issuer = \"tls-2\"");
     an_older_root_gives_a_second_chain(&home, &room).await;
 }
 
