@@ -104,6 +104,8 @@ pub struct Setup {
     pub identity: Option<Identity>,
     /// `store.engine`.
     pub engine: String,
+    /// The host of the URLs of OCSP, CRLs and issuers.
+    pub publication_host: String,
     /// The port that clients see, where that is a proxy's and not `ports.acme`.
     pub public_port: Option<u16>,
     /// How often the https certificate is looked for anew, in seconds; far longer than a story by default.
@@ -130,6 +132,7 @@ impl Setup {
             has_admin_port: false,
             identity: None,
             engine: "redb".to_owned(),
+            publication_host: "localhost".to_owned(),
             public_port: None,
             look_interval_s: 86_400,
             further_listeners: String::new(),
@@ -187,7 +190,7 @@ profiles.classic = {{ description = "90 days", issuer = "ecdsa", validity_s = 77
             r#"
 [urls]
 acme = "https://localhost:{public_port}"
-publication = "http://localhost:{publication}"
+publication = "http://{publication_host}:{publication}"
 
 [validation]
 http_port = {http}
@@ -199,6 +202,7 @@ engine = "{engine}"
 
 {further}"#,
             public_port = self.public_port(),
+            publication_host = self.publication_host,
             further_validation = self.further_validation,
             engine = self.engine,
             further = self.further_config,

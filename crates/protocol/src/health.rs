@@ -263,13 +263,13 @@ impl Code {
 pub struct IssuerReport {
     /// Its name inside the CA.
     pub name: IssuerName,
-    /// What kind of key it has, by its name in the configuration: `ecdsa-p256`, `rsa-2048`.
+    /// What kind of key it has, by its name in the configuration: `ecdsa-p256`, `rsa-4096`.
     pub key: String,
     /// The first second of its certificate.
     pub not_before: Timestamp,
     /// The last second of its certificate.
     pub not_after: Timestamp,
-    /// Its current CRL; `None` before there is one.
+    /// Its current CRLs; `None` while one was never made.
     pub crl: Option<CrlReport>,
     /// The last second of its delegated OCSP certificate; `None` if it signs its answers itself, or has none yet.
     pub ocsp_certificate_not_after: Option<Timestamp>,
@@ -277,16 +277,16 @@ pub struct IssuerReport {
     pub oldest_answer: Option<Timestamp>,
 }
 
-/// The current CRL of an issuer.
+/// The current CRLs of an issuer: one, or one for each shard, of which this is what they have in common.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CrlReport {
-    /// Its number.
+    /// The highest number.
     pub number: u64,
-    /// From when it holds.
+    /// From when the oldest holds.
     pub this_update: Timestamp,
-    /// When the next one is there at the latest.
+    /// When the first of them is followed by another at the latest.
     pub next_update: Timestamp,
-    /// How many certificates it lists.
+    /// How many certificates all of them list.
     pub entries: u64,
 }
 

@@ -7,9 +7,11 @@
 //! can be unwise. Every field has a default, so that all missing keys are told at once; a rule says which are needed.
 
 mod advice;
+mod checks;
 mod file;
 mod names;
 mod perspective;
+mod profiles;
 mod proxies;
 pub(crate) mod public;
 mod rate_limits;
@@ -25,17 +27,18 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use ingam_operator::acts::Danger;
-use ingam_protocol::acme::ChallengeType;
 use ingam_protocol::finding::Level;
-use ingam_protocol::key::KeyType;
 use ingam_protocol::operator::Principal;
 use ingam_protocol::profile::IssuerName;
 use ingam_protocol::public_suffix::PublicSuffixes;
 use ingam_protocol::{Findings, Timestamp};
+use ingam_signer::KeyKind;
 use serde::{Deserialize, Serialize};
 
-pub(crate) use file::{Reading, Role};
+pub(crate) use checks::LinterConfig;
+pub(crate) use file::{OtherFile, Reading, Role};
 pub(crate) use perspective::Perspective;
+pub(crate) use profiles::ProfileConfig;
 pub(crate) use proxies::{Proxies, ProxyWord};
 pub(crate) use rate_limits::RateLimits;
 pub(crate) use rules::host;
@@ -317,7 +320,15 @@ pub(crate) struct Hierarchy {
     /// The file with the passphrase of the issuing CAs' keys. Without it, where systemd gives the service credentials,
     /// the one with the name `issuer-passphrase`.
     pub(crate) passphrase_file: Option<PathBuf>,
-    /// The issuing CAs: name and kind of key, `ecdsa-p256` or `rsa-2048`.
+    /// The number, 3 or more, under which whoever starts the process left a pipe or a file with that passphrase open; in
+    /// the place of `passphrase_file`.
+    pub(crate) passphrase_fd: Option<u32>,
+    /// The file with the PIN of those tokens whose URI in `hierarchy.json` has no `pin-source`. Without it, the credential
+    /// `token-pin`.
+    pub(crate) pin_file: Option<PathBuf>,
+    /// The number of an open descriptor with that PIN, as `passphrase_fd`.
+    pub(crate) pin_fd: Option<u32>,
+    /// The issuing CAs: name and kind of key, `ecdsa-p256`, `ecdsa-p384`, `rsa-2048`, `rsa-3072` or `rsa-4096`.
     pub(crate) issuers: BTreeMap<String, KeyKind>,
 }
 
@@ -328,21 +339,15 @@ impl Default for Hierarchy {
             organization: "Ingam".to_owned(),
             root: "root".to_owned(),
             passphrase_file: None,
+            passphrase_fd: None,
+            pin_file: None,
+            pin_fd: None,
             issuers: BTreeMap::from([
                 ("ecdsa".to_owned(), KeyKind::EcdsaP256),
                 ("rsa".to_owned(), KeyKind::Rsa2048),
             ]),
         }
     }
-}
-
-/// A kind of CA key by its name in the file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum KeyKind {
-    EcdsaP256,
-    #[serde(rename = "rsa-2048")]
-    Rsa2048,
 }
 
 /// How certificates are issued, whatever their profile.
@@ -365,6 +370,10 @@ pub(crate) struct Issuance {
     pub(crate) public_rules: Option<bool>,
     /// Names of special use (RFC 6761) under which private profiles have certificates all the same.
     pub(crate) special_use_allowed: Vec<String>,
+    /// Files with keys that everybody can have: Debian's openssl-blacklist, lists of SHA-256, badkeys' blocklist.dat.
+    pub(crate) weak_key_lists: Vec<PathBuf>,
+    /// Outside linters, which see a certificate before it is signed. Profiles name theirs.
+    pub(crate) linters: Vec<LinterConfig>,
     /// How long a finalize waits for its certificate, in milliseconds.
     pub(crate) finalize_wait_ms: u64,
     /// How long a claim on an order holds, in seconds.
@@ -396,6 +405,8 @@ impl Default for Issuance {
             names_blocked_file: None,
             public_rules: None,
             special_use_allowed: Vec::new(),
+            weak_key_lists: Vec::new(),
+            linters: Vec::new(),
             finalize_wait_ms: 5000,
             lease_s: 60,
             checks_max: 512,
@@ -405,95 +416,6 @@ impl Default for Issuance {
             renewal_at_percent: None,
             renewal_check_s: 6 * 60 * 60,
             public_suffix_list: None,
-        }
-    }
-}
-
-/// A profile. `description`, `issuer` and `validity_s` are needed.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct ProfileConfig {
-    /// What the directory says about it.
-    pub(crate) description: String,
-    /// The issuing CA, by its name in `hierarchy.issuers`.
-    pub(crate) issuer: String,
-    /// Validity in seconds, both ends included.
-    pub(crate) validity_s: u64,
-    /// How far notBefore lies before the signing, in seconds.
-    pub(crate) backdate_s: u64,
-    /// How long an order may take, in seconds.
-    pub(crate) order_lifetime_s: u64,
-    /// How long a challenge may be answered, in seconds.
-    pub(crate) pending_authorization_lifetime_s: u64,
-    /// How long shown control counts, in seconds.
-    pub(crate) valid_authorization_lifetime_s: u64,
-    /// How many names go into one certificate.
-    pub(crate) names_max: usize,
-    /// How short, in seconds, the validity may be that an order asks for by `notBefore` and `notAfter`; without it, an order
-    /// may not ask.
-    pub(crate) validity_min_s: Option<u64>,
-    /// Whether an order may use control that its account has shown before.
-    pub(crate) reuse_authorizations: bool,
-    /// What certificates may be for: `dns`, `wildcard`, `ip`.
-    pub(crate) identifiers: BTreeSet<IdentifierKind>,
-    /// Domains that all names are or are below; with none, any.
-    pub(crate) names_below: BTreeSet<String>,
-    /// Whether control may be shown of a domain above the names (RFC 9444).
-    pub(crate) ancestor_domains: bool,
-    /// The challenges that authorizations offer.
-    pub(crate) challenges: BTreeSet<ChallengeType>,
-    /// The kinds of keys that certificates may have.
-    pub(crate) key_types: BTreeSet<KeyType>,
-    /// Whose orders may ask for it: `all`, `bound` (to an external account), `listed` (in `account_ids`).
-    pub(crate) accounts: AccountKind,
-    /// The accounts, where they are listed: the last part of their URLs.
-    pub(crate) account_ids: BTreeSet<String>,
-    /// Whether certificates say where OCSP and CRL are; those of at most seven days need not.
-    pub(crate) revocation_pointers: bool,
-    /// Whether its certificates claim to follow the Baseline Requirements of the public web; `false` for a private CA.
-    pub(crate) public: bool,
-}
-
-/// What a certificate can be for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum IdentifierKind {
-    Dns,
-    Wildcard,
-    Ip,
-}
-
-/// Whose orders may ask for a profile.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum AccountKind {
-    All,
-    Bound,
-    Listed,
-}
-
-impl Default for ProfileConfig {
-    fn default() -> Self {
-        Self {
-            description: String::new(),
-            issuer: String::new(),
-            validity_s: 0,
-            backdate_s: 3600,
-            order_lifetime_s: 7 * DAY_S,
-            pending_authorization_lifetime_s: 7 * DAY_S,
-            valid_authorization_lifetime_s: 7 * DAY_S,
-            names_max: 100,
-            validity_min_s: None,
-            reuse_authorizations: true,
-            identifiers: [IdentifierKind::Dns, IdentifierKind::Wildcard].into(),
-            names_below: BTreeSet::new(),
-            ancestor_domains: false,
-            challenges: [ChallengeType::Http01, ChallengeType::Dns01, ChallengeType::TlsAlpn01].into(),
-            key_types: KeyType::ALL.into(),
-            accounts: AccountKind::All,
-            account_ids: BTreeSet::new(),
-            revocation_pointers: true,
-            public: true,
         }
     }
 }

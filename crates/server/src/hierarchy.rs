@@ -3,35 +3,66 @@
 use std::path::Path;
 
 use ingam_protocol::Finding;
-use ingam_signer::hierarchy::Protection;
+use ingam_protocol::record::{Record, RecordType};
+use ingam_signer::hierarchy::{Protection, Secrets};
 use ingam_signer::{Hierarchy, Passphrase};
+use ingam_store::Store;
 
 use crate::config::Config;
-use crate::serve::{Sources, StartError};
+use crate::serve::{Sources, StartError, close};
 
 /// The name of the passphrase among the credentials that systemd gives a service.
-const CREDENTIAL: &str = "issuer-passphrase";
+const PASSPHRASE_CREDENTIAL: &str = "issuer-passphrase";
+/// The name of the tokens' PIN there.
+const PIN_CREDENTIAL: &str = "token-pin";
 
-/// The passphrase of the issuing CAs' keys: from `hierarchy.passphrase_file`, or else from the service's credentials.
-/// It is never taken from the command line or the environment, which other users can read.
+/// The passphrase of the issuing CAs' keys: from `hierarchy.passphrase_file` or `passphrase_fd`, or else from the
+/// service's credentials. It is never taken from the command line or the environment, which other users can read.
 pub(crate) fn passphrase(config: &Config) -> Result<Option<Passphrase>, StartError> {
-    let failed = |key: &str, error| StartError::caused(key, &error);
-    if let Some(path) = &config.hierarchy.passphrase_file {
+    let hierarchy = &config.hierarchy;
+    secret(
+        ("hierarchy.passphrase_file", hierarchy.passphrase_file.as_deref()),
+        ("hierarchy.passphrase_fd", hierarchy.passphrase_fd),
+        PASSPHRASE_CREDENTIAL,
+    )
+}
+
+/// The PIN of those tokens whose URI names no file with one, likewise.
+pub(crate) fn pin(config: &Config) -> Result<Option<Passphrase>, StartError> {
+    let hierarchy = &config.hierarchy;
+    secret(
+        ("hierarchy.pin_file", hierarchy.pin_file.as_deref()),
+        ("hierarchy.pin_fd", hierarchy.pin_fd),
+        PIN_CREDENTIAL,
+    )
+}
+
+fn secret(
+    (file_key, file): (&str, Option<&Path>),
+    (descriptor_key, descriptor): (&str, Option<u32>),
+    credential: &str,
+) -> Result<Option<Passphrase>, StartError> {
+    if let Some(path) = file {
         let read = Passphrase::from_file(path);
-        return read.map(Some).map_err(|error| failed("hierarchy.passphrase_file", error));
+        return read.map(Some).map_err(|error| StartError::caused(file_key, &error));
+    }
+    if let Some(number) = descriptor {
+        let read = Passphrase::from_descriptor(number);
+        return read.map(Some).map_err(|error| StartError::caused(descriptor_key, &error));
     }
     let Some(credentials) = std::env::var_os("CREDENTIALS_DIRECTORY") else { return Ok(None) };
-    let path = Path::new(&credentials).join(CREDENTIAL);
+    let path = Path::new(&credentials).join(credential);
     if !path.exists() {
         return Ok(None);
     }
     let read = Passphrase::from_credential(&path);
-    read.map(Some).map_err(|error| failed("the credential issuer-passphrase", error))
+    read.map(Some).map_err(|error| StartError::caused(&format!("the credential {credential}"), &error))
 }
 
 /// The hierarchy in the state folder.
 pub(crate) fn load(config: &Config) -> Result<Hierarchy, StartError> {
-    Hierarchy::load(&config.state, passphrase(config)?.as_ref())
+    let (passphrase, pin) = (passphrase(config)?, pin(config)?);
+    Hierarchy::load(&config.state, Secrets { passphrase: passphrase.as_ref(), pin: pin.as_ref() })
         .map_err(|error| StartError::caused("the CA's hierarchy cannot be loaded", &error))
 }
 
@@ -68,13 +99,37 @@ pub(crate) fn save(
 ) -> Result<Hierarchy, StartError> {
     let failed = |error| StartError::caused("the CA's hierarchy cannot be made", &error);
     hierarchy.save(&config.state, protection, sources.random.as_ref()).map_err(failed)?;
-    Hierarchy::load(&config.state, protection.issuers.as_ref()).map_err(failed)
+    let pin = pin(config)?;
+    Hierarchy::load(&config.state, Secrets { passphrase: protection.issuers.as_ref(), pin: pin.as_ref() })
+        .map_err(failed)
 }
 
-/// All certificates of a hierarchy, the root's first.
+/// DER of all certificates of a hierarchy, the root's first.
 pub(crate) fn certificates(hierarchy: &Hierarchy) -> Vec<Vec<u8>> {
-    let issuers = hierarchy.intermediates.iter().map(|intermediate| intermediate.certificate.clone());
-    std::iter::once(hierarchy.root.certificate.clone()).chain(issuers).collect()
+    hierarchy.certificates().into_iter().map(|certificate| certificate.der).collect()
+}
+
+/// Opens the store of a CA that does not run, puts CA certificates on record, and closes it.
+pub(crate) async fn record(
+    config: &Config,
+    certificates: impl Iterator<Item = Vec<u8>>,
+    taken_over: bool,
+    sources: &Sources,
+) -> Result<(), StartError> {
+    let (store, process) = Store::open(&config.state, &config.store, sources.random.clone())
+        .map_err(|error| StartError::caused("the store cannot be opened", &error))?;
+    let records = certificates.map(|certificate| {
+        let payload = serde_json::json!({
+            "certificate": ingam_protocol::Bytes::from(certificate),
+            "taken_over": taken_over,
+        });
+        let kind = RecordType::AuthorityCertificateCreated;
+        let payload = payload.to_string().into_bytes();
+        Record::new(kind, sources.clock.now(), payload, sources.random.as_ref())
+    });
+    let written = store.statuses().records_append(records.collect()).await;
+    close(process).await;
+    written.map_err(|error| StartError::caused("the CA certificates cannot be put on record", &error))
 }
 
 /// A folder that was once a CA is never made a new one: its keys would be lost, and its certificates without a status.

@@ -4,13 +4,12 @@
 //! It writes over nothing: not a configuration, not a key, not a unit. Everything that can be found out is found out
 //! before the first file is written.
 //!
-//! - `answers`: what a new configuration has to be told, by flags or on a terminal (`terminal`).
+//! - `answers`: what a new configuration has to be told, by flags or on a terminal.
 //! - `template`: the configuration's text; `unit`: the unit's; `next`: what to do next.
 
 mod answers;
 mod next;
 mod template;
-mod terminal;
 mod unit;
 
 use std::fs::OpenOptions;
@@ -18,19 +17,17 @@ use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use ingam_protocol::record::{Record, RecordType};
 use ingam_protocol::time::Clock;
 use ingam_signer::hierarchy::{Existing, ExistingIssuer, Protection};
-use ingam_signer::{Hierarchy, KeyKind as SignerKey, Passphrase};
-use ingam_store::Store;
+use ingam_signer::{Hierarchy, KeyKind, KeyLocation, Passphrase};
 
 use self::answers::Questions;
 use self::next::Next;
 use self::template::Contents;
 use self::unit::{PASSPHRASE_FILE, Unit};
-use crate::config::{Config, KeyKind, Reading, issuer_name};
+use crate::config::{Config, Reading, issuer_name};
 use crate::hierarchy;
-use crate::serve::{Sources, StartError, StateLock, close};
+use crate::serve::{Sources, StartError, StateLock};
 use crate::system::SystemClock;
 
 /// As long as an issuer's name may be, so that a profile can be called by it.
@@ -97,9 +94,13 @@ struct Keys {
     /// Takes a CA over: PEM file of its root's certificate
     #[arg(long, value_name = "FILE", requires = "existing_issuer", conflicts_with_all = ["organization", "country"])]
     existing_root: Option<PathBuf>,
-    /// Takes a CA over: an issuing CA's name here, and PEM files of its certificate and its key
+    /// Takes a CA over: an issuing CA's name here, the PEM file of its certificate, and the PEM file of its key or the
+    /// PKCS #11 URI of one on a token
     #[arg(long, value_name = "NAME=CERT,KEY", requires = "existing_root", value_parser = existing_issuer)]
     existing_issuer: Vec<ExistingIssuer>,
+    /// Takes a CA over: PEM file of CA certificates between, of cross-certificates, or of further roots
+    #[arg(long, value_name = "FILE", requires = "existing_root")]
+    existing_chain: Vec<PathBuf>,
     /// Takes a CA over: the file with the passphrase of its keys, where they are encrypted
     #[arg(long, value_name = "FILE", requires = "existing_root")]
     existing_passphrase_file: Option<PathBuf>,
@@ -108,6 +109,12 @@ struct Keys {
 impl Keys {
     fn take_over(&self) -> bool {
         self.existing_root.is_some()
+    }
+
+    /// Whether keys of issuing CAs will be written to files, rather than be on tokens all of them.
+    fn write_issuers(&self) -> bool {
+        !self.take_over()
+            || self.existing_issuer.iter().any(|issuer| matches!(issuer.key, KeyLocation::File(_)))
     }
 }
 
@@ -120,7 +127,8 @@ fn existing_issuer(text: &str) -> Result<ExistingIssuer, String> {
         return Err(format!("the name \"{name}\" has more than {ISSUER_NAME_MAX} characters"));
     }
     let name = ingam_protocol::profile::IssuerName::try_from(name.to_owned())?;
-    Ok(ExistingIssuer { name, certificate: certificate.into(), key: key.into() })
+    let key = key.parse().map_err(|error: ingam_signer::Error| error.to_string())?;
+    Ok(ExistingIssuer { name, certificate: certificate.into(), key })
 }
 
 /// What is to be made, once everything is known.
@@ -151,7 +159,8 @@ pub(crate) async fn init(options: &Init) -> Result<(), StartError> {
         write_new(&options.config, text, "the configuration")?;
     }
     hierarchy::save(&made, &plan.config, &plan.protection, &sources)?;
-    record(&plan, &made, &sources).await?;
+    let certificates = hierarchy::certificates(&made).into_iter();
+    hierarchy::record(&plan.config, certificates, plan.taken.is_some(), &sources).await?;
     if let (Some(path), Some(text)) = (&options.systemd_unit, &plan.unit) {
         write_new(path, text, "the unit")?;
     }
@@ -181,7 +190,8 @@ fn plan(options: &Init, sources: &Sources) -> Result<Plan, StartError> {
     let protection = questions.protection(keys, environment, keys.take_over())?;
     questions.finish()?;
     let root = issuer_name(existing.as_ref().map_or("root", |config| &config.hierarchy.root))?;
-    let taken = keys.read_existing(root, sources)?;
+    let pin = existing.as_ref().map(hierarchy::pin).transpose()?.flatten();
+    let taken = keys.read_existing(root, pin, sources)?;
     let passphrase_file = keys.issuer_passphrase_file.as_deref().map(absolute).transpose()?;
     let (config, text) = match (existing, answers) {
         (Some(config), _) => (config, None),
@@ -270,6 +280,7 @@ impl Keys {
     fn read_existing(
         &self,
         root: ingam_protocol::profile::IssuerName,
+        pin: Option<Passphrase>,
         sources: &Sources,
     ) -> Result<Option<Hierarchy>, StartError> {
         let Some(root_certificate) = &self.existing_root else { return Ok(None) };
@@ -279,7 +290,9 @@ impl Keys {
             root,
             root_certificate: root_certificate.clone(),
             issuers: self.existing_issuer.clone(),
+            further: self.existing_chain.clone(),
             passphrase: passphrase.map_err(failed)?,
+            pin,
         };
         Hierarchy::take_over(&existing, sources.clock.as_ref(), sources.random.as_ref())
             .map(Some)
@@ -290,11 +303,7 @@ impl Keys {
 /// The issuing CAs of a hierarchy, as a configuration has them.
 fn issuers_of(hierarchy: &Hierarchy) -> Result<Vec<(String, KeyKind)>, StartError> {
     let kind = |intermediate: &ingam_signer::hierarchy::Intermediate| {
-        let kind = match intermediate.key_kind()? {
-            SignerKey::EcdsaP256 => KeyKind::EcdsaP256,
-            SignerKey::Rsa2048 => KeyKind::Rsa2048,
-        };
-        Ok((intermediate.name.to_string(), kind))
+        Ok((intermediate.name.to_string(), intermediate.key_kind()?))
     };
     let issuers: Result<_, ingam_signer::Error> = hierarchy.intermediates.iter().map(kind).collect();
     issuers.map_err(|error| StartError::caused("the existing CA cannot be taken over", &error))
@@ -342,25 +351,6 @@ fn refuse_what_is_there(state: &Path) -> Result<(), StartError> {
         )));
     }
     Ok(hierarchy::refuse_second_life(state)?)
-}
-
-/// Opens the store of the new CA, puts its certificates on record, and closes it.
-async fn record(plan: &Plan, made: &Hierarchy, sources: &Sources) -> Result<(), StartError> {
-    let config = &plan.config;
-    let (store, process) = Store::open(&config.state, &config.store, sources.random.clone())
-        .map_err(|error| StartError::caused("the store cannot be opened", &error))?;
-    let records = hierarchy::certificates(made).into_iter().map(|certificate| {
-        let payload = serde_json::json!({
-            "certificate": ingam_protocol::Bytes::from(certificate),
-            "taken_over": plan.taken.is_some(),
-        });
-        let kind = RecordType::AuthorityCertificateCreated;
-        let payload = payload.to_string().into_bytes();
-        Record::new(kind, sources.clock.now(), payload, sources.random.as_ref())
-    });
-    let written = store.statuses().records_append(records.collect()).await;
-    close(process).await;
-    written.map_err(|error| StartError::caused("the CA certificates cannot be put on record", &error))
 }
 
 /// Writes a file that is not there yet, durably.

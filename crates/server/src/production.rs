@@ -8,6 +8,7 @@ use ingam_protocol::Finding;
 use ingam_protocol::time::Clock;
 use ingam_signer::Hierarchy;
 use ingam_signer::hierarchy::{KeyFile, KeyOwner};
+use ingam_signer::memory::{self, Locked, Protected};
 use metrics_exporter_prometheus::PrometheusHandle;
 use rustls_pki_types::pem::{self, PemObject};
 use rustls_pki_types::{CertificateDer, PrivatePkcs8KeyDer};
@@ -37,6 +38,7 @@ pub(crate) async fn serve(options: &Serve, metrics: PrometheusHandle) -> Result<
         return perspective::serve(&options.config, metrics).await;
     }
     let config = Config::read(&options.config, SystemClock.now())?;
+    protect_memory();
     if !Hierarchy::is_in(&config.state) {
         return Err(StartError::new(format!(
             "{} has no hierarchy.json: if this is to be a new CA, make one with `ingam init --config {}`",
@@ -48,7 +50,7 @@ pub(crate) async fn serve(options: &Serve, metrics: PrometheusHandle) -> Result<
     let lock = StateLock::take(&config.state)?;
     check_keys(&config)?;
     let loaded = hierarchy::load(&config)?;
-    let (certificate, certificate_source) = https(&config)?;
+    let (certificate, certificate_source) = https(&config, &loaded)?;
     let end = End::listen()?;
     let file = options.config.clone();
     let start = Start {
@@ -75,7 +77,10 @@ pub(crate) async fn serve(options: &Serve, metrics: PrometheusHandle) -> Result<
 }
 
 /// What the https listeners show at first, and where the next one comes from.
-fn https(config: &Config) -> Result<(Arc<ServedCertificate>, CertificateSource), StartError> {
+fn https(
+    config: &Config,
+    hierarchy: &Hierarchy,
+) -> Result<(Arc<ServedCertificate>, CertificateSource), StartError> {
     if !config.listen.has_https() {
         return Ok((ServedCertificate::none(), CertificateSource::Nowhere));
     }
@@ -83,7 +88,29 @@ fn https(config: &Config) -> Result<(Arc<ServedCertificate>, CertificateSource),
         // It can be issued once the CA stands, which is before anything listens.
         return Ok((ServedCertificate::none(), CertificateSource::Issued));
     }
-    Ok((ServedCertificate::new(&ServerIdentity::read(config)?)?, CertificateSource::Files))
+    let identity = ServerIdentity::read(config)?;
+    if let Some(owner) = identity.chain.first().and_then(|leaf| hierarchy.owner_of_key(leaf)) {
+        return Err(StartError::new(format!(
+            "tls.certificate is for the key of '{owner}', which signs for the CA and must serve nothing else: make a key and a \
+             certificate of its own for https"
+        )));
+    }
+    Ok((ServedCertificate::new(&identity)?, CertificateSource::Files))
+}
+
+/// Before the first key is in memory.
+fn protect_memory() {
+    let Protected { locked, undumpable } = memory::protect();
+    if locked == Locked::All && undumpable {
+        tracing::info!("all memory is kept out of swap and core dumps");
+    } else {
+        tracing::warn!(
+            locked = locked.name(),
+            undumpable,
+            "not all memory is kept out of swap and core dumps: let RLIMIT_MEMLOCK be unlimited (LimitMEMLOCK=infinity in a \
+             unit), and see docs/operations/keys-and-backups.md"
+        );
+    }
 }
 
 /// In production, refuses keys that lie open, and warns of a root's key that is still here.

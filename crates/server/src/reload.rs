@@ -26,6 +26,7 @@ const RELOADABLE: &[&str] = &[
     "issuance.external_account_required",
     "issuance.finalize_wait_ms",
     "issuance.lease_s",
+    "issuance.linters",
     "issuance.names_allowed",
     "issuance.names_blocked_file",
     "issuance.names_refused",
@@ -34,6 +35,7 @@ const RELOADABLE: &[&str] = &[
     "issuance.renewal_at_percent",
     "issuance.renewal_check_s",
     "issuance.special_use_allowed",
+    "issuance.weak_key_lists",
     "limits.body_bytes_max",
     "limits.body_timeout_s",
     "limits.header_timeout_s",
@@ -52,8 +54,9 @@ const RELOADABLE: &[&str] = &[
     "urls.website",
 ];
 
-/// The file that counts anew at each reload, whatever its name is.
+/// The files that count anew at each reload, whatever their names are.
 const BLOCKED_FILE: &str = "issuance.names_blocked_file";
+const WEAK_KEY_LISTS: &str = "issuance.weak_key_lists";
 
 /// The list of transparency logs, which counts anew likewise; naming another one needs a restart.
 const LOG_LIST: &str = "transparency.log_list";
@@ -113,10 +116,10 @@ impl Reloader {
         }
         let policy = policy_of(&in_force).await.map_err(|error| vec![error.to_string()])?;
         for profile in policy.catalog.iter() {
-            if !self.issuers.contains(&profile.issuer) {
+            if let Some(missing) = profile.issuers.all().find(|issuer| !self.issuers.contains(*issuer)) {
                 return Err(vec![format!(
-                    "profiles.{}.issuer is \"{}\", whose key is not loaded: issuers are made once, by `ingam init`",
-                    profile.name, profile.issuer
+                    "profiles.{}.issuer is \"{missing}\", whose key is not loaded: issuers are made once, by `ingam init`",
+                    profile.name
                 )]);
             }
         }
@@ -128,9 +131,14 @@ impl Reloader {
                 Some(Presentable::new(&identity).map_err(|error| vec![error.to_string()])?)
             }
         };
-        let is_another_list = policy.restrictions.blocked != self.authority.policy().restrictions.blocked;
-        if is_another_list && !reload.changed.iter().any(|key| key == BLOCKED_FILE) {
-            reload.changed.push(BLOCKED_FILE.to_owned());
+        let before = self.authority.policy();
+        for (file, is_another) in [
+            (BLOCKED_FILE, policy.restrictions.blocked != before.restrictions.blocked),
+            (WEAK_KEY_LISTS, policy.weak_keys != before.weak_keys),
+        ] {
+            if is_another && !reload.changed.iter().any(|key| key == file) {
+                reload.changed.push(file.to_owned());
+            }
         }
         let is_another = certificate.as_ref().is_some_and(|new| !self.certificate.shows(new));
         if is_another && !reload.changed.iter().any(|key| key == "tls.certificate") {

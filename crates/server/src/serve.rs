@@ -9,11 +9,13 @@ use std::time::Duration;
 use ingam_authority::{Authority, Policy, RateLimits, RenewalPolicy};
 use ingam_frontend::Frontend;
 use ingam_journal::Journal;
+use ingam_journal::files::Disk;
 use ingam_operator::Operator;
+use ingam_protocol::profile::IssuerName;
 use ingam_protocol::record::{Record, RecordType};
 use ingam_protocol::time::{Clock, Random};
 use ingam_responder::{Responder, StoredStatuses};
-use ingam_signer::{Hierarchy, LocalSigner, Signer};
+use ingam_signer::{Hierarchy, Ledger, LocalSigner, Signer, memory};
 use ingam_store::{Store, StoreProcess};
 use ingam_validation::{LocalPerspective, MultiPerspective, Reporter};
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -38,7 +40,10 @@ use crate::transparency::Transparency;
 use crate::{telemetry, test_ct, test_dns};
 
 use taken::Sockets;
-use upkeep::{keep_configuration, keep_delegates, keep_issuances, keep_jobs, keep_limits, keep_perspectives};
+use upkeep::{
+    keep_configuration, keep_delegates, keep_issuances, keep_jobs, keep_limits, keep_perspectives,
+    keep_waiting,
+};
 
 pub(crate) use taken::StateLock;
 pub(crate) use upkeep::{hangups, keep_metrics, until};
@@ -129,7 +134,7 @@ pub(crate) struct Start {
 struct Built {
     authority: Arc<Authority>,
     responder: Arc<Responder>,
-    signer: Arc<LocalSigner>,
+    signer: Arc<dyn Signer>,
     store: Store,
     health: Health,
     corroboration: Option<Arc<MultiPerspective>>,
@@ -197,7 +202,7 @@ impl Running {
     ) -> Result<(), StartError> {
         let Going { config, sources, ref stopping, ref reloader } = going;
         let Built { authority, responder, signer, store, health, corroboration, transparency } = built;
-        record_start(config, &signer, &store, made, sources).await?;
+        record_start(config, signer.as_ref(), &store, made, sources).await?;
         // The DNS server of tests first: what is taken up again may need it.
         self.tasks.spawn(test_dns::run(
             Arc::new(test_dns::Records::new()),
@@ -286,6 +291,7 @@ impl Running {
     ) -> Result<(), StartError> {
         let stop = || stopping.clone();
         self.tasks.spawn(until(stop(), keep_issuances(authority.clone())));
+        self.tasks.spawn(until(stop(), keep_waiting(authority.clone())));
         self.tasks.spawn(until(stop(), keep_limits(authority.clone())));
         self.tasks.spawn(until(stop(), keep_jobs(authority)));
         self.tasks.spawn(until(stop(), keep_configuration(hangups()?, reloader.clone())));
@@ -385,19 +391,26 @@ fn build(
     sources: &Sources,
 ) -> Result<Built, StartError> {
     let Sources { clock, random } = sources;
-    let signer = LocalSigner::new(hierarchy, config.issuer_urls()?, clock.clone(), random.clone())
-        .map_err(|error| StartError::caused("the CA's keys cannot be used", &error))?;
+    let signer = local_signer(config, hierarchy, sources)?;
     for (profile, settings) in &config.profiles {
-        if !signer.issuers().iter().any(|issuer| issuer.name.as_str() == settings.issuer) {
+        let is_there = |name: &str| signer.issuers().iter().any(|issuer| issuer.name.as_str() == name);
+        if let Some(missing) = settings.weights().into_keys().find(|name| !is_there(name)) {
             return Err(StartError(format!(
-                "profiles.{profile}.issuer is \"{}\", which is not in {}/hierarchy.json: issuers are made once, by \
+                "profiles.{profile}.{} is \"{missing}\", which is not in {}/hierarchy.json: issuers are made once, by \
                  `ingam init`",
-                settings.issuer,
+                settings.issuers_key(),
                 config.state.display()
             )));
         }
     }
-    let signer = Arc::new(signer);
+    let is_known = |issuer: &&IssuerName| signer.issuers().iter().any(|known| known.name == **issuer);
+    if let Some(issuer) = config.responder.crl_shards_of.keys().find(|issuer| !is_known(issuer)) {
+        return Err(StartError(format!(
+            "responder.crl_shards_of.{issuer} is for an issuer that is not in {}/hierarchy.json: write the name of one \
+             that is, or remove it",
+            config.state.display()
+        )));
+    }
     let validation = LocalPerspective::new(config.validation.clone(), clock.clone())
         .map_err(|error| StartError(format!("validation: {error}")))?;
     let validation = Arc::new(validation);
@@ -405,8 +418,10 @@ fn build(
         .map_err(|error| StartError(format!("validation: {error}")))?;
     let corroboration = corroboration(config, &validation, clock)?;
     let statuses = StoredStatuses::new(store.statuses(), clock.clone(), random.clone());
-    let responder = Responder::new(&config.responder, Arc::new(statuses), signer.clone(), clock.clone())
-        .map_err(|error| StartError(format!("responder: {error}")))?;
+    let (folder, statuses) = (config.state.join("crls"), Arc::new(statuses));
+    let responder = Responder::new(&config.responder, &folder, statuses, signer.clone(), clock.clone())
+        .map_err(|error| StartError::caused("responder", &error))?;
+    let transparency = Transparency::build(config, signer.issuers(), sources)?;
     let parts = ingam_authority::Parts {
         store: store.clone(),
         validation: match &corroboration {
@@ -415,6 +430,10 @@ fn build(
         },
         reports: Arc::new(reports),
         signer: signer.clone(),
+        transparency: transparency
+            .service
+            .clone()
+            .map(|service| service as Arc<dyn ingam_transparency::Transparency>),
         clock: clock.clone(),
         random: random.clone(),
     };
@@ -435,9 +454,25 @@ fn build(
         answer_age_max: Duration::from_secs(config.responder.ocsp_validity_s) / 2,
     });
     let health = health.map_err(|error| StartError::caused("the store cannot be read", &error))?;
-    let transparency = Transparency::build(config, signer.issuers(), sources)?;
     watch_coordinator(config, &health)?;
     Ok(Built { authority, responder, signer, store, health, corroboration, transparency })
+}
+
+/// The signer in this process, with its ledger in the state folder.
+fn local_signer(
+    config: &Config,
+    hierarchy: Hierarchy,
+    sources: &Sources,
+) -> Result<Arc<dyn Signer>, StartError> {
+    let failed = |error| StartError::caused("the CA's keys cannot be used", &error);
+    let Sources { clock, random } = sources;
+    let folder = config.state.join("ledger");
+    let files = Disk::open(&folder).map_err(|error| {
+        StartError::caused(&format!("the signer's ledger {} cannot be opened", folder.display()), &error)
+    })?;
+    let ledger = Ledger::open(Arc::new(files), clock.clone()).map_err(failed)?;
+    let signer = LocalSigner::new(hierarchy, config.issuer_urls()?, ledger, clock.clone(), random.clone());
+    Ok(Arc::new(signer.map_err(failed)?))
 }
 
 /// The primary perspective together with the remote ones; none where there are no others.
@@ -487,6 +522,9 @@ pub(crate) fn policy(config: &Config) -> Result<Policy, StartError> {
         },
         public_suffixes: config.public_suffixes()?,
         rate_limits: rate_limits(config)?,
+        crl_shards: config.responder.shard_counts(),
+        weak_keys: Arc::new(config.weak_keys()?),
+        linters: config.linters()?,
     })
 }
 
@@ -528,20 +566,22 @@ pub(crate) fn connection_limits(config: &Config) -> ConnectionLimits {
 /// Puts on record which CA certificates were made, and that the process starts with which keys and profiles.
 async fn record_start(
     config: &Config,
-    signer: &LocalSigner,
+    signer: &dyn Signer,
     store: &Store,
     made: Vec<Vec<u8>>,
     sources: &Sources,
 ) -> Result<(), StartError> {
     let now = sources.clock.now();
     let delegates = signer
-        .renew_delegates(now)
+        .renew()
+        .await
         .map_err(|error| StartError::caused("delegated OCSP certificates cannot be made", &error))?;
     let certificates = made.into_iter().chain(delegates.into_iter().map(|delegate| delegate.certificate));
     let mut records: Vec<Record> = certificates.map(|der| certificate_record(&der, sources)).collect();
     let started = serde_json::json!({
         "version": env!("CARGO_PKG_VERSION"),
         "environment": config.environment.name(),
+        "memory_locked": memory::protected().map(|protected| protected.locked.name()),
         "issuers": signer.issuers().iter().map(|issuer| &issuer.name).collect::<Vec<_>>(),
         "profiles": config.profiles.keys().collect::<Vec<_>>(),
     });

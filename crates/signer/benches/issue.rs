@@ -9,14 +9,15 @@ use std::io::Read as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ingam_protocol::crl::Entry;
+use ingam_journal::simulated::SimulatedDisk;
+use ingam_protocol::crl::{Entry, Scope};
 use ingam_protocol::ocsp::{CertStatus, SingleResponse};
 use ingam_protocol::profile::{IssuerName, Profile, ProfileName};
 use ingam_protocol::time::{FixedClock, SeededRandom};
 use ingam_protocol::{Identifier, Random, Reason, Serial, Timestamp};
 use ingam_signer::hierarchy::{IssuerPlan, Plan};
 use ingam_signer::{
-    CertificateRequest, CrlContents, Hierarchy, IssuerUrls, KeyKind, LocalSigner, OcspAnswer, Signer,
+    CertificateRequest, CrlContents, Hierarchy, IssuerUrls, KeyKind, Ledger, LocalSigner, OcspAnswer, Signer,
 };
 
 const NOW_S: u64 = 1_795_255_200;
@@ -58,9 +59,10 @@ fn signer() -> LocalSigner {
         };
         (name(issuer), urls)
     });
-    let signer =
-        LocalSigner::new(hierarchy, BTreeMap::from(urls), clock, Arc::new(SystemRandomness)).unwrap();
-    signer.renew_delegates(now()).unwrap();
+    let ledger = Ledger::open(Arc::new(SimulatedDisk::new()), clock.clone()).unwrap();
+    let random = Arc::new(SystemRandomness);
+    let signer = LocalSigner::new(hierarchy, BTreeMap::from(urls), ledger, clock, random).unwrap();
+    tokio::runtime::Runtime::new().unwrap().block_on(signer.renew()).unwrap();
     signer
 }
 
@@ -83,6 +85,8 @@ fn request(issuer: &str, names: u32) -> CertificateRequest {
         not_before: None,
         not_after: None,
         profile: Arc::new(profile),
+        issuer: name(issuer),
+        must_staple: false,
         serial: Serial::new(&SeededRandom::new(1)),
         identifiers: (0..names)
             .map(|number| Identifier::parse_dns(&format!("host-{number}.example.org")).unwrap())
@@ -146,6 +150,7 @@ fn main() {
             .collect();
         measure(&format!("{issuer}: CRL of 100,000 entries"), || {
             let contents = CrlContents {
+                scope: Scope::Complete,
                 number: 1,
                 this_update: now(),
                 next_update: now().plus(Duration::from_secs(86400)),

@@ -1,49 +1,69 @@
-//! Private keys: made, carried, and used. ring makes the elliptic ones and does all the signing.
+//! Keys of the CA: what kinds there are, and how each signs.
+//!
+//! A [`Key`] signs the same way wherever it is: in memory (`file`, from the bytes of a [`PrivateKey`]), or on a token that
+//! never gives it away (`token`). [`CaKey`] is a key of the hierarchy before it is used.
+
+mod file;
+mod private;
+mod token;
 
 use std::fmt;
+use std::sync::Arc;
 
-use ingam_protocol::Random;
 use ring::digest::{self, SHA1_FOR_LEGACY_USE_ONLY, SHA256};
-use ring::rand::SystemRandom;
-use ring::signature::{
-    self, ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P384_SHA384_ASN1_SIGNING, EcdsaKeyPair,
-    EcdsaSigningAlgorithm, KeyPair as _, RsaKeyPair, UnparsedPublicKey, VerificationAlgorithm,
-};
-use rsa::pkcs8::EncodePrivateKey;
-use rsa::rand_core;
+use ring::signature::{self, UnparsedPublicKey, VerificationAlgorithm};
 use serde::{Deserialize, Serialize};
 use x509_parser::prelude::FromDer;
 use x509_parser::x509::SubjectPublicKeyInfo;
-use zeroize::Zeroizing;
 
-use crate::Error;
+use self::file::MemoryKey;
+pub use self::private::PrivateKey;
+pub use self::token::TokenSigner;
+use crate::{Error, TokenKey, memory};
 
-/// What kind of key an issuing CA has. Its certificates are signed with it and SHA-256.
+/// What kind of key a CA has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
 pub enum KeyKind {
-    /// ECDSA on P-256.
+    /// ECDSA on P-256, with SHA-256.
+    #[serde(rename = "ecdsa-p256")]
     EcdsaP256,
-    /// RSA of 2048 bits. Made slowly: about a second.
+    /// ECDSA on P-384, with SHA-384.
+    #[serde(rename = "ecdsa-p384")]
+    EcdsaP384,
+    /// RSA of 2048 bits, with SHA-256 as all RSA keys here. Made slowly: about a second.
+    #[serde(rename = "rsa-2048")]
     Rsa2048,
+    /// RSA of 3072 bits. Made slowly: several seconds.
+    #[serde(rename = "rsa-3072")]
+    Rsa3072,
+    /// RSA of 4096 bits. Made slowly: up to a minute.
+    #[serde(rename = "rsa-4096")]
+    Rsa4096,
 }
 
 impl KeyKind {
+    /// All of them.
+    pub const ALL: [Self; 5] =
+        [Self::EcdsaP256, Self::EcdsaP384, Self::Rsa2048, Self::Rsa3072, Self::Rsa4096];
+
     /// Its name in configuration and reports.
     pub fn name(self) -> &'static str {
         match self {
             Self::EcdsaP256 => "ecdsa-p256",
+            Self::EcdsaP384 => "ecdsa-p384",
             Self::Rsa2048 => "rsa-2048",
+            Self::Rsa3072 => "rsa-3072",
+            Self::Rsa4096 => "rsa-4096",
         }
     }
 }
 
-/// How a key signs. ring's three that a CA may use and every client takes (BR 7.1.3.2).
+/// How a key signs: what a CA may use and every client takes (BR 7.1.3.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Algorithm {
     /// ecdsa-with-SHA256 on P-256 (RFC 5758, section 3.2).
     EcdsaP256Sha256,
-    /// ecdsa-with-SHA384 on P-384: roots only.
+    /// ecdsa-with-SHA384 on P-384.
     EcdsaP384Sha384,
     /// sha256WithRSAEncryption, PKCS #1 version 1.5 (RFC 4055, section 5).
     RsaSha256,
@@ -68,6 +88,30 @@ impl Algorithm {
         }
     }
 
+    /// What kind of key signs like this; `public_key` is the contents of its BIT STRING.
+    fn kind_of(self, public_key: &[u8]) -> KeyKind {
+        match self {
+            Self::EcdsaP256Sha256 => KeyKind::EcdsaP256,
+            Self::EcdsaP384Sha384 => KeyKind::EcdsaP384,
+            // The octets of the modulus, with at most 20 of frame and exponent around them.
+            Self::RsaSha256 => match public_key.len() {
+                512.. => KeyKind::Rsa4096,
+                384.. => KeyKind::Rsa3072,
+                _ => KeyKind::Rsa2048,
+            },
+        }
+    }
+
+    /// Whether a signature is this public key's. An error is for what the CA itself made: nobody else's fault.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] if it does not verify.
+    pub(crate) fn verify(self, public_key: &[u8], message: &[u8], signature: &[u8]) -> Result<(), Error> {
+        UnparsedPublicKey::new(self.verification(), public_key)
+            .verify(message, signature)
+            .map_err(|_| Error::Unavailable("a signature was made that does not verify".to_owned()))
+    }
+
     /// How rcgen calls it.
     fn for_encoder(self) -> &'static rcgen::SignatureAlgorithm {
         match self {
@@ -81,158 +125,113 @@ impl Algorithm {
 /// DER of the AlgorithmIdentifier of RSA keys: rsaEncryption with NULL (RFC 3279, section 2.3.1).
 pub(crate) const RSA_ENCRYPTION: &[u8] = b"\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01\x05\x00";
 
-/// A private key as PKCS #8 (RFC 5208), unencrypted; its bytes are wiped when it is dropped, and `Debug` hides them.
-#[derive(Clone, PartialEq, Eq)]
-pub struct PrivateKey(Zeroizing<Vec<u8>>);
+/// A key of the hierarchy: held in memory, or on a token, which only lends it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum CaKey {
+    /// Its bytes are here.
+    Held(PrivateKey),
+    /// It is on a token.
+    OnToken(TokenSigner),
+}
 
-impl PrivateKey {
-    /// Takes DER of a PKCS #8 PrivateKeyInfo; whether it is one shows when it is used.
-    pub fn from_pkcs8(der: Vec<u8>) -> Self {
-        Self(Zeroizing::new(der))
-    }
-
-    /// DER of the PKCS #8 PrivateKeyInfo. Whoever copies it has to wipe the copy.
-    pub fn pkcs8(&self) -> &[u8] {
-        &self.0
-    }
-
-    /// Makes a key for an issuing CA.
-    pub(crate) fn generate(kind: KeyKind, random: &dyn Random) -> Result<Self, Error> {
-        match kind {
-            KeyKind::EcdsaP256 => Self::generate_ecdsa(&ECDSA_P256_SHA256_ASN1_SIGNING),
-            KeyKind::Rsa2048 => Self::generate_rsa(random),
+impl CaKey {
+    /// The bytes of a key that is held here.
+    pub fn held(&self) -> Option<&PrivateKey> {
+        match self {
+            Self::Held(key) => Some(key),
+            Self::OnToken(_) => None,
         }
     }
 
-    /// Makes a P-384 key: for roots.
-    pub(crate) fn generate_p384() -> Result<Self, Error> {
-        Self::generate_ecdsa(&ECDSA_P384_SHA384_ASN1_SIGNING)
-    }
-
-    fn generate_ecdsa(algorithm: &'static EcdsaSigningAlgorithm) -> Result<Self, Error> {
-        let made = EcdsaKeyPair::generate_pkcs8(algorithm, &system_random())
-            .map_err(|_| Error::Unavailable("the system gave no randomness for a new key".to_owned()))?;
-        Ok(Self::from_pkcs8(made.as_ref().to_vec()))
-    }
-
-    fn generate_rsa(random: &dyn Random) -> Result<Self, Error> {
-        let failed =
-            |what: &dyn fmt::Display| Error::Unavailable(format!("no RSA key could be made: {what}"));
-        let made =
-            rsa::RsaPrivateKey::new(&mut RandomSource(random), 2048).map_err(|error| failed(&error))?;
-        let encoded = made.to_pkcs8_der().map_err(|error| failed(&error))?;
-        Ok(Self::from_pkcs8(encoded.as_bytes().to_vec()))
+    /// Where a key on a token is.
+    pub fn on_token(&self) -> Option<&TokenKey> {
+        match self {
+            Self::Held(_) => None,
+            Self::OnToken(signer) => Some(signer.location()),
+        }
     }
 }
 
-impl fmt::Debug for PrivateKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("PrivateKey(hidden)")
+impl From<PrivateKey> for CaKey {
+    fn from(key: PrivateKey) -> Self {
+        Self::Held(key)
     }
-}
-
-/// [`Random`] as the `rsa` crate wants it.
-struct RandomSource<'a>(&'a dyn Random);
-
-impl rand_core::RngCore for RandomSource<'_> {
-    fn next_u32(&mut self) -> u32 {
-        rand_core::impls::next_u32_via_fill(self)
-    }
-
-    fn next_u64(&mut self) -> u64 {
-        rand_core::impls::next_u64_via_fill(self)
-    }
-
-    fn fill_bytes(&mut self, destination: &mut [u8]) {
-        self.0.fill(destination);
-    }
-
-    fn try_fill_bytes(&mut self, destination: &mut [u8]) -> Result<(), rand_core::Error> {
-        self.0.fill(destination);
-        Ok(())
-    }
-}
-
-/// `Random` promises unpredictable bytes in earnest; a seeded one gives a seeded key, which is what a test asks for.
-impl rand_core::CryptoRng for RandomSource<'_> {}
-
-/// The system's randomness, which ring wants for ECDSA keys and nonces.
-///
-/// ring's trait for randomness is sealed, so that [`Random`] cannot stand in. A nonce that repeats gives the key away:
-/// this is no place for a test's own sequence anyway.
-#[expect(clippy::disallowed_methods, reason = "ring accepts no other source than its own")]
-fn system_random() -> SystemRandom {
-    SystemRandom::new()
 }
 
 /// A private key ready to sign.
-pub(crate) struct Key {
-    algorithm: Algorithm,
-    pair: Pair,
-    random: SystemRandom,
-}
+#[derive(Clone)]
+pub(crate) struct Key(Backend);
 
-enum Pair {
-    Ecdsa(EcdsaKeyPair),
-    Rsa(RsaKeyPair),
+#[derive(Clone)]
+enum Backend {
+    Memory(Arc<MemoryKey>),
+    Token(TokenSigner),
 }
 
 impl Key {
-    /// Loads a key; ring checks that its parts belong together.
+    /// Makes a key of the hierarchy ready.
+    ///
+    /// # Errors
+    /// As [`Key::load`].
+    pub(crate) fn of(key: &CaKey) -> Result<Self, Error> {
+        match key {
+            CaKey::Held(key) => Self::load(key),
+            CaKey::OnToken(signer) => Ok(Self(Backend::Token(signer.clone()))),
+        }
+    }
+
+    /// Loads a key into memory; ring checks that its parts belong together.
     ///
     /// # Errors
     /// [`Error::Load`] if it is neither P-256, P-384 nor RSA of 2048 to 4096 bits.
     pub(crate) fn load(key: &PrivateKey) -> Result<Self, Error> {
-        let random = system_random();
-        for (algorithm, signing) in [
-            (Algorithm::EcdsaP256Sha256, &ECDSA_P256_SHA256_ASN1_SIGNING),
-            (Algorithm::EcdsaP384Sha384, &ECDSA_P384_SHA384_ASN1_SIGNING),
-        ] {
-            if let Ok(pair) = EcdsaKeyPair::from_pkcs8(signing, key.pkcs8(), &random) {
-                return Ok(Self { algorithm, pair: Pair::Ecdsa(pair), random });
-            }
-        }
-        match RsaKeyPair::from_pkcs8(key.pkcs8()) {
-            Ok(pair) => Ok(Self { algorithm: Algorithm::RsaSha256, pair: Pair::Rsa(pair), random }),
-            Err(rejected) => Err(Error::Load(
-                format!(
-                    "the private key is no PKCS #8 key on P-256, P-384 or RSA of 2048 to 4096 bits ({rejected})"
-                ),
-                None,
-            )),
-        }
+        let key = Arc::new(MemoryKey::load(key)?);
+        memory::keep(std::slice::from_ref(key.as_ref()));
+        Ok(Self(Backend::Memory(key)))
     }
 
     /// How it signs.
     pub(crate) fn algorithm(&self) -> Algorithm {
-        self.algorithm
+        match &self.0 {
+            Backend::Memory(key) => key.algorithm(),
+            Backend::Token(signer) => signer.algorithm(),
+        }
+    }
+
+    /// What kind of key it is; RSA keys of other lengths count as the next shorter kind.
+    pub(crate) fn kind(&self) -> KeyKind {
+        self.algorithm().kind_of(self.public_key())
     }
 
     /// Contents of the public key's BIT STRING.
     pub(crate) fn public_key(&self) -> &[u8] {
-        match &self.pair {
-            Pair::Ecdsa(pair) => pair.public_key().as_ref(),
-            Pair::Rsa(pair) => pair.public_key().as_ref(),
+        match &self.0 {
+            Backend::Memory(key) => key.public_key(),
+            Backend::Token(signer) => signer.public_key(),
         }
     }
 
-    /// Signs. ECDSA on P-256 takes some 20 µs of CPU, RSA of 2048 bits some 600 µs: short enough not to leave an async
-    /// runtime's thread for it, as handing over and waking up would cost as much as most signatures.
+    /// Signs. In memory, ECDSA on P-256 takes some 20 µs of CPU, RSA of 2048 bits some 600 µs: short enough not to leave
+    /// an async runtime's thread for it, as handing over and waking up would cost as much as most signatures. A token's
+    /// signature is made on a thread of the token's own, and waited for as long as `TokenSigner::sign` says.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] if ring could not.
-    pub(crate) fn sign(&self, message: &[u8]) -> Result<Vec<u8>, Error> {
-        match &self.pair {
-            Pair::Ecdsa(pair) => pair
-                .sign(&self.random, message)
-                .map(|signature| signature.as_ref().to_vec())
-                .map_err(|_| Error::Unavailable("ECDSA gave no signature".to_owned())),
-            Pair::Rsa(pair) => {
-                let mut signature = vec![0; pair.public().modulus_len()];
-                pair.sign(&signature::RSA_PKCS1_SHA256, &self.random, message, &mut signature)
-                    .map_err(|_| Error::Unavailable("RSA gave no signature".to_owned()))?;
-                Ok(signature)
-            }
+    /// [`Error::Unavailable`] if there is no signature.
+    pub(crate) async fn sign(&self, message: &[u8]) -> Result<Vec<u8>, Error> {
+        match &self.0 {
+            Backend::Memory(key) => key.sign(message),
+            Backend::Token(signer) => signer.sign(message).await,
+        }
+    }
+
+    /// [`Key::sign`] for who is on no thread of an async runtime, or may stop it: at the start, and in ceremonies.
+    ///
+    /// # Errors
+    /// As [`Key::sign`].
+    pub(crate) fn sign_blocking(&self, message: &[u8]) -> Result<Vec<u8>, Error> {
+        match &self.0 {
+            Backend::Memory(key) => key.sign(message),
+            Backend::Token(signer) => signer.sign_blocking(message),
         }
     }
 
@@ -241,12 +240,28 @@ impl Key {
     ///
     /// # Errors
     /// [`Error::Unavailable`] if there is no signature or it does not verify.
-    pub(crate) fn sign_checked(&self, public_key: &[u8], message: &[u8]) -> Result<Vec<u8>, Error> {
-        let signature = self.sign(message)?;
-        UnparsedPublicKey::new(self.algorithm.verification(), public_key)
-            .verify(message, &signature)
-            .map_err(|_| Error::Unavailable("a signature was made that does not verify".to_owned()))?;
+    pub(crate) async fn sign_checked(&self, public_key: &[u8], message: &[u8]) -> Result<Vec<u8>, Error> {
+        let signature = self.sign(message).await?;
+        self.algorithm().verify(public_key, message, &signature)?;
         Ok(signature)
+    }
+}
+
+impl Key {
+    /// [`Key::sign_checked`] for who is on no thread of an async runtime, or may stop it.
+    ///
+    /// # Errors
+    /// As [`Key::sign_checked`].
+    pub(crate) fn sign_checked_blocking(&self, public_key: &[u8], message: &[u8]) -> Result<Vec<u8>, Error> {
+        let signature = self.sign_blocking(message)?;
+        self.algorithm().verify(public_key, message, &signature)?;
+        Ok(signature)
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Key({})", self.kind().name())
     }
 }
 
@@ -256,14 +271,13 @@ impl rcgen::PublicKeyData for Key {
     }
 
     fn algorithm(&self) -> &'static rcgen::SignatureAlgorithm {
-        self.algorithm.for_encoder()
+        self.algorithm().for_encoder()
     }
 }
 
 impl rcgen::SigningKey for Key {
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rcgen::Error> {
-        // The fully qualified call is the inherent method, not this one.
-        Key::sign(self, message).map_err(|_| rcgen::Error::RemoteKeyError)
+        self.sign_blocking(message).map_err(|_| rcgen::Error::RemoteKeyError)
     }
 }
 
@@ -296,39 +310,4 @@ pub(crate) fn public_key_of(public_key_info: &[u8]) -> Option<Vec<u8>> {
 }
 
 #[cfg(test)]
-mod tests {
-    use ingam_protocol::time::SeededRandom;
-
-    use super::*;
-
-    #[test]
-    fn every_kind_signs_and_its_signature_verifies() {
-        let random = SeededRandom::new(1);
-        let keys = [
-            (PrivateKey::generate(KeyKind::EcdsaP256, &random).unwrap(), Algorithm::EcdsaP256Sha256),
-            (PrivateKey::generate(KeyKind::Rsa2048, &random).unwrap(), Algorithm::RsaSha256),
-            (PrivateKey::generate_p384().unwrap(), Algorithm::EcdsaP384Sha384),
-        ];
-        for (key, algorithm) in keys {
-            let loaded = Key::load(&key).unwrap();
-            assert_eq!(loaded.algorithm(), algorithm);
-            let public_key = loaded.public_key().to_vec();
-            loaded.sign_checked(&public_key, b"a message").unwrap();
-        }
-    }
-
-    #[test]
-    fn a_signature_that_does_not_fit_the_certificate_stays_here() {
-        let random = SeededRandom::new(2);
-        let key = Key::load(&PrivateKey::generate(KeyKind::EcdsaP256, &random).unwrap()).unwrap();
-        let other = Key::load(&PrivateKey::generate(KeyKind::EcdsaP256, &random).unwrap()).unwrap();
-        assert!(matches!(key.sign_checked(other.public_key(), b"a message"), Err(Error::Unavailable(_))));
-    }
-
-    #[test]
-    fn what_is_no_key_is_refused_and_never_shown() {
-        let key = PrivateKey::from_pkcs8(b"secret".to_vec());
-        assert!(matches!(Key::load(&key), Err(Error::Load(..))));
-        assert!(!format!("{key:?}").contains("115"));
-    }
-}
+mod tests;

@@ -52,6 +52,15 @@ impl Passphrase {
         Self::read(path, 0o077)
     }
 
+    /// Reads what the starting process left open under this number, 3 or more: the end of a pipe, or a file that its owner
+    /// alone may read. What comes through a pipe is there once.
+    ///
+    /// # Errors
+    /// As [`Passphrase::from_file`], with `/dev/fd/NUMBER` as the file.
+    pub fn from_descriptor(number: u32) -> Result<Self, Error> {
+        Self::from_file(Path::new(&format!("/dev/fd/{number}")))
+    }
+
     /// Reads a file of the folder that systemd made for this service alone (`$CREDENTIALS_DIRECTORY`). It may be
     /// readable by its group: where systemd gives access by an access control list, that is how its mask shows.
     ///
@@ -86,6 +95,11 @@ impl Passphrase {
         let passphrase = Self::new(text);
         read.map_err(failed)?;
         passphrase.map_err(|error| broken(path, error))
+    }
+
+    /// As text, for a token's PIN; whoever takes it has to wipe it. `None` if it is no UTF-8.
+    pub(crate) fn text(&self) -> Option<String> {
+        std::str::from_utf8(&self.0).ok().map(str::to_owned)
     }
 
     pub(crate) fn bytes(&self) -> &[u8] {
@@ -156,6 +170,23 @@ mod tests {
             assert_eq!(Passphrase::from_file(file.path()).is_ok(), as_file, "{mode:o}");
             assert_eq!(Passphrase::from_credential(file.path()).is_ok(), as_credential, "{mode:o}");
         }
+    }
+
+    #[test]
+    fn a_descriptor_is_read() {
+        use std::io::Write as _;
+        use std::os::fd::AsRawFd as _;
+        let (reader, mut writer) = std::io::pipe().unwrap();
+        writer.write_all(b"secret\n").unwrap();
+        drop(writer);
+        let number = u32::try_from(reader.as_raw_fd()).unwrap();
+        assert_eq!(Passphrase::from_descriptor(number).unwrap().bytes(), b"secret");
+        let error = Passphrase::from_descriptor(number).unwrap_err().to_string();
+        assert!(error.contains("empty"), "{error}");
+        let open = file(b"secret", 0o644);
+        let number = u32::try_from(open.as_raw_fd()).unwrap();
+        let error = Passphrase::from_descriptor(number).unwrap_err().to_string();
+        assert!(error.contains("/dev/fd/") && error.contains("chmod 600"), "{error}");
     }
 
     #[test]

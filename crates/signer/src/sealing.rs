@@ -129,7 +129,7 @@ mod tests {
         let keys = [
             PrivateKey::generate(KeyKind::EcdsaP256, &random).unwrap(),
             PrivateKey::generate(KeyKind::Rsa2048, &random).unwrap(),
-            PrivateKey::generate_p384().unwrap(),
+            PrivateKey::generate(KeyKind::EcdsaP384, &random).unwrap(),
         ];
         for key in keys {
             let sealed = seal(&key, &passphrase("right"), Cost::NONE, &random).unwrap();

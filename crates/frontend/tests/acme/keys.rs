@@ -2,9 +2,8 @@
 
 use ingam_protocol::bytes::base64url;
 use ingam_protocol::der::{Writer, tag};
-use ingam_protocol::time::{FixedClock, SeededRandom};
-use ingam_signer::KeyKind;
-use ingam_signer::hierarchy::{Hierarchy, IssuerPlan, Plan};
+use ingam_protocol::time::SeededRandom;
+use ingam_signer::{KeyKind, PrivateKey};
 use p521::ecdsa::signature::Signer as _;
 use rcgen::KeyPair;
 use ring::rand::SystemRandom;
@@ -15,7 +14,6 @@ use ring::signature::{
 use serde_json::{Value, json};
 
 use crate::client::flattened;
-use crate::world::{issuer, start};
 
 /// A key that signs requests with an algorithm other than ES256, which [`crate::client::Key`] has.
 pub(crate) enum OtherKey {
@@ -46,18 +44,11 @@ impl OtherKey {
         Self::EdDsa(Ed25519KeyPair::from_pkcs8_maybe_unchecked(&made).unwrap())
     }
 
-    /// RSA of 2048 bits: ring makes none, but the hierarchy does.
+    /// RSA of 2048 bits: ring makes none, but the signer does.
     #[allow(clippy::disallowed_methods, reason = "ring makes and uses keys with its own randomness alone")]
     pub(crate) fn rs256() -> Self {
-        let plan = Plan {
-            is_public: true,
-            country: "XX".to_owned(),
-            organization: "Ingam Tests".to_owned(),
-            root: "root".to_owned().try_into().unwrap(),
-            issuers: vec![IssuerPlan { name: issuer(), key: KeyKind::Rsa2048 }],
-        };
-        let made = Hierarchy::create(&plan, &FixedClock::new(start()), &SeededRandom::new(2)).unwrap();
-        let pair = RsaKeyPair::from_pkcs8(made.intermediates[0].key.pkcs8()).unwrap();
+        let made = PrivateKey::generate(KeyKind::Rsa2048, &SeededRandom::new(2)).unwrap();
+        let pair = RsaKeyPair::from_pkcs8(made.pkcs8()).unwrap();
         Self::Rs256(Box::new(pair), SystemRandom::new())
     }
 

@@ -1,24 +1,22 @@
 //! What stops a start, as far as the configuration alone shows it. What it has to become on the way (profiles, the plan of a
 //! hierarchy, URLs) is made here too, by the same rules.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use http::uri::Authority;
 use ingam_authority::Catalog;
 use ingam_protocol::Findings;
 use ingam_protocol::acme::ChallengeType;
-use ingam_protocol::finding::{Level, dotted};
-use ingam_protocol::identifier::Domain;
+use ingam_protocol::finding::dotted;
 use ingam_protocol::operator::Principal;
-use ingam_protocol::profile::{Accounts, Allowed, IssuerName, Profile, ProfileName};
+use ingam_protocol::profile::{IssuerName, Profile, ProfileName};
 use ingam_signer::hierarchy::{IssuerPlan, Plan};
-use ingam_signer::{IssuerUrls, KeyKind as SignerKey};
+use ingam_signer::{IssuerUrls, KeyKind};
 
 use super::{
-    AccountKind, Config, ConfigError, DAY_S, Environment, IdentifierKind, KeyKind, Listen, ProfileConfig,
-    names, perspective, proxies, tls,
+    Config, ConfigError, DAY_S, Environment, Listen, ProfileConfig, checks, names, perspective, profiles,
+    proxies, tls,
 };
 
 /// All of them.
@@ -45,8 +43,10 @@ pub(crate) fn check(config: &Config, found: &mut Findings) {
     tls::check(config, found);
     bounds(config, found);
     names::check(config, found);
+    checks::check(config, found);
     operator(config, found);
     config.rate_limits.check(found);
+    secrets(config, found);
     plan(config, found);
     found.below("responder", config.responder.check());
     found.below("validation", config.validation.check());
@@ -221,6 +221,22 @@ fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
     one.port() != 0 && one.port() == other.port() && is_one_family && (is_any || one.ip() == other.ip())
 }
 
+/// A secret comes from one place, and not from where the terminal or the log are.
+fn secrets(config: &Config, found: &mut Findings) {
+    let hierarchy = &config.hierarchy;
+    for (name, file, descriptor) in [
+        ("passphrase", &hierarchy.passphrase_file, hierarchy.passphrase_fd),
+        ("pin", &hierarchy.pin_file, hierarchy.pin_fd),
+    ] {
+        let Some(number) = descriptor else { continue };
+        let key = format!("hierarchy.{name}_fd");
+        let fix = "give the number of a descriptor that is left open for it, 3 or more";
+        found.require(number >= 3, key.as_str(), format!("is {number}"), fix);
+        let fix = format!("leave out this or hierarchy.{name}_file");
+        found.require(file.is_none(), key, "is there beside a file", fix);
+    }
+}
+
 /// The hierarchy that the configuration asks for.
 fn plan(config: &Config, found: &mut Findings) -> Option<Plan> {
     let hierarchy = &config.hierarchy;
@@ -230,18 +246,14 @@ fn plan(config: &Config, found: &mut Findings) -> Option<Plan> {
         .issuers
         .iter()
         .filter_map(|(name, kind)| {
-            let key = match kind {
-                KeyKind::EcdsaP256 => SignerKey::EcdsaP256,
-                KeyKind::Rsa2048 => SignerKey::Rsa2048,
-            };
-            Some(IssuerPlan { name: named(found, &dotted("hierarchy.issuers", name), name)?, key })
+            Some(IssuerPlan { name: named(found, &dotted("hierarchy.issuers", name), name)?, key: *kind })
         })
         .collect();
     let all = issuers.len() == hierarchy.issuers.len();
     // What else is wrong is told too, with names that nobody gives in the place of bad ones.
     let stand_in = |name: &str| IssuerName::try_from(name.to_owned()).ok();
     if issuers.is_empty() && !(is_whole && all) {
-        issuers.push(IssuerPlan { name: stand_in("-")?, key: SignerKey::EcdsaP256 });
+        issuers.push(IssuerPlan { name: stand_in("-")?, key: KeyKind::EcdsaP256 });
     }
     let is_good = all && is_whole && root.is_some();
     let is_public = config.profiles.values().any(|profile| profile.public);
@@ -263,7 +275,7 @@ fn catalog(config: &Config, found: &mut Findings) -> Option<Catalog> {
     let profiles: Vec<Profile> = config
         .profiles
         .iter()
-        .filter_map(|(name, settings)| profile(config, name, settings, found))
+        .filter_map(|(name, settings)| profiles::checked(config, name, settings, found))
         .collect();
     let default = &config.issuance.default_profile;
     // What is wrong with that profile itself was told.
@@ -275,155 +287,6 @@ fn catalog(config: &Config, found: &mut Findings) -> Option<Catalog> {
         return None;
     }
     Catalog::new(profiles, &ProfileName::try_from(default.clone()).ok()?)
-}
-
-fn profile(config: &Config, name: &str, settings: &ProfileConfig, found: &mut Findings) -> Option<Profile> {
-    let table = dotted("profiles", name);
-    let key = |key: &str| format!("{table}.{key}");
-    let before = found.count(Level::Error);
-    let parsed = ProfileName::try_from(name.to_owned()).ok();
-    let fix = "use 1 to 64 lower-case letters, digits and hyphens";
-    found.require(parsed.is_some(), table.as_str(), "has a name that clients cannot ask for", fix);
-    let missing = "is missing or empty";
-    found.require(
-        !settings.description.is_empty(),
-        key("description"),
-        missing,
-        "say what it is, for the directory",
-    );
-    issuer(config, &key("issuer"), &settings.issuer, found);
-    if settings.validity_s == 0 {
-        found.error(key("validity_s"), "is missing or 0", "give the seconds, as in 7776000 (90 days)");
-    } else {
-        // BR 6.3.2; a private CA has no reason for more either.
-        found.between(key("validity_s"), settings.validity_s, 3600..=398 * DAY_S);
-    }
-    // BR 7.1.2.7.
-    found.between(key("backdate_s"), settings.backdate_s, 0..=2 * DAY_S);
-    found.between(key("names_max"), settings.names_max, 1..=100);
-    let lifetimes = [
-        ("order_lifetime_s", settings.order_lifetime_s),
-        ("pending_authorization_lifetime_s", settings.pending_authorization_lifetime_s),
-        ("valid_authorization_lifetime_s", settings.valid_authorization_lifetime_s),
-    ];
-    for (last, lifetime_s) in lifetimes {
-        found.between(key(last), lifetime_s, 60..=90 * DAY_S);
-    }
-    let identifiers = allowed(&table, settings, found);
-    let accounts = accounts(&table, settings, found);
-    profile_agrees(&table, settings, found);
-    let name = parsed.filter(|_| found.count(Level::Error) == before)?;
-    Some(Profile {
-        name,
-        description: settings.description.clone(),
-        issuer: IssuerName::try_from(settings.issuer.clone()).ok()?,
-        validity: Duration::from_secs(settings.validity_s),
-        validity_min: settings.validity_min_s.map(Duration::from_secs),
-        backdate: Duration::from_secs(settings.backdate_s),
-        order_lifetime: Duration::from_secs(settings.order_lifetime_s),
-        pending_authorization_lifetime: Duration::from_secs(settings.pending_authorization_lifetime_s),
-        valid_authorization_lifetime: Duration::from_secs(settings.valid_authorization_lifetime_s),
-        reuse_authorizations: settings.reuse_authorizations,
-        names_max: settings.names_max,
-        identifiers,
-        challenges: settings.challenges.clone(),
-        key_types: settings.key_types.clone(),
-        accounts,
-        revocation_pointers: settings.revocation_pointers,
-        is_public: settings.public,
-    })
-}
-
-/// What certificates may be for, and that there is a way to show control of each.
-fn allowed(table: &str, settings: &ProfileConfig, found: &mut Findings) -> Allowed {
-    let mut below = BTreeSet::new();
-    for text in &settings.names_below {
-        match Domain::parse(text) {
-            Ok(name) => drop(below.insert(name)),
-            Err(bad) => {
-                let fix = "give domains, as in [\"example.org\"]";
-                found.error(format!("{table}.names_below"), format!("has {text:?}: {bad}"), fix);
-            }
-        }
-    }
-    let has = |kind| settings.identifiers.contains(&kind);
-    let offers =
-        |challenges: &[ChallengeType]| challenges.iter().any(|one| settings.challenges.contains(one));
-    let in_the_dns = [ChallengeType::Dns01, ChallengeType::DnsAccount01, ChallengeType::DnsPersist01];
-    let key = format!("{table}.identifiers");
-    let nothing = settings.identifiers.is_empty();
-    found.require(!nothing, key.as_str(), "is empty", "name \"dns\", \"wildcard\" or \"ip\"");
-    let beyond = has(IdentifierKind::Wildcard) || settings.ancestor_domains;
-    let reason = "has wildcards or ancestor domains, whose control is shown in the DNS alone";
-    let fix = "add \"dns-01\" to the profile's challenges";
-    found.require(!beyond || offers(&in_the_dns), key.as_str(), reason, fix);
-    let reason = "has addresses, whose control is shown by http-01 or tls-alpn-01 alone";
-    let shown = offers(&[ChallengeType::Http01, ChallengeType::TlsAlpn01]);
-    found.require(
-        !has(IdentifierKind::Ip) || shown,
-        key,
-        reason,
-        "add one of them to the profile's challenges",
-    );
-    Allowed {
-        names: has(IdentifierKind::Dns),
-        wildcards: has(IdentifierKind::Wildcard),
-        addresses: has(IdentifierKind::Ip),
-        ancestors: settings.ancestor_domains,
-        below,
-    }
-}
-
-fn accounts(table: &str, settings: &ProfileConfig, found: &mut Findings) -> Accounts {
-    let key = format!("{table}.account_ids");
-    let mut ids = BTreeSet::new();
-    for text in &settings.account_ids {
-        match text.parse() {
-            Ok(id) => drop(ids.insert(id)),
-            Err(_) => {
-                let fix = "give the last part of an account's URL";
-                found.error(key.as_str(), format!("has {text:?}, which names no account"), fix);
-            }
-        }
-    }
-    let listed = settings.accounts == AccountKind::Listed;
-    let fix = "set accounts = \"listed\" for a list, and leave the list out otherwise";
-    found.require(listed != settings.account_ids.is_empty(), key, "does not go with accounts", fix);
-    match settings.accounts {
-        AccountKind::All => Accounts::All,
-        AccountKind::Bound => Accounts::Bound,
-        AccountKind::Listed => Accounts::Listed(ids),
-    }
-}
-
-/// Settings that have to fit each other.
-fn profile_agrees(table: &str, settings: &ProfileConfig, found: &mut Findings) {
-    let key = |key: &str| format!("{table}.{key}");
-    let some = "name at least one";
-    found.require(!settings.challenges.is_empty(), key("challenges"), "is empty", some);
-    found.require(!settings.key_types.is_empty(), key("key_types"), "is empty", some);
-    if let Some(shortest) = settings.validity_min_s {
-        found.between(key("validity_min_s"), shortest, 600..=settings.validity_s.max(600));
-    }
-    // BR 4.9.7 and 7.1.2.11.2: only short-lived certificates may say nothing of revocation.
-    let short = settings.validity_s <= 7 * DAY_S;
-    let reason = "is false for certificates of more than seven days: nobody could learn of a revocation";
-    let fix = "set validity_s to 604800 (7 days) or less, or leave this out";
-    found.require(settings.revocation_pointers || short, key("revocation_pointers"), reason, fix);
-}
-
-fn issuer(config: &Config, key: &str, name: &str, found: &mut Findings) {
-    let issuers = &config.hierarchy.issuers;
-    let known: Vec<&str> = issuers.keys().map(String::as_str).collect();
-    if name.is_empty() {
-        found.error(key, "is missing or empty", "name one of [hierarchy.issuers]");
-    } else if !issuers.contains_key(name)
-        && !issuers.is_empty()
-        && found.is_sound(&dotted("hierarchy.issuers", name))
-    {
-        let reason = format!("is {name:?}, which is not in [hierarchy.issuers]");
-        found.error(key, reason, format!("name one of these: {}", known.join(", ")));
-    }
 }
 
 impl Config {

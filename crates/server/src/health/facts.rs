@@ -11,7 +11,6 @@ use ingam_protocol::health::{
 };
 use ingam_protocol::profile::IssuerName;
 use ingam_responder::{CrlCondition, SigningCondition};
-use ingam_signer::Signer;
 use ingam_store::{Condition, Outbox};
 use ingam_validation::quorum::Reachable;
 
@@ -147,7 +146,8 @@ fn sentence(error: &dyn std::error::Error) -> String {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ProfileFacts {
     pub(super) name: String,
-    pub(super) issuer: IssuerName,
+    /// Those that sign for it.
+    pub(super) issuers: Vec<IssuerName>,
     /// From the signing to the last second of a certificate.
     pub(super) lasts: Duration,
 }
@@ -228,7 +228,7 @@ fn issuers(
         let not_before = Validity::read(&issuer.certificate).map(|validity| validity.not_before);
         IssuerReport {
             name: name.clone(),
-            key: parts.signer.key_kind(name).map_or("unknown", |kind| kind.name()).to_owned(),
+            key: issuer.key.name().to_owned(),
             // The signer reads the certificate too, and would not have it otherwise.
             not_before: not_before.unwrap_or_default(),
             not_after: issuer.not_after,
@@ -247,7 +247,7 @@ fn profiles(parts: &Parts) -> Vec<ProfileFacts> {
     let catalog = &parts.authority.policy().catalog;
     let facts = catalog.iter().map(|profile| ProfileFacts {
         name: profile.name.to_string(),
-        issuer: profile.issuer.clone(),
+        issuers: profile.issuers.signing().cloned().collect(),
         lasts: profile.validity.saturating_sub(profile.backdate),
     });
     facts.collect()

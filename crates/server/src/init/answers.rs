@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use ingam_signer::Passphrase;
 use ingam_signer::hierarchy::Protection;
 
-use super::terminal::Terminal;
 use super::{Keys, Settings};
 use crate::config::Environment;
 use crate::serve::StartError;
+use crate::terminal::Terminal;
 
 /// Everything that an operator decides about a new configuration.
 #[derive(Clone, Debug)]
@@ -192,7 +192,12 @@ impl Questions {
     ) -> Result<Protection, StartError> {
         let needed = environment == Some(Environment::Production);
         let file = keys.issuer_passphrase_file.as_deref();
-        let issuers = self.passphrase("--issuer-passphrase-file", file, "the issuing CAs' keys", needed)?;
+        let issuers = self.passphrase(
+            "--issuer-passphrase-file",
+            file,
+            "the issuing CAs' keys",
+            needed && keys.write_issuers(),
+        )?;
         // A root that is taken over keeps its key where it is.
         let file = keys.root_passphrase_file.as_deref();
         let root =

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use ingam_signer::KeyKind;
+
 use super::answers::Answers;
-use crate::config::{Environment, KeyKind};
+use crate::config::Environment;
 
 const TEMPLATE: &str = include_str!("template.toml");
 
@@ -65,13 +67,7 @@ impl Contents<'_> {
     }
 
     fn issuers(&self) -> String {
-        let line = |(name, kind): &(String, KeyKind)| {
-            let kind = match kind {
-                KeyKind::EcdsaP256 => "ecdsa-p256",
-                KeyKind::Rsa2048 => "rsa-2048",
-            };
-            format!("{name} = \"{kind}\"\n")
-        };
+        let line = |(name, kind): &(String, KeyKind)| format!("{name} = \"{}\"\n", kind.name());
         self.issuers.iter().map(line).collect()
     }
 
@@ -80,8 +76,8 @@ impl Contents<'_> {
         let profile = |(number, (issuer, kind)): (usize, &(String, KeyKind))| {
             let name = if number == 0 { "classic".to_owned() } else { format!("classic-{issuer}") };
             let algorithm = match kind {
-                KeyKind::EcdsaP256 => "ECDSA",
-                KeyKind::Rsa2048 => "RSA",
+                KeyKind::EcdsaP256 | KeyKind::EcdsaP384 => "ECDSA",
+                KeyKind::Rsa2048 | KeyKind::Rsa3072 | KeyKind::Rsa4096 => "RSA",
             };
             format!(
                 "[profiles.{name}]\n\

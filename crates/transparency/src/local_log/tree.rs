@@ -130,8 +130,8 @@ mod tests {
             tree.append(*leaf);
             let root = by_definition(&leaves[..size]);
             assert_eq!(tree.root(size), Some(root), "{size}");
-            for (place, leaf) in leaves.iter().enumerate().take(size) {
-                let (mut hash, mut at, mut last) = (*leaf, place, size - 1);
+            for (place, known) in leaves.iter().enumerate().take(size) {
+                let (mut hash, mut at, mut last) = (*known, place, size - 1);
                 for sibling in tree.path(place, size).unwrap() {
                     // RFC 9162, section 2.1.3.2.
                     if at % 2 == 1 || at == last {

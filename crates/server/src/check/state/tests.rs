@@ -32,7 +32,7 @@ fn made() -> (TempDir, Config) {
     };
     let hierarchy = Hierarchy::create(&plan, &FixedClock::new(now()), &SeededRandom::new(1)).unwrap();
     hierarchy.save(&config.state, &Protection::default(), &SeededRandom::new(1)).unwrap();
-    let kinds = ["one", "two"].map(|name| (name.to_owned(), config::KeyKind::EcdsaP256));
+    let kinds = ["one", "two"].map(|name| (name.to_owned(), KeyKind::EcdsaP256));
     config.hierarchy.issuers = kinds.into();
     let profile = ProfileConfig {
         description: "a profile".to_owned(),
@@ -177,9 +177,27 @@ fn damage_to_the_hierarchy_is_one_finding() {
 fn configuration_and_hierarchy_fit_each_other() {
     let (_folder, mut config) = made();
     config.profiles.get_mut("classic").unwrap().issuer = "three".to_owned();
-    config.hierarchy.issuers.insert("three".to_owned(), config::KeyKind::EcdsaP256);
+    config.hierarchy.issuers.insert("three".to_owned(), KeyKind::EcdsaP256);
     config.hierarchy.issuers.remove("two");
     assert_eq!(found(&config), ["E hierarchy.issuers.two", "E profiles.classic.issuer"]);
+}
+
+#[test]
+fn an_issuer_that_stands_by_may_be_as_old_as_it_likes() {
+    let (_folder, mut config) = made();
+    let end = now().plus((5 * 365 - 2) * DAY).minus(Duration::from_secs(1));
+    let profile = config.profiles.get_mut("classic").unwrap();
+    (profile.issuer, profile.issuers) =
+        (String::new(), [("one".to_owned(), 0), ("two".to_owned(), 3)].into());
+    let mut told = Findings::new();
+    check(&config, end, &mut told);
+    let told: Vec<String> =
+        told.iter().filter(|one| one.key.ends_with("validity_s")).map(ToString::to_string).collect();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].contains("two ends at") && told[0].contains("give two the weight 0"), "{told:?}");
+    config.profiles.get_mut("classic").unwrap().issuers.insert("three".to_owned(), 0);
+    config.hierarchy.issuers.insert("three".to_owned(), KeyKind::EcdsaP256);
+    assert_eq!(found(&config), ["E profiles.classic.issuers"]);
 }
 
 #[test]
@@ -190,9 +208,11 @@ fn issuers_age() {
     let end = now().plus((5 * 365 - 2) * DAY).minus(Duration::from_secs(1));
     let reach = 90 * DAY - Duration::from_secs(3600);
     let last = end.minus(reach).plus(Duration::from_secs(1));
-    assert!(found_at(&config, last.minus(NOTICE)).is_empty());
+    // As health warns by default.
+    let notice = 30 * DAY;
+    assert!(found_at(&config, last.minus(notice)).is_empty());
     let warned = ["W profiles.classic.validity_s"];
-    assert_eq!(found_at(&config, last.minus(NOTICE).plus(Duration::from_secs(1))), warned);
+    assert_eq!(found_at(&config, last.minus(notice).plus(Duration::from_secs(1))), warned);
     assert_eq!(found_at(&config, end), warned);
     let ended = ["E hierarchy.issuers.one", "E hierarchy.issuers.two"];
     assert_eq!(found_at(&config, end.plus(Duration::from_secs(1))), ended);
@@ -200,5 +220,8 @@ fn issuers_age() {
 
     check(&config, last, &mut both);
     let told = both.iter().find(|finding| finding.key.ends_with("validity_s")).unwrap().to_string();
-    assert!(told.contains(&format!("one ends at {end}, so that none can be issued after {last}")), "{told}");
+    assert!(
+        told.contains(&format!("one ends at {end}, so that none can be issued by it after {last}")),
+        "{told}"
+    );
 }

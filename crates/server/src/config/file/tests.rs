@@ -82,7 +82,10 @@ fn ten_mistakes_are_ten_findings() {
         ("urls.publication", "has to begin with http://"),
         ("limits.idle_timeout_s", "is 0: too small; set it to 1 at least and 3600 (1 hour) at most"),
         ("hierarchy.country", "is \"kr\"; give two upper-case letters"),
-        ("hierarchy.issuers.rsa", "is \"rsa-1024\"; give one of \"ecdsa-p256\", \"rsa-2048\""),
+        (
+            "hierarchy.issuers.rsa",
+            "is \"rsa-1024\"; give one of \"ecdsa-p256\", \"ecdsa-p384\", \"rsa-2048\", \"rsa-3072\", \"rsa-4096\"",
+        ),
         ("profiles.classic.validity_s", "is \"90 days\"; give a whole number, 0 or more"),
         ("profiles.classic-rsa.issuer", "is missing or empty; name one of [hierarchy.issuers]"),
         ("validation.resolvers", "has \"nowhere\", which is no address with a port"),

@@ -1,4 +1,5 @@
 use ingam_protocol::Timestamp;
+use ingam_protocol::finding::Level;
 use toml::Table;
 
 use super::*;

@@ -56,13 +56,15 @@ impl Foreign {
         let issuers = issuers.iter().map(|file| ExistingIssuer {
             name: name(file),
             certificate: self.path(&format!("{file}.pem")),
-            key: self.path(&format!("{file}.key")),
+            key: KeyLocation::File(self.path(&format!("{file}.key"))),
         });
         Existing {
             root: name("root"),
             root_certificate: self.path("root.pem"),
             issuers: issuers.collect(),
             passphrase: None,
+            pin: None,
+            further: Vec::new(),
         }
     }
 
@@ -109,7 +111,7 @@ fn what_does_not_belong_together_is_refused() {
     fs::write(foreign.path("issuer.key"), kept).unwrap();
     copy(&other, "root.pem");
     let error = foreign.refusal(&["issuer"]);
-    assert!(error.contains("issuer.pem") && error.contains("was not signed by"), "{error}");
+    assert!(error.contains("issuer.pem") && error.contains("no chain leads from it to a root"), "{error}");
     fs::copy(foreign.path("issuer.pem"), foreign.path("root.pem")).unwrap();
     let error = foreign.refusal(&["issuer"]);
     assert!(error.contains("root.pem") && error.contains("this is no root"), "{error}");
@@ -141,10 +143,30 @@ fn what_would_not_work_is_refused() {
         &key(),
         "this certificate ended at",
     );
-    let p384 = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P384_SHA384).unwrap();
-    refused(&|_| {}, &p384, "keys on P-256 or RSA keys");
     let ed25519 = KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap();
     refused(&|_| {}, &ed25519, "no PKCS #8 key on");
+}
+
+#[test]
+fn an_issuing_ca_on_p384_is_taken_over() {
+    let foreign = Foreign::new();
+    let key = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P384_SHA384).unwrap();
+    foreign.issue("p384", ca_params("On P-384"), &key);
+    let taken = take_over(&foreign.existing(&["p384"])).unwrap();
+    assert_eq!(taken.intermediates[0].key_kind().unwrap(), KeyKind::EcdsaP384);
+}
+
+#[test]
+fn one_key_has_one_certificate() {
+    let foreign = Foreign::new();
+    let key = KeyPair::generate().unwrap();
+    foreign.issue("one", ca_params("One"), &key);
+    foreign.issue("two", ca_params("Two"), &key);
+    let error = foreign.refusal(&["one", "two"]);
+    assert!(error.contains("two.pem: has the key of 'one': make a key"), "{error}");
+    foreign.issue("three", ca_params("Three"), foreign.root.key());
+    let error = foreign.refusal(&["three"]);
+    assert!(error.contains("three.pem: has the key of 'root': make a key"), "{error}");
 }
 
 #[test]
