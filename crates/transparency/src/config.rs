@@ -10,6 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::list::{Log, LogList, State};
 
+/// How far ahead of the clock a list may have been made.
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// The section `[transparency]`.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
@@ -87,6 +90,10 @@ impl Config {
                 policy::LIST_AGE_MAX.as_secs() / 86_400
             );
             found.error("log_list", reason, refresh);
+        }
+        if list.made_at > now.plus(DAY) {
+            let fix = "put the clock or the list right";
+            found.error("log_list", format!("is of {}, which is to come", list.made_at), fix);
         }
         for (profile, validity) in profiles {
             let not_after = now.plus(*validity);

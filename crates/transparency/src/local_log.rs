@@ -8,6 +8,7 @@
 //! Nothing here is durable, and keys are made anew with each log: nobody may trust these logs.
 
 mod accept;
+mod kept;
 mod mood;
 mod read;
 mod reply;
@@ -21,7 +22,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ingam_protocol::Timestamp;
 use ingam_protocol::time::Clock;
-use ingam_protocol::transparency::{LogKey, Sct, leaf_index_extension};
+use ingam_protocol::transparency::{Entry, LogKey, Sct, leaf_index_extension};
 use rcgen::{KeyPair, PublicKeyData as _, SigningKey as _};
 use serde_json::json;
 
@@ -35,6 +36,7 @@ pub use set::LocalLogs;
 use reply::{json_reply, text};
 
 use accept::Accepted;
+use kept::Kept;
 use tree::Tree;
 
 /// sha256 with ecdsa.
@@ -79,14 +81,8 @@ struct State {
     tree: Tree,
     /// The SCT of each entry by its hash without time: what comes twice gets the same.
     known: HashMap<[u8; 32], Sct>,
-    /// The first entries: leaf and extra data (RFC 6962, section 4.6).
+    /// The first entries.
     kept: Vec<Kept>,
-}
-
-/// An entry as get-entries shows it.
-struct Kept {
-    leaf_input: Vec<u8>,
-    extra_data: Vec<u8>,
 }
 
 impl LocalLog {
@@ -169,8 +165,9 @@ impl LocalLog {
         let sct = Sct { signature, ..unsigned };
         state.tree.append(accepted.entry.leaf_hash(&sct).map_err(in_words)?);
         if state.kept.len() < KEPT_MAX {
-            let leaf_input = accepted.entry.leaf(&sct).map_err(in_words)?;
-            state.kept.push(Kept { leaf_input, extra_data: accepted.extra_data.clone() });
+            let leaf = accepted.entry.leaf(&sct).map_err(in_words)?;
+            let is_precertificate = matches!(accepted.entry, Entry::Precertificate { .. });
+            state.kept.push(Kept { leaf, chain: accepted.chain.clone(), is_precertificate });
         }
         // A promise of a bad mood is none to repeat.
         if mood == Mood::Good {

@@ -20,8 +20,8 @@ struct Body {
 /// What was taken.
 pub(super) struct Accepted {
     pub(super) entry: Entry,
-    /// The chain as get-entries shows it (RFC 6962, section 4.6).
-    pub(super) extra_data: Vec<u8>,
+    /// What was submitted (DER) and everything above it, the root included.
+    pub(super) chain: Vec<Vec<u8>>,
 }
 
 /// Reads and checks a submission.
@@ -61,7 +61,7 @@ pub(super) fn read(
         (false, Entry::Precertificate { .. }) => {
             Err("this is a precertificate: use add-pre-chain".to_owned())
         }
-        _ => Ok(Accepted { extra_data: extra_data(&chain, is_precertificate)?, entry }),
+        _ => Ok(Accepted { chain, entry }),
     }
 }
 
@@ -91,27 +91,4 @@ fn parse(der: &[u8]) -> Result<X509Certificate<'_>, String> {
         Ok(([], certificate)) => Ok(certificate),
         _ => Err("a certificate of the chain is none".to_owned()),
     }
-}
-
-/// `certificate_chain` of an entry, or PrecertChainEntry.
-fn extra_data(chain: &[Vec<u8>], is_precertificate: bool) -> Result<Vec<u8>, String> {
-    let (mut data, mut above) = (Vec::new(), Vec::new());
-    let (certificate, issuers) = chain.split_first().ok_or("the chain is empty")?;
-    if is_precertificate {
-        put(&mut data, certificate)?;
-    }
-    for issuer in issuers {
-        put(&mut above, issuer)?;
-    }
-    put(&mut data, &above)?;
-    Ok(data)
-}
-
-/// Bytes behind their length in three octets.
-fn put(to: &mut Vec<u8>, bytes: &[u8]) -> Result<(), String> {
-    let length = u32::try_from(bytes.len()).map_err(|_| "the chain is too long")?.to_be_bytes();
-    let [0, length @ ..] = length else { return Err("the chain is too long".to_owned()) };
-    to.extend(length);
-    to.extend(bytes);
-    Ok(())
 }

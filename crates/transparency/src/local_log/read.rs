@@ -1,4 +1,4 @@
-//! What a log shows: RFC 6962, sections 4.3 to 4.7, and of static-ct-api the checkpoint and the tiles of hashes.
+//! What a log shows: RFC 6962, sections 4.3 and 4.5 to 4.7, or the assets of static-ct-api.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -8,7 +8,9 @@ use base64::engine::general_purpose::STANDARD;
 use ring::digest::{SHA256, digest};
 use serde_json::json;
 
+use super::kept::Kept;
 use super::reply::{Reply, json_reply, text};
+use super::tree::TILE_WIDTH;
 use super::{LocalLog, SHA256_ECDSA, in_words};
 use crate::list::Kind;
 
@@ -38,8 +40,8 @@ impl LocalLog {
             ("/ct/v1/get-entries", Kind::Rfc6962) => self.entries(&query),
             ("/ct/v1/get-proof-by-hash", Kind::Rfc6962) => self.proof(&query),
             ("/checkpoint", Kind::Static) => self.checkpoint(origin),
-            (path, Kind::Static) if path.starts_with("/tile/") => self.tile(path),
-            _ => Err((404, "this log has nothing there".to_owned())),
+            (path, Kind::Static) => self.asset(path),
+            (_, Kind::Rfc6962) => Err((404, "this log has nothing there".to_owned())),
         };
         shown.unwrap_or_else(|(status, why)| text(status, &why))
     }
@@ -86,12 +88,11 @@ impl LocalLog {
         let kept = state.kept.get(start..=last).filter(|_| start <= last);
         let kept = kept.ok_or((400, "the log shows no such entries".to_owned()))?;
         let entries = kept.iter().map(|one| {
-            json!({
-                "leaf_input": STANDARD.encode(&one.leaf_input),
-                "extra_data": STANDARD.encode(&one.extra_data),
-            })
+            let extra_data = STANDARD.encode(one.extra_data()?);
+            Ok(json!({ "leaf_input": STANDARD.encode(&one.leaf), "extra_data": extra_data }))
         });
-        Ok(json_reply(&json!({ "entries": entries.collect::<Vec<_>>() })))
+        let entries: Result<Vec<_>, String> = entries.collect();
+        Ok(json_reply(&json!({ "entries": entries.map_err(|why| (500, why))? })))
     }
 
     fn proof(&self, query: &BTreeMap<String, String>) -> Result<Reply, (u16, String)> {
@@ -123,13 +124,29 @@ impl LocalLog {
         Ok(Reply { status: 200, content_type: "text/plain; charset=utf-8", body: note.into_bytes() })
     }
 
-    /// `/tile/<level>/<number>[.p/<width>]` (static-ct-api, "Merkle Tree").
-    fn tile(&self, path: &str) -> Result<Reply, (u16, String)> {
-        let missing = || (404, "there is no such tile".to_owned());
-        let (level, number, width) = tile_of(path).ok_or_else(missing)?;
+    /// Tiles and issuers (static-ct-api, "Merkle Tree", "Log entries" and "Issuers"):
+    /// `/tile/<level>/<number>[.p/<width>]`, `/tile/data/<number>[.p/<width>]`, `/issuer/<fingerprint>`.
+    fn asset(&self, path: &str) -> Result<Reply, (u16, String)> {
+        let missing = || (404, "this log has nothing there".to_owned());
         let state = self.state();
-        let hashes = state.tree.tile(level, number).and_then(|tile| tile.get(..width)).ok_or_else(missing)?;
-        Ok(Reply { status: 200, content_type: "application/octet-stream", body: hashes.concat() })
+        if let Some(name) = path.strip_prefix("/issuer/") {
+            let body = state.kept.iter().find_map(|one| one.issuer(name)).ok_or_else(missing)?.clone();
+            return Ok(Reply { status: 200, content_type: "application/pkix-cert", body });
+        }
+        let (level, place) =
+            path.strip_prefix("/tile/").and_then(|tile| tile.split_once('/')).ok_or_else(missing)?;
+        let (number, width) = tile_of(place).ok_or_else(missing)?;
+        let body = if level == "data" {
+            let begin = number.checked_mul(TILE_WIDTH).ok_or_else(missing)?;
+            let end = begin.checked_add(width).ok_or_else(missing)?;
+            let kept = state.kept.get(begin..end).ok_or_else(missing)?;
+            let leaves: Result<Vec<Vec<u8>>, String> = kept.iter().map(Kept::tile_leaf).collect();
+            leaves.map_err(|why| (500, why))?.concat()
+        } else {
+            let level = level.parse().map_err(|_| missing())?;
+            state.tree.tile(level, number).and_then(|tile| tile.get(..width)).ok_or_else(missing)?.concat()
+        };
+        Ok(Reply { status: 200, content_type: "application/octet-stream", body })
     }
 }
 
@@ -138,12 +155,13 @@ fn number(query: &BTreeMap<String, String>, name: &str) -> Result<usize, (u16, S
     value.ok_or_else(|| (400, format!("{name} has to be a number")))
 }
 
-/// Level, number and width of a tile's path.
-fn tile_of(path: &str) -> Option<(usize, usize, usize)> {
-    let (level, rest) = path.strip_prefix("/tile/")?.split_once('/')?;
-    let (number, width) = match rest.split_once(".p/") {
-        Some((number, width)) => (number, width.parse().ok()?),
-        None => (rest, super::tree::TILE_WIDTH),
+/// Number and width of a tile, by the end of its path.
+fn tile_of(path: &str) -> Option<(usize, usize)> {
+    let (number, width) = match path.split_once(".p/") {
+        Some((number, width)) => {
+            (number, width.parse().ok().filter(|width| (1..TILE_WIDTH).contains(width))?)
+        }
+        None => (path, TILE_WIDTH),
     };
     let mut place = 0_usize;
     for part in number.split('/') {
@@ -153,5 +171,5 @@ fn tile_of(path: &str) -> Option<(usize, usize, usize)> {
         }
         place = place.checked_mul(1000)?.checked_add(digits.parse().ok()?)?;
     }
-    Some((level.parse().ok()?, place, width))
+    Some((place, width))
 }

@@ -164,7 +164,26 @@ async fn a_static_log_shows_tiles_and_a_note() {
     let signed = [&[0, 1][..], &signature[4..12], &3_u64.to_be_bytes(), &root].concat();
     assert_eq!(key.verify_bytes([4, 3], &signed, &signature[16..]), Ok(()));
     assert_eq!(reply(&world, "/c/tile/0/000.p/3", "").await, (200, leaves.concat()));
+    let (status, data) = reply(&world, "/c/tile/data/000.p/3", "").await;
+    assert_eq!(status, 200);
+    let mut rest = &data[..];
+    for leaf in &leaves {
+        // timestamp, entry type, issuer_key_hash, TBSCertificate, extensions; then the precertificate and two fingerprints.
+        let length = |at: usize| rest[at..at + 3].iter().fold(0, |sum, byte| sum << 8 | usize::from(*byte));
+        let entry = &rest[..45 + length(42) + 2 + 8];
+        assert_eq!(&hash(&[&[0, 0, 0], entry]), leaf);
+        let end = entry.len() + 3 + length(entry.len());
+        let chain = [&[0, 64][..], &hash(&[&world.ca.issuer]), &hash(&[&world.ca.root])].concat();
+        assert_eq!(rest[end..end + chain.len()], chain);
+        rest = &rest[end + chain.len()..];
+    }
+    assert_eq!(rest, b"");
+    let issuer = format!("/c/issuer/{}", hex(&hash(&[&world.ca.issuer])));
+    assert_eq!(reply(&world, &issuer, "").await, (200, world.ca.issuer.clone()));
     for path in [
+        "/c/tile/data/000",
+        "/c/tile/data/000.p/4",
+        "/c/issuer/00",
         "/c/tile/0/000",
         "/c/tile/0/001.p/1",
         "/c/tile/0/000.p/4",

@@ -110,6 +110,8 @@ fn lists_are_held_against_age_and_profiles() {
     assert_eq!(reasons(NOW.plus(days(70)), &list, &profile(200)), [""; 0]);
     let old = reasons(NOW.plus(days(71)), &list, &profile(90));
     assert!(old.len() == 1 && old[0].contains("70 days"), "{old:?}");
+    let early = reasons(NOW.minus(days(2)), &list, &profile(90));
+    assert!(early.len() == 1 && early[0].contains("to come"), "{early:?}");
     let late = reasons(NOW, &list, &profile(9000));
     assert!(late.len() == 1 && late[0].contains("classic"), "{late:?}");
     let mut alone = list.clone();

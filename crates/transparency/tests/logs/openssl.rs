@@ -7,6 +7,7 @@ use std::process::{Child, Command, Stdio};
 
 use ingam_protocol::Timestamp;
 use ingam_protocol::pem;
+use ingam_protocol::transparency::{Entry, Error, LogId, LogKey, Sct, leaf_index_extension};
 use ingam_transparency::{Config, Submission, Transparency};
 
 use crate::ca::{NOW, World};
@@ -97,4 +98,47 @@ async fn openssl_finds_lies_as_the_client_does() {
     let said = judged(&world, &world.ca.finished(&precertificate, &list));
     assert_eq!(count(&said, "SCT validation status: valid"), 1, "{said}");
     assert_eq!(count(&said, "SCT validation status: invalid"), 1, "{said}");
+}
+
+/// Runs a command of OpenSSL's in a folder.
+fn openssl(folder: &Path, arguments: &[&str]) {
+    let done = Command::new("openssl").current_dir(folder).args(arguments).output().unwrap();
+    assert!(done.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
+}
+
+#[test]
+fn signatures_of_logs_with_other_keys_are_verified() {
+    let entry = Entry::Precertificate { issuer_key_hash: [9; 32], tbs: vec![0x30, 0] };
+    let rsa = |bits: &'static str| vec!["genpkey", "-algorithm", "RSA", "-pkeyopt", bits, "-out", "key.pem"];
+    let curve = vec!["ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", "key.pem"];
+    for (making, algorithm, is_log_key) in [
+        (rsa("rsa_keygen_bits:2048"), [4, 1], true),
+        (curve, [4, 3], true),
+        (rsa("rsa_keygen_bits:1024"), [4, 1], false),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path();
+        openssl(place, &making);
+        openssl(place, &["pkey", "-in", "key.pem", "-pubout", "-outform", "DER", "-out", "key.der"]);
+        let key = LogKey::from_spki(&std::fs::read(place.join("key.der")).unwrap());
+        if !is_log_key {
+            assert_eq!(key, Err(Error::Key));
+            continue;
+        }
+        let key = key.unwrap();
+        let unsigned = Sct {
+            log: key.id(),
+            timestamp: NOW,
+            extensions: leaf_index_extension(3),
+            algorithm,
+            signature: Vec::new(),
+        };
+        std::fs::write(place.join("signed"), entry.signed(&unsigned).unwrap()).unwrap();
+        openssl(place, &["dgst", "-sha256", "-sign", "key.pem", "-out", "signature", "signed"]);
+        let sct = Sct { signature: std::fs::read(place.join("signature")).unwrap(), ..unsigned };
+        assert_eq!(key.verify(&sct, &entry), Ok(()));
+        let another = Entry::Precertificate { issuer_key_hash: [8; 32], tbs: vec![0x30, 0] };
+        assert_eq!(key.verify(&sct, &another), Err(Error::Signature));
+        assert_eq!(key.verify(&Sct { log: LogId([0; 32]), ..sct }, &entry), Err(Error::OtherLog));
+    }
 }
