@@ -105,7 +105,7 @@ async fn a_running_ca_shows_what_the_handbook_says() {
         }
     }
     // Faults are none, nobody speaks for others without being trusted, the admin API may not be there, and this CA has no
-    // remote perspectives, no linters, and no profile whose certificates go to logs.
+    // remote perspectives, no linters, no profile whose certificates go to logs, and no signer of its own.
     let missing: Vec<&String> = table.keys().filter(|name| !shown.contains(*name)).collect();
     let may_miss = [
         "ingam_admin_requests_total",
@@ -115,6 +115,7 @@ async fn a_running_ca_shows_what_the_handbook_says() {
         "ingam_perspective_answers_total",
         "ingam_perspective_seconds",
         "ingam_proxy_refusals_total",
+        "ingam_signer_refusals_total",
         "ingam_transparency_seconds",
         "ingam_transparency_submission_seconds",
         "ingam_transparency_submissions_total",

@@ -7,11 +7,16 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::Request;
+use ingam_protocol::transparency::{Entry, LogKey, issuer_key_hash, scts_of, tbs_of};
 use ingam_tests::challenge::{Prover, WebAnswers};
 use ingam_tests::client::{CertificateRequest, Client};
 use ingam_tests::http::{Answer, Connection, fetch};
 use ingam_tests::server::{Server, Setup};
 use serde_json::{Value, json};
+
+/// A profile whose certificates go to logs.
+const LOGGED: &str = "[profiles.logged]\ndescription = \"in logs\"\nissuer = \"ecdsa\"\nvalidity_s = 7776000\n\
+                      transparency = \"required\"\n";
 
 fn url(server: &Server, path: &str) -> String {
     format!("http://127.0.0.1:{}{path}", server.ports().ct_log)
@@ -72,7 +77,7 @@ async fn a_list_is_read_again_and_a_bad_one_changes_nothing() {
     let mut list = get(&other, "/log-list.json").await;
     let write = |list: &Value| std::fs::write(&path, list.to_string()).expect("a file");
     write(&list);
-    let further_config = format!("[transparency]\nlog_list = {:?}\n", path.display().to_string());
+    let further_config = format!("[transparency]\nlog_list = {:?}\n{LOGGED}", path.display().to_string());
     let mut server = Server::start_with(Setup { further_config, ..Setup::new() }).await;
 
     let reload = server.admin_json(&["reload", "--reason", "the same list"]).await;
@@ -95,4 +100,45 @@ async fn a_list_is_read_again_and_a_bad_one_changes_nothing() {
     }
     server.stop().await;
     other.stop().await;
+}
+
+/// The whole way: a precertificate in the logs, their SCTs in the certificate, each signed by the log that it names, and the
+/// certificate in the logs afterwards.
+#[tokio::test(flavor = "multi_thread")]
+async fn certificates_of_a_profile_that_wants_logs_carry_what_these_promised() {
+    let mut server = Server::start_with(Setup { further_config: LOGGED.to_owned(), ..Setup::new() }).await;
+    let prover = Prover::Http(WebAnswers::listen(server.ports().http).await);
+    let mut client = Client::registered(&server.site()).await.expect("an account");
+    let name = "logged.example.org";
+    let order = client.order_with(&[name], json!({ "profile": "logged" })).await.expect("an order");
+    let order = client.prove(&order, &prover).await.expect("control");
+    let order = client.finalize(&order, &CertificateRequest::of(&[name]).der).await.expect("a certificate");
+    let chain = client.certificate(&order).await.expect("its chain");
+
+    let list = get(&server, "/log-list.json").await;
+    let operators = list["operators"].as_array().expect("operators");
+    let logs = operators.iter().flat_map(|operator| {
+        let of = |kind: &str| operator[kind].as_array().cloned().unwrap_or_default();
+        [of("logs"), of("tiled_logs")].concat()
+    });
+    let keys: Vec<LogKey> = logs
+        .map(|log| STANDARD.decode(log["key"].as_str().expect("a key")).expect("base64"))
+        .map(|spki| LogKey::from_spki(&spki).expect("a log's key"))
+        .collect();
+    let scts = scts_of(tbs_of(chain.leaf()).expect("a certificate")).expect("SCTs");
+    assert_eq!(scts.scts().len(), 2);
+    let issuer_key_hash = issuer_key_hash(chain.issuer()).expect("a certificate");
+    let entry = Entry::embedded(chain.leaf(), issuer_key_hash).expect("an entry");
+    for sct in scts.scts() {
+        let key = keys.iter().find(|key| key.id() == sct.log).expect("a log of the list");
+        key.verify(sct, &entry).expect("the log's own signature");
+    }
+    let metrics = format!("http://localhost:{}/metrics", server.ports().metrics);
+    let metrics = fetch(&metrics).await.expect("metrics").expect(200).text();
+    assert!(metrics.contains("ingam_transparency_submissions_total"), "{metrics}");
+    // The record of the precertificate is there for auditors.
+    let records =
+        server.admin_json(&["log", "search", "--type", "precertificate_issued", "--reason", "a test"]).await;
+    assert_eq!(records["items"].as_array().map(Vec::len), Some(1), "{records}");
+    server.stop().await;
 }

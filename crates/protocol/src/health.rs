@@ -167,6 +167,8 @@ pub enum Code {
     Perspectives,
     /// No issuing CA is loaded.
     NoIssuer,
+    /// An issuer cannot sign: its token is out, the ledger cannot be written, or the signer's process is away.
+    Signing,
     /// An issuing CA ends soon, or has ended.
     IssuerCertificate,
     /// An issuing CA ends before the certificates of a profile would.
@@ -203,13 +205,14 @@ pub enum Code {
 
 impl Code {
     /// All codes but [`Code::Stopping`], each with the one role that can lack it. Every role can be stopping.
-    pub const PLACES: [(Self, Role); 22] = [
+    pub const PLACES: [(Self, Role); 23] = [
         (Self::HttpsCertificate, Role::Frontend),
         (Self::HttpsRenewal, Role::Frontend),
         (Self::ChecksQueue, Role::Validation),
         (Self::ValidationsQueue, Role::Validation),
         (Self::Perspectives, Role::Validation),
         (Self::NoIssuer, Role::Signer),
+        (Self::Signing, Role::Signer),
         (Self::IssuerCertificate, Role::Signer),
         (Self::ProfileValidity, Role::Signer),
         (Self::OcspCertificate, Role::Signer),
@@ -238,6 +241,7 @@ impl Code {
             Self::ValidationsQueue => "validations_queue",
             Self::Perspectives => "perspectives",
             Self::NoIssuer => "no_issuer",
+            Self::Signing => "signing",
             Self::IssuerCertificate => "issuer_certificate",
             Self::ProfileValidity => "profile_validity",
             Self::OcspCertificate => "ocsp_certificate",

@@ -82,6 +82,11 @@ pub(crate) fn run(options: &Check) -> Result<ExitCode, StartError> {
     }
     match options.role {
         Role::All => surroundings(&mut reading, options.dev, now),
+        Role::Signer => {
+            let Reading { config, found, .. } = &mut reading;
+            ports::check(&config.listen.of_signer(), found);
+            state::check(&config.clone().of_signer(), now, found);
+        }
         Role::Perspective => {
             let Reading { config, found, .. } = &mut reading;
             ports::check(&config.listen.of_perspective(), found);

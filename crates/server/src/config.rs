@@ -16,6 +16,7 @@ mod proxies;
 pub(crate) mod public;
 mod rate_limits;
 mod rules;
+mod signer;
 mod tls;
 mod value;
 
@@ -42,6 +43,7 @@ pub(crate) use profiles::ProfileConfig;
 pub(crate) use proxies::{Proxies, ProxyWord};
 pub(crate) use rate_limits::RateLimits;
 pub(crate) use rules::host;
+pub(crate) use signer::{Signer, SignerAt};
 
 /// What `ingam dev` starts from.
 pub(crate) const DEVELOPMENT: &str = include_str!("../../../config/development.toml");
@@ -70,6 +72,8 @@ pub(crate) struct Config {
     pub(crate) validation: ingam_validation::Config,
     /// For `--role perspective` alone.
     pub(crate) perspective: Perspective,
+    /// A signer that is a process of its own; both sides.
+    pub(crate) signer: Signer,
     pub(crate) transparency: ingam_transparency::Config,
     pub(crate) store: ingam_store::Config,
     pub(crate) responder: ingam_responder::Config,
@@ -93,6 +97,7 @@ impl Default for Config {
             operator: Operator::default(),
             validation: ingam_validation::Config::default(),
             perspective: Perspective::default(),
+            signer: Signer::default(),
             transparency: ingam_transparency::Config::default(),
             store: ingam_store::Config::default(),
             responder: ingam_responder::Config::default(),
@@ -157,6 +162,8 @@ pub(crate) struct Listen {
     pub(crate) ct_log: Vec<SocketAddr>,
     /// Open MPIC over https, for coordinators: `--role perspective` alone.
     pub(crate) perspective: Vec<SocketAddr>,
+    /// The signer over https, for its callers: `--role signer` alone.
+    pub(crate) signer: Vec<SocketAddr>,
 }
 
 impl Default for Listen {
@@ -173,6 +180,7 @@ impl Default for Listen {
             dns_management: Vec::new(),
             ct_log: Vec::new(),
             perspective: Vec::new(),
+            signer: Vec::new(),
         }
     }
 }
@@ -196,11 +204,18 @@ impl Listen {
             dns_management: Vec::new(),
             ct_log: Vec::new(),
             perspective: self.perspective.clone(),
+            signer: Vec::new(),
         }
     }
 
+    /// Those that a process has which is the signer and nothing else.
+    pub(crate) fn of_signer(&self) -> Self {
+        let none = Self { perspective: Vec::new(), ..self.of_perspective() };
+        Self { signer: self.signer.clone(), ..none }
+    }
+
     /// Every list by its key.
-    pub(crate) fn all(&self) -> [(&'static str, &[SocketAddr]); 10] {
+    pub(crate) fn all(&self) -> [(&'static str, &[SocketAddr]); 11] {
         [
             ("listen.acme", &self.acme),
             ("listen.acme_plain", &self.acme_plain),
@@ -212,6 +227,7 @@ impl Listen {
             ("listen.dns_management", &self.dns_management),
             ("listen.ct_log", &self.ct_log),
             ("listen.perspective", &self.perspective),
+            ("listen.signer", &self.signer),
         ]
     }
 }
@@ -499,5 +515,20 @@ impl Config {
     /// [`ConfigError`] has a line for each mistake.
     pub(crate) fn read_perspective(path: &Path, now: Timestamp) -> Result<Self, ConfigError> {
         Reading::of_file(path)?.for_role(Role::Perspective).checked(now)
+    }
+
+    /// Reads and checks the file for `ingam serve --role signer`: its state folder is the signer's own. Warnings go to the log.
+    ///
+    /// # Errors
+    /// [`ConfigError`] has a line for each mistake.
+    pub(crate) fn read_signer(path: &Path, now: Timestamp) -> Result<Self, ConfigError> {
+        let config = Reading::of_file(path)?.for_role(Role::Signer).checked(now)?;
+        Ok(config.of_signer())
+    }
+
+    /// The same, with the signer's own state folder in place of the CA's.
+    pub(crate) fn of_signer(self) -> Self {
+        let listen = Listen { metrics: self.signer.metrics.clone(), ..self.listen.of_signer() };
+        Self { state: self.signer.state.clone().unwrap_or(self.state), listen, ..self }
     }
 }

@@ -124,7 +124,9 @@ pub(crate) async fn run(options: &Issuer) -> Result<(), StartError> {
 
 impl Place {
     fn read(&self) -> Result<Config, StartError> {
-        Ok(Config::read(&self.config, SystemClock.now())?)
+        let config = Config::read(&self.config, SystemClock.now())?;
+        // Where the signer is a process of its own, its folder has the issuing CAs.
+        Ok(if config.signer.at.is_some() { config.of_signer() } else { config })
     }
 }
 
@@ -258,6 +260,10 @@ async fn record_new(
     known: &[Vec<u8>],
     sources: &Sources,
 ) -> Result<(), StartError> {
+    if config.signer.at.is_some() {
+        // The store is in another folder, perhaps on another machine: the CA puts its issuers on record at each start.
+        return Ok(());
+    }
     let all = hierarchy::certificates(grown).into_iter();
     hierarchy::record(config, all.filter(|certificate| !known.contains(certificate)), true, sources).await
 }

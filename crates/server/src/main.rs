@@ -23,6 +23,7 @@ mod production;
 mod reload;
 mod serve;
 mod served_certificate;
+mod signer;
 mod system;
 mod telemetry;
 mod terminal;

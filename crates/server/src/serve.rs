@@ -35,6 +35,7 @@ use crate::own_certificate::OwnCertificate;
 use crate::production::chain_of;
 use crate::reload::{CertificateSource, Read, Reloader};
 use crate::served_certificate::ServedCertificate;
+use crate::signer::remote_signer;
 use crate::system::{SystemClock, SystemRandomness};
 use crate::transparency::Transparency;
 use crate::{telemetry, test_ct, test_dns};
@@ -113,12 +114,20 @@ pub(crate) struct Running {
     _lock: StateLock,
 }
 
+/// Where the keys of the issuing CAs are.
+pub(crate) enum Keys {
+    /// In this process.
+    Here(Hierarchy),
+    /// In the signer's, at `signer.at`.
+    Apart,
+}
+
 /// What a CA is started with.
 pub(crate) struct Start {
     pub(crate) config: Config,
     /// The state folder is this process's.
     pub(crate) lock: StateLock,
-    pub(crate) hierarchy: Hierarchy,
+    pub(crate) keys: Keys,
     /// CA certificates that were made just now and have to go on record.
     pub(crate) made: Vec<Vec<u8>>,
     /// What the https listeners show, and where the next one comes from.
@@ -144,13 +153,20 @@ struct Built {
 impl Running {
     /// Opens everything in `config.state` and listens.
     pub(crate) async fn start(start: Start) -> Result<Self, StartError> {
-        let Start { config, lock, hierarchy, made, certificate, certificate_source, read, metrics, sources } =
+        let Start { config, lock, keys, made, certificate, certificate_source, read, metrics, sources } =
             start;
         // Sockets first: a port that is taken is found before anything is changed.
         let sockets = Sockets::bind(&config).await?;
+        let signer: Arc<dyn Signer> = match keys {
+            Keys::Here(hierarchy) => Arc::new(local_signer(&config, hierarchy, &sources)?),
+            Keys::Apart => match remote_signer(&config).await? {
+                Some(signer) => Arc::new(signer),
+                None => return Err(StartError::new("signer.at is missing: say where the signer is")),
+            },
+        };
         let (store, process) = Store::open(&config.state, &config.store, sources.random.clone())
             .map_err(|error| StartError::caused("the store cannot be opened", &error))?;
-        let built = match build(&config, hierarchy, store, process.journal(), &sources) {
+        let built = match build(&config, signer, store, process.journal(), &sources) {
             Ok(built) => built,
             Err(error) => {
                 close(process).await;
@@ -385,13 +401,12 @@ pub(crate) async fn close(store: StoreProcess) {
 
 fn build(
     config: &Config,
-    hierarchy: Hierarchy,
+    signer: Arc<dyn Signer>,
     store: Store,
     journal: &Arc<Journal>,
     sources: &Sources,
 ) -> Result<Built, StartError> {
     let Sources { clock, random } = sources;
-    let signer = local_signer(config, hierarchy, sources)?;
     for (profile, settings) in &config.profiles {
         let is_there = |name: &str| signer.issuers().iter().any(|issuer| issuer.name.as_str() == name);
         if let Some(missing) = settings.weights().into_keys().find(|name| !is_there(name)) {
@@ -459,11 +474,11 @@ fn build(
 }
 
 /// The signer in this process, with its ledger in the state folder.
-fn local_signer(
+pub(crate) fn local_signer(
     config: &Config,
     hierarchy: Hierarchy,
     sources: &Sources,
-) -> Result<Arc<dyn Signer>, StartError> {
+) -> Result<LocalSigner, StartError> {
     let failed = |error| StartError::caused("the CA's keys cannot be used", &error);
     let Sources { clock, random } = sources;
     let folder = config.state.join("ledger");
@@ -472,7 +487,7 @@ fn local_signer(
     })?;
     let ledger = Ledger::open(Arc::new(files), clock.clone()).map_err(failed)?;
     let signer = LocalSigner::new(hierarchy, config.issuer_urls()?, ledger, clock.clone(), random.clone());
-    Ok(Arc::new(signer.map_err(failed)?))
+    signer.map_err(failed)
 }
 
 /// The primary perspective together with the remote ones; none where there are no others.
@@ -583,6 +598,11 @@ async fn record_start(
         "environment": config.environment.name(),
         "memory_locked": memory::protected().map(|protected| protected.locked.name()),
         "issuers": signer.issuers().iter().map(|issuer| &issuer.name).collect::<Vec<_>>(),
+        "issuer_certificates": signer
+            .issuers()
+            .iter()
+            .map(|issuer| ingam_protocol::Bytes::from(issuer.certificate.as_slice()))
+            .collect::<Vec<_>>(),
         "profiles": config.profiles.keys().collect::<Vec<_>>(),
     });
     records.push(Record::new(

@@ -10,7 +10,7 @@ use ingam_signer::Issuer;
 use ingam_transparency::local_log::LocalLogs;
 use ingam_transparency::{LogList, TransparencyService};
 
-use crate::config::Config;
+use crate::config::{Config, ProfileConfig};
 use crate::serve::{Sources, StartError};
 
 /// What there is of it; nothing at all where no list is configured.
@@ -98,10 +98,13 @@ fn read(config: &Config, now: Timestamp) -> Result<LogList, String> {
     }
 }
 
-/// The profiles whose certificates browsers are to trust, with their validity.
+/// The profiles whose certificates go to logs, with their validity.
 fn profiles(config: &Config) -> Vec<(String, Duration)> {
-    let public = config.profiles.iter().filter(|(_, profile)| profile.public);
-    public.map(|(name, profile)| (name.clone(), Duration::from_secs(profile.validity_s))).collect()
+    let is_logged = |profile: &ProfileConfig| {
+        profile.transparency(config.environment) == ingam_protocol::profile::Transparency::Required
+    };
+    let logged = config.profiles.iter().filter(|(_, profile)| is_logged(profile));
+    logged.map(|(name, profile)| (name.clone(), Duration::from_secs(profile.validity_s))).collect()
 }
 
 /// What is wrong with the list that the configuration names.

@@ -45,8 +45,15 @@ pub(super) fn check(config: &Config, now: Timestamp, found: &mut Findings) {
     if let Ok(disk) = statvfs(&there) {
         space(&there, disk.f_bavail.saturating_mul(disk.f_frsize), found);
     }
+    let is_signers = config.signer.state.as_ref() == Some(state);
+    if config.signer.at.is_some() && !is_signers {
+        // The keys are elsewhere.
+        return;
+    }
     if Hierarchy::is_in(state) {
-        lost_store(config, found);
+        if !is_signers {
+            lost_store(config, found);
+        }
         hierarchy(config, now, found);
     } else {
         no_hierarchy(config, found);

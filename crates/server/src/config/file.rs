@@ -16,7 +16,7 @@ use toml::de::DeTable;
 use toml::{Table, Value};
 
 use super::value::{self, Kind, Mistake, Step, key_of, take_out, value_at};
-use super::{Config, ConfigError, DEVELOPMENT, advice, perspective, rules};
+use super::{Config, ConfigError, DEVELOPMENT, advice, perspective, rules, signer};
 
 /// No configuration is larger.
 const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -41,6 +41,8 @@ pub(crate) enum Role {
     All,
     /// A perspective for CAs elsewhere, and nothing else
     Perspective,
+    /// The signer of a CA, with its keys and its ledger, and nothing else
+    Signer,
 }
 
 /// A configuration as it was read, and what was found so far.
@@ -105,6 +107,10 @@ impl Reading {
             return;
         }
         rules::check(&self.config, &mut self.found);
+        if self.role == Role::Signer {
+            signer::check_process(&self.config, &mut self.found);
+            return;
+        }
         advice::check(&self.config, now, &mut self.found);
     }
 

@@ -10,13 +10,13 @@ use ingam_protocol::Findings;
 use ingam_protocol::acme::ChallengeType;
 use ingam_protocol::finding::dotted;
 use ingam_protocol::operator::Principal;
-use ingam_protocol::profile::{IssuerName, Profile, ProfileName};
+use ingam_protocol::profile::{IssuerName, Profile, ProfileName, Transparency};
 use ingam_signer::hierarchy::{IssuerPlan, Plan};
 use ingam_signer::{IssuerUrls, KeyKind};
 
 use super::{
     Config, ConfigError, DAY_S, Environment, Listen, ProfileConfig, checks, names, perspective, profiles,
-    proxies, tls,
+    proxies, signer, tls,
 };
 
 /// All of them.
@@ -52,6 +52,7 @@ pub(crate) fn check(config: &Config, found: &mut Findings) {
     found.below("validation", config.validation.check());
     persistent_records(config, found);
     perspective::check_absent(config, found);
+    signer::check(config, found);
     perspective::distances(config, found);
     found.below("transparency", config.transparency.check());
     found.below("health", config.health.check());
@@ -64,11 +65,10 @@ fn environment(config: &Config, found: &mut Findings) {
     if config.environment == Environment::Production && !found.is_silent("environment") {
         for (name, profile) in &config.profiles {
             found.require(
-                !profile.public,
-                format!("{}.public", dotted("profiles", name)),
-                "is true, the default: the public web wants Certificate Transparency, which this version does not have, so \
-                 environment = \"production\" refuses it",
-                "set public = false for a private CA; for a public one, use environment = \"staging\"",
+                !profile.public || profile.transparency(config.environment) == Transparency::Required,
+                format!("{}.transparency", dotted("profiles", name)),
+                "is \"none\", and browsers trust no certificate for the public without SCTs",
+                "leave it out, or set it to \"required\"; or set public = false for a private CA",
             );
         }
     }

@@ -18,6 +18,9 @@ use crate::health::Parts;
 use crate::health::look::{Look, Seen};
 use crate::system::since_boot;
 
+/// How long the signer may take to say whether it can sign.
+const READY_WAIT: Duration = Duration::from_secs(1);
+
 /// How often kept OCSP answers are gone through: they age by days, and there may be millions.
 const ANSWERS_PERIOD: Duration = Duration::from_secs(60);
 /// How deep and how far a folder of the store is gone through.
@@ -161,6 +164,8 @@ pub(super) struct Facts {
     pub(super) renewal_trouble: Option<String>,
     pub(super) issuers: Vec<IssuerReport>,
     pub(super) profiles: Vec<ProfileFacts>,
+    /// The issuers that cannot sign now, and why.
+    pub(super) signing_trouble: Vec<(IssuerName, String)>,
     /// For each issuer that needs an OCSP certificate, that one's last second.
     pub(super) delegates: Vec<(IssuerName, Option<Timestamp>)>,
     pub(super) crls: Vec<CrlCondition>,
@@ -184,11 +189,12 @@ pub(super) async fn gather(
     certificates: Vec<CertificateReport>,
 ) -> Facts {
     // Together, so that all of it takes no longer than the slowest.
-    let (outbox, journal_bytes, disk, oldest_answers) = tokio::join!(
+    let (outbox, journal_bytes, disk, oldest_answers, signing_trouble) = tokio::join!(
         looks.outbox.see(),
         looks.journal_bytes.see(),
         looks.disk.see(),
-        looks.oldest_answers.see()
+        looks.oldest_answers.see(),
+        signing_trouble(parts)
     );
     let now = parts.clock.now();
     let delegates = parts.signer.delegates_not_after();
@@ -204,6 +210,7 @@ pub(super) async fn gather(
         renewal_trouble: None,
         issuers: issuers(parts, &delegates, &crls, &oldest),
         profiles: profiles(parts),
+        signing_trouble,
         delegates,
         crls,
         signing: parts.responder.signing(),
@@ -215,6 +222,24 @@ pub(super) async fn gather(
         journal_bytes,
         disk,
     }
+}
+
+/// Asks for each issuer whether it could sign now; a signer that does not say so within a second cannot.
+async fn signing_trouble(parts: &Parts) -> Vec<(IssuerName, String)> {
+    let mut trouble = Vec::new();
+    for issuer in parts.signer.issuers() {
+        let name = &issuer.name;
+        match tokio::time::timeout(READY_WAIT, parts.signer.ready(name)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => trouble.push((name.clone(), error.to_string())),
+            Err(_) => {
+                trouble.push((name.clone(), "the signer does not answer within a second".to_owned()));
+                // The others are at the same signer.
+                break;
+            }
+        }
+    }
+    trouble
 }
 
 fn issuers(

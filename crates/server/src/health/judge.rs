@@ -123,6 +123,10 @@ fn signer(facts: &Facts, config: &Config) -> Vec<Lack> {
         let fix = "restore hierarchy.json from a backup, or make a hierarchy with `ingam init`";
         lacks.push(failing(Code::NoIssuer, "no issuing CA is loaded, so nothing can be signed", fix));
     }
+    for (issuer, why) in &facts.signing_trouble {
+        let fix = "start the signer's process, put its token in, or make room on its ledger's disk: orders wait meanwhile";
+        lacks.push(failing(Code::Signing, format!("the issuer {issuer} cannot sign: {why}"), fix));
+    }
     for issuer in &facts.issuers {
         lacks.extend(issuer_certificate(facts, issuer, config));
     }

@@ -202,6 +202,12 @@ pub(super) const METRICS: &[Metric] = &[
         "Finalized orders that came to an end: issued; signed after the lease was over; not signed; given up later",
     ),
     metric(
+        "ingam_signer_refusals_total",
+        Counter,
+        &[("operation", These(&["facts", "prepare", "issue", "ocsp", "crl"]))],
+        "Requests at a signer of its own that its callers may not make",
+    ),
+    metric(
         "ingam_keys_refused_total",
         Counter,
         &[("reason", These(KEY_FLAWS))],

@@ -63,7 +63,7 @@ pub(in crate::config) fn checked(
     profile_agrees(&table, settings, found);
     keys(&table, settings, found);
     let contents = contents(&table, settings, found);
-    transparency(&table, settings, found);
+    transparency(config, &table, settings, found);
     let name = parsed.filter(|_| found.count(Level::Error) == before)?;
     Some(Profile {
         name,
@@ -281,13 +281,27 @@ fn policies(key: &str, settings: &ProfileConfig, found: &mut Findings) -> Vec<Oi
 }
 
 /// Whether what is asked of public logs can be had.
-fn transparency(table: &str, settings: &ProfileConfig, found: &mut Findings) {
-    // Said of a profile itself: of one that has it by default, `environment` tells.
+fn transparency(config: &Config, table: &str, settings: &ProfileConfig, found: &mut Findings) {
+    if settings.transparency(config.environment) == Transparency::None {
+        return;
+    }
+    let of_all =
+        if settings.transparency.is_none() { ", as in every public profile of production" } else { "" };
+    let has_logs = config.transparency.log_list.is_some() || !config.listen.ct_log.is_empty();
     found.require(
-        settings.transparency != Some(Transparency::Required),
+        has_logs || !found.is_whole("transparency") || !found.is_whole("listen"),
         format!("{table}.transparency"),
-        "is \"required\", and this version submits nothing to logs",
-        "set it to \"none\"",
+        format!("is \"required\"{of_all}, and there are no logs to ask"),
+        "name a list of logs in transparency.log_list, as docs/operations/transparency.md says; or set public = false for a \
+         private CA",
+    );
+    let (lease_ms, total_ms) =
+        (config.issuance.lease_s.saturating_mul(1000), config.transparency.total_timeout_ms);
+    found.require(
+        lease_ms > total_ms || !found.is_whole("issuance.lease_s"),
+        "issuance.lease_s",
+        format!("is over before logs have had their {total_ms} ms (transparency.total_timeout_ms)"),
+        "set it to a minute, or to more seconds than logs have",
     );
 }
 

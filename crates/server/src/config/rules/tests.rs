@@ -92,7 +92,7 @@ fn production_is_for_private_profiles_alone() {
     let production = "environment = \"production\"\n[listen]\ndns = []\ndns_management = []\nct_log = []\n\
                       [validation]\ndnssec = \"validate\"\n";
     let public = ["classic", "classic-rsa", "shortlived", "tlsserver"];
-    assert_eq!(with(production), public.map(|name| format!("profiles.{name}.public")));
+    assert_eq!(with(production), public.map(|name| format!("profiles.{name}.transparency")));
     let private: String = public.map(|name| format!("[profiles.{name}]\npublic = false\n")).concat();
     assert_eq!(with(&format!("{production}{private}")), Vec::<String>::new());
     let careless = production.replace("validate", "off");

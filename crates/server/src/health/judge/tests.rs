@@ -34,6 +34,7 @@ fn well() -> Facts {
         now: now(),
         clock: ClockReport::default(),
         renewal_trouble: None,
+        signing_trouble: Vec::new(),
         certificates: vec![CertificateReport {
             kind: "https".to_owned(),
             name: "acme".to_owned(),
@@ -148,6 +149,9 @@ fn short_certificates_are_warned_of_at_a_third() {
 #[test]
 fn issuers_end_for_their_profiles_first() {
     lacks(Code::NoIssuer, FAILING, |facts| facts.issuers.clear());
+    lacks(Code::Signing, FAILING, |facts| {
+        facts.signing_trouble = vec![(name("rsa"), "the signer is not there".to_owned())];
+    });
     let end = |end: Timestamp| move |facts: &mut Facts| facts.issuers[0].not_after = end;
     lacks(Code::ProfileValidity, None, end(now().plus(121 * DAY)));
     lacks(Code::ProfileValidity, WARNING, end(now().plus(100 * DAY)));

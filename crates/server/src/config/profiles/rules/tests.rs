@@ -104,7 +104,6 @@ fn what_is_not_allowed_is_told_by_its_key_and_section() {
         ("issuer_pointer = false\nocsp_pointer = false", "issuer_pointer", "BR 7.1.2.7.6"),
         ("must_staple = 'always'\nocsp_pointer = false", "must_staple", "RFC 7633"),
         ("must_staple = 'requested'\nocsp_pointer = false", "must_staple", "RFC 7633"),
-        ("transparency = 'required'", "transparency", "submits nothing"),
         ("issuers = { ecdsa = 1 }", "issuers", "beside issuer"),
         ("issuer = ''\nissuers = { ecdsa = 0, rsa = 0 }", "issuers", "nobody signs"),
         ("issuer = ''\nissuers = { ecdsa = 1001 }", "issuers.ecdsa", "too large"),
@@ -115,6 +114,20 @@ fn what_is_not_allowed_is_told_by_its_key_and_section() {
         assert_eq!(found[0].0, key, "{profile}: {found:?}");
         assert!(found[0].1.contains(reason), "{profile}: {found:?}");
     }
+}
+
+#[test]
+fn certificates_go_to_logs_where_there_are_some_and_the_lease_lasts() {
+    let required = "transparency = 'required'\n";
+    assert_eq!(errors(required), [], "development has logs of its own");
+    let [(key, reason)] = errors(&format!("{required}[listen]\nct_log = []\n")).try_into().unwrap();
+    assert_eq!(key, "transparency");
+    assert!(reason.contains("no logs to ask"), "{reason}");
+    let named = "[listen]\nct_log = []\n[transparency]\nlog_list = 'log_list.json'\n";
+    assert_eq!(errors(&format!("{required}{named}")), []);
+    let [(key, reason)] = errors(&format!("{required}[issuance]\nlease_s = 20\n")).try_into().unwrap();
+    assert_eq!(key, "issuance.lease_s");
+    assert!(reason.contains("20000 ms"), "{reason}");
 }
 
 #[test]
