@@ -211,6 +211,17 @@ impl Key {
         }
     }
 
+    /// Whether it could sign now: a key in memory can, one on a token while that is there.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] if the token is away.
+    pub(crate) async fn ready(&self) -> Result<(), Error> {
+        match &self.0 {
+            Backend::Memory(_) => Ok(()),
+            Backend::Token(signer) => signer.ready().await,
+        }
+    }
+
     /// Signs. In memory, ECDSA on P-256 takes some 20 µs of CPU, RSA of 2048 bits some 600 µs: short enough not to leave
     /// an async runtime's thread for it, as handing over and waking up would cost as much as most signatures. A token's
     /// signature is made on a thread of the token's own, and waited for as long as `TokenSigner::sign` says.

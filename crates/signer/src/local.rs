@@ -279,8 +279,9 @@ impl Signer for LocalSigner {
     }
 
     async fn ready(&self, issuer: &IssuerName) -> Result<(), Error> {
-        self.ca(issuer)?;
-        self.ledger.check()
+        let ca = self.ca(issuer)?;
+        self.ledger.check()?;
+        ca.key.ready().await
     }
 
     async fn prepare(&self, request: CertificateRequest) -> Result<Prepared, Error> {

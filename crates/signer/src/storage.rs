@@ -242,6 +242,18 @@ pub(crate) fn split_pem(text: &[u8]) -> Vec<&[u8]> {
     blocks
 }
 
+/// A file with one certificate, and its DER; text around it does not matter.
+pub(crate) fn read_certificate(path: &Path) -> Result<Vec<u8>, Error> {
+    let text = read(path)?;
+    match split_pem(&text).as_slice() {
+        [one] => certificate_from_pem(path, one),
+        blocks => Err(broken(
+            path,
+            format!("holds {} PEM blocks where one certificate should be: leave out the rest", blocks.len()),
+        )),
+    }
+}
+
 fn decode(path: &Path, text: &[u8], wanted: &str) -> Result<Vec<u8>, Error> {
     match pem_rfc7468::decode_vec(text) {
         Ok((label, der)) if label == wanted => Ok(der),

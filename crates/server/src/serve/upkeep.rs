@@ -46,6 +46,8 @@ const SIGNER_PERIOD: Duration = Duration::from_millis(500);
 pub(super) async fn keep_waiting(authority: Arc<Authority>) {
     loop {
         authority.signer_missed().await;
+        // One issuer may be there and another not: then there is something to look at each time, and a pause before it.
+        tokio::time::sleep(SIGNER_PERIOD).await;
         while !authority.signer_is_there().await {
             tokio::time::sleep(SIGNER_PERIOD).await;
         }

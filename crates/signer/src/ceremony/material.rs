@@ -34,7 +34,7 @@ impl Authority {
     /// # Errors
     /// [`Error::Load`] names the file and what is wrong.
     pub(super) fn read(path: &Path) -> Result<Self, Error> {
-        let der = certificate_in(path)?;
+        let der = storage::read_certificate(path)?;
         let facts = LoadedCertificate::read_ca(&der).map_err(|why| broken(path, why))?;
         let (_, parsed) = X509Certificate::from_der(&der).map_err(|error| broken(path, error))?;
         let constraints = parsed.basic_constraints().map_err(|error| broken(path, error))?;
@@ -52,18 +52,6 @@ impl Authority {
             public_key_info: parsed.public_key().raw.to_vec(),
             facts,
         })
-    }
-}
-
-/// A file with one certificate; text around it does not matter.
-pub(super) fn certificate_in(path: &Path) -> Result<Vec<u8>, Error> {
-    let text = storage::read(path)?;
-    match storage::split_pem(&text).as_slice() {
-        [one] => storage::certificate_from_pem(path, one),
-        blocks => Err(broken(
-            path,
-            format!("holds {} PEM blocks where one certificate should be: leave out the rest", blocks.len()),
-        )),
     }
 }
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use ingam_protocol::profile::IssuerName;
 use ingam_protocol::{Clock, Random};
 
-use super::existing::{Files, read_certificate};
+use super::existing::Files;
 use super::manifest::Manifest;
 use super::{Hierarchy, ISSUERS_MAX, key_path, write_certificate, write_key};
 use crate::sealing::Cost;
@@ -78,7 +78,7 @@ impl Hierarchy {
         let mut grown = self;
         let mut files = Files::of(&grown, folder);
         grown.more_roots.extend(files.read_further(further, &grown.root)?);
-        let issuer = files.issuer(name, read_certificate(path)?, ca_key, path)?;
+        let issuer = files.issuer(name, storage::read_certificate(path)?, ca_key, path)?;
         issuer.fits(clock.now(), random).map_err(|why| broken(path, why))?;
         grown.intermediates.push(issuer);
         grown.check(&|file| files.path_of(file), &|other| match key {

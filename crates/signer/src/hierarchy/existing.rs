@@ -79,7 +79,7 @@ impl Hierarchy {
                     CaKey::OnToken(location.open(location.pin()?.as_ref().or(existing.pin.as_ref()))?)
                 }
             };
-            let certificate = read_certificate(path)?;
+            let certificate = storage::read_certificate(path)?;
             if intermediates.iter().any(|other| other.certificate == certificate) {
                 return Err(broken(path, "this certificate is given for two issuers"));
             }
@@ -129,7 +129,7 @@ impl Files {
     }
 
     fn read_root(&mut self, name: &IssuerName, path: &Path) -> Result<Root, Error> {
-        let certificate = read_certificate(path)?;
+        let certificate = storage::read_certificate(path)?;
         let facts = LoadedCertificate::read_ca(&certificate).map_err(|why| broken(path, why))?;
         facts.check_signed_by(&facts).map_err(|why| broken(path, format!("this is no root: {why}")))?;
         let file = format!("roots/{name}.pem");
@@ -296,18 +296,6 @@ impl Existing {
 
     fn key_of(&self, name: &IssuerName) -> PathBuf {
         self.of(name).map(|issuer| PathBuf::from(issuer.key.to_string())).unwrap_or_default()
-    }
-}
-
-/// A file with one certificate; text around it does not matter.
-pub(super) fn read_certificate(path: &Path) -> Result<Vec<u8>, Error> {
-    let text = storage::read(path)?;
-    match storage::split_pem(&text).as_slice() {
-        [one] => storage::certificate_from_pem(path, one),
-        blocks => Err(broken(
-            path,
-            format!("holds {} PEM blocks where one certificate should be: leave out the rest", blocks.len()),
-        )),
     }
 }
 

@@ -77,6 +77,8 @@ enum Unanswered {
     Unsent(String),
     /// Whether it was done is not known.
     Unknown(String),
+    /// The signer is there, and does not let this caller in.
+    Refused(String),
 }
 
 impl From<Unanswered> for Error {
@@ -84,6 +86,7 @@ impl From<Unanswered> for Error {
     fn from(unanswered: Unanswered) -> Self {
         match unanswered {
             Unanswered::Unsent(why) | Unanswered::Unknown(why) => Self::Away(why),
+            Unanswered::Refused(why) => Self::Refused(why),
         }
     }
 }
@@ -92,7 +95,7 @@ impl RemoteSigner {
     /// Goes to the signer and learns who its issuers are. They stay what they are until the next start here.
     ///
     /// # Errors
-    /// [`Error::Away`] if it cannot be reached.
+    /// [`Error::Away`] if it cannot be reached, [`Error::Refused`] if it does not let this caller in.
     pub async fn connect(dial: Arc<dyn Dial>, timeout: Duration) -> Result<Self, Error> {
         let mut signer = Self {
             dial,
@@ -144,6 +147,7 @@ impl RemoteSigner {
                 connection.failed = Some((tokio::time::Instant::now(), why.clone()));
                 Err(Unanswered::Unsent(why))
             }
+            Err(refused) => Err(refused),
         }
     }
 
@@ -160,7 +164,11 @@ impl RemoteSigner {
             let _ = driver.await;
         });
         let facts = self.exchange(sender.clone(), "/v1/facts", Body::from_static(b"{}")).await?;
-        self.learn(understood(&facts).map_err(|error| unsent(&error))?);
+        match understood(&facts) {
+            Ok(facts) => self.learn(facts),
+            Err(Error::Refused(why)) => return Err(Unanswered::Refused(why)),
+            Err(error) => return Err(unsent(&error)),
+        }
         Ok(sender)
     }
 
@@ -290,6 +298,7 @@ impl Signer for RemoteSigner {
             Ok(answer) => answer.map(|signed| signed.der.into_vec()),
             Err(Unanswered::Unsent(why)) => Err(Error::Away(why)),
             Err(Unanswered::Unknown(why)) => Err(Error::Unavailable(why)),
+            Err(Unanswered::Refused(why)) => Err(Error::Refused(why)),
         }
     }
 
