@@ -147,20 +147,4 @@ mod tests {
         assert_eq!(shared_factors(Vec::new()), []);
         assert_eq!(shared_factors(vec![UBig::from(15_u8)]), []);
     }
-
-    /// `cargo test --release -p ingam-server -- --ignored how_long` says how long many keys take.
-    #[test]
-    #[ignore = "a measurement, not a test"]
-    fn how_long_many_keys_take() {
-        let random = SeededRandom::new(10);
-        for count in [1_000, 10_000, 100_000] {
-            let numbers: Vec<UBig> = (0..count).map(|_| odd(&random, 256)).collect();
-            let tree_begun = std::time::Instant::now();
-            let tree = products(numbers);
-            let tree_took = tree_begun.elapsed();
-            let mut suspects = Vec::new();
-            descend(&tree, tree.len() - 1, 0, UBig::ONE, &mut suspects);
-            println!("{count} keys: products {tree_took:?}, all {:?}", tree_begun.elapsed());
-        }
-    }
 }
