@@ -6,6 +6,7 @@
 //! - `lease`: what is left when a lease runs out, before and after the signer was asked.
 //! - `away`: a finalize that finds no signer waits for it, and is judged by what counts when it is back.
 //! - `logged`: precertificate and certificate, whatever logs and signer do between them.
+//! - `crash`: the power goes at every operation of every disk, and before and after each signature.
 //! - `limits`: rate limits let through what they promise and no more, and zombies are paused.
 //! - `restart`: a process that died is followed by one that goes on.
 //! - `renewal`: when certificates should be renewed, and which orders take their place.
@@ -38,6 +39,7 @@ mod authorizations;
 mod away;
 mod checks;
 mod contact;
+mod crash;
 mod evidence;
 mod external;
 mod issuance;

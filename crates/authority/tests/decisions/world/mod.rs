@@ -34,7 +34,7 @@ use tokio::runtime::Runtime;
 
 pub(crate) use flow::{Key, csr, new_order, refusal, revocation};
 pub(crate) use logs::TestLogs;
-pub(crate) use signer::{Step, TestSigner};
+pub(crate) use signer::{Signed, Step, TestSigner};
 pub(crate) use validation::TestValidation;
 
 pub(crate) const HOUR: Duration = Duration::from_secs(60 * 60);
@@ -218,9 +218,15 @@ impl World {
         LocalSigner::new(self.hierarchy.clone(), urls, ledger, clock, random).unwrap()
     }
 
+    /// Every disk, by its name.
+    pub(crate) fn disks(&self) -> [(&'static str, &SimulatedDisk); 4] {
+        let (tables, journal) = (("tables", &self.tables), ("journal", &self.journal));
+        [tables, journal, ("keys", &self.keys), ("ledger", &self.ledger)]
+    }
+
     /// The power goes: tasks end where they stand, and what no sync covered may be gone.
     pub(crate) fn crash(&self, process: Process) {
-        let disks = [&self.tables, &self.journal, &self.keys, &self.ledger];
+        let disks = self.disks().map(|(_, disk)| disk);
         disks.iter().for_each(|disk| disk.stop_after(0));
         // Its threads end before the power is back: the dead write nothing.
         process.stop();

@@ -1,6 +1,7 @@
 //! A signer that can be told to fail or to hang at a step, and that remembers what it signed.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
@@ -31,6 +32,10 @@ pub(crate) enum Step {
     Going,
     /// The second signature of an order is made, and its answer is lost.
     SecondAnswer,
+    /// After so many signatures the next one is never begun, and nobody is told.
+    SilentBefore(usize),
+    /// After so many signatures the next one is made, and nobody is told.
+    SilentAfter(usize),
 }
 
 pub(crate) struct TestSigner {
@@ -39,6 +44,7 @@ pub(crate) struct TestSigner {
     step: Mutex<Step>,
     signed: Mutex<Vec<Signed>>,
     held: Semaphore,
+    is_silent: AtomicBool,
 }
 
 /// One use of the key.
@@ -56,7 +62,7 @@ impl TestSigner {
             issuer.not_after = ends.get(&issuer.name).copied().unwrap_or(issuer.not_after);
         }
         let (step, held) = (Mutex::new(Step::Never), Semaphore::new(0));
-        Self { inner, issuers, step, signed: Mutex::default(), held }
+        Self { inner, issuers, step, signed: Mutex::default(), held, is_silent: AtomicBool::new(false) }
     }
 
     /// From now on it breaks at this step.
@@ -72,6 +78,16 @@ impl TestSigner {
     /// Every use of the key so far.
     pub(crate) fn signed(&self) -> MutexGuard<'_, Vec<Signed>> {
         self.signed.lock().unwrap()
+    }
+
+    /// Whether it has fallen silent.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.is_silent.load(Ordering::SeqCst)
+    }
+
+    async fn fall_silent(&self) {
+        self.is_silent.store(true, Ordering::SeqCst);
+        std::future::pending::<()>().await;
     }
 
     fn step(&self) -> Step {
@@ -127,9 +143,16 @@ impl Signer for TestSigner {
         if step == Step::Hold {
             self.held.acquire().await.unwrap().forget();
         }
+        let before = self.signed().len();
+        if step == Step::SilentBefore(before) {
+            self.fall_silent().await;
+        }
         let signed = Signed { serial: prepared.serial().clone(), tbs: prepared.tbs().to_vec() };
         let der = self.inner.issue(prepared).await?;
         self.signed().push(signed);
+        if step == Step::SilentAfter(before) {
+            self.fall_silent().await;
+        }
         if step == Step::Answer || step == Step::SecondAnswer && self.signed().len() == 2 {
             return Err(Self::asleep());
         }
