@@ -139,6 +139,18 @@ impl Openssl {
         Crl::from_text(&finished.text())
     }
 
+    /// Verifies the leaf as a client does that goes by the CRL which the leaf names.
+    pub async fn verify_by_crl(&self, chain: &Chain) -> ByCrl {
+        let files = self.files(chain);
+        let answer = fetch(&chain.crl_url()).await.expect("the CRL").expect(200);
+        let path = self.folder.path().join("issuer.crl");
+        std::fs::write(&path, &answer.body).expect("a writable folder");
+        let mut command = Command::new("openssl");
+        command.args(["verify", "-x509_strict", "-crl_check", "-CAfile"]).arg(&self.roots);
+        command.arg("-untrusted").arg(&files.issuer).arg("-CRLfile").arg(&path).arg(&files.leaf);
+        ByCrl(run(&mut command, INSTALL).await)
+    }
+
     /// Asserts that the issuer's certificate is where the leaf says, and is the one in the chain.
     pub async fn issuer_is_published(&self, chain: &Chain) {
         let answer = fetch(&chain.issuer_url()).await.expect("the issuer's certificate").expect(200);
@@ -160,6 +172,23 @@ impl Openssl {
 
     fn files(&self, chain: &Chain) -> Files {
         chain.write(self.folder.path())
+    }
+}
+
+/// What openssl made of a leaf by its CRL.
+pub struct ByCrl(Finished);
+
+impl ByCrl {
+    /// Fails the test unless the leaf verifies.
+    #[track_caller]
+    pub fn is_good(&self) {
+        assert!(self.0.status.success(), "{}", self.0);
+    }
+
+    /// Fails the test unless the leaf is refused for being revoked.
+    #[track_caller]
+    pub fn is_revoked(&self) {
+        assert!(!self.0.status.success() && self.0.said().contains("certificate revoked"), "{}", self.0);
     }
 }
 

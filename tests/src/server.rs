@@ -53,6 +53,8 @@ pub struct Ports {
     pub dns: u16,
     /// The test DNS's management over HTTP.
     pub dns_management: u16,
+    /// The transparency logs for tests.
+    pub ct_log: u16,
     /// Where http-01 validation connects.
     pub http: u16,
     /// Where a redirect to HTTPS may lead.
@@ -72,6 +74,7 @@ impl Ports {
             admin: ports::free(),
             dns: ports::free(),
             dns_management: ports::free(),
+            ct_log: ports::free(),
             http: ports::free(),
             https: ports::free(),
             tls_alpn: ports::free(),
@@ -101,6 +104,8 @@ pub struct Setup {
     pub identity: Option<Identity>,
     /// `store.engine`.
     pub engine: String,
+    /// The host of the URLs of OCSP, CRLs and issuers.
+    pub publication_host: String,
     /// The port that clients see, where that is a proxy's and not `ports.acme`.
     pub public_port: Option<u16>,
     /// How often the https certificate is looked for anew, in seconds; far longer than a story by default.
@@ -127,6 +132,7 @@ impl Setup {
             has_admin_port: false,
             identity: None,
             engine: "redb".to_owned(),
+            publication_host: "localhost".to_owned(),
             public_port: None,
             look_interval_s: 86_400,
             further_listeners: String::new(),
@@ -173,9 +179,10 @@ profiles.classic = {{ description = "90 days", issuer = "ecdsa", validity_s = 77
         }
         text.push_str(&self.further_listeners);
         if self.identity.is_none() {
-            let Ports { dns, dns_management, .. } = ports;
+            let Ports { dns, dns_management, ct_log, .. } = ports;
             write!(text, "dns = [\"127.0.0.1:{dns}\"]\ndns_management = [\"127.0.0.1:{dns_management}\"]\n")
                 .expect("a string takes any text");
+            writeln!(text, "ct_log = [\"127.0.0.1:{ct_log}\"]").expect("a string takes any text");
         }
         let Ports { publication, http, https, tls_alpn, .. } = ports;
         write!(
@@ -183,7 +190,7 @@ profiles.classic = {{ description = "90 days", issuer = "ecdsa", validity_s = 77
             r#"
 [urls]
 acme = "https://localhost:{public_port}"
-publication = "http://localhost:{publication}"
+publication = "http://{publication_host}:{publication}"
 
 [validation]
 http_port = {http}
@@ -195,6 +202,7 @@ engine = "{engine}"
 
 {further}"#,
             public_port = self.public_port(),
+            publication_host = self.publication_host,
             further_validation = self.further_validation,
             engine = self.engine,
             further = self.further_config,

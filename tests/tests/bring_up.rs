@@ -359,7 +359,7 @@ async fn nothing_is_ever_written_over() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn production_starts_with_protected_keys_and_private_profiles_alone() {
+async fn production_starts_with_protected_keys_and_no_public_profile_without_logs() {
     let home = Home::new();
     new_production(&home, home.ports().dns).await;
     let with_passphrase = |file: &str| format!("root = \"root\"\npassphrase_file = \"{}\"", home.text(file));
@@ -374,7 +374,7 @@ async fn production_starts_with_protected_keys_and_private_profiles_alone() {
     home.change("ca.toml", &home.text("other"), &home.text("issuer-passphrase"));
 
     home.change("ca.toml", "public = false", "public = true");
-    let public = ["profiles.classic.public", "Certificate Transparency", "public = false", "staging"];
+    let public = ["profiles.classic.transparency", "transparency.log_list", "public = false"];
     serve_refused(&home, "ca.toml", &public).await;
     is_refused(&home.init("ca.toml", &[]).await, &public);
     home.change("ca.toml", "public = true", "public = false");

@@ -186,6 +186,7 @@ fn report(finished: &Finished) -> (Vec<String>, Vec<Value>) {
     let of_level = |level: &str| findings.iter().filter(|finding| finding["level"] == level).count();
     assert_eq!(report["errors"], of_level("error"), "{report}");
     assert_eq!(report["warnings"], of_level("warning"), "{report}");
+    assert_eq!(report["notes"], of_level("note"), "{report}");
     for finding in &findings {
         assert!(finding["reason"].is_string() && finding["fix"].is_string(), "{finding}");
     }

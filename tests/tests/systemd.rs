@@ -14,9 +14,9 @@ const INSTALL: &str = "Install systemd, on Debian with `apt-get install systemd`
 /// systemd's own measure, from 0 to 10.
 const EXPOSURE_BELOW: f64 = 2.0;
 
-fn shipped() -> [PathBuf; 2] {
+fn shipped() -> [PathBuf; 3] {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../config/systemd");
-    ["ingam.service", "ingam-perspective.service"].map(|name| folder.join(name))
+    ["ingam.service", "ingam-perspective.service", "ingam-signer.service"].map(|name| folder.join(name))
 }
 
 async fn exposure(unit: &Path) -> f64 {

@@ -165,6 +165,8 @@ async fn prepare(server: &Server) {
     std::fs::write(folder.join("www.pem"), chains[0].pem()).expect("a writable folder");
     let serials = format!("# leaked\n{}\n", chains[0].serial_hex());
     std::fs::write(folder.join("serials.txt"), serials).expect("a writable folder");
+    let hashes = format!("# found\n{} # once\n{}\n", "0A".repeat(32), "b7".repeat(32));
+    std::fs::write(folder.join("hashes.txt"), hashes).expect("a writable folder");
 }
 
 /// A socket where somebody answers what no admin API does.

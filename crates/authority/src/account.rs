@@ -10,6 +10,7 @@ use crate::Authority;
 use crate::error::{Error, Refusal};
 use crate::evidence::{AccountEvidence, Caller};
 use crate::external;
+use crate::key_check::blocked_key;
 
 /// What newAccount found.
 #[derive(Clone, Debug)]
@@ -43,9 +44,7 @@ impl Authority {
         caller: &Caller,
     ) -> Result<AccountFound, Error> {
         // Whoever else holds the key is not told of its account either.
-        if self.key_is_blocked(&key)? {
-            return Err(blocked_key());
-        }
+        self.refuse_key(&key, ErrorType::BadPublicKey)?;
         if let Some(account) = self.store.account_by_key(&key)? {
             return found(account);
         }
@@ -85,7 +84,7 @@ impl Authority {
             Ok(AccountInserted::New) => Ok(AccountFound::New(account)),
             // Two requests with one key at the same time: the second finds the first's account.
             Ok(AccountInserted::Taken(existing)) => found(existing),
-            Ok(AccountInserted::Blocked) => Err(blocked_key()),
+            Ok(AccountInserted::Blocked) => Err(blocked_key(ErrorType::BadPublicKey)),
             Ok(AccountInserted::Limited(limited)) => Err(self.limited(limited)),
             // Two accounts with one key of the operators' at the same time, or it was withdrawn in this moment.
             Err(unbound) => Err(external::unusable(unbound)),
@@ -98,14 +97,6 @@ impl Authority {
     /// [`Error::Fault`] if the store fails.
     pub fn account(&self, id: Id) -> Result<Option<Account>, Error> {
         Ok(self.store.account_by_id(id)?)
-    }
-
-    /// Whether a key may not be used, neither by an account nor in a certificate.
-    ///
-    /// # Errors
-    /// [`Error::Fault`] if the store fails.
-    pub fn key_is_blocked(&self, key: &PublicKey) -> Result<bool, Error> {
-        Ok(self.store.key_blocked(&key.thumbprint())?)
     }
 
     /// The contacts of an account, for its holder.
@@ -167,6 +158,7 @@ impl Authority {
         new: PublicKey,
         caller: &Caller,
     ) -> Result<Account, Error> {
+        self.refuse_key(&new, ErrorType::BadPublicKey)?;
         let evidence = AccountEvidence { key: Some(&new), ..AccountEvidence::about(account.id) };
         let record = self.record(RecordType::AccountKeyChanged, Some(account.id), Some(caller), &evidence)?;
         let changed =
@@ -181,7 +173,7 @@ impl Authority {
                 let refusal = Refusal::new(ErrorType::Malformed, "another account already has the new key");
                 Err(Refusal { conflict: Some(other.id), ..refusal }.into())
             }
-            Some(AccountInserted::Blocked) => Err(blocked_key()),
+            Some(AccountInserted::Blocked) => Err(blocked_key(ErrorType::BadPublicKey)),
             Some(AccountInserted::Limited(limited)) => Err(self.limited(limited)),
             None => {
                 Err(Error::refusal(ErrorType::Unauthorized, "the old key is not the account's key any more"))
@@ -233,8 +225,4 @@ fn found(account: Account) -> Result<AccountFound, Error> {
             Err(Refusal { account_ended: true, ..refusal }.into())
         }
     }
-}
-
-fn blocked_key() -> Error {
-    Error::refusal(ErrorType::BadPublicKey, "this key is known to be compromised: make a new one")
 }

@@ -93,8 +93,8 @@ impl Error {
 
     /// A failure of the signer.
     pub(crate) fn signer(doing: &'static str, cause: ingam_signer::Error) -> Self {
-        let passing = matches!(cause, ingam_signer::Error::Unavailable(_));
-        let code = if passing { "signer_unavailable" } else { "signer" };
+        let code = cause.code();
+        let passing = matches!(cause, ingam_signer::Error::Unavailable(_) | ingam_signer::Error::Away(_));
         Self::Fault(Fault { code, doing, passing, source: Box::new(cause) })
     }
 }

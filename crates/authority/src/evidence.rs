@@ -215,12 +215,45 @@ pub(crate) struct PreparedEvidence<'a> {
     pub(crate) caa: &'a [CaaEvidence],
 }
 
+/// A finalize that found no signer.
+#[derive(Serialize)]
+pub(crate) struct WaitingEvidence<'a> {
+    pub(crate) order: Id,
+    pub(crate) csr: Bytes,
+    pub(crate) why: &'a str,
+}
+
+/// An order that ended without a claim.
+#[derive(Serialize)]
+pub(crate) struct FailedEvidence<'a> {
+    pub(crate) order: Id,
+    pub(crate) failure: &'a Failure,
+}
+
 #[derive(Serialize)]
 pub(crate) struct AskedEvidence<'a> {
     pub(crate) order: Id,
     pub(crate) token: Id,
     pub(crate) issuer: &'a IssuerName,
     pub(crate) serial: &'a Serial,
+}
+
+#[derive(Serialize)]
+pub(crate) struct PrecertificateEvidence<'a> {
+    pub(crate) order: Id,
+    pub(crate) issuer: &'a IssuerName,
+    pub(crate) serial: &'a Serial,
+    pub(crate) precertificate: Bytes,
+}
+
+/// The bytes hold the SCTs.
+#[derive(Serialize)]
+pub(crate) struct CertificateAskedEvidence<'a> {
+    pub(crate) order: Id,
+    pub(crate) token: Id,
+    pub(crate) issuer: &'a IssuerName,
+    pub(crate) serial: &'a Serial,
+    pub(crate) tbs: Bytes,
 }
 
 #[derive(Serialize)]

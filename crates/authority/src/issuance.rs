@@ -1,51 +1,48 @@
 //! From a finalized order to a certificate on record: the order of operations that never changes.
 //!
 //! ```text
-//! 1. finalize: CSR, account, authorizations, CAA ─▶ prepare and lint ─▶ order_claim   (serial and bytes on record)
-//! 2.           order_ask (on record) ─▶ signer.issue ─▶ order_complete                 (status good, order valid)
-//! 4. later:    lease over before `asked`: the same bytes again; after it: the order fails, the serial is revoked
+//! 1. finalize: CSR, account, authorizations, CAA ─▶ prepare, lint, show linters ─▶ order_claim  (bytes on record)
+//! 2. order_ask (on record) ─▶ signer.issue ─▶ order_complete                              (status good, order valid)
+//!                                        └─▶ order_precertify                             (status good)
+//! 3. logs' SCTs ─▶ signer.finish ─▶ order_finish (on record) ─▶ signer.issue ─▶ order_complete
+//! 4. later: what was left is taken up, or the order fails and the serial is revoked
 //! ```
 //!
-//! Step 3 of docs/issuance.md (SCTs) belongs to precertificates, which no profile has yet. A refusal before the claim
-//! costs nothing: the order stays ready.
+//! A refusal before the claim costs nothing: the order stays ready. If the signer is not there, it waits, with its CSR on
+//! record. `signing` has steps 2 and 3, `resumption` step 4.
+
+mod resumption;
+mod signing;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt as _};
-use ingam_protocol::acme::{
-    Account, Authorization, AuthorizationStatus, Claim, ErrorType, Failure, Order, OrderStatus,
-};
+use ingam_protocol::Id;
+use ingam_protocol::acme::{Account, Authorization, Claim, ErrorType, Order, OrderStatus, Waiting};
 use ingam_protocol::csr::{CsrError, SigningRequest};
 use ingam_protocol::profile::Profile;
 use ingam_protocol::record::RecordType;
-use ingam_protocol::{Id, Serial, Timestamp};
 use ingam_signer::{CertificateRequest, Prepared};
-use ingam_store::{AbandonedBy, Claimed, NewCertificate, Stale};
+use ingam_store::Claimed;
 use tracing::{Instrument, debug_span};
 
 use crate::Authority;
 use crate::admission::{check_account, check_dates};
-use crate::error::{Error, Fault, Refusal, Subproblem};
+use crate::error::{Error, Refusal, Subproblem};
 use crate::evidence::{
-    AbandonedEvidence, AskedEvidence, Caller, IssuedEvidence, Looked, PreparedEvidence, RefusedEvidence,
-    ShownEvidence, json,
+    Caller, Looked, PreparedEvidence, RefusedEvidence, ShownEvidence, WaitingEvidence, json,
 };
 use crate::external;
+use crate::key_check::{bad_key, blocked_key};
 use crate::order::OrderView;
 use crate::public::length;
-
-/// How long an answer about CAA counts (BR 3.2.2.8).
-const CAA_AGE_MAX: Duration = Duration::from_secs(8 * 60 * 60);
 
 /// At most this much of what was seen of CAA for one order is kept; everybody's names together have far less.
 const CAA_BYTES_MAX: usize = 6 << 20;
 
 /// So many of an order's names are asked about at once.
 const CAA_AT_ONCE: usize = 8;
-
-/// At most this many open orders are looked at in one go.
-const OPEN_PER_PAGE: usize = 256;
 
 impl Authority {
     /// finalize (RFC 8555, section 7.4). Waits a configured time for the certificate; the order may come back
@@ -54,7 +51,8 @@ impl Authority {
     ///
     /// # Errors
     /// Refusals: `orderNotReady`, `badCSR`, `badPublicKey`, `caa`, `rateLimited`, `unauthorized`, `rejectedIdentifier`,
-    /// `invalidProfile`; `serverInternal` where the rules of the day do not let the profile issue to the public.
+    /// `invalidProfile`; `serverInternal` where the rules of the day do not let the profile issue to the public, or an
+    /// outside linter stops the certificate.
     pub async fn order_finalize(
         self: &Arc<Self>,
         account: &Account,
@@ -80,16 +78,45 @@ impl Authority {
         self.refuse_blocked_names(&view.order, &profile)?;
         check_account(&profile, account)?;
         check_dates(&view.order, &profile, self.clock.now())?;
+        self.refuse_purposes(&profile, self.clock.now())?;
         let request = read_request(csr, account, &view.order, &profile)?;
-        let looked = self.look_again(&view.order, &profile, caller).await?;
-        let prepared = self.prepare(&request, &view.order, profile.clone()).await?;
+        self.refuse_key(request.key(), ErrorType::BadCsr)?;
+        let looked = self.look_again(&view.order, &profile, Some(caller)).await?;
+        let prepared = match self.prepare(&request, &view.order, profile.clone()).await? {
+            Ok(prepared) => prepared,
+            Err(Away(why)) => {
+                return match self.put_by(&view.order, csr, caller, &why).await? {
+                    Err(status) => self.after_lost_claim(account, id, status),
+                    Ok(()) => self.order(account, id),
+                };
+            }
+        };
         let lasts = length(prepared.not_before(), prepared.not_after());
         self.refuse_length(&profile, lasts, self.clock.now())?;
-        match self.claim(&view.order, &prepared, &request, csr, &looked, Some(caller)).await? {
+        self.lint_outside(&prepared, &view.order, Some(caller)).await?;
+        let claimed = Claimant { looked: &looked, caller: Some(caller), is_counted: true };
+        match self.claim(&view.order, &prepared, &request, csr, claimed).await? {
             Err(status) => return self.after_lost_claim(account, id, status),
             Ok(token) => self.finish_in_time(id, token, prepared).await?,
         }
         self.order(account, id)
+    }
+
+    /// The signer is not there: the order waits for it, and nothing is lost.
+    async fn put_by(
+        &self,
+        order: &Order,
+        csr: &[u8],
+        caller: &Caller,
+        why: &str,
+    ) -> Result<Result<(), OrderStatus>, Error> {
+        let evidence = WaitingEvidence { order: order.id, csr: csr.into(), why };
+        let record = self.record(RecordType::IssuanceWaits, Some(order.account), Some(caller), &evidence)?;
+        let waiting = Waiting { since: self.clock.now(), csr: csr.into() };
+        let outcome = self.store.order_wait(order.id, waiting, record).await?;
+        tracing::warn!(order = %order.id, why, "the signer is not there: an order waits for it");
+        self.signer_missed.notify_one();
+        Ok(outcome)
     }
 
     /// Names may have been blocked since the order was made.
@@ -114,19 +141,26 @@ impl Authority {
         request: &SigningRequest,
         order: &Order,
         profile: Arc<Profile>,
-    ) -> Result<Prepared, Error> {
+    ) -> Result<Result<Prepared, Away>, Error> {
+        let now = self.clock.now();
+        let must_staple = profile.contents.must_staple.answer(request.asks_must_staple()).unwrap_or_default();
+        let issuer = self.issuer_for(&profile, order, now)?;
         let certificate = CertificateRequest {
+            serial: self.policy().crl_shards.serial(&issuer, self.random.as_ref()),
+            issuer,
+            must_staple,
             profile,
-            serial: Serial::new(self.random.as_ref()),
             identifiers: order.identifiers.clone(),
             public_key_info: request.public_key_info().to_vec(),
             not_before: order.not_before,
             not_after: order.not_after,
-            now: self.clock.now(),
+            now,
         };
-        let prepared =
-            self.signer.prepare(certificate).instrument(debug_span!("signer", doing = "prepare")).await;
-        prepared.map_err(|cause| Error::signer("preparing a certificate", cause))
+        match self.signer.prepare(certificate).instrument(debug_span!("signer", doing = "prepare")).await {
+            Ok(prepared) => Ok(Ok(prepared)),
+            Err(ingam_signer::Error::Away(why)) => Ok(Err(Away(why))),
+            Err(cause) => Err(Error::signer("preparing a certificate", cause)),
+        }
     }
 
     /// Step 1's transaction. The lease's token, or the status that the order has instead of `ready`.
@@ -136,9 +170,9 @@ impl Authority {
         prepared: &Prepared,
         request: &SigningRequest,
         csr: &[u8],
-        looked: &Looked,
-        caller: Option<&Caller>,
+        claimant: Claimant<'_>,
     ) -> Result<Result<Id, OrderStatus>, Error> {
+        let Claimant { looked, caller, is_counted } = claimant;
         let now = self.clock.now();
         let mut claim = Claim {
             token: Id::new(now, self.random.as_ref()),
@@ -147,6 +181,7 @@ impl Authority {
             issuer: prepared.issuer().clone(),
             not_after: prepared.not_after(),
             key_thumbprint: request.key().thumbprint().as_slice().into(),
+            key_spki_hash: Some(request.key().spki_hash().as_slice().into()),
             tbs: prepared.tbs().into(),
             looked_at: looked.at,
             quorum: looked.quorum(),
@@ -160,8 +195,7 @@ impl Authority {
             .record(RecordType::CertificatePrepared, Some(order.account), caller, &evidence)?
             .ending(claim.not_after);
         claim.record = Some(record.id);
-        // The CA's own certificate, which nobody asked for, is counted for nobody.
-        let demands = caller.map_or(Vec::new(), |_| self.claim_demands(order));
+        let demands = if is_counted { self.claim_demands(order) } else { Vec::new() };
         let claimed = self.store.order_claim(order.id, claim, now, record, demands).await?;
         match claimed {
             Claimed::Yes => Ok(Ok(token)),
@@ -172,10 +206,7 @@ impl Authority {
                     "the account's key is known to be compromised: register a new account with another key";
                 Err(Error::refusal(ErrorType::Unauthorized, why))
             }
-            Claimed::KeyBlocked => {
-                let why = "the CSR's key is known to be compromised: make a new one";
-                Err(Error::refusal(ErrorType::BadCsr, why))
-            }
+            Claimed::KeyBlocked => Err(blocked_key(ErrorType::BadCsr)),
             Claimed::Limited(limited) => Err(self.limited(limited)),
             Claimed::NameBlocked => {
                 // Says which, unless the rule was taken back again in this moment.
@@ -203,215 +234,6 @@ impl Authority {
         }
     }
 
-    /// Steps 2 to the end, in a task that goes on even if the client leaves; waits for it only so long.
-    async fn finish_in_time(self: &Arc<Self>, id: Id, token: Id, prepared: Prepared) -> Result<(), Error> {
-        let authority = self.clone();
-        let held = self.in_hand.hold();
-        let work = async move {
-            let _held = held;
-            authority.sign(id, token, prepared).await
-        };
-        let task = tokio::spawn(work.in_current_span());
-        match tokio::time::timeout(self.policy().finalize_wait, task).await {
-            Ok(Ok(outcome)) => outcome,
-            Ok(Err(cause)) => Err(Error::Fault(Fault {
-                code: "issuance_task",
-                doing: "finishing an order",
-                passing: false,
-                source: Box::new(cause),
-            })),
-            // The client sees `processing` and asks again.
-            Err(_) => Ok(()),
-        }
-    }
-
-    /// Step 2: on record that the signer is asked, the signature, on record that it is there.
-    pub(crate) async fn sign(&self, id: Id, token: Id, prepared: Prepared) -> Result<(), Error> {
-        let (issuer, serial) = (prepared.issuer().clone(), prepared.serial().clone());
-        let (not_before, not_after) = (prepared.not_before(), prepared.not_after());
-        let evidence = AskedEvidence { order: id, token, issuer: &issuer, serial: &serial };
-        let record = self.record(RecordType::SignatureAsked, None, None, &evidence)?.ending(not_after);
-        if self.store.order_ask(id, token, self.clock.now(), record).await? == Err(Stale) {
-            // The key was not used. Nothing is given up here if somebody else has the order; else it must not go on.
-            let why = "what the claim looked at has changed, or somebody else has the order";
-            return self.abandon(id, AbandonedBy::Holder(token), why, false).await;
-        }
-        let signing = self.signer.issue(prepared).instrument(debug_span!("signer", doing = "issue"));
-        let der = match signing.await {
-            Ok(der) => der,
-            Err(cause) => {
-                let error = Error::signer("signing a certificate", cause);
-                self.abandon(id, AbandonedBy::Holder(token), "the signer did not sign", true).await?;
-                metrics::counter!("ingam_orders_total", "outcome" => "failed").increment(1);
-                return Err(error);
-            }
-        };
-        let issued = IssuedEvidence {
-            order: id,
-            issuer: &issuer,
-            serial: &serial,
-            certificate: der.as_slice().into(),
-        };
-        let record = self.record(RecordType::CertificateIssued, None, None, &issued)?.ending(not_after);
-        let late = AbandonedEvidence {
-            order: id,
-            issuer: &issuer,
-            serial: &serial,
-            why: "the signature came after the lease had run out",
-            asked: true,
-            certificate: Some(der.as_slice().into()),
-        };
-        let late = self.record(RecordType::IssuanceAbandoned, None, None, &late)?.ending(not_after);
-        let certificate = NewCertificate { der: der.into(), not_before, issued: self.clock.now() };
-        let outcome = self.store.order_complete(id, token, certificate, record, late).await?;
-        let label = if outcome.is_ok() { "issued" } else { "late" };
-        tracing::info!(order = %id, %issuer, %serial, outcome = label, "a certificate was signed");
-        metrics::counter!("ingam_orders_total", "outcome" => label).increment(1);
-        Ok(())
-    }
-
-    /// Step 4: takes up what was left between the claim and the end. Harmless at any time, as only leases that have run
-    /// out are touched; at a start all have, as the process that held them is gone. Gives how many orders were taken up
-    /// and how many were given up.
-    ///
-    /// # Errors
-    /// [`Error::Fault`] if the store fails.
-    pub async fn issuances_resume(self: &Arc<Self>, at_start: bool) -> Result<(usize, usize), Error> {
-        let (mut resumed, mut abandoned) = (0, 0);
-        let over_by = if at_start { Timestamp::from_unix_s(u64::MAX) } else { self.clock.now() };
-        let mut after = None;
-        loop {
-            let page = self.store.issuances_open(after, OPEN_PER_PAGE)?;
-            after = page.last().map(|order| order.id);
-            let full = page.len() == OPEN_PER_PAGE;
-            for order in page {
-                let id = order.id;
-                if order.claim.as_ref().is_none_or(|claim| claim.lease_until > over_by) {
-                    continue;
-                }
-                let outcome = if order.asked.is_some() {
-                    abandoned += 1;
-                    let why = "no signature came before the lease had run out";
-                    metrics::counter!("ingam_orders_total", "outcome" => "abandoned").increment(1);
-                    self.abandon(id, AbandonedBy::Finder { over_by }, why, true).await
-                } else {
-                    resumed += 1;
-                    self.readopt(order, over_by).await
-                };
-                if let Err(error) = outcome {
-                    // One order must not keep the others waiting; what is open still is looked at again.
-                    tracing::error!(
-                        order = %id,
-                        error = &error as &dyn std::error::Error,
-                        "an order could not be taken up"
-                    );
-                }
-            }
-            if !full {
-                return Ok((resumed, abandoned));
-            }
-        }
-    }
-
-    /// The same bytes, checked again, under a new lease.
-    async fn readopt(self: &Arc<Self>, order: Order, over_by: Timestamp) -> Result<(), Error> {
-        let now = self.clock.now();
-        let token = Id::new(now, self.random.as_ref());
-        let lease_until = now.plus(self.policy().lease);
-        // A claim of an earlier version does not say when CAA was looked at: not later than it was made.
-        let claimed = |claim: &Claim| claim.looked_at.unwrap_or_else(|| claim.token.time());
-        let looked_at = order.claim.as_ref().map_or(now, claimed);
-        let Ok(order) = self.store.order_readopt(order.id, token, lease_until, over_by).await? else {
-            return Ok(());
-        };
-        let Some(claim) = order.claim.as_ref() else { return Ok(()) };
-        let Ok(profile) = self.profile_of(&order) else {
-            let why = "its profile is not offered any more";
-            return self.abandon(order.id, AbandonedBy::Holder(token), why, false).await;
-        };
-        if let Some(why) = self.not_any_more(&order, claim, &profile, looked_at)? {
-            return self.abandon(order.id, AbandonedBy::Holder(token), why, false).await;
-        }
-        let prepared = match self.signer.adopt(profile.clone(), claim.tbs.to_vec()).await {
-            Ok(prepared) if prepared.serial() == &claim.serial => prepared,
-            Ok(_) | Err(_) => {
-                let why = "the prepared bytes do not pass the checks any more";
-                return self.abandon(order.id, AbandonedBy::Holder(token), why, false).await;
-            }
-        };
-        let lasts = length(prepared.not_before(), prepared.not_after());
-        if self.is_too_long(&profile, lasts, now) {
-            let why = "its certificate would be valid for longer than the rules allow by now";
-            return self.abandon(order.id, AbandonedBy::Holder(token), why, false).await;
-        }
-        self.finish_in_time(order.id, token, prepared).await
-    }
-
-    /// Why an order may not be signed any more: what was looked at before the claim, at `looked_at`, may have changed since.
-    fn not_any_more(
-        &self,
-        order: &Order,
-        claim: &Claim,
-        profile: &Profile,
-        looked_at: Timestamp,
-    ) -> Result<Option<&'static str>, Error> {
-        let now = self.clock.now();
-        if now > looked_at.plus(CAA_AGE_MAX) {
-            return Ok(Some("CAA was looked at too long ago"));
-        }
-        let has_names = order.identifiers.iter().any(|identifier| identifier.name().is_some());
-        if has_names && self.corroboration_lack(profile.is_public, claim.quorum, looked_at).is_some() {
-            return Ok(Some("CAA was seen by too few perspectives"));
-        }
-        for id in &order.authorizations {
-            let authorization = self.store.authorization_by_id(*id)?;
-            let held = authorization.filter(|held| held.status(now) == AuthorizationStatus::Valid);
-            let until = held.and_then(|held| self.counts_until(&held, profile));
-            if until.is_none_or(|until| until <= now) {
-                return Ok(Some("control of one of its names does not count any more"));
-            }
-        }
-        let Some(account) = self.account(order.account)?.filter(|account| account.deactivated.is_none())
-        else {
-            return Ok(Some("its account was deactivated"));
-        };
-        let key = <[u8; 32]>::try_from(&claim.key_thumbprint[..]).unwrap_or_default();
-        if self.key_is_blocked(&account.key)? || self.store.key_blocked(&key)? {
-            return Ok(Some("its key or its account's key was blocked"));
-        }
-        if self.refuse_blocked_names(order, profile).is_err() {
-            return Ok(Some("one of its names was blocked"));
-        }
-        Ok(self
-            .refuse_beyond_key(&account, order)
-            .is_err()
-            .then_some("its account's external key does not permit it"))
-    }
-
-    async fn abandon(&self, id: Id, by: AbandonedBy, why: &'static str, asked: bool) -> Result<(), Error> {
-        let Some(order) = self.store.order_by_id(id)? else { return Ok(()) };
-        let Some(claim) = order.claim.as_ref() else { return Ok(()) };
-        let evidence = AbandonedEvidence {
-            order: id,
-            issuer: &claim.issuer,
-            serial: &claim.serial,
-            why,
-            asked,
-            certificate: None,
-        };
-        let record = self
-            .record(RecordType::IssuanceAbandoned, Some(order.account), None, &evidence)?
-            .ending(claim.not_after);
-        let failure = Failure {
-            error: ErrorType::ServerInternal,
-            detail: "the certificate could not be made: make a new order".to_owned(),
-        };
-        // Whoever else ended it meanwhile ended it well enough.
-        let _ = self.store.order_abandon(id, by, failure, self.clock.now(), record).await?;
-        tracing::warn!(order = %id, why, asked, "an issuance was given up");
-        Ok(())
-    }
-
     fn profile_of(&self, order: &Order) -> Result<Arc<Profile>, Error> {
         self.policy().catalog.by_name(order.profile.as_str()).cloned().ok_or_else(|| {
             Error::refusal(
@@ -423,7 +245,12 @@ impl Authority {
 
     /// What counts as of now: by what control of each identifier was shown, and CAA, asked for every name itself, wherever
     /// control was shown (RFC 8659; BR 3.2.2.8).
-    async fn look_again(&self, order: &Order, profile: &Profile, caller: &Caller) -> Result<Looked, Error> {
+    async fn look_again(
+        &self,
+        order: &Order,
+        profile: &Profile,
+        caller: Option<&Caller>,
+    ) -> Result<Looked, Error> {
         let now = self.clock.now();
         self.refuse_alone(profile.is_public, now)?;
         let mut looked = Looked { at: Some(now), ..Looked::default() };
@@ -487,7 +314,7 @@ impl Authority {
         order: &Order,
         looked: &Looked,
         refusal: &Refusal,
-        caller: &Caller,
+        caller: Option<&Caller>,
     ) -> Result<(), Error> {
         let evidence = RefusedEvidence {
             order: order.id,
@@ -496,8 +323,7 @@ impl Authority {
             error: refusal.error,
             detail: &refusal.detail,
         };
-        let record =
-            self.record(RecordType::IssuanceRefused, Some(order.account), Some(caller), &evidence)?;
+        let record = self.record(RecordType::IssuanceRefused, Some(order.account), caller, &evidence)?;
         Ok(self.store.statuses().records_append(vec![record]).await?)
     }
 
@@ -505,6 +331,19 @@ impl Authority {
     pub fn lease(&self) -> Duration {
         self.policy().lease
     }
+}
+
+/// The signer is not there, and why.
+pub(crate) struct Away(pub(crate) String);
+
+/// For whom an order is claimed, and by what.
+pub(crate) struct Claimant<'a> {
+    /// What was looked at before.
+    pub(crate) looked: &'a Looked,
+    /// Whose request it is; none if nobody asks at this moment.
+    pub(crate) caller: Option<&'a Caller>,
+    /// Whether limits count it. The CA's own certificate, which nobody asked for, is counted for nobody.
+    pub(crate) is_counted: bool,
 }
 
 /// The CSR's checks that need order, account and profile (RFC 8555, section 7.4).
@@ -517,7 +356,7 @@ pub(crate) fn read_request(
     let request = SigningRequest::parse(csr).map_err(|bad| match bad {
         CsrError::Bad(why) => Error::refusal(ErrorType::BadCsr, why),
         // RFC 8555, section 6.7: badPublicKey is for JWS keys; a CSR's key makes a bad CSR.
-        key @ CsrError::Key(_) => Error::refusal(ErrorType::BadCsr, key.to_string()),
+        CsrError::Key(bad) => bad_key(ErrorType::BadCsr, &bad),
     })?;
     if request.key() == &account.key {
         return Err(Error::refusal(
@@ -525,12 +364,16 @@ pub(crate) fn read_request(
             "the CSR's key is the account's key: make another one",
         ));
     }
-    if !request.key().key_type().is_some_and(|kind| profile.key_types.contains(&kind)) {
-        let kinds: Vec<&str> = profile.key_types.iter().map(|kind| kind.name()).collect();
-        return Err(Error::refusal(
-            ErrorType::BadCsr,
-            format!("the profile \"{}\" takes keys of these kinds alone: {}", profile.name, kinds.join(", ")),
-        ));
+    if let Some(why) = profile.key_refusal(request.key()) {
+        return Err(Error::refusal(ErrorType::BadCsr, why));
+    }
+    if profile.contents.must_staple.answer(request.asks_must_staple()).is_none() {
+        let why = format!(
+            "the CSR asks for must-staple (RFC 7633), which the profile \"{}\" does not offer: leave it out, or order another \
+             profile",
+            profile.name
+        );
+        return Err(Error::refusal(ErrorType::BadCsr, why));
     }
     let wanted: std::collections::BTreeSet<_> = order.identifiers.iter().cloned().collect();
     if request.identifiers() != &wanted {

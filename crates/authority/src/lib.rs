@@ -8,6 +8,9 @@
 //! - `admission`: what a request asks for, held against profile and policy.
 //! - `account`, `order`, `authorization`, `challenge`, `issuance`, `renewal`, `revocation`: one file for each
 //!   thing that can be asked for.
+//! - `key_check`: keys that are blocked, or on a list.
+//! - [`linter`]: outside linters, which see a certificate before it is signed.
+//! - `issuer`: who signs the next certificate of a profile.
 //! - `own`: the certificate of the CA's own endpoint.
 //! - `external`: which key an account is bound to, and what that permits.
 //! - `public`: rules with dates, for certificates that the public is to trust.
@@ -28,7 +31,10 @@ mod evidence;
 mod external;
 mod in_hand;
 mod issuance;
+mod issuer;
+mod key_check;
 mod limits;
+pub mod linter;
 pub mod operator;
 mod order;
 mod own;
@@ -45,6 +51,7 @@ use ingam_protocol::health::QueueReport;
 use ingam_protocol::time::{Clock, Random};
 use ingam_signer::Signer;
 use ingam_store::Store;
+use ingam_transparency::Transparency;
 use ingam_validation::{Reports, Validation};
 use tokio::sync::{Notify, Semaphore};
 
@@ -53,6 +60,7 @@ use in_hand::InHand;
 pub use account::AccountFound;
 pub use error::{Error, Fault, Refusal, Subproblem};
 pub use evidence::Caller;
+pub use key_check::key_refused;
 pub use limits::{DryRun, RateLimits, Unpaused};
 pub use order::{CertificateView, OrderView};
 pub use own::OwnRequest;
@@ -75,6 +83,7 @@ pub struct Authority {
     validation: Arc<dyn Validation>,
     reports: Arc<dyn Reports>,
     signer: Arc<dyn Signer>,
+    transparency: Option<Arc<dyn Transparency>>,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
 
@@ -82,6 +91,8 @@ pub struct Authority {
 
     /// Rung when a revocation job was begun, held, taken up or given up.
     jobs_changed: Notify,
+    /// Rung when an order had to be left because the signer was not there.
+    signer_missed: Notify,
     /// Issuances between their claim and their end.
     in_hand: Arc<InHand>,
     /// How many checks of challenges may run at once.
@@ -102,6 +113,8 @@ pub struct Parts {
     pub reports: Arc<dyn Reports>,
     /// Who holds the keys.
     pub signer: Arc<dyn Signer>,
+    /// Who asks certificate transparency logs; none where no profile needs them.
+    pub transparency: Option<Arc<dyn Transparency>>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Where ids, tokens and serial numbers come from.
@@ -111,22 +124,24 @@ pub struct Parts {
 impl Authority {
     /// An authority that decides by `policy`.
     pub fn new(parts: Parts, policy: Policy) -> Arc<Self> {
-        let Parts { store, validation, reports, signer, clock, random } = parts;
+        let Parts { store, validation, reports, signer, transparency, clock, random } = parts;
         let checks = Arc::new(Semaphore::new(policy.checks_max));
         let finalizing = Semaphore::new((policy.checks_max / FINALIZING_DIVISOR).max(1));
         let checks_queue =
             Arc::new(Semaphore::new(policy.checks_max.saturating_add(policy.checks_waiting_max)));
         let policy = RwLock::new(Arc::new(policy));
-        let (jobs_changed, in_hand) = (Notify::new(), InHand::new());
+        let (jobs_changed, signer_missed, in_hand) = (Notify::new(), Notify::new(), InHand::new());
         Arc::new(Self {
             store,
             validation,
             reports,
             signer,
+            transparency,
             clock,
             random,
             policy,
             jobs_changed,
+            signer_missed,
             in_hand,
             checks,
             finalizing,

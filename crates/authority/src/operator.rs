@@ -36,7 +36,7 @@ use crate::error::{Error, Fault};
 
 /// What the store keeps of it, as it is.
 pub use ingam_store::{
-    Approval, Bound, ExternalKey, Grant, Incident, IncidentGrown, IssuedBetween, JobState, KeyBlock,
+    Approval, Bound, ExternalKey, Grant, Incident, IncidentGrown, IssuedBetween, JobState, KeyBlock, KeyName,
     LimitOverride, NameRule, NameVerdict, Pause, RecordQuery, RecordsPlace, RevocationJob, Withdrawal,
 };
 
@@ -47,6 +47,7 @@ pub use jobs::{JobRunner, Plan, PlannedJob, Selection};
 pub use limits::{LimitsShown, OwnLimit};
 pub use page::Found;
 pub use people::{Decided, NewApproval};
+pub use rules::{KEYS_AT_ONCE_MAX, KeyBlocking, KeysBlocked};
 
 /// An act of an operator: who, as what, from where, what, why.
 #[derive(Clone, Debug, Serialize)]

@@ -99,8 +99,10 @@ impl Authority {
             not_before: dates.not_before,
             not_after: dates.not_after,
             replaces,
+            waiting: None,
             claim: None,
             asked: None,
+            precertificate: None,
             certificate: None,
             failure: None,
         };

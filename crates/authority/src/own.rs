@@ -17,7 +17,7 @@ use ingam_store::{AccountInserted, Admission};
 
 use crate::error::{Error, Fault};
 use crate::evidence::{AccountEvidence, Looked, OrderEvidence};
-use crate::issuance::read_request;
+use crate::issuance::{Away, Claimant, read_request};
 use crate::{Authority, CertificateView};
 
 /// What the CA asks of itself.
@@ -57,8 +57,12 @@ impl Authority {
         };
         let order = self.own_order(&account, request.identifiers, &profile).await?;
         let signing = read_request(&request.csr, &account, &order, &profile)?;
-        let prepared = self.prepare(&signing, &order, profile).await?;
-        let claimed = self.claim(&order, &prepared, &signing, &request.csr, &Looked::default(), None).await?;
+        let prepared = self.prepare(&signing, &order, profile).await?.map_err(|Away(why)| {
+            Error::signer("preparing the CA's own certificate", ingam_signer::Error::Away(why))
+        })?;
+        self.lint_outside(&prepared, &order, None).await?;
+        let nobody = Claimant { looked: &Looked::default(), caller: None, is_counted: false };
+        let claimed = self.claim(&order, &prepared, &signing, &request.csr, nobody).await?;
         let token = claimed.map_err(|status| {
             Error::refusal(ErrorType::OrderNotReady, format!("the CA's own order became {status:?}"))
         })?;
@@ -134,8 +138,10 @@ impl Authority {
             not_before: None,
             not_after: None,
             replaces: None,
+            waiting: None,
             claim: None,
             asked: None,
+            precertificate: None,
             certificate: None,
             failure: None,
         };

@@ -5,10 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ingam_protocol::Timestamp;
+use ingam_protocol::crl::ShardCounts;
+use ingam_protocol::key::weak_list::WeakKeys;
 use ingam_protocol::profile::{Profile, ProfileName};
 use ingam_protocol::public_suffix::PublicSuffixes;
 
 use crate::limits::RateLimits;
+use crate::linter::Linters;
 use crate::public::PublicRules;
 use crate::restrictions::Restrictions;
 
@@ -79,6 +82,12 @@ pub struct Policy {
     pub public_suffixes: PublicSuffixes,
     /// How much of what is let through in a time.
     pub rate_limits: RateLimits,
+    /// Over how many CRLs the new certificates of each issuer are spread.
+    pub crl_shards: ShardCounts,
+    /// Keys that everybody can have.
+    pub weak_keys: Arc<WeakKeys>,
+    /// Who else looks at certificates before they are signed.
+    pub linters: Linters,
 }
 
 /// What clients are told about renewal (RFC 9773).

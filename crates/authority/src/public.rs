@@ -9,10 +9,10 @@ use std::time::Duration;
 use ingam_protocol::Timestamp;
 use ingam_protocol::acme::{Challenge, ChallengeType, ErrorType, Order};
 use ingam_protocol::baseline::{
-    CERTIFICATE_VALIDITY, PERSISTENT_REUSE, REGISTRIES, REMOTES, Rule, VALIDATION_REUSE,
+    CERTIFICATE_VALIDITY, OTHER_PURPOSES, PERSISTENT_REUSE, REGISTRIES, REMOTES, Rule, VALIDATION_REUSE,
 };
 use ingam_protocol::corroboration::Quorum;
-use ingam_protocol::profile::Profile;
+use ingam_protocol::profile::{Profile, Purpose};
 
 use crate::Authority;
 use crate::admission::Dates;
@@ -86,6 +86,7 @@ impl Authority {
     /// A refusal as `serverInternal`.
     pub(crate) fn refuse_unfit(&self, profile: &Profile, dates: Dates, now: Timestamp) -> Result<(), Error> {
         self.refuse_alone(profile.is_public, now)?;
+        self.refuse_purposes(profile, now)?;
         let from = dates.not_before.unwrap_or_else(|| now.minus(profile.backdate)).whole_second();
         let length = dates.not_after.map_or(profile.validity, |last| length(from, last));
         self.refuse_length(profile, length, now)
@@ -103,6 +104,28 @@ impl Authority {
             "certificates for the public are refused: add perspectives to validation.remotes, or set public = false"
         );
         Err(ours(format!("this CA cannot issue certificates for the public at the moment: {lack}")))
+    }
+
+    /// Whether the profile's certificates may be for what they are for if they are signed now.
+    ///
+    /// # Errors
+    /// A refusal as `serverInternal`.
+    pub(crate) fn refuse_purposes(&self, profile: &Profile, now: Timestamp) -> Result<(), Error> {
+        let is_held = profile.is_public && self.policy().public_rules.lengths;
+        let Some(dated) = OTHER_PURPOSES.at(now).filter(|_| is_held) else { return Ok(()) };
+        let Some(other) = profile.contents.purposes.iter().find(|one| **one != Purpose::ServerAuth) else {
+            return Ok(());
+        };
+        let (since, source) = (dated.day(), OTHER_PURPOSES.source);
+        tracing::error!(
+            profile = %profile.name,
+            "certificates for {other} are forbidden for the public since {since} ({source}): take it out of extended_key_usages"
+        );
+        let name = &profile.name;
+        Err(ours(format!(
+            "this CA cannot issue certificates of the profile \"{name}\" at the moment: they are for {other}, which is forbidden \
+             since {since} ({source})"
+        )))
     }
 
     /// Whether a certificate of the profile may be valid for so long if it is signed now.

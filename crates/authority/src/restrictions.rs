@@ -173,6 +173,7 @@ fn is_under(name: &DnsName, domain: &str) -> bool {
 mod tests {
     use std::time::Duration;
 
+    use ingam_protocol::crl::ShardCounts;
     use ingam_protocol::profile::ProfileName;
     use ingam_protocol::public_suffix::PublicSuffixes;
     use ingam_validation::AddressPolicy;
@@ -193,6 +194,7 @@ mod tests {
             external_account_required: false,
             renewal: RenewalPolicy::default(),
             rate_limits: RateLimits::default(),
+            crl_shards: ShardCounts::default(),
             account_hash_prefix: String::new(),
             restrictions,
             public_rules: PublicRules::default(),
@@ -202,6 +204,8 @@ mod tests {
             checks_waiting_max: 0,
             contacts_max: 0,
             public_suffixes: PublicSuffixes::built_in(),
+            weak_keys: Arc::default(),
+            linters: crate::linter::Linters::default(),
         }
     }
 

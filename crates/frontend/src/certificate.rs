@@ -26,7 +26,19 @@ pub(crate) async fn certificate(
     request: Request,
 ) -> Response<Body> {
     let id = request_id(&request);
-    frontend.answer(&id, frontend.certificate(issuer, &serial, request).await)
+    let wanted = Wanted { issuer, serial, chain: None };
+    frontend.answer(&id, frontend.certificate(wanted, request).await)
+}
+
+/// The same certificate with a further chain (section 7.4.2).
+pub(crate) async fn alternate(
+    State(frontend): State<Arc<Frontend>>,
+    Path((issuer, serial, chain)): Path<(String, String, String)>,
+    request: Request,
+) -> Response<Body> {
+    let id = request_id(&request);
+    let wanted = Wanted { issuer, serial, chain: Some(chain) };
+    frontend.answer(&id, frontend.certificate(wanted, request).await)
 }
 
 /// GET, where it is configured; with POST-as-GET alone it is another method like any other.
@@ -35,12 +47,16 @@ pub(crate) async fn certificate_for_anybody(
     Path((issuer, serial)): Path<(String, String)>,
     request: Request,
 ) -> Response<Body> {
-    let id = request_id(&request);
-    let outcome = match frontend.config().certificates_by_get {
-        true => frontend.certificate_for_anybody(issuer, &serial, request.headers()),
-        false => Err(frontend.certificate_methods()),
-    };
-    frontend.answer(&id, outcome)
+    frontend.by_get(Wanted { issuer, serial, chain: None }, &request)
+}
+
+/// A further chain by GET, likewise.
+pub(crate) async fn alternate_for_anybody(
+    State(frontend): State<Arc<Frontend>>,
+    Path((issuer, serial, chain)): Path<(String, String, String)>,
+    request: Request,
+) -> Response<Body> {
+    frontend.by_get(Wanted { issuer, serial, chain: Some(chain) }, &request)
 }
 
 pub(crate) async fn other_method(State(frontend): State<Arc<Frontend>>, request: Request) -> Response<Body> {
@@ -64,23 +80,31 @@ pub(crate) async fn revoke(State(frontend): State<Arc<Frontend>>, request: Reque
 }
 
 impl Frontend {
-    async fn certificate(&self, issuer: String, serial: &str, request: Request) -> Outcome {
+    async fn certificate(&self, wanted: Wanted, request: Request) -> Outcome {
         let acceptable = pem_chain_wanted(request.headers());
         let FromAccount { account, payload, .. } = self.signed_by_account(request).await?;
         empty_payload(&payload)?;
         acceptable?;
-        let (issuer, serial) = names(issuer, serial)?;
+        let (issuer, serial, chain) = wanted.read()?;
         let view = self.authority.certificate(&account, &issuer, &serial)?.ok_or_else(Problem::not_found)?;
-        Ok(self.chain(&view))
+        self.chain(&view, &serial, chain)
+    }
+
+    fn by_get(&self, wanted: Wanted, request: &Request) -> Response<Body> {
+        let outcome = match self.config().certificates_by_get {
+            true => self.certificate_for_anybody(wanted, request.headers()),
+            false => Err(self.certificate_methods()),
+        };
+        self.answer(&request_id(request), outcome)
     }
 
     /// Issuer and serial number are in the certificate itself, so whoever knows the URL has seen it already.
-    fn certificate_for_anybody(&self, issuer: String, serial: &str, headers: &HeaderMap) -> Outcome {
+    fn certificate_for_anybody(&self, wanted: Wanted, headers: &HeaderMap) -> Outcome {
         pem_chain_wanted(headers)?;
-        let (issuer, serial) = names(issuer, serial)?;
+        let (issuer, serial, chain) = wanted.read()?;
         let view =
             self.authority.certificate_for_anybody(&issuer, &serial)?.ok_or_else(Problem::not_found)?;
-        Ok(self.chain(&view))
+        self.chain(&view, &serial, chain)
     }
 
     fn certificate_methods(&self) -> Problem {
@@ -91,14 +115,34 @@ impl Frontend {
         })
     }
 
-    fn chain(&self, view: &CertificateView) -> Response<Body> {
+    /// A certificate with its usual chain, or with the further one of this number; each names all others
+    /// (section 7.4.2). A further chain of which a certificate has ended is gone.
+    fn chain(&self, view: &CertificateView, serial: &Serial, number: Option<usize>) -> Outcome {
+        let now = self.authority.clock().now();
+        let issuer = &view.issuer;
+        let others =
+            || (1_usize..).zip(&issuer.alternates).filter(|(_, alternate)| alternate.not_after > now);
+        let above = match number {
+            None => &issuer.chain,
+            Some(number) => {
+                let found = others().find(|(own, _)| *own == number);
+                &found.ok_or_else(Problem::not_found)?.1.chain
+            }
+        };
         let chain: String =
-            std::iter::once(&view.der).chain(&view.issuer.chain).map(|der| pem::certificate(der)).collect();
+            std::iter::once(&view.der).chain(above).map(|der| pem::certificate(der)).collect();
         let mut response = Response::new(Body::from(chain));
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(PEM_CHAIN));
-        append_link(headers, &self.urls.issuer(&view.issuer.name), "up");
-        response
+        if number.is_none() {
+            append_link(headers, &self.urls.issuer(&issuer.name), "up");
+        } else {
+            append_link(headers, &self.urls.certificate(&issuer.name, serial), "alternate");
+        }
+        for (other, _) in others().filter(|(other, _)| Some(*other) != number) {
+            append_link(headers, &self.urls.alternate(&issuer.name, serial, other), "alternate");
+        }
+        Ok(response)
     }
 
     fn issuer(&self, name: String, as_chain: bool) -> Outcome {
@@ -125,10 +169,21 @@ impl Frontend {
     }
 }
 
-fn names(issuer: String, serial: &str) -> Result<(IssuerName, Serial), Problem> {
-    let issuer = IssuerName::try_from(issuer).map_err(|_| Problem::not_found())?;
-    let serial = Serial::from_hex(serial).ok_or_else(Problem::not_found)?;
-    Ok((issuer, serial))
+/// A certificate as a URL names it.
+struct Wanted {
+    issuer: String,
+    serial: String,
+    /// The number of a further chain.
+    chain: Option<String>,
+}
+
+impl Wanted {
+    fn read(self) -> Result<(IssuerName, Serial, Option<usize>), Problem> {
+        let issuer = IssuerName::try_from(self.issuer).map_err(|_| Problem::not_found())?;
+        let serial = Serial::from_hex(&self.serial).ok_or_else(Problem::not_found)?;
+        let chain = self.chain.map(|number| number.parse().map_err(|_| Problem::not_found())).transpose()?;
+        Ok((issuer, serial, chain))
+    }
 }
 
 fn pem_chain_wanted(headers: &HeaderMap) -> Result<(), Problem> {

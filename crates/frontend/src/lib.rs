@@ -137,6 +137,12 @@ impl Frontend {
                     .get(certificate::certificate_for_anybody)
                     .fallback(certificate::other_method),
             )
+            .route(
+                "/certificate/{issuer}/{serial}/{chain}",
+                post(certificate::alternate)
+                    .get(certificate::alternate_for_anybody)
+                    .fallback(certificate::other_method),
+            )
             .route("/issuer/{name}", get(certificate::issuer).post(certificate::issuer))
             .route("/revoke-cert", only_post(post(certificate::revoke)))
             .route("/renewal-info/{certificate}", only_get(get(renewal::renewal)))

@@ -220,10 +220,13 @@ fn fault_problem(fault: &Fault) -> Problem {
 
 impl From<JwsError> for Problem {
     fn from(error: JwsError) -> Self {
-        let kind = match error {
+        let kind = match &error {
             JwsError::Malformed(_) | JwsError::Signature => ErrorType::Malformed,
             JwsError::Algorithm(_) => ErrorType::BadSignatureAlgorithm,
-            JwsError::Key(_) => ErrorType::BadPublicKey,
+            JwsError::Key(bad) => {
+                ingam_authority::key_refused(bad.flaw());
+                ErrorType::BadPublicKey
+            }
         };
         Self::new(kind, error.to_string())
     }

@@ -76,4 +76,9 @@ impl Urls {
     pub(crate) fn certificate(&self, issuer: &IssuerName, serial: &Serial) -> String {
         format!("{}/certificate/{issuer}/{serial}", self.base)
     }
+
+    /// The same certificate with a further chain, by the chain's number.
+    pub(crate) fn alternate(&self, issuer: &IssuerName, serial: &Serial, number: usize) -> String {
+        format!("{}/{number}", self.certificate(issuer, serial))
+    }
 }

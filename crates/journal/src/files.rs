@@ -125,6 +125,76 @@ impl Disk {
     }
 }
 
+/// A directory that is only read, and may be written to by another process meanwhile. What opening a journal would cut off as
+/// unfinished stays where it is and is passed over.
+#[derive(Debug, Clone)]
+pub struct ReadOnlyDisk(Disk);
+
+impl ReadOnlyDisk {
+    /// The directory, which has to be there.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::NotFound`] if it is not.
+    pub fn open(directory: impl Into<PathBuf>) -> io::Result<Self> {
+        let directory = directory.into();
+        match directory.is_dir() {
+            true => Ok(Self(Disk { directory })),
+            false => Err(io::Error::new(io::ErrorKind::NotFound, "there is no such folder")),
+        }
+    }
+}
+
+impl Files for ReadOnlyDisk {
+    fn open(&self, name: &str) -> io::Result<Arc<dyn File>> {
+        let file = std::fs::File::open(self.0.path(name)?)?;
+        Ok(Arc::new(ReadOnlyFile(DiskFile(file))))
+    }
+
+    fn create(&self, _: &str) -> io::Result<Arc<dyn File>> {
+        Err(read_only())
+    }
+
+    fn list(&self) -> io::Result<Vec<String>> {
+        self.0.list()
+    }
+
+    fn remove(&self, _: &str) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn sync_directory(&self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+struct ReadOnlyFile(DiskFile);
+
+impl File for ReadOnlyFile {
+    fn length(&self) -> io::Result<u64> {
+        self.0.length()
+    }
+
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+        self.0.read_at(offset, buffer)
+    }
+
+    fn write_at(&self, _: u64, _: &[u8]) -> io::Result<()> {
+        Err(read_only())
+    }
+
+    fn set_length(&self, _: u64) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn read_only() -> io::Error {
+    io::Error::new(io::ErrorKind::ReadOnlyFilesystem, "this directory is only read")
+}
+
 /// Makes creations and removals in the directory at `path` outlive a power cut; an empty path is the current one.
 ///
 /// # Errors

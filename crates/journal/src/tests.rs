@@ -9,7 +9,7 @@ use std::time::Duration;
 use ingam_protocol::record::{Class, Record, RecordType};
 use ingam_protocol::time::{SeededRandom, Timestamp};
 
-use crate::files::{Disk, Files};
+use crate::files::{Disk, Files, ReadOnlyDisk};
 use crate::simulated::SimulatedDisk;
 use crate::{Journal, JournalConfig};
 
@@ -57,6 +57,28 @@ fn small_segments() -> JournalConfig {
 
 fn read(journal: &Journal, class: Class) -> Vec<Record> {
     journal.records(class).collect::<Result<_, _>>().unwrap()
+}
+
+#[test]
+fn a_journal_in_use_is_read_without_a_byte_being_changed() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut maker = Maker::new(2);
+    let records = maker.issued(20);
+    let journal = Journal::open(Arc::new(Disk::open(folder.path()).unwrap()), small_segments()).unwrap();
+    journal.append(&records).unwrap();
+    // An append that is under way: opening for writing would cut it off.
+    let last = journal.segments().pop().unwrap();
+    let path = folder.path().join(&last.name);
+    let unfinished = [std::fs::read(&path).unwrap(), vec![7; 30]].concat();
+    std::fs::write(&path, &unfinished).unwrap();
+
+    let files = Arc::new(ReadOnlyDisk::open(folder.path()).unwrap());
+    let reader = Journal::open(files.clone(), JournalConfig::default()).unwrap();
+    assert_eq!(read(&reader, Class::Issuance), records);
+    assert!(reader.append(&maker.issued(1)).is_err());
+    assert_eq!(std::fs::read(&path).unwrap(), unfinished);
+    assert!(files.create("another").is_err());
+    assert!(ReadOnlyDisk::open(folder.path().join("missing")).is_err());
 }
 
 #[test]

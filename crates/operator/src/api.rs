@@ -29,6 +29,6 @@ pub use revocation::{
     Incident, IncidentExplanation, IncidentGrown, IncidentOpening, Revocation, RevocationJob, RevocationPlan,
     RevocationRequest, Selection, Serials,
 };
-pub use rules::{KeyBlock, KeyBlocking, NameRule, NameRuling};
+pub use rules::{KeyBlock, KeyBlocking, KeysBlocked, KeysBlocking, NameRule, NameRuling};
 pub use state::{ApiProblem, Done, Reason, Reload, Waiting};
 pub use validation::{RemoteLook, ValidationLook, ValidationTrial, ValidationTried};

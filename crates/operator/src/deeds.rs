@@ -35,7 +35,7 @@ pub(crate) enum Deed {
     RoleTake(RoleChange),
     /// Let a blocked key be used again.
     KeyUnblock {
-        /// The key's.
+        /// The key's, or the hash of its SubjectPublicKeyInfo.
         thumbprint: String,
         /// Why.
         reason: String,
@@ -73,7 +73,7 @@ impl Deed {
         match self {
             Self::RevocationStart(request) => view::planned_job(request).map(drop),
             Self::RoleGrant(change) | Self::RoleTake(change) => read_change(change).map(drop),
-            Self::KeyUnblock { thumbprint, .. } => extract::thumbprint(thumbprint).map(drop),
+            Self::KeyUnblock { thumbprint, .. } => extract::key_name(thumbprint).map(drop),
         }
     }
 }
@@ -118,7 +118,7 @@ impl Operator {
                 taken.map(|()| done(format!("{principal} has not the role {role} any more")))
             }
             Deed::KeyUnblock { thumbprint, .. } => {
-                let unblocked = self.authority.key_unblock(act, extract::thumbprint(thumbprint)?).await;
+                let unblocked = self.authority.key_unblock(act, extract::key_name(thumbprint)?).await;
                 unblocked.map(|()| done(format!("the key {thumbprint} may be used again")))
             }
         };

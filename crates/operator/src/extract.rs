@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use axum::http::request::Parts;
 use ingam_authority::operator::ExternalKeyStatus;
 use ingam_protocol::acme::{AccountStatus, OrderStatus};
-use ingam_protocol::bytes::from_base64url;
+use ingam_protocol::bytes::{from_base64url, from_hex};
 use ingam_protocol::identifier::{DnsName, Domain, Host};
 use ingam_protocol::profile::ProfileName;
 use ingam_protocol::{Id, Serial, Timestamp};
@@ -143,6 +143,19 @@ pub(crate) fn thumbprint(text: &str) -> Result<[u8; 32], Problem> {
             shown(text)
         ))
     })
+}
+
+/// SHA-256 of a SubjectPublicKeyInfo.
+pub(crate) fn spki_hash(text: &str) -> Result<[u8; 32], Problem> {
+    from_hex(text)
+        .and_then(|bytes| bytes.try_into().ok())
+        .ok_or_else(|| Problem::invalid(format!("\"{}\" is no SHA-256: 64 hexadecimal digits", shown(text))))
+}
+
+/// What a key is blocked by: its thumbprint, or the hash of its SubjectPublicKeyInfo.
+pub(crate) fn key_name(text: &str) -> Result<[u8; 32], Problem> {
+    // A thumbprint has 43 characters.
+    if text.len() == 64 { spki_hash(text) } else { thumbprint(text) }
 }
 
 /// A domain name.

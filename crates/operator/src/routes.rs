@@ -73,6 +73,7 @@ fn described() -> OpenApiRouter<Arc<Operator>> {
         .routes(routes!(external::external_key))
         .routes(routes!(external::withdraw_external_key))
         .routes(routes!(rules::keys, rules::block_key))
+        .routes(routes!(rules::import_keys))
         .routes(routes!(rules::unblock_key))
         .routes(routes!(rules::names, rules::rule_name))
         .routes(routes!(rules::forget_name))

@@ -2,7 +2,7 @@
 
 use ingam_authority::operator::{
     AccountView, Approval, CertificateEvidence, CertificateFilter, CertificateSummary, ExternalKey,
-    ExternalKeyStatus, Found, Grant, Incident, IssuedBetween, IssuedStatus, KeyBlock, LimitOverride,
+    ExternalKeyStatus, Found, Grant, Incident, IssuedBetween, IssuedStatus, KeyBlock, KeyName, LimitOverride,
     LimitsShown, NameRule, Pause, Plan, PlannedJob, RevocationJob, Selection as Selected,
 };
 use ingam_authority::{DryRun, Look, OrderView, RenewalSummary, Standing, Trial};
@@ -300,13 +300,16 @@ pub(crate) fn incident(incident: &Incident) -> api::Incident {
 }
 
 pub(crate) fn key_block(block: &KeyBlock) -> api::KeyBlock {
+    let by = |name: KeyName, text: fn(&[u8]) -> String| (block.named_by == name).then(|| text(&block.hash));
     api::KeyBlock {
-        thumbprint: base64url(&block.thumbprint),
+        thumbprint: by(KeyName::Thumbprint, base64url),
+        spki_sha256: by(KeyName::SpkiSha256, hex),
         at: block.at.to_rfc3339(),
         revocation_reason: block.reason.to_string(),
         serial: block.serial.as_ref().map(ToString::to_string),
         by: block.by.map(|by| by.to_string()),
         reason: block.comment.clone(),
+        source: block.source.clone(),
     }
 }
 

@@ -10,7 +10,7 @@ mod request;
 
 pub use account::{Account, AccountStatus, BadContact, Contact, ExternalAccount};
 pub use authorization::{Authorization, AuthorizationStatus, Challenge, ChallengeStatus, Finished, Verdict};
-pub use order::{Claim, Order, OrderStatus, Replaced};
+pub use order::{Claim, FinalBytes, Order, OrderStatus, Precertificate, Replaced, Waiting};
 pub use request::{
     AccountUpdate, AuthorizationUpdate, Finalize, KeyChange, NewAccount, NewAuthorization, NewOrder,
     Revocation, UnreadIdentifier, ValidationTrial,

@@ -7,6 +7,7 @@ use std::fmt;
 
 use ring::digest::{SHA256, SHA384, SHA512, digest};
 use x509_parser::certification_request::X509CertificationRequest;
+use x509_parser::cri_attributes::ParsedCriAttribute;
 use x509_parser::extensions::{GeneralName, ParsedExtension};
 use x509_parser::prelude::FromDer;
 
@@ -20,16 +21,18 @@ pub const CSR_BYTES_MAX: usize = 64 * 1024;
 /// has A-labels.
 pub const CSR_NAMES_MAX: usize = 100;
 
-/// id-pe-tlsfeature (RFC 7633), known as must-staple.
+/// id-pe-tlsfeature (RFC 7633), and its one value that certificates here can have: `status_request`, known as must-staple.
 const TLS_FEATURE: &str = "1.3.6.1.5.5.7.1.24";
+const STATUS_REQUEST: &[u8] = b"\x30\x03\x02\x01\x05";
 
-/// A request whose signature verified, whose key passed every check, and which asks for names and addresses
-/// alone.
+/// A request whose signature verified, whose key passed every check, and which asks for names and addresses,
+/// and perhaps for must-staple, alone.
 #[derive(Clone, Debug)]
 pub struct SigningRequest {
     key: PublicKey,
     public_key_info: Vec<u8>,
     identifiers: BTreeSet<Identifier>,
+    asks_must_staple: bool,
 }
 
 /// Why a request is refused; the words go to the client.
@@ -98,7 +101,8 @@ impl SigningRequest {
                 "the CSR has no names: put the order's names and addresses into its subjectAltName",
             ));
         }
-        Ok(Self { key, public_key_info: info.subject_pki.raw.to_vec(), identifiers })
+        let asks_must_staple = asks_must_staple(&request)?;
+        Ok(Self { key, public_key_info: info.subject_pki.raw.to_vec(), identifiers, asks_must_staple })
     }
 
     /// The key that the certificate will be for.
@@ -114,6 +118,11 @@ impl SigningRequest {
     /// The names asked for.
     pub fn identifiers(&self) -> &BTreeSet<Identifier> {
         &self.identifiers
+    }
+
+    /// Whether it asks for must-staple (RFC 7633).
+    pub fn asks_must_staple(&self) -> bool {
+        self.asks_must_staple
     }
 }
 
@@ -168,11 +177,6 @@ fn alternative_names(
             ParsedExtension::BasicConstraints(constraints) if constraints.ca => {
                 return Err(CsrError::bad("the CSR asks for a CA certificate"));
             }
-            ParsedExtension::UnsupportedExtension { oid } if oid.to_id_string() == TLS_FEATURE => {
-                return Err(CsrError::bad(
-                    "the CSR asks for must-staple (RFC 7633), which no profile here offers",
-                ));
-            }
             ParsedExtension::ParseError { .. } => {
                 return Err(CsrError::bad("an extension that the CSR asks for is not valid DER"));
             }
@@ -181,6 +185,23 @@ fn alternative_names(
         }
     }
     Ok(names)
+}
+
+/// Whether the request asks for must-staple; it can ask for no other TLS feature.
+fn asks_must_staple(request: &X509CertificationRequest<'_>) -> Result<bool, CsrError> {
+    let mut is_asked = false;
+    for attribute in request.certification_request_info.iter_attributes() {
+        let ParsedCriAttribute::ExtensionRequest(requested) = attribute.parsed_attribute() else { continue };
+        for extension in requested.extensions.iter().filter(|one| one.oid.to_id_string() == TLS_FEATURE) {
+            if extension.value != STATUS_REQUEST || is_asked {
+                return Err(CsrError::bad(
+                    "the CSR asks for a TLS feature (RFC 7633) other than status_request, once: leave it out",
+                ));
+            }
+            is_asked = true;
+        }
+    }
+    Ok(is_asked)
 }
 
 fn identifier(name: &GeneralName<'_>) -> Result<Identifier, CsrError> {
@@ -268,14 +289,27 @@ mod tests {
         let mail = SanType::Rfc822Name("a@example.org".to_owned().try_into().unwrap());
         let mail = request(|params| params.subject_alt_names.push(mail));
         assert!(refusal(&mail).contains("neither a DNS name nor an IP address"));
-        let must_staple = request(|params| {
-            let feature =
-                CustomExtension::from_oid_content(&[1, 3, 6, 1, 5, 5, 7, 1, 24], vec![0x30, 3, 2, 1, 5]);
-            params.custom_extensions.push(feature);
-        });
-        assert!(refusal(&must_staple).contains("must-staple"));
         let authority = request(|params| params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained));
         assert!(refusal(&authority).contains("CA certificate"));
+    }
+
+    #[test]
+    fn must_staple_is_told_and_other_tls_features_are_refused() {
+        let features = |values: &[&[u8]]| {
+            request(|params| {
+                let feature = |value: &&[u8]| {
+                    CustomExtension::from_oid_content(&[1, 3, 6, 1, 5, 5, 7, 1, 24], value.to_vec())
+                };
+                params.custom_extensions.extend(values.iter().map(feature));
+            })
+        };
+        assert!(!SigningRequest::parse(&features(&[])).unwrap().asks_must_staple());
+        assert!(SigningRequest::parse(&features(&[STATUS_REQUEST])).unwrap().asks_must_staple());
+        let version_2: &[u8] = b"\x30\x03\x02\x01\x11";
+        let both: &[u8] = b"\x30\x06\x02\x01\x05\x02\x01\x11";
+        for bad in [&[version_2][..], &[both], &[b"\x30\x00"], &[b""], &[STATUS_REQUEST, STATUS_REQUEST]] {
+            assert!(SigningRequest::parse(&features(bad)).is_err(), "{bad:?}");
+        }
     }
 
     #[test]

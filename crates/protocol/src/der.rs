@@ -27,12 +27,16 @@ pub mod tag {
     pub const OBJECT_IDENTIFIER: u8 = 0x06;
     /// ENUMERATED.
     pub const ENUMERATED: u8 = 0x0a;
+    /// UTF8String.
+    pub const UTF8_STRING: u8 = 0x0c;
     /// UTCTime.
     pub const UTC_TIME: u8 = 0x17;
     /// GeneralizedTime.
     pub const GENERALIZED_TIME: u8 = 0x18;
     /// SEQUENCE and SEQUENCE OF.
     pub const SEQUENCE: u8 = 0x30;
+    /// SET and SET OF.
+    pub const SET: u8 = 0x31;
 
     /// The tag `[number]` of a context, around another value (EXPLICIT) or in place of a constructed one's tag.
     /// Only the five lowest bits of `number` count.

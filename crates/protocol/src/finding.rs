@@ -16,6 +16,8 @@ pub enum Level {
     Error,
     /// It is allowed, and unwise.
     Warning,
+    /// It is as it may be, and other than some expect.
+    Note,
 }
 
 /// One thing that the operator should change.
@@ -82,11 +84,11 @@ impl Findings {
         Self::default()
     }
 
-    /// Takes a finding, unless its key is silent, or it is a warning about a key that has an error.
+    /// Takes a finding, unless its key is silent, or it is less than an error about a key that has one.
     pub fn push(&mut self, finding: Finding) {
         let is_news = match finding.level {
             Level::Error => !self.is_silent(&finding.key),
-            Level::Warning => self.is_sound(&finding.key),
+            Level::Warning | Level::Note => self.is_sound(&finding.key),
         };
         if is_news {
             self.found.push(finding);
@@ -101,6 +103,11 @@ impl Findings {
     /// Takes a warning about `key`.
     pub fn warning(&mut self, key: impl Into<String>, reason: impl Into<String>, fix: impl Into<String>) {
         self.push(Finding::warning(key, reason, fix));
+    }
+
+    /// Takes a note about `key`.
+    pub fn note(&mut self, key: impl Into<String>, reason: impl Into<String>, fix: impl Into<String>) {
+        self.push(Finding { level: Level::Note, ..Finding::error(key, reason, fix) });
     }
 
     /// An error about `key` unless `holds`.

@@ -167,6 +167,8 @@ pub enum Code {
     Perspectives,
     /// No issuing CA is loaded.
     NoIssuer,
+    /// An issuer cannot sign: its token is out, the ledger cannot be written, or the signer's process is away.
+    Signing,
     /// An issuing CA ends soon, or has ended.
     IssuerCertificate,
     /// An issuing CA ends before the certificates of a profile would.
@@ -203,13 +205,14 @@ pub enum Code {
 
 impl Code {
     /// All codes but [`Code::Stopping`], each with the one role that can lack it. Every role can be stopping.
-    pub const PLACES: [(Self, Role); 22] = [
+    pub const PLACES: [(Self, Role); 23] = [
         (Self::HttpsCertificate, Role::Frontend),
         (Self::HttpsRenewal, Role::Frontend),
         (Self::ChecksQueue, Role::Validation),
         (Self::ValidationsQueue, Role::Validation),
         (Self::Perspectives, Role::Validation),
         (Self::NoIssuer, Role::Signer),
+        (Self::Signing, Role::Signer),
         (Self::IssuerCertificate, Role::Signer),
         (Self::ProfileValidity, Role::Signer),
         (Self::OcspCertificate, Role::Signer),
@@ -238,6 +241,7 @@ impl Code {
             Self::ValidationsQueue => "validations_queue",
             Self::Perspectives => "perspectives",
             Self::NoIssuer => "no_issuer",
+            Self::Signing => "signing",
             Self::IssuerCertificate => "issuer_certificate",
             Self::ProfileValidity => "profile_validity",
             Self::OcspCertificate => "ocsp_certificate",
@@ -269,7 +273,7 @@ pub struct IssuerReport {
     pub not_before: Timestamp,
     /// The last second of its certificate.
     pub not_after: Timestamp,
-    /// Its current CRL; `None` before there is one.
+    /// Its current CRLs; `None` while one was never made.
     pub crl: Option<CrlReport>,
     /// The last second of its delegated OCSP certificate; `None` if it signs its answers itself, or has none yet.
     pub ocsp_certificate_not_after: Option<Timestamp>,
@@ -277,16 +281,16 @@ pub struct IssuerReport {
     pub oldest_answer: Option<Timestamp>,
 }
 
-/// The current CRL of an issuer.
+/// The current CRLs of an issuer: one, or one for each shard, of which this is what they have in common.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CrlReport {
-    /// Its number.
+    /// The highest number.
     pub number: u64,
-    /// From when it holds.
+    /// From when the oldest holds.
     pub this_update: Timestamp,
-    /// When the next one is there at the latest.
+    /// When the first of them is followed by another at the latest.
     pub next_update: Timestamp,
-    /// How many certificates it lists.
+    /// How many certificates all of them list.
     pub entries: u64,
 }
 

@@ -3,8 +3,12 @@
 //! The same checks hold for account keys (from a JWK) and for certificate keys (from a SubjectPublicKeyInfo): a key is
 //! read into one [`PublicKey`], and two keys are equal when they are the same key, wherever they came from.
 
+mod flaw;
 pub(crate) mod p521;
 mod weak;
+pub mod weak_list;
+
+pub use flaw::{BadKey, KeyFlaw};
 
 use std::borrow::Cow;
 use std::fmt;
@@ -14,7 +18,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use crate::bytes::{Bytes, base64url, from_base64url};
-use crate::der::{self, Reader};
+use crate::der::{self, Reader, Writer};
 
 /// The one AlgorithmIdentifier of each kind of key, whole (BR 7.1.3.1; RFC 8410, section 3): what comes in a CSR goes into
 /// the certificate as it is.
@@ -58,6 +62,15 @@ impl Curve {
             Self::P256 => "P-256",
             Self::P384 => "P-384",
             Self::P521 => "P-521",
+        }
+    }
+
+    /// The AlgorithmIdentifier of its keys.
+    fn algorithm(self) -> &'static [u8] {
+        match self {
+            Self::P256 => P256_ALGORITHM,
+            Self::P384 => P384_ALGORITHM,
+            Self::P521 => P521_ALGORITHM,
         }
     }
 
@@ -146,24 +159,6 @@ pub enum KeyParts<'a> {
     Ed25519(&'a [u8; 32]),
 }
 
-/// Why a key is refused; the words name the check and go to the client.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BadKey(String);
-
-impl BadKey {
-    fn new(why: impl Into<String>) -> Self {
-        Self(why.into())
-    }
-}
-
-impl fmt::Display for BadKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for BadKey {}
-
 impl PublicKey {
     /// What kind of key it is, among those that certificates can have; Ed25519 is for accounts alone.
     pub fn key_type(&self) -> Option<KeyType> {
@@ -184,6 +179,7 @@ impl PublicKey {
         for private in ["d", "p", "q", "dp", "dq", "qi", "oth", "k"] {
             if jwk.contains_key(private) {
                 return Err(BadKey::new(
+                    KeyFlaw::PrivateParts,
                     "the JWK has private parts: make a new key, this one must be thought known",
                 ));
             }
@@ -193,7 +189,7 @@ impl PublicKey {
             "EC" => {
                 let name = text(jwk, "crv")?;
                 let curve = Curve::from_name(name).ok_or_else(|| {
-                    BadKey::new(format!(
+                    unsupported(format!(
                         "the curve {} is not supported: use P-256, P-384 or P-521",
                         printable(name)
                     ))
@@ -203,10 +199,10 @@ impl PublicKey {
             "OKP" => match text(jwk, "crv")? {
                 "Ed25519" => Self::ed25519(&octets(jwk, "x")?),
                 other => {
-                    Err(BadKey::new(format!("the curve {} is not supported: use Ed25519", printable(other))))
+                    Err(unsupported(format!("the curve {} is not supported: use Ed25519", printable(other))))
                 }
             },
-            other => Err(BadKey::new(format!(
+            other => Err(unsupported(format!(
                 "the key type {} is not supported: use EC, RSA or OKP",
                 printable(other)
             ))),
@@ -218,22 +214,21 @@ impl PublicKey {
     /// # Errors
     /// [`BadKey`] if it is not DER, of an unknown algorithm, or fails a check.
     pub fn from_spki(der: &[u8]) -> Result<Self, BadKey> {
-        let (algorithm, bits) =
-            spki_parts(der).map_err(|_| BadKey::new("the public key is not valid DER"))?;
+        let (algorithm, bits) = spki_parts(der).map_err(|_| malformed("the public key is not valid DER"))?;
         let Some((0, key)) = bits.split_first() else {
-            return Err(BadKey::new("the public key's bit string has unused bits"));
+            return Err(malformed("the public key's bit string has unused bits"));
         };
         match algorithm {
             RSA_ALGORITHM => {
                 let (modulus, exponent) =
-                    rsa_numbers(key).map_err(|_| BadKey::new("the RSA public key is not valid DER"))?;
+                    rsa_numbers(key).map_err(|_| malformed("the RSA public key is not valid DER"))?;
                 Self::rsa(without_zeros(modulus), without_zeros(exponent))
             }
             P256_ALGORITHM => Self::uncompressed(Curve::P256, key),
             P384_ALGORITHM => Self::uncompressed(Curve::P384, key),
             P521_ALGORITHM => Self::uncompressed(Curve::P521, key),
             ED25519_ALGORITHM => Self::ed25519(key),
-            _ => Err(BadKey::new(
+            _ => Err(unsupported(
                 "the key's algorithm or its parameters are not supported: use RSA or EC on P-256, P-384 or P-521",
             )),
         }
@@ -245,7 +240,7 @@ impl PublicKey {
                 let (x, y) = coordinates.split_at(curve.coordinate_bytes());
                 Self::ec(curve, x, y)
             }
-            _ => Err(BadKey::new("the key's point is not in uncompressed form")),
+            _ => Err(unsupported("the key's point is not in uncompressed form")),
         }
     }
 
@@ -257,18 +252,48 @@ impl PublicKey {
     fn ec(curve: Curve, x: &[u8], y: &[u8]) -> Result<Self, BadKey> {
         // RFC 7518, section 6.2.1.2: the full size, leading zeros included.
         if x.len() != curve.coordinate_bytes() || y.len() != curve.coordinate_bytes() {
-            return Err(BadKey::new(format!("the coordinates are not those of a point on {}", curve.name())));
+            let why = format!("the coordinates are not those of a point on {}: make a new key", curve.name());
+            return Err(BadKey::new(KeyFlaw::NotOnCurve, why));
         }
         if !weak::is_on_curve(curve, x, y) {
-            return Err(BadKey::new(format!("the point does not lie on {}", curve.name())));
+            let why = format!("the point does not lie on {}: make a new key", curve.name());
+            return Err(BadKey::new(KeyFlaw::NotOnCurve, why));
         }
         Ok(Self(Kind::Ec { curve, x: x.to_vec(), y: y.to_vec() }))
     }
 
     fn ed25519(x: &[u8]) -> Result<Self, BadKey> {
-        let x: [u8; 32] = x.try_into().map_err(|_| BadKey::new("an Ed25519 key has 32 bytes"))?;
+        let x: [u8; 32] = x.try_into().map_err(|_| malformed("an Ed25519 key has 32 bytes"))?;
         weak::check_ed25519(&x)?;
         Ok(Self(Kind::Ed25519 { x }))
+    }
+
+    /// DER of the key's SubjectPublicKeyInfo in its only form here (RFC 5280, section 4.1.2.7).
+    pub fn to_spki(&self) -> Vec<u8> {
+        let (algorithm, key) = match &self.0 {
+            Kind::Rsa { modulus, exponent } => {
+                let mut numbers = Writer::new();
+                // A Writer goes backwards.
+                numbers.wrap(der::tag::SEQUENCE, |numbers| {
+                    numbers.unsigned_integer(exponent);
+                    numbers.unsigned_integer(modulus);
+                });
+                (RSA_ALGORITHM, numbers.finish())
+            }
+            Kind::Ec { curve, x, y } => (curve.algorithm(), [&[4], x.as_slice(), y.as_slice()].concat()),
+            Kind::Ed25519 { x } => (ED25519_ALGORITHM, x.to_vec()),
+        };
+        let mut spki = Writer::new();
+        spki.wrap(der::tag::SEQUENCE, |spki| {
+            spki.value(der::tag::BIT_STRING, &[&[0], key.as_slice()].concat());
+            spki.raw(algorithm);
+        });
+        spki.finish()
+    }
+
+    /// SHA-256 of the key's SubjectPublicKeyInfo: what others name keys by.
+    pub fn spki_hash(&self) -> [u8; 32] {
+        sha256(&self.to_spki())
     }
 
     /// The parts that verifying needs.
@@ -309,9 +334,7 @@ impl PublicKey {
 
     /// The JWK thumbprint (RFC 7638) under SHA-256: the key's one name, wherever it came from.
     pub fn thumbprint(&self) -> [u8; 32] {
-        let mut out = [0; 32];
-        out.copy_from_slice(digest(&SHA256, self.to_jwk().as_bytes()).as_ref());
-        out
+        sha256(self.to_jwk().as_bytes())
     }
 }
 
@@ -376,6 +399,12 @@ impl<'de> Deserialize<'de> for PublicKey {
     }
 }
 
+fn sha256(bytes: &[u8]) -> [u8; 32] {
+    let mut out = [0; 32];
+    out.copy_from_slice(digest(&SHA256, bytes).as_ref());
+    out
+}
+
 /// The AlgorithmIdentifier, whole, and the contents of the BIT STRING.
 fn spki_parts(der: &[u8]) -> Result<(&[u8], &[u8]), der::Error> {
     let mut outer = Reader::new(der);
@@ -402,15 +431,23 @@ fn rsa_numbers(der: &[u8]) -> Result<(&[u8], &[u8]), der::Error> {
     }
 }
 
+fn malformed(why: impl Into<String>) -> BadKey {
+    BadKey::new(KeyFlaw::Malformed, why)
+}
+
+fn unsupported(why: impl Into<String>) -> BadKey {
+    BadKey::new(KeyFlaw::Unsupported, why)
+}
+
 fn text<'a>(jwk: &'a Map<String, Value>, member: &str) -> Result<&'a str, BadKey> {
     jwk.get(member)
         .and_then(Value::as_str)
-        .ok_or_else(|| BadKey::new(format!("the JWK has no string member \"{member}\"")))
+        .ok_or_else(|| malformed(format!("the JWK has no string member \"{member}\"")))
 }
 
 fn octets(jwk: &Map<String, Value>, member: &str) -> Result<Vec<u8>, BadKey> {
     from_base64url(text(jwk, member)?)
-        .ok_or_else(|| BadKey::new(format!("the JWK's member \"{member}\" is not base64url without padding")))
+        .ok_or_else(|| malformed(format!("the JWK's member \"{member}\" is not base64url without padding")))
 }
 
 /// A Base64urlUInt (RFC 7518, section 2). Leading zero octets are not allowed there, but clients send them: they are cut.

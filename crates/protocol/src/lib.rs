@@ -3,7 +3,7 @@
 //! Everything here is a value or a pure function: no I/O, no async, no clock, no randomness. What a rule needs to
 //! know of the outside (the time, random bytes) comes in as an argument or through [`Clock`] and [`Random`].
 //!
-//! - [`identifier`], [`serial`], [`id`], [`time`], [`bytes`]: the small types that everything else is made of.
+//! - [`identifier`], [`serial`], [`id`], [`oid`], [`time`], [`bytes`]: the small types that everything else is made of.
 //! - [`acme`], [`jws`], [`external`], [`csr`], [`key`], [`certificate`]: RFC 8555 and its relatives, read strictly and once,
 //!   at the edge.
 //! - [`json`]: what comes in as JSON, before it is anything else.
@@ -17,6 +17,7 @@
 //! - [`corroboration`]: when what several places saw counts.
 //! - [`proxy`]: who the client is behind proxies, by whose word.
 //! - [`limit`], [`public_suffix`]: how much of something may be had in a time, and where registered domains begin.
+//! - [`transparency`]: what logs of certificates promise, and how certificates carry it.
 //! - [`health`]: how the CA fares, in its own words.
 
 pub mod acme;
@@ -38,6 +39,7 @@ pub mod key;
 pub mod limit;
 pub mod name_list;
 pub mod ocsp;
+pub mod oid;
 pub mod operator;
 pub mod pem;
 pub mod profile;
@@ -48,11 +50,12 @@ pub mod renewal;
 pub mod revocation;
 pub mod serial;
 pub mod time;
+pub mod transparency;
 
 pub use bytes::Bytes;
 pub use finding::{Finding, Findings};
 pub use id::Id;
 pub use identifier::Identifier;
 pub use revocation::Reason;
-pub use serial::Serial;
+pub use serial::{Serial, Shard};
 pub use time::{Clock, Random, Timestamp};

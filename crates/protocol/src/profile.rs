@@ -1,4 +1,11 @@
 //! Profiles: the kinds of certificates that the CA offers, as checked data.
+//!
+//! - [`Profile`]: one of them. [`Allowed`] and [`Accounts`] say for what and for whom it is.
+//! - [`Contents`]: what its certificates say beside names, dates and key.
+//! - [`Issuers`]: who signs them.
+
+mod contents;
+mod issuers;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -9,7 +16,11 @@ use serde::{Deserialize, Serialize};
 use crate::acme::ChallengeType;
 use crate::id::Id;
 use crate::identifier::{Domain, Identifier};
-use crate::key::KeyType;
+use crate::key::{KeyParts, KeyType, PublicKey};
+use crate::time::Timestamp;
+
+pub use contents::{BadPurpose, COMMON_NAME_MAX, CommonName, Contents, MustStaple, Purpose, Transparency};
+pub use issuers::Issuers;
 
 /// A profile's name, as clients say it in an order (draft-ietf-acme-profiles): lower-case letters, digits and hyphens.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -85,7 +96,7 @@ pub struct Profile {
     /// What the directory says about it.
     pub description: String,
     /// Who signs.
-    pub issuer: IssuerName,
+    pub issuers: Issuers,
     /// From notBefore to notAfter, both inclusive seconds (RFC 5280, section 4.1.2.5): `notAfter = notBefore +
     /// validity - 1 s`.
     pub validity: Duration,
@@ -109,10 +120,14 @@ pub struct Profile {
     pub challenges: BTreeSet<ChallengeType>,
     /// The kinds of keys that certificates may have.
     pub key_types: BTreeSet<KeyType>,
+    /// How many bits the moduli of RSA keys may have, where these are among them.
+    pub rsa_bits: BTreeSet<u16>,
     /// Whose orders may ask for it.
     pub accounts: Accounts,
-    /// Whether certificates say where OCSP and CRL are; those of at most seven days need not (BR 4.9.7, 7.1.2.11.2).
-    pub revocation_pointers: bool,
+    /// What its certificates say beside names, dates and key.
+    pub contents: Contents,
+    /// Whether its certificates go into public logs.
+    pub transparency: Transparency,
     /// Whether its certificates claim to follow the Baseline Requirements of the public web, by the policy 2.23.140.1.2.1
     /// (BR 7.1.6.1). Those of a private CA make no claim.
     pub is_public: bool,
@@ -127,7 +142,7 @@ impl Profile {
         Self {
             name,
             description: String::new(),
-            issuer,
+            issuers: Issuers::one(issuer),
             validity: 90 * DAY,
             validity_min: None,
             backdate: Duration::from_secs(60 * 60),
@@ -139,11 +154,57 @@ impl Profile {
             identifiers: Allowed::usual(),
             challenges: [ChallengeType::Http01, ChallengeType::Dns01, ChallengeType::TlsAlpn01].into(),
             key_types: KeyType::ALL.into(),
+            rsa_bits: RSA_BITS.into(),
             accounts: Accounts::All,
-            revocation_pointers: true,
+            contents: Contents::usual(),
+            transparency: Transparency::None,
             is_public: true,
         }
     }
+
+    /// The first and the last second of a certificate, both inclusive and whole: what the order asked for; else notBefore a
+    /// while before `now`, and notAfter so that both together last the validity.
+    pub fn dates(
+        &self,
+        not_before: Option<Timestamp>,
+        not_after: Option<Timestamp>,
+        now: Timestamp,
+    ) -> (Timestamp, Timestamp) {
+        let not_before = not_before.unwrap_or_else(|| now.minus(self.backdate)).whole_second();
+        let last = self.validity.saturating_sub(Duration::from_secs(1));
+        let not_after = not_after.unwrap_or_else(|| not_before.plus(last));
+        (not_before, not_after.whole_second())
+    }
+
+    /// Why certificates may not have this key, if they may not; the words go to the client.
+    pub fn key_refusal(&self, key: &PublicKey) -> Option<String> {
+        let name = &self.name;
+        if !key.key_type().is_some_and(|kind| self.key_types.contains(&kind)) {
+            let kinds: Vec<&str> = self.key_types.iter().map(|kind| kind.name()).collect();
+            return Some(format!(
+                "the profile \"{name}\" takes keys of these kinds alone: {}",
+                kinds.join(", ")
+            ));
+        }
+        let KeyParts::Rsa { modulus, .. } = key.parts() else { return None };
+        let bits = rsa_bits(modulus);
+        (!self.rsa_bits.iter().any(|allowed| usize::from(*allowed) == bits)).then(|| {
+            let sizes: Vec<String> = self.rsa_bits.iter().map(u16::to_string).collect();
+            format!(
+                "the key has {bits} bits, and the profile \"{name}\" takes RSA keys of these sizes alone: {}",
+                sizes.join(", ")
+            )
+        })
+    }
+}
+
+/// The sizes of RSA keys that are usual, in bits.
+pub const RSA_BITS: [u16; 3] = [2048, 3072, 4096];
+
+/// How many bits a modulus has, big-endian without leading zero octets.
+fn rsa_bits(modulus: &[u8]) -> usize {
+    let unused = modulus.first().map_or(0, |first| first.leading_zeros());
+    modulus.len() * 8 - unused as usize
 }
 
 /// What certificates of a profile may be for.
@@ -196,6 +257,49 @@ pub enum Accounts {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn usual() -> Profile {
+        let issuer = IssuerName::try_from("rsa".to_owned()).unwrap();
+        Profile::usual(ProfileName::try_from("classic".to_owned()).unwrap(), issuer)
+    }
+
+    #[test]
+    fn both_ends_of_the_validity_count() {
+        let profile = Profile { backdate: Duration::from_secs(3600), validity: DAY, ..usual() };
+        let now = Timestamp::from_unix_ms(1_795_255_200_500);
+        let (not_before, not_after) = profile.dates(None, None, now);
+        assert_eq!(not_before, Timestamp::from_unix_s(1_795_251_600));
+        assert_eq!(not_after, Timestamp::from_unix_s(1_795_251_600 + 86_399));
+        let wished = Timestamp::from_unix_s(1_795_255_000);
+        assert_eq!(
+            profile.dates(Some(wished), None, now),
+            (wished, wished.plus(Duration::from_secs(86_399)))
+        );
+        assert_eq!(profile.dates(None, Some(now), now).1, Timestamp::from_unix_s(1_795_255_200));
+    }
+
+    #[test]
+    fn keys_are_of_the_profiles_kinds_and_sizes() {
+        let key = |der: &[u8]| crate::csr::SigningRequest::parse(der).unwrap().key().clone();
+        let rsa = key(include_bytes!("../../../testdata/corpus/csr/ok-openssl-rsa-2048-san"));
+        let elliptic = key(include_bytes!("../../../testdata/corpus/csr/ok-openssl-p-384-san"));
+        assert_eq!(usual().key_refusal(&rsa), None);
+        assert_eq!(usual().key_refusal(&elliptic), None);
+        let larger = Profile { rsa_bits: [3072, 4096].into(), ..usual() };
+        let refused = larger.key_refusal(&rsa).unwrap();
+        assert!(refused.contains("2048 bits") && refused.ends_with("alone: 3072, 4096"), "{refused}");
+        assert_eq!(larger.key_refusal(&elliptic), None);
+        let other = Profile { key_types: [KeyType::EcdsaP256].into(), ..usual() };
+        for key in [rsa, elliptic] {
+            assert!(other.key_refusal(&key).unwrap().ends_with("alone: ecdsa-p256"));
+        }
+    }
+
+    #[test]
+    fn bits_are_counted_from_the_first_that_is_set() {
+        assert_eq!(rsa_bits(&[0x80; 256]), 2048);
+        assert_eq!(rsa_bits(&[&[0x01][..], &[0; 256]].concat()), 2049);
+    }
 
     #[test]
     fn names_are_plain() {

@@ -172,6 +172,12 @@ pub enum RecordType {
     IssuanceAbandoned = 33,
     /// A finalize was refused by what was seen of CAA, or by too few who saw it.
     IssuanceRefused = 34,
+    /// A finalized order waits for the signer, which was not there.
+    IssuanceWaits = 35,
+    /// A precertificate was signed; its serial number counts as issued.
+    PrecertificateIssued = 36,
+    /// The key is about to be used for the certificate of a precertificate; the SCTs and the exact bytes are fixed.
+    CertificateAsked = 37,
     /// A certificate was revoked.
     CertificateRevoked = 40,
     /// A public key may never be used again.
@@ -210,7 +216,7 @@ pub enum RecordType {
 
 impl RecordType {
     /// All types.
-    pub const ALL: [Self; 36] = [
+    pub const ALL: [Self; 39] = [
         Self::AccountCreated,
         Self::AccountUpdated,
         Self::AccountDeactivated,
@@ -230,6 +236,9 @@ impl RecordType {
         Self::CertificateIssued,
         Self::IssuanceAbandoned,
         Self::IssuanceRefused,
+        Self::IssuanceWaits,
+        Self::PrecertificateIssued,
+        Self::CertificateAsked,
         Self::CertificateRevoked,
         Self::KeyBlocked,
         Self::KeyUnblocked,

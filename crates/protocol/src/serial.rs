@@ -10,6 +10,30 @@ use crate::time::{Random, random_array};
 /// How many unpredictable bytes a serial number of this CA has.
 pub const SERIAL_BYTES: u8 = 18;
 
+/// The first byte of serial numbers that belong to a shard. Those of [`Serial::new`] begin above it.
+const SHARDED: u8 = 0x20;
+
+/// Which of its issuer's CRLs lists a certificate once it is revoked: those of one shard are on one list (the
+/// partitioned CRLs of RFC 5280, section 5.2.5). Counted from zero.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Shard(pub u16);
+
+impl Shard {
+    /// The first bytes of every serial number of this shard, and of no other: in a table sorted by serial number a shard
+    /// is one range.
+    pub const fn serial_prefix(self) -> [u8; 3] {
+        let [high, low] = self.0.to_be_bytes();
+        [SHARDED, high, low]
+    }
+}
+
+impl fmt::Display for Shard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
 /// A certificate's serial number: a positive integer, its big-endian bytes without a leading zero octet
 /// (the value, not the DER contents: where the first bit is set, DER puts a zero octet in front).
 ///
@@ -33,6 +57,27 @@ impl Serial {
             *target = source;
         }
         Self { length: SERIAL_BYTES, bytes }
+    }
+
+    /// A new serial number of a shard: 18 bytes, of which the first is 0x20, the next two are the shard and all others
+    /// unpredictable (120 bits; BR 7.1 asks for 64 at least).
+    pub fn in_shard(random: &dyn Random, shard: Shard) -> Self {
+        let unpredictable = random_array::<{ SERIAL_BYTES as usize - 3 }>(random);
+        let mut bytes = [0; 20];
+        for (target, source) in bytes.iter_mut().zip(shard.serial_prefix().into_iter().chain(unpredictable)) {
+            *target = source;
+        }
+        Self { length: SERIAL_BYTES, bytes }
+    }
+
+    /// The shard that this serial number belongs to; `None` for one that [`Serial::new`] made, and for other CAs'.
+    pub fn shard(&self) -> Option<Shard> {
+        match self.as_bytes() {
+            [SHARDED, high, low, rest @ ..] if rest.len() + 3 == usize::from(SERIAL_BYTES) => {
+                Some(Shard(u16::from_be_bytes([*high, *low])))
+            }
+            _ => None,
+        }
     }
 
     /// From big-endian bytes, with or without leading zero octets. `None` if the value is zero or needs more than 20
@@ -111,6 +156,21 @@ mod tests {
             assert_eq!(serial.as_bytes().len(), 18);
             assert!((0x40..=0x7f).contains(&serial.as_bytes()[0]));
         }
+    }
+
+    #[test]
+    fn a_serial_says_which_shard_it_belongs_to() {
+        let random = SeededRandom::new(8);
+        for shard in [0, 1, 255, 256, 1023, u16::MAX].map(Shard) {
+            let (serial, other) = (Serial::in_shard(&random, shard), Serial::in_shard(&random, shard));
+            assert_eq!((serial.shard(), serial.as_bytes().len()), (Some(shard), 18));
+            assert!(serial.as_bytes().starts_with(&shard.serial_prefix()));
+            assert_ne!(serial, other);
+            assert_eq!(Serial::from_hex(&serial.to_string()).unwrap().shard(), Some(shard));
+        }
+        assert_eq!(Serial::new(&random).shard(), None);
+        assert_eq!(Serial::from_be_bytes(&[0x20; 17]).unwrap().shard(), None);
+        assert_eq!(Serial::from_be_bytes(&[0x20; 19]).unwrap().shard(), None);
     }
 
     #[test]

@@ -17,9 +17,12 @@ use ingam_protocol::der::{Writer, tag};
 use ingam_protocol::ocsp::{self, CertStatus, ResponseData};
 use ingam_protocol::profile::{IssuerName, Profile};
 use ingam_protocol::time::FixedClock;
-use ingam_protocol::{Serial, Timestamp, crl};
-use ingam_responder::{Config, Responder, SigningEvent, Status, StatusError, Statuses};
-use ingam_signer::{CertificateRequest, CrlContents, Error, Issuer, OcspAnswer, Prepared, Signer};
+use ingam_protocol::{Serial, Shard, Timestamp, crl};
+use ingam_responder::{Config, Responder, ShardsInUse, SigningEvent, Status, StatusError, Statuses};
+use ingam_signer::{
+    CertificateRequest, CrlContents, DelegateCertificate, Error, FinalRequest, Issuer, IssuerUrls, KeyKind,
+    OcspAnswer, Prepared, Signer,
+};
 use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 
 const CERTIFICATES: u32 = 50_000;
@@ -43,11 +46,26 @@ impl Statuses for AllGood {
         1
     }
 
-    fn revoked(&self, _: &IssuerName, _: Option<&Serial>, _: usize) -> Result<Vec<crl::Entry>, StatusError> {
+    fn shards(&self, _: &IssuerName) -> Result<ShardsInUse, StatusError> {
+        Ok(ShardsInUse::default())
+    }
+
+    fn revoked_generation(&self, _: &IssuerName, _: Option<Shard>) -> Result<u64, StatusError> {
+        Ok(0)
+    }
+
+    fn revoked(
+        &self,
+        _: &IssuerName,
+        _: crl::Scope,
+        _: Option<&Serial>,
+        _: Timestamp,
+        _: usize,
+    ) -> Result<Vec<crl::Entry>, StatusError> {
         Ok(Vec::new())
     }
 
-    async fn crl_number(&self, _: &IssuerName) -> Result<u64, StatusError> {
+    async fn crl_number(&self, _: &IssuerName, _: Option<Shard>, _: u64) -> Result<u64, StatusError> {
         Ok(1)
     }
 
@@ -65,6 +83,10 @@ impl Signer for NoKey {
         &self.0
     }
 
+    async fn ready(&self, _: &IssuerName) -> Result<(), Error> {
+        Ok(())
+    }
+
     async fn prepare(&self, _: CertificateRequest) -> Result<Prepared, Error> {
         Err(Error::Refused("not here".to_owned()))
     }
@@ -73,8 +95,20 @@ impl Signer for NoKey {
         Err(Error::Refused("not here".to_owned()))
     }
 
+    async fn finish(&self, _: FinalRequest) -> Result<Prepared, Error> {
+        Err(Error::Refused("not here".to_owned()))
+    }
+
     async fn issue(&self, _: Prepared) -> Result<Vec<u8>, Error> {
         Err(Error::Refused("not here".to_owned()))
+    }
+
+    async fn renew(&self) -> Result<Vec<DelegateCertificate>, Error> {
+        Ok(Vec::new())
+    }
+
+    fn delegates_not_after(&self) -> Vec<(IssuerName, Option<Timestamp>)> {
+        Vec::new()
     }
 
     fn ocsp_signer_not_after(&self, _: &IssuerName) -> Result<Timestamp, Error> {
@@ -118,18 +152,23 @@ fn request(number: u32) -> Vec<u8> {
 
 fn main() {
     let issuer = Issuer {
+        key: KeyKind::EcdsaP256,
         name: IssuerName::try_from("e1".to_owned()).unwrap(),
         certificate: Vec::new(),
+        alternates: Vec::new(),
         chain: Vec::new(),
         root: Vec::new(),
         subject: b"issuer".to_vec(),
         public_key: b"issuer".to_vec(),
         key_identifier: b"issuer".to_vec(),
+        urls: IssuerUrls { ocsp: String::new(), issuer: String::new(), crl: String::new() },
         not_after: start().plus(Duration::from_secs(1000 * 86_400)),
     };
     let clock = Arc::new(FixedClock::new(start()));
-    let responder =
-        Responder::new(&Config::default(), Arc::new(AllGood), Arc::new(NoKey([issuer])), clock).unwrap();
+    // No CRL is made.
+    let folder = std::path::Path::new("crls");
+    let (statuses, signer) = (Arc::new(AllGood), Arc::new(NoKey([issuer])));
+    let responder = Responder::new(&Config::default(), folder, statuses, signer, clock).unwrap();
     let ders: Vec<_> = (0..CERTIFICATES).map(request).collect();
     let targets: Vec<http::Uri> =
         ders.iter().map(|der| format!("/ocsp/{}", STANDARD.encode(der)).parse().unwrap()).collect();

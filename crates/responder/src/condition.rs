@@ -9,14 +9,14 @@ use ingam_protocol::profile::IssuerName;
 
 use crate::http::Responder;
 
-/// How an issuer's CRL fares.
+/// How an issuer's CRLs fare.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CrlCondition {
-    /// Whose it is.
+    /// Whose they are.
     pub issuer: IssuerName,
-    /// The list that is given out; `None` before the first.
+    /// What the lists that are given out have in common; `None` while one was never made.
     pub current: Option<CrlReport>,
-    /// Whether the last try to make one failed.
+    /// Whether the last try to make one of them failed.
     pub failed: bool,
 }
 
@@ -58,7 +58,7 @@ impl Streak {
 }
 
 impl Responder {
-    /// The CRL of each issuer.
+    /// The CRLs of each issuer.
     pub fn crls(&self) -> Vec<CrlCondition> {
         self.crl_service().condition()
     }

@@ -1,10 +1,15 @@
 //! What the operator can set.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
+use ingam_protocol::crl::{SHARDS_MAX, ShardCounts};
+use ingam_protocol::profile::IssuerName;
 use ingam_protocol::{Finding, Findings};
 use serde::{Deserialize, Serialize};
+
+use crate::statuses::StatusError;
 
 const HOUR_S: u64 = 60 * 60;
 const DAY_S: u64 = 24 * HOUR_S;
@@ -44,6 +49,13 @@ pub struct Config {
     pub signing_timeout_s: u64,
     /// How many seconds a client may take to send the body of a request.
     pub body_timeout_s: u64,
+    /// Over how many CRLs the new certificates of an issuer are spread, up to 1024; 0: one CRL lists all of them. Those of
+    /// certificates that were issued before go on being made, whatever this is.
+    pub crl_shards: u16,
+    /// The same, for issuers that differ.
+    pub crl_shards_of: BTreeMap<IssuerName, u16>,
+    /// How many bytes of memory CRLs may take while they are not being sent; all of them are in files.
+    pub crl_memory_bytes: u64,
     /// From a CRL's thisUpdate to its nextUpdate, in seconds: 1 hour to 10 days. It is signed anew at half at the latest.
     pub crl_validity_s: u64,
     /// At least this many seconds are between two looks for what was revoked since.
@@ -66,6 +78,9 @@ impl Default for Config {
             signings_queued: 4096,
             signing_timeout_s: 5,
             body_timeout_s: 10,
+            crl_shards: 0,
+            crl_shards_of: BTreeMap::new(),
+            crl_memory_bytes: 64 << 20,
             crl_validity_s: 7 * DAY_S,
             crl_interval_s: 5,
             crl_max_age_s: 300,
@@ -101,8 +116,18 @@ impl Config {
         found.between("signing_timeout_s", self.signing_timeout_s, 1..=60);
         found.between("body_timeout_s", self.body_timeout_s, 1..=60);
         found.between("memory_bytes", self.memory_bytes, 1 << 20..=1 << 50);
+        found.between("crl_shards", self.crl_shards, 0..=u64::from(SHARDS_MAX));
+        for (issuer, count) in &self.crl_shards_of {
+            found.between(format!("crl_shards_of.{issuer}"), *count, 0..=u64::from(SHARDS_MAX));
+        }
+        found.between("crl_memory_bytes", self.crl_memory_bytes, 1 << 20..=1 << 50);
         found.between("crl_entries_max", self.crl_entries_max, 1..=50_000_000);
         found
+    }
+
+    /// Over how many CRLs each issuer's new certificates are spread.
+    pub fn shard_counts(&self) -> ShardCounts {
+        ShardCounts { usual: self.crl_shards, issuers: self.crl_shards_of.clone() }
     }
 
     /// The same, checked.
@@ -118,6 +143,8 @@ impl Config {
             signings_queued: self.signings_queued,
             signing_timeout: Duration::from_secs(self.signing_timeout_s),
             body_timeout: Duration::from_secs(self.body_timeout_s),
+            crl_shards: self.shard_counts(),
+            crl_memory_bytes: self.crl_memory_bytes,
             crl_validity: Duration::from_secs(self.crl_validity_s),
             crl_interval: Duration::from_secs(self.crl_interval_s),
             crl_max_age: Duration::from_secs(self.crl_max_age_s),
@@ -138,6 +165,8 @@ pub(crate) struct Settings {
     pub(crate) signings_queued: usize,
     pub(crate) signing_timeout: Duration,
     pub(crate) body_timeout: Duration,
+    pub(crate) crl_shards: ShardCounts,
+    pub(crate) crl_memory_bytes: u64,
     pub(crate) crl_validity: Duration,
     pub(crate) crl_interval: Duration,
     pub(crate) crl_max_age: Duration,
@@ -147,6 +176,33 @@ pub(crate) struct Settings {
 /// The first setting with which the responder must not start.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError(Finding);
+
+/// Why there is no responder.
+#[derive(Debug)]
+pub enum StartError {
+    /// A setting is out of its bounds.
+    Config(ConfigError),
+    /// The store cannot be read.
+    Statuses(StatusError),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Config(error) => error.fmt(f),
+            Self::Statuses(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for StartError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Config(_) => None,
+            Self::Statuses(error) => error.source(),
+        }
+    }
+}
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -175,6 +231,7 @@ mod tests {
     #[test]
     fn unknown_keys_and_bad_values_stop_the_start() {
         assert!(serde_json::from_str::<Config>(r#"{"nonce": "answer"}"#).is_err());
+        let issuer = IssuerName::try_from("rsa".to_owned()).unwrap();
         let answer: Config = serde_json::from_str(r#"{"nonces": "answer"}"#).unwrap();
         assert_eq!(answer.nonces, Nonces::Answer);
         for (bad, key) in [
@@ -187,6 +244,8 @@ mod tests {
             (Config { crl_interval_s: DAY_S, ..Config::default() }, "crl_interval_s"),
             (Config { crl_max_age_s: HOUR_S, crl_validity_s: HOUR_S, ..Config::default() }, "crl_max_age_s"),
             (Config { signings_at_once: 0, ..Config::default() }, "signings_at_once"),
+            (Config { crl_shards: 1025, ..Config::default() }, "crl_shards"),
+            (Config { crl_shards_of: [(issuer, 1025)].into(), ..Config::default() }, "crl_shards_of.rsa"),
         ] {
             assert_eq!(keys(&bad), [key], "{bad:?}");
             assert!(bad.settings().unwrap_err().to_string().starts_with(key), "{bad:?}");

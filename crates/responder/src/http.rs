@@ -6,6 +6,7 @@ mod target;
 
 use std::error::Error;
 use std::future::Future;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,13 +15,13 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Body;
 use ingam_protocol::ocsp::{ErrorStatus, REQUEST_BYTES_MAX};
-use ingam_protocol::{Clock, Timestamp};
+use ingam_protocol::{Clock, Shard, Timestamp};
 use ingam_signer::Signer;
 
 use crate::audit::Audit;
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, StartError};
 use crate::counters::Counters;
-use crate::crl::{CrlService, NoList, PublishedCrl};
+use crate::crl::{self, CrlService, NoList, PublishedCrl};
 use crate::ocsp::{Answer, OcspService};
 use crate::statuses::Statuses;
 
@@ -44,7 +45,7 @@ struct Parts {
     statuses: Arc<dyn Statuses>,
     clock: Arc<dyn Clock>,
     ocsp: Arc<OcspService>,
-    crls: CrlService,
+    crls: Arc<CrlService>,
     audit: Arc<Audit>,
     documents: Documents,
 
@@ -58,21 +59,21 @@ struct Parts {
 }
 
 impl Responder {
-    /// A responder for every issuer that the signer has now. Install the recorder of metrics before: counters are looked
-    /// up here, once.
+    /// A responder for every issuer that the signer has now, which keeps its CRLs in `folder`. Install the recorder of
+    /// metrics before: counters are looked up here, once. Blocks while it reads which shards of CRLs are in use.
     ///
     /// # Errors
-    /// [`ConfigError`] if a setting is out of its bounds.
+    /// [`StartError`] if a setting is out of its bounds, or if the statuses cannot be read.
     pub fn new(
         config: &Config,
+        folder: &Path,
         statuses: Arc<dyn Statuses>,
         signer: Arc<dyn Signer>,
         clock: Arc<dyn Clock>,
-    ) -> Result<Self, ConfigError> {
-        let settings = config.settings()?;
+    ) -> Result<Self, StartError> {
+        let settings = config.settings().map_err(StartError::Config)?;
         let counters = Arc::new(Counters::new());
         let audit = Arc::new(Audit::new());
-        let documents = Documents::new(signer.issuers());
         let ocsp = OcspService::new(
             Arc::clone(&statuses),
             Arc::clone(&signer),
@@ -81,19 +82,20 @@ impl Responder {
             settings.clone(),
             Arc::clone(&counters),
         );
-        let crls = CrlService::new(
-            Arc::clone(&statuses),
-            signer,
-            Arc::clone(&clock),
-            Arc::clone(&audit),
-            settings.clone(),
-            Arc::clone(&counters),
-        );
+        let making = crl::Parts {
+            statuses: Arc::clone(&statuses),
+            signer: Arc::clone(&signer),
+            clock: Arc::clone(&clock),
+            audit: Arc::clone(&audit),
+            counters: Arc::clone(&counters),
+        };
+        let crls = CrlService::new(making, settings.clone(), folder).map_err(StartError::Statuses)?;
+        let documents = Documents::new(signer.issuers(), |issuer| crls.urls(issuer));
         let parts = Parts {
             statuses,
             clock,
             ocsp: Arc::new(ocsp),
-            crls,
+            crls: Arc::new(crls),
             audit,
             documents,
             body_timeout: settings.body_timeout,
@@ -136,7 +138,9 @@ impl Responder {
     /// |---|---|---|
     /// | `/ocsp/` and base64 of a request | GET, HEAD | OCSP (RFC 6960, appendix A.1) |
     /// | `/ocsp`, `/ocsp/` | POST | OCSP |
-    /// | `/crl/NAME.crl` | GET, HEAD | the current CRL of an issuer, DER |
+    /// | `/crl/NAME.crl` | GET, HEAD | the current CRL of an issuer, of all that belongs to no shard, DER |
+    /// | `/crl/NAME/N.crl` | GET, HEAD | the current CRL of a shard of an issuer, DER |
+    /// | `/crl/NAME.json` | GET, HEAD | the URLs of all CRLs of an issuer, as a JSON array |
     /// | `/issuer/NAME.crt` | GET, HEAD | the certificate of an issuer, DER |
     /// | `/roots.pem` | GET, HEAD | all roots, PEM |
     ///
@@ -155,7 +159,10 @@ impl Responder {
             Route::Ocsp(_) => plain::method_not_allowed("GET, HEAD"),
             Route::Nothing => plain::not_found(),
             _ if !reads => plain::method_not_allowed("GET, HEAD"),
-            Route::Crl(issuer) => self.crl(issuer, &head.headers).await,
+            Route::Crl(issuer, shard) => {
+                self.crl(issuer, shard, &head.headers, head.method == Method::HEAD).await
+            }
+            Route::CrlUrls(issuer) => self.parts.documents.crl_urls(issuer, &head.headers),
             Route::Issuer(issuer) => self.parts.documents.issuer(issuer, &head.headers),
             Route::Roots => self.parts.documents.roots(&head.headers),
         };
@@ -222,27 +229,44 @@ impl Responder {
         }
     }
 
-    async fn crl(&self, issuer: &str, headers: &HeaderMap) -> Response<Full<Bytes>> {
-        match self.parts.crls.list(issuer).await {
-            Ok(list) => self.crl_reply(&list, headers),
-            Err(NoList::UnknownIssuer) => plain::not_found(),
+    async fn crl(
+        &self,
+        issuer: &str,
+        shard: Option<Shard>,
+        headers: &HeaderMap,
+        is_head: bool,
+    ) -> Response<Full<Bytes>> {
+        let reply = async {
+            let list = self.parts.crls.list(issuer, shard).await?;
+            self.crl_reply(&list, headers, is_head).await
+        };
+        match reply.await {
+            Ok(reply) => reply,
+            Err(NoList::Unknown) => plain::not_found(),
             Err(NoList::Unavailable) => plain::unavailable(),
         }
     }
 
-    fn crl_reply(&self, list: &PublishedCrl, headers: &HeaderMap) -> Response<Full<Bytes>> {
+    async fn crl_reply(
+        &self,
+        list: &PublishedCrl,
+        headers: &HeaderMap,
+        is_head: bool,
+    ) -> Result<Response<Full<Bytes>>, NoList> {
         let left = list.next_update.since(self.parts.clock.now());
         let cache_control = cacheable_for(left.min(self.parts.crl_max_age));
         let validators = Validators {
             etag: &list.etag,
             last_modified: Some((&list.last_modified, list.this_update)),
-            expires: None,
+            expires: Some(&list.expires),
         };
         if validators.match_request(headers) {
-            return not_modified(&validators, cache_control);
+            return Ok(not_modified(&validators, cache_control));
         }
-        let mut reply = reply::sized(list.body.clone(), &list.content_length, PKIX_CRL, cache_control);
+        // For a HEAD, nobody needs the bytes.
+        let body = if is_head { Bytes::new() } else { self.parts.crls.body(list).await? };
+        let mut reply = reply::sized(body, &list.content_length, PKIX_CRL, cache_control);
         validators.write(reply.headers_mut());
-        reply
+        Ok(reply)
     }
 }

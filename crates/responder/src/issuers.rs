@@ -1,6 +1,5 @@
 //! Whose certificates are asked for: CertIDs name issuers by hashes (RFC 6960, section 4.1.1).
 
-use ingam_protocol::Timestamp;
 use ingam_protocol::ocsp::{CertId, HashAlgorithm};
 use ingam_protocol::profile::IssuerName;
 use ingam_signer::Issuer;
@@ -17,8 +16,6 @@ struct Hashes {
 pub(crate) struct KnownIssuer {
     /// Its name inside the CA.
     pub(crate) name: IssuerName,
-    /// When its certificate ends.
-    pub(crate) not_after: Timestamp,
     hashes: [Hashes; 3],
 }
 
@@ -31,7 +28,6 @@ impl KnownIssuer {
         };
         Self {
             name: issuer.name.clone(),
-            not_after: issuer.not_after,
             hashes: [
                 hashes(HashAlgorithm::Sha1, &digest::SHA1_FOR_LEGACY_USE_ONLY),
                 hashes(HashAlgorithm::Sha256, &digest::SHA256),
@@ -61,10 +57,5 @@ impl Issuers {
     /// The issuer that a CertID means: both hashes must be its.
     pub(crate) fn find(&self, cert_id: &CertId) -> Option<&KnownIssuer> {
         self.0.iter().find(|issuer| issuer.is_meant_by(cert_id))
-    }
-
-    /// All of them.
-    pub(crate) fn iter(&self) -> std::slice::Iter<'_, KnownIssuer> {
-        self.0.iter()
     }
 }

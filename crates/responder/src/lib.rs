@@ -3,7 +3,7 @@
 //! - [`Statuses`]: what the responder must know of certificates. It cannot ask for anything else: no account, no order.
 //! - [`OcspService`]: a request's DER in, an [`Answer`] out. Answers are kept in memory and only given out when the
 //!   certificate's status is known to be the same still.
-//! - [`CrlService`]: the current CRL of each issuer.
+//! - [`CrlService`]: the current CRLs of each issuer, which lie in files.
 //! - [`Responder`]: both over HTTP, with the issuers' certificates. It is a plain hyper service on the raw request
 //!   target: anything that cleans paths in front of it breaks base64 with slashes.
 //! - [`SigningEvent`]: what is recorded of every signature, in batches, by [`Responder::run_recorder`]. A signature
@@ -23,11 +23,11 @@ mod statuses;
 mod stored;
 
 pub use condition::{CrlCondition, SigningCondition};
-pub use config::{Config, ConfigError, Nonces};
+pub use config::{Config, ConfigError, Nonces, StartError};
 pub use crl::{CrlService, PublishedCrl};
 pub use http::Responder;
 pub use ocsp::{Answer, KeptAnswer, OcspService};
-pub use statuses::{Signed, SigningEvent, Status, StatusError, Statuses};
+pub use statuses::{ShardsInUse, Signed, SigningEvent, Status, StatusError, Statuses};
 pub use stored::StoredStatuses;
 
 #[cfg(test)]

@@ -3,10 +3,11 @@
 use std::fmt;
 
 use async_trait::async_trait;
-use ingam_protocol::crl;
+use ingam_protocol::crl::{self, Scope};
 use ingam_protocol::ocsp::CertStatus;
 use ingam_protocol::profile::IssuerName;
-use ingam_protocol::{Serial, Timestamp};
+use ingam_protocol::{Serial, Shard, Timestamp};
+pub use ingam_store::ShardsInUse;
 
 /// A certificate's status as it is on record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +45,8 @@ pub enum Signed {
     },
     /// A CRL.
     Crl {
+        /// Which shard it is about; none if it is about all certificates, or those that belong to none.
+        shard: Option<Shard>,
         /// Its number.
         number: u64,
         /// How many certificates it lists.
@@ -67,26 +70,45 @@ pub trait Statuses: Send + Sync {
     /// Whoever reads this number first and a status after it has a status that is at least as new as the number.
     fn generation(&self) -> u64;
 
-    /// The next revoked certificates of an issuer, at most `limit`, in an order that is always the same: those behind
-    /// `after`, each once; fewer than `limit` only at the end.
-    /// A certificate is among them until it has expired, and a little longer: it must have been on a CRL whose
-    /// thisUpdate lies after its notAfter (RFC 5280, section 3.3).
+    /// Where an issuer has certificates, or set serial numbers aside for them.
+    ///
+    /// # Errors
+    /// [`StatusError`] if it cannot be read now.
+    fn shards(&self, issuer: &IssuerName) -> Result<ShardsInUse, StatusError>;
+
+    /// The generation at which a certificate of an issuer's shard, or one that belongs to none, was last revoked: zero if
+    /// none was. As quick as [`Statuses::status`].
+    ///
+    /// # Errors
+    /// [`StatusError`] if it cannot be read now.
+    fn revoked_generation(&self, issuer: &IssuerName, shard: Option<Shard>) -> Result<u64, StatusError>;
+
+    /// The next revoked certificates of an issuer in a scope, at most `limit`, in an order that is always the same: those
+    /// behind `after`, each once; fewer than `limit` only at the end. Those whose notAfter lies before `ended_before` are
+    /// left out. It may block, and is called where that is allowed.
     ///
     /// # Errors
     /// [`StatusError`] if they cannot be read now.
     fn revoked(
         &self,
         issuer: &IssuerName,
+        scope: Scope,
         after: Option<&Serial>,
+        ended_before: Timestamp,
         limit: usize,
     ) -> Result<Vec<crl::Entry>, StatusError>;
 
-    /// Takes the next CRL number of an issuer. It is durable before this returns, so that no number is ever used twice;
-    /// numbers may be left out.
+    /// Takes the next number of the CRLs of an issuer's shard, or of what belongs to none, above `above`. It is durable
+    /// before this returns, so that no number is ever used twice; numbers may be left out.
     ///
     /// # Errors
     /// [`StatusError`] if it could not be made durable.
-    async fn crl_number(&self, issuer: &IssuerName) -> Result<u64, StatusError>;
+    async fn crl_number(
+        &self,
+        issuer: &IssuerName,
+        shard: Option<Shard>,
+        above: u64,
+    ) -> Result<u64, StatusError>;
 
     /// Puts signatures on record. The same batch may come again after an error, even if it was recorded.
     ///

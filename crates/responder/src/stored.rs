@@ -2,23 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
-use ingam_protocol::crl;
+use ingam_protocol::crl::{self, Scope};
 use ingam_protocol::ocsp::CertStatus;
 use ingam_protocol::profile::IssuerName;
 use ingam_protocol::record::{Record, RecordType};
 use ingam_protocol::time::{Clock, Random};
-use ingam_protocol::{Serial, Timestamp};
+use ingam_protocol::{Serial, Shard, Timestamp};
 use ingam_store::{StatusState, StatusStore};
 use serde_json::{Value, json};
 
-use crate::statuses::{Signed, SigningEvent, Status, StatusError, Statuses};
-
-/// How long after its certificate's end a revoked one is still listed: longer than any CRL's period, so that it is on
-/// one CRL past that end (RFC 5280, section 3.3).
-const LISTED_PAST_END: Duration = Duration::from_secs(11 * 24 * 60 * 60);
+use crate::statuses::{ShardsInUse, Signed, SigningEvent, Status, StatusError, Statuses};
 
 /// [`Statuses`] over the handle that the store gives the responder.
 pub struct StoredStatuses {
@@ -58,23 +53,30 @@ impl Statuses for StoredStatuses {
         self.store.generation()
     }
 
+    fn shards(&self, issuer: &IssuerName) -> Result<ShardsInUse, StatusError> {
+        self.store.shards(issuer).map_err(|cause| StatusError::new("reading which shards are in use", cause))
+    }
+
+    fn revoked_generation(&self, issuer: &IssuerName, shard: Option<Shard>) -> Result<u64, StatusError> {
+        let last = self.store.revoked_generation(issuer, shard);
+        last.map_err(|cause| StatusError::new("reading when something was last revoked", cause))
+    }
+
     fn revoked(
         &self,
         issuer: &IssuerName,
+        scope: Scope,
         after: Option<&Serial>,
+        ended_before: Timestamp,
         limit: usize,
     ) -> Result<Vec<crl::Entry>, StatusError> {
-        let ended_before = self.clock.now().minus(LISTED_PAST_END);
         let mut entries = Vec::new();
         let mut after = after.cloned();
         while entries.len() < limit {
-            let page = self.store.revoked(issuer, after.as_ref(), ended_before, limit - entries.len());
+            let room = limit - entries.len();
+            let page = self.store.revoked(issuer, scope, after.as_ref(), ended_before, room);
             let (page, next) = page.map_err(|cause| StatusError::new("reading what is revoked", cause))?;
-            entries.extend(page.into_iter().map(|(serial, revoked_at, reason)| crl::Entry {
-                serial,
-                revoked_at,
-                reason,
-            }));
+            entries.extend(page);
             match next {
                 Some(next) => after = Some(next),
                 None => break,
@@ -83,8 +85,13 @@ impl Statuses for StoredStatuses {
         Ok(entries)
     }
 
-    async fn crl_number(&self, issuer: &IssuerName) -> Result<u64, StatusError> {
-        let number = self.store.crl_number_next(issuer).await;
+    async fn crl_number(
+        &self,
+        issuer: &IssuerName,
+        shard: Option<Shard>,
+        above: u64,
+    ) -> Result<u64, StatusError> {
+        let number = self.store.crl_number_next(issuer, shard, above).await;
         number.map_err(|cause| StatusError::new("taking a CRL's number", cause))
     }
 
@@ -97,13 +104,16 @@ impl Statuses for StoredStatuses {
                 Signed::Ocsp { serial, status } => {
                     answers.entry(issuer).or_default().push(answer(&serial, status, at, next_update));
                 }
-                Signed::Crl { number, entries } => records.push(self.record(
-                    RecordType::CrlSigned,
-                    &json!({
+                Signed::Crl { shard, number, entries } => {
+                    let mut payload = json!({
                         "issuer": issuer, "number": number, "entries": entries,
                         "this_update": at, "next_update": next_update,
-                    }),
-                )),
+                    });
+                    if let (Some(shard), Some(members)) = (shard, payload.as_object_mut()) {
+                        members.insert("shard".to_owned(), json!(shard));
+                    }
+                    records.push(self.record(RecordType::CrlSigned, &payload));
+                }
             }
         }
         for (issuer, answers) in answers {

@@ -6,5 +6,6 @@ mod connection;
 mod freshness;
 mod lists;
 mod recorder;
+mod shards;
 mod wire;
 mod world;

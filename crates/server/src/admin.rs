@@ -35,6 +35,12 @@ pub(crate) struct AdminSockets {
 /// The file of a Unix socket, for as long as somebody listens there.
 pub(crate) struct SocketFile(PathBuf);
 
+impl SocketFile {
+    pub(crate) fn new(path: PathBuf) -> Self {
+        Self(path)
+    }
+}
+
 /// Where the admin API's Unix socket is.
 pub(crate) fn socket_path(config: &Config) -> PathBuf {
     config.operator.socket.clone().unwrap_or_else(|| config.state.join("admin.sock"))
@@ -56,8 +62,8 @@ impl Drop for SocketFile {
     }
 }
 
-/// Who somebody at a listener of the admin API is; `None` where TLS asked for no certificate.
-fn principal(peer: &Peer) -> Option<ingam_operator::Peer> {
+/// Who somebody at a listener of the admin API or the signer is; `None` where TLS asked for no certificate.
+pub(crate) fn principal(peer: &Peer) -> Option<ingam_operator::Peer> {
     match (peer.address, &peer.certificate) {
         (PeerAddress::Unix { uid }, _) => {
             Some(ingam_operator::Peer { principal: Principal::User(uid), from: "unix".to_owned() })

@@ -19,6 +19,7 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 use crate::config::{self, Config, Environment, Reading, Role};
 use crate::serve::StartError;
 use crate::system::SystemClock;
+use crate::transparency;
 
 /// What it ends with when it found what stops a start.
 const EXIT_FOUND: u8 = 1;
@@ -44,7 +45,7 @@ pub(crate) struct Check {
     /// Lays the file over the built-in configuration first, as `ingam dev` does, and leaves state and certificate to it
     #[arg(long)]
     dev: bool,
-    /// Prints one JSON object: {"errors": N, "warnings": N, "findings": [...]}
+    /// Prints one JSON object: {"errors": N, "warnings": N, "notes": N, "findings": [...]}
     #[arg(long)]
     json: bool,
     /// Ends with 1 for warnings too
@@ -72,11 +73,20 @@ pub(crate) fn run(options: &Check) -> Result<ExitCode, StartError> {
     reading = reading.for_role(options.role);
     reading.examine(now);
     // Development is told of rules only where it asks.
-    if options.at.is_some() && reading.config.environment == Environment::Development {
+    let is_development = reading.config.environment == Environment::Development;
+    if options.at.is_some() && is_development {
         config::public::check(&reading.config, now, &mut reading.found);
+    }
+    if options.role == Role::All && (options.at.is_some() || !is_development) {
+        config::public::differences(&reading.config, now, &mut reading.found);
     }
     match options.role {
         Role::All => surroundings(&mut reading, options.dev, now),
+        Role::Signer => {
+            let Reading { config, found, .. } = &mut reading;
+            ports::check(&config.listen.of_signer(), found);
+            state::check(&config.clone().of_signer(), now, found);
+        }
         Role::Perspective => {
             let Reading { config, found, .. } = &mut reading;
             ports::check(&config.listen.of_perspective(), found);
@@ -87,7 +97,11 @@ pub(crate) fn run(options: &Check) -> Result<ExitCode, StartError> {
     let found = reading.into_findings();
     let told = if options.json { print::json(&found) } else { print::people(&options.config, &found) };
     told.map_err(|error| StartError::new(format!("standard output: {error}")))?;
-    let stops = |finding: &Finding| finding.level == Level::Error || options.deny_warnings;
+    let stops = |finding: &Finding| match finding.level {
+        Level::Error => true,
+        Level::Warning => options.deny_warnings,
+        Level::Note => false,
+    };
     Ok(if found.iter().any(stops) { ExitCode::from(EXIT_FOUND) } else { ExitCode::SUCCESS })
 }
 
@@ -108,6 +122,11 @@ fn surroundings(reading: &mut Reading, is_dev: bool, now: Timestamp) {
         let fix = "put the file right, or leave the key out";
         found.error("issuance.names_blocked_file", error.to_string(), fix);
     }
+    if let Err(error) = config.weak_keys() {
+        let fix = "put the file right, or take it out of the list";
+        found.error("issuance.weak_key_lists", error.to_string(), fix);
+    }
+    transparency::check(config, now, found);
     validation(config, found);
     tls::check_coordinator(config, now, found);
     if !is_dev {
@@ -138,14 +157,14 @@ fn moment(text: &str) -> Result<Timestamp, String> {
 
 /// The first and the last second of a certificate.
 #[derive(Clone, Copy, Debug)]
-struct Dates {
-    not_before: Timestamp,
-    not_after: Timestamp,
+pub(crate) struct Dates {
+    pub(crate) not_before: Timestamp,
+    pub(crate) not_after: Timestamp,
 }
 
 impl Dates {
     /// Reads those of a certificate, DER; `None` if it is none.
-    fn of(der: &[u8]) -> Option<Self> {
+    pub(crate) fn of(der: &[u8]) -> Option<Self> {
         let (_, certificate) = X509Certificate::from_der(der).ok()?;
         let moment = |unix_s: i64| Timestamp::from_unix_s(u64::try_from(unix_s).unwrap_or(0));
         let validity = certificate.validity();

@@ -99,9 +99,15 @@ mod tests {
     fn every_command_has_its_page_and_completions() {
         let dir = tempfile::tempdir().unwrap();
         manual(dir.path()).unwrap();
-        for page in
-            ["ingam.1", "ingam-admin.1", "ingam-admin-cert-list.1", "ingam-admin-revoke.1", "ingam-status.1"]
-        {
+        for page in [
+            "ingam.1",
+            "ingam-ceremony.1",
+            "ingam-issuer-add.1",
+            "ingam-admin.1",
+            "ingam-admin-cert-list.1",
+            "ingam-admin-revoke.1",
+            "ingam-status.1",
+        ] {
             let text = std::fs::read_to_string(dir.path().join(page)).unwrap();
             assert!(text.contains(".SH NAME"), "{page}");
         }

@@ -7,13 +7,16 @@
 //! can be unwise. Every field has a default, so that all missing keys are told at once; a rule says which are needed.
 
 mod advice;
+mod checks;
 mod file;
 mod names;
 mod perspective;
+mod profiles;
 mod proxies;
 pub(crate) mod public;
 mod rate_limits;
 mod rules;
+mod signer;
 mod tls;
 mod value;
 
@@ -25,9 +28,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use ingam_operator::acts::Danger;
-use ingam_protocol::acme::ChallengeType;
 use ingam_protocol::finding::Level;
-use ingam_protocol::key::KeyType;
 use ingam_protocol::operator::Principal;
 use ingam_protocol::profile::IssuerName;
 use ingam_protocol::public_suffix::PublicSuffixes;
@@ -35,11 +36,14 @@ use ingam_protocol::{Findings, Timestamp};
 use ingam_signer::KeyKind;
 use serde::{Deserialize, Serialize};
 
-pub(crate) use file::{Reading, Role};
+pub(crate) use checks::LinterConfig;
+pub(crate) use file::{OtherFile, Reading, Role};
 pub(crate) use perspective::Perspective;
+pub(crate) use profiles::ProfileConfig;
 pub(crate) use proxies::{Proxies, ProxyWord};
 pub(crate) use rate_limits::RateLimits;
 pub(crate) use rules::host;
+pub(crate) use signer::{Signer, SignerAt};
 
 /// What `ingam dev` starts from.
 pub(crate) const DEVELOPMENT: &str = include_str!("../../../config/development.toml");
@@ -68,6 +72,9 @@ pub(crate) struct Config {
     pub(crate) validation: ingam_validation::Config,
     /// For `--role perspective` alone.
     pub(crate) perspective: Perspective,
+    /// A signer that is a process of its own; both sides.
+    pub(crate) signer: Signer,
+    pub(crate) transparency: ingam_transparency::Config,
     pub(crate) store: ingam_store::Config,
     pub(crate) responder: ingam_responder::Config,
     pub(crate) health: crate::health::Config,
@@ -90,6 +97,8 @@ impl Default for Config {
             operator: Operator::default(),
             validation: ingam_validation::Config::default(),
             perspective: Perspective::default(),
+            signer: Signer::default(),
+            transparency: ingam_transparency::Config::default(),
             store: ingam_store::Config::default(),
             responder: ingam_responder::Config::default(),
             health: crate::health::Config::default(),
@@ -149,8 +158,12 @@ pub(crate) struct Listen {
     pub(crate) dns: Vec<SocketAddr>,
     /// Its management API over http: development only.
     pub(crate) dns_management: Vec<SocketAddr>,
+    /// The transparency logs for tests, over http: development only.
+    pub(crate) ct_log: Vec<SocketAddr>,
     /// Open MPIC over https, for coordinators: `--role perspective` alone.
     pub(crate) perspective: Vec<SocketAddr>,
+    /// The signer over https, for its callers: `--role signer` alone.
+    pub(crate) signer: Vec<SocketAddr>,
 }
 
 impl Default for Listen {
@@ -165,7 +178,9 @@ impl Default for Listen {
             admin: Vec::new(),
             dns: Vec::new(),
             dns_management: Vec::new(),
+            ct_log: Vec::new(),
             perspective: Vec::new(),
+            signer: Vec::new(),
         }
     }
 }
@@ -187,12 +202,20 @@ impl Listen {
             admin: Vec::new(),
             dns: Vec::new(),
             dns_management: Vec::new(),
+            ct_log: Vec::new(),
             perspective: self.perspective.clone(),
+            signer: Vec::new(),
         }
     }
 
+    /// Those that a process has which is the signer and nothing else.
+    pub(crate) fn of_signer(&self) -> Self {
+        let none = Self { perspective: Vec::new(), ..self.of_perspective() };
+        Self { signer: self.signer.clone(), ..none }
+    }
+
     /// Every list by its key.
-    pub(crate) fn all(&self) -> [(&'static str, &[SocketAddr]); 9] {
+    pub(crate) fn all(&self) -> [(&'static str, &[SocketAddr]); 11] {
         [
             ("listen.acme", &self.acme),
             ("listen.acme_plain", &self.acme_plain),
@@ -202,7 +225,9 @@ impl Listen {
             ("listen.admin", &self.admin),
             ("listen.dns", &self.dns),
             ("listen.dns_management", &self.dns_management),
+            ("listen.ct_log", &self.ct_log),
             ("listen.perspective", &self.perspective),
+            ("listen.signer", &self.signer),
         ]
     }
 }
@@ -362,6 +387,10 @@ pub(crate) struct Issuance {
     pub(crate) public_rules: Option<bool>,
     /// Names of special use (RFC 6761) under which private profiles have certificates all the same.
     pub(crate) special_use_allowed: Vec<String>,
+    /// Files with keys that everybody can have: Debian's openssl-blacklist, lists of SHA-256, badkeys' blocklist.dat.
+    pub(crate) weak_key_lists: Vec<PathBuf>,
+    /// Outside linters, which see a certificate before it is signed. Profiles name theirs.
+    pub(crate) linters: Vec<LinterConfig>,
     /// How long a finalize waits for its certificate, in milliseconds.
     pub(crate) finalize_wait_ms: u64,
     /// How long a claim on an order holds, in seconds.
@@ -393,6 +422,8 @@ impl Default for Issuance {
             names_blocked_file: None,
             public_rules: None,
             special_use_allowed: Vec::new(),
+            weak_key_lists: Vec::new(),
+            linters: Vec::new(),
             finalize_wait_ms: 5000,
             lease_s: 60,
             checks_max: 512,
@@ -402,95 +433,6 @@ impl Default for Issuance {
             renewal_at_percent: None,
             renewal_check_s: 6 * 60 * 60,
             public_suffix_list: None,
-        }
-    }
-}
-
-/// A profile. `description`, `issuer` and `validity_s` are needed.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct ProfileConfig {
-    /// What the directory says about it.
-    pub(crate) description: String,
-    /// The issuing CA, by its name in `hierarchy.issuers`.
-    pub(crate) issuer: String,
-    /// Validity in seconds, both ends included.
-    pub(crate) validity_s: u64,
-    /// How far notBefore lies before the signing, in seconds.
-    pub(crate) backdate_s: u64,
-    /// How long an order may take, in seconds.
-    pub(crate) order_lifetime_s: u64,
-    /// How long a challenge may be answered, in seconds.
-    pub(crate) pending_authorization_lifetime_s: u64,
-    /// How long shown control counts, in seconds.
-    pub(crate) valid_authorization_lifetime_s: u64,
-    /// How many names go into one certificate.
-    pub(crate) names_max: usize,
-    /// How short, in seconds, the validity may be that an order asks for by `notBefore` and `notAfter`; without it, an order
-    /// may not ask.
-    pub(crate) validity_min_s: Option<u64>,
-    /// Whether an order may use control that its account has shown before.
-    pub(crate) reuse_authorizations: bool,
-    /// What certificates may be for: `dns`, `wildcard`, `ip`.
-    pub(crate) identifiers: BTreeSet<IdentifierKind>,
-    /// Domains that all names are or are below; with none, any.
-    pub(crate) names_below: BTreeSet<String>,
-    /// Whether control may be shown of a domain above the names (RFC 9444).
-    pub(crate) ancestor_domains: bool,
-    /// The challenges that authorizations offer.
-    pub(crate) challenges: BTreeSet<ChallengeType>,
-    /// The kinds of keys that certificates may have.
-    pub(crate) key_types: BTreeSet<KeyType>,
-    /// Whose orders may ask for it: `all`, `bound` (to an external account), `listed` (in `account_ids`).
-    pub(crate) accounts: AccountKind,
-    /// The accounts, where they are listed: the last part of their URLs.
-    pub(crate) account_ids: BTreeSet<String>,
-    /// Whether certificates say where OCSP and CRL are; those of at most seven days need not.
-    pub(crate) revocation_pointers: bool,
-    /// Whether its certificates claim to follow the Baseline Requirements of the public web; `false` for a private CA.
-    pub(crate) public: bool,
-}
-
-/// What a certificate can be for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum IdentifierKind {
-    Dns,
-    Wildcard,
-    Ip,
-}
-
-/// Whose orders may ask for a profile.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum AccountKind {
-    All,
-    Bound,
-    Listed,
-}
-
-impl Default for ProfileConfig {
-    fn default() -> Self {
-        Self {
-            description: String::new(),
-            issuer: String::new(),
-            validity_s: 0,
-            backdate_s: 3600,
-            order_lifetime_s: 7 * DAY_S,
-            pending_authorization_lifetime_s: 7 * DAY_S,
-            valid_authorization_lifetime_s: 7 * DAY_S,
-            names_max: 100,
-            validity_min_s: None,
-            reuse_authorizations: true,
-            identifiers: [IdentifierKind::Dns, IdentifierKind::Wildcard].into(),
-            names_below: BTreeSet::new(),
-            ancestor_domains: false,
-            challenges: [ChallengeType::Http01, ChallengeType::Dns01, ChallengeType::TlsAlpn01].into(),
-            key_types: KeyType::ALL.into(),
-            accounts: AccountKind::All,
-            account_ids: BTreeSet::new(),
-            revocation_pointers: true,
-            public: true,
         }
     }
 }
@@ -574,5 +516,20 @@ impl Config {
     /// [`ConfigError`] has a line for each mistake.
     pub(crate) fn read_perspective(path: &Path, now: Timestamp) -> Result<Self, ConfigError> {
         Reading::of_file(path)?.for_role(Role::Perspective).checked(now)
+    }
+
+    /// Reads and checks the file for `ingam serve --role signer`: its state folder is the signer's own. Warnings go to the log.
+    ///
+    /// # Errors
+    /// [`ConfigError`] has a line for each mistake.
+    pub(crate) fn read_signer(path: &Path, now: Timestamp) -> Result<Self, ConfigError> {
+        let config = Reading::of_file(path)?.for_role(Role::Signer).checked(now)?;
+        Ok(config.of_signer())
+    }
+
+    /// The same, with the signer's own state folder in place of the CA's.
+    pub(crate) fn of_signer(self) -> Self {
+        let listen = Listen { metrics: self.signer.metrics.clone(), ..self.listen.of_signer() };
+        Self { state: self.signer.state.clone().unwrap_or(self.state), listen, ..self }
     }
 }

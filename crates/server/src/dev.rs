@@ -15,7 +15,7 @@ use crate::admin::socket_path;
 use crate::config::{Config, ConfigError, RateLimits, Reading};
 use crate::hierarchy::load_or_make;
 use crate::reload::CertificateSource;
-use crate::serve::{Running, Sources, Start, StartError, StateLock, call_own_doors};
+use crate::serve::{Keys, Running, Sources, Start, StartError, StateLock, call_own_doors};
 use crate::served_certificate::{ServedCertificate, ServerIdentity};
 use crate::system::SystemClock;
 
@@ -64,6 +64,11 @@ pub(crate) async fn run(options: Dev, metrics: PrometheusHandle) -> Result<(), S
     };
     config.state = state.clone();
     let sources = Sources::of_the_system();
+    if config.signer.at.is_some() {
+        return Err(StartError::new(
+            "signer.at is for `ingam serve`: `ingam dev` has its keys in its own process, so leave it out",
+        ));
+    }
     let lock = StateLock::take(&config.state)?;
     let (hierarchy, made) = load_or_make(&config, &sources)?;
     let tls = DevTls::load_or_create(&config.state, sources.clock.as_ref(), sources.random.as_ref())
@@ -76,7 +81,7 @@ pub(crate) async fn run(options: Dev, metrics: PrometheusHandle) -> Result<(), S
     let start = Start {
         config: config.clone(),
         lock,
-        hierarchy,
+        keys: Keys::Here(hierarchy),
         made,
         certificate,
         certificate_source: CertificateSource::Made,
@@ -186,6 +191,9 @@ fn greet(config: &Config) -> std::io::Result<()> {
         let api =
             management.map_or(String::new(), |address| format!(", told what to say at http://{address}"));
         writeln!(out, "  Test DNS         {address}{api}; every name resolves to 127.0.0.1")?;
+    }
+    if let Some(address) = config.listen.ct_log.first() {
+        writeln!(out, "  Test CT logs     http://{address}/log-list.json, made to behave at /set-manner")?;
     }
     writeln!(
         out,

@@ -26,7 +26,7 @@ use ingam_protocol::Clock;
 use ingam_protocol::certificate::Validity;
 use ingam_protocol::health::{CertificateReport, Code, Lack, Level, Report, RoleReport};
 use ingam_responder::Responder;
-use ingam_signer::LocalSigner;
+use ingam_signer::Signer;
 use ingam_store::Store;
 use ingam_validation::{LocalPerspective, MultiPerspective};
 use tokio::time::Instant;
@@ -45,7 +45,7 @@ pub(crate) struct Parts {
     pub(crate) validation: Arc<LocalPerspective>,
     /// The same with others; none without remote perspectives.
     pub(crate) corroboration: Option<Arc<MultiPerspective>>,
-    pub(crate) signer: Arc<LocalSigner>,
+    pub(crate) signer: Arc<dyn Signer>,
     pub(crate) responder: Arc<Responder>,
     pub(crate) store: Store,
     pub(crate) journal: Arc<Journal>,

@@ -3,11 +3,13 @@
 use std::path::Path;
 
 use ingam_protocol::Finding;
+use ingam_protocol::record::{Record, RecordType};
 use ingam_signer::hierarchy::{Protection, Secrets};
 use ingam_signer::{Hierarchy, Passphrase};
+use ingam_store::Store;
 
 use crate::config::Config;
-use crate::serve::{Sources, StartError};
+use crate::serve::{Sources, StartError, close};
 
 /// The name of the passphrase among the credentials that systemd gives a service.
 const PASSPHRASE_CREDENTIAL: &str = "issuer-passphrase";
@@ -102,10 +104,32 @@ pub(crate) fn save(
         .map_err(failed)
 }
 
-/// All certificates of a hierarchy, the root's first.
+/// DER of all certificates of a hierarchy, the root's first.
 pub(crate) fn certificates(hierarchy: &Hierarchy) -> Vec<Vec<u8>> {
-    let issuers = hierarchy.intermediates.iter().map(|intermediate| intermediate.certificate.clone());
-    std::iter::once(hierarchy.root.certificate.clone()).chain(issuers).collect()
+    hierarchy.certificates().into_iter().map(|certificate| certificate.der).collect()
+}
+
+/// Opens the store of a CA that does not run, puts CA certificates on record, and closes it.
+pub(crate) async fn record(
+    config: &Config,
+    certificates: impl Iterator<Item = Vec<u8>>,
+    taken_over: bool,
+    sources: &Sources,
+) -> Result<(), StartError> {
+    let (store, process) = Store::open(&config.state, &config.store, sources.random.clone())
+        .map_err(|error| StartError::caused("the store cannot be opened", &error))?;
+    let records = certificates.map(|certificate| {
+        let payload = serde_json::json!({
+            "certificate": ingam_protocol::Bytes::from(certificate),
+            "taken_over": taken_over,
+        });
+        let kind = RecordType::AuthorityCertificateCreated;
+        let payload = payload.to_string().into_bytes();
+        Record::new(kind, sources.clock.now(), payload, sources.random.as_ref())
+    });
+    let written = store.statuses().records_append(records.collect()).await;
+    close(process).await;
+    written.map_err(|error| StartError::caused("the CA certificates cannot be put on record", &error))
 }
 
 /// A folder that was once a CA is never made a new one: its keys would be lost, and its certificates without a status.

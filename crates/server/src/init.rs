@@ -4,13 +4,12 @@
 //! It writes over nothing: not a configuration, not a key, not a unit. Everything that can be found out is found out
 //! before the first file is written.
 //!
-//! - `answers`: what a new configuration has to be told, by flags or on a terminal (`terminal`).
+//! - `answers`: what a new configuration has to be told, by flags or on a terminal.
 //! - `template`: the configuration's text; `unit`: the unit's; `next`: what to do next.
 
 mod answers;
 mod next;
 mod template;
-mod terminal;
 mod unit;
 
 use std::fs::OpenOptions;
@@ -18,11 +17,9 @@ use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use ingam_protocol::record::{Record, RecordType};
 use ingam_protocol::time::Clock;
 use ingam_signer::hierarchy::{Existing, ExistingIssuer, Protection};
 use ingam_signer::{Hierarchy, KeyKind, KeyLocation, Passphrase};
-use ingam_store::Store;
 
 use self::answers::Questions;
 use self::next::Next;
@@ -30,7 +27,7 @@ use self::template::Contents;
 use self::unit::{PASSPHRASE_FILE, Unit};
 use crate::config::{Config, Reading, issuer_name};
 use crate::hierarchy;
-use crate::serve::{Sources, StartError, StateLock, close};
+use crate::serve::{Sources, StartError, StateLock};
 use crate::system::SystemClock;
 
 /// As long as an issuer's name may be, so that a profile can be called by it.
@@ -101,6 +98,9 @@ struct Keys {
     /// PKCS #11 URI of one on a token
     #[arg(long, value_name = "NAME=CERT,KEY", requires = "existing_root", value_parser = existing_issuer)]
     existing_issuer: Vec<ExistingIssuer>,
+    /// Takes a CA over: PEM file of CA certificates between, of cross-certificates, or of further roots
+    #[arg(long, value_name = "FILE", requires = "existing_root")]
+    existing_chain: Vec<PathBuf>,
     /// Takes a CA over: the file with the passphrase of its keys, where they are encrypted
     #[arg(long, value_name = "FILE", requires = "existing_root")]
     existing_passphrase_file: Option<PathBuf>,
@@ -159,7 +159,8 @@ pub(crate) async fn init(options: &Init) -> Result<(), StartError> {
         write_new(&options.config, text, "the configuration")?;
     }
     hierarchy::save(&made, &plan.config, &plan.protection, &sources)?;
-    record(&plan, &made, &sources).await?;
+    let certificates = hierarchy::certificates(&made).into_iter();
+    hierarchy::record(&plan.config, certificates, plan.taken.is_some(), &sources).await?;
     if let (Some(path), Some(text)) = (&options.systemd_unit, &plan.unit) {
         write_new(path, text, "the unit")?;
     }
@@ -289,6 +290,7 @@ impl Keys {
             root,
             root_certificate: root_certificate.clone(),
             issuers: self.existing_issuer.clone(),
+            further: self.existing_chain.clone(),
             passphrase: passphrase.map_err(failed)?,
             pin,
         };
@@ -349,25 +351,6 @@ fn refuse_what_is_there(state: &Path) -> Result<(), StartError> {
         )));
     }
     Ok(hierarchy::refuse_second_life(state)?)
-}
-
-/// Opens the store of the new CA, puts its certificates on record, and closes it.
-async fn record(plan: &Plan, made: &Hierarchy, sources: &Sources) -> Result<(), StartError> {
-    let config = &plan.config;
-    let (store, process) = Store::open(&config.state, &config.store, sources.random.clone())
-        .map_err(|error| StartError::caused("the store cannot be opened", &error))?;
-    let records = hierarchy::certificates(made).into_iter().map(|certificate| {
-        let payload = serde_json::json!({
-            "certificate": ingam_protocol::Bytes::from(certificate),
-            "taken_over": plan.taken.is_some(),
-        });
-        let kind = RecordType::AuthorityCertificateCreated;
-        let payload = payload.to_string().into_bytes();
-        Record::new(kind, sources.clock.now(), payload, sources.random.as_ref())
-    });
-    let written = store.statuses().records_append(records.collect()).await;
-    close(process).await;
-    written.map_err(|error| StartError::caused("the CA certificates cannot be put on record", &error))
 }
 
 /// Writes a file that is not there yet, durably.

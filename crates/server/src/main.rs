@@ -2,6 +2,7 @@
 
 mod acme;
 mod admin;
+mod ceremony;
 mod certificate_keeper;
 mod check;
 mod client;
@@ -10,6 +11,8 @@ mod dev;
 mod health;
 mod hierarchy;
 mod init;
+mod issuer;
+mod keys;
 mod listener;
 mod management;
 mod notify;
@@ -20,9 +23,13 @@ mod production;
 mod reload;
 mod serve;
 mod served_certificate;
+mod signer;
 mod system;
 mod telemetry;
+mod terminal;
+mod test_ct;
 mod test_dns;
+mod transparency;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -49,10 +56,17 @@ enum Command {
     Dev(dev::Dev),
     /// Makes a CA: configuration, keys, CA certificates, systemd unit
     Init(Box<init::Init>),
+    /// Makes what a key signs that is not at hand every day: roots, CAs below them, cross-certificates, their CRLs
+    Ceremony(ceremony::Ceremony),
+    /// Takes issuing CAs in and out of a CA that does not run, and adds chains
+    Issuer(issuer::Issuer),
     /// Runs the CA of a configuration, or a perspective
     Serve(production::Serve),
     /// Tells everything that would stop or endanger a start, and touches nothing
     Check(check::Check),
+    /// Looks at the keys that the CA has certified
+    #[command(subcommand)]
+    Keys(keys::Keys),
     #[command(flatten)]
     Client(client::Client),
 }
@@ -61,6 +75,10 @@ fn main() -> ExitCode {
     // clap itself ends with 2 on a wrong command line.
     let command = match CommandLine::parse().command {
         Command::Check(options) => return check::run(&options).unwrap_or_else(|error| failed(&error)),
+        Command::Keys(command) => return keys::run(&command).unwrap_or_else(|error| failed(&error)),
+        Command::Ceremony(options) => {
+            return ceremony::run(&options).map_or_else(|error| failed(&error), |()| ExitCode::SUCCESS);
+        }
         command => command,
     };
     // For reqwest, which asks for the process's default; all else names its provider. It fails if one is set already.
@@ -83,11 +101,12 @@ fn main() -> ExitCode {
         let metrics = telemetry::start_metrics()
             .map_err(|error| StartError::new(format!("metrics cannot be counted: {error}")))?;
         match command {
-            Command::Dev(options) => dev::run(options, metrics).await,
+            Command::Dev(options) => Box::pin(dev::run(options, metrics)).await,
             Command::Init(options) => init::init(&options).await,
-            Command::Serve(options) => production::serve(&options, metrics).await,
-            // It came back above.
-            Command::Check(_) => Ok(()),
+            Command::Issuer(options) => issuer::run(&options).await,
+            Command::Serve(options) => Box::pin(production::serve(&options, metrics)).await,
+            // They came back above.
+            Command::Check(_) | Command::Keys(_) | Command::Ceremony(_) => Ok(()),
             Command::Client(command) => return client::run(command).await,
         }
         .map(|()| ExitCode::SUCCESS)

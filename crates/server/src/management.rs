@@ -16,8 +16,8 @@ impl Management {
     /// For these issuers: `/roots/N` and `/intermediates/N` go by their order.
     pub(crate) fn new(issuers: &[Issuer]) -> Self {
         let mut roots: Vec<String> = Vec::new();
-        for issuer in issuers {
-            let root = pem::certificate(&issuer.root);
+        for root in issuers.iter().flat_map(Issuer::roots) {
+            let root = pem::certificate(root);
             if !roots.contains(&root) {
                 roots.push(root);
             }

@@ -16,10 +16,10 @@ use rustls_pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use crate::config::{Config, Environment, Role};
 use crate::notify::{self, State};
 use crate::reload::CertificateSource;
-use crate::serve::{Running, Sources, Start, StartError, StateLock};
+use crate::serve::{Keys, Running, Sources, Start, StartError, StateLock};
 use crate::served_certificate::{ServedCertificate, ServerIdentity};
 use crate::system::SystemClock;
-use crate::{End, hierarchy, perspective};
+use crate::{End, hierarchy, perspective, signer};
 
 /// What the command line of `serve` says.
 #[derive(Debug, clap::Args)]
@@ -37,9 +37,13 @@ pub(crate) async fn serve(options: &Serve, metrics: PrometheusHandle) -> Result<
     if options.role == Role::Perspective {
         return perspective::serve(&options.config, metrics).await;
     }
+    if options.role == Role::Signer {
+        return signer::serve(&options.config, metrics).await;
+    }
     let config = Config::read(&options.config, SystemClock.now())?;
     protect_memory();
-    if !Hierarchy::is_in(&config.state) {
+    let is_apart = config.signer.at.is_some();
+    if !is_apart && !Hierarchy::is_in(&config.state) {
         return Err(StartError::new(format!(
             "{} has no hierarchy.json: if this is to be a new CA, make one with `ingam init --config {}`",
             config.state.display(),
@@ -48,15 +52,20 @@ pub(crate) async fn serve(options: &Serve, metrics: PrometheusHandle) -> Result<
     }
     let sources = Sources::of_the_system();
     let lock = StateLock::take(&config.state)?;
-    check_keys(&config)?;
-    let loaded = hierarchy::load(&config)?;
-    let (certificate, certificate_source) = https(&config, &loaded)?;
+    let keys = match is_apart {
+        true => Keys::Apart,
+        false => {
+            check_keys(&config)?;
+            Keys::Here(hierarchy::load(&config)?)
+        }
+    };
+    let (certificate, certificate_source) = https(&config, &keys)?;
     let end = End::listen()?;
     let file = options.config.clone();
     let start = Start {
         config: config.clone(),
         lock,
-        hierarchy: loaded,
+        keys,
         made: Vec::new(),
         certificate,
         certificate_source,
@@ -77,10 +86,7 @@ pub(crate) async fn serve(options: &Serve, metrics: PrometheusHandle) -> Result<
 }
 
 /// What the https listeners show at first, and where the next one comes from.
-fn https(
-    config: &Config,
-    hierarchy: &Hierarchy,
-) -> Result<(Arc<ServedCertificate>, CertificateSource), StartError> {
+fn https(config: &Config, keys: &Keys) -> Result<(Arc<ServedCertificate>, CertificateSource), StartError> {
     if !config.listen.has_https() {
         return Ok((ServedCertificate::none(), CertificateSource::Nowhere));
     }
@@ -89,7 +95,9 @@ fn https(
         return Ok((ServedCertificate::none(), CertificateSource::Issued));
     }
     let identity = ServerIdentity::read(config)?;
-    if let Some(owner) = identity.chain.first().and_then(|leaf| hierarchy.owner_of_key(leaf)) {
+    if let Keys::Here(hierarchy) = keys
+        && let Some(owner) = identity.chain.first().and_then(|leaf| hierarchy.owner_of_key(leaf))
+    {
         return Err(StartError::new(format!(
             "tls.certificate is for the key of '{owner}', which signs for the CA and must serve nothing else: make a key and a \
              certificate of its own for https"
@@ -99,7 +107,7 @@ fn https(
 }
 
 /// Before the first key is in memory.
-fn protect_memory() {
+pub(crate) fn protect_memory() {
     let Protected { locked, undumpable } = memory::protect();
     if locked == Locked::All && undumpable {
         tracing::info!("all memory is kept out of swap and core dumps");
@@ -114,7 +122,7 @@ fn protect_memory() {
 }
 
 /// In production, refuses keys that lie open, and warns of a root's key that is still here.
-fn check_keys(config: &Config) -> Result<(), StartError> {
+pub(crate) fn check_keys(config: &Config) -> Result<(), StartError> {
     if config.environment != Environment::Production {
         return Ok(());
     }

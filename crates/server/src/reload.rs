@@ -16,6 +16,7 @@ use crate::health::Health;
 use crate::listener::SharedLimits;
 use crate::serve::{self, StartError};
 use crate::served_certificate::{Presentable, ServedCertificate, ServerIdentity};
+use crate::transparency::Transparency;
 
 /// Keys, and what lies below them, that are put in force without a restart.
 const RELOADABLE: &[&str] = &[
@@ -25,6 +26,7 @@ const RELOADABLE: &[&str] = &[
     "issuance.external_account_required",
     "issuance.finalize_wait_ms",
     "issuance.lease_s",
+    "issuance.linters",
     "issuance.names_allowed",
     "issuance.names_blocked_file",
     "issuance.names_refused",
@@ -33,6 +35,7 @@ const RELOADABLE: &[&str] = &[
     "issuance.renewal_at_percent",
     "issuance.renewal_check_s",
     "issuance.special_use_allowed",
+    "issuance.weak_key_lists",
     "limits.body_bytes_max",
     "limits.body_timeout_s",
     "limits.header_timeout_s",
@@ -51,8 +54,12 @@ const RELOADABLE: &[&str] = &[
     "urls.website",
 ];
 
-/// The file that counts anew at each reload, whatever its name is.
+/// The files that count anew at each reload, whatever their names are.
 const BLOCKED_FILE: &str = "issuance.names_blocked_file";
+const WEAK_KEY_LISTS: &str = "issuance.weak_key_lists";
+
+/// The list of transparency logs, which counts anew likewise; naming another one needs a restart.
+const LOG_LIST: &str = "transparency.log_list";
 
 /// Reads and checks the configuration as the start did.
 pub(crate) type Read = Box<dyn Fn() -> Result<Config, ConfigError> + Send + Sync>;
@@ -78,6 +85,7 @@ pub(crate) struct Reloader {
     pub(crate) limits: Arc<SharedLimits>,
     pub(crate) certificate: Arc<ServedCertificate>,
     pub(crate) health: Health,
+    pub(crate) transparency: Transparency,
     /// The issuers whose keys are loaded.
     pub(crate) issuers: Vec<IssuerName>,
     /// What is in force. Held for the whole of a reload, so that there is one at a time.
@@ -108,10 +116,10 @@ impl Reloader {
         }
         let policy = policy_of(&in_force).await.map_err(|error| vec![error.to_string()])?;
         for profile in policy.catalog.iter() {
-            if !self.issuers.contains(&profile.issuer) {
+            if let Some(missing) = profile.issuers.all().find(|issuer| !self.issuers.contains(*issuer)) {
                 return Err(vec![format!(
-                    "profiles.{}.issuer is \"{}\", whose key is not loaded: issuers are made once, by `ingam init`",
-                    profile.name, profile.issuer
+                    "profiles.{}.issuer is \"{missing}\", whose key is not loaded: issuers are made once, by `ingam init`",
+                    profile.name
                 )]);
             }
         }
@@ -123,13 +131,23 @@ impl Reloader {
                 Some(Presentable::new(&identity).map_err(|error| vec![error.to_string()])?)
             }
         };
-        let is_another_list = policy.restrictions.blocked != self.authority.policy().restrictions.blocked;
-        if is_another_list && !reload.changed.iter().any(|key| key == BLOCKED_FILE) {
-            reload.changed.push(BLOCKED_FILE.to_owned());
+        let before = self.authority.policy();
+        for (file, is_another) in [
+            (BLOCKED_FILE, policy.restrictions.blocked != before.restrictions.blocked),
+            (WEAK_KEY_LISTS, policy.weak_keys != before.weak_keys),
+        ] {
+            if is_another && !reload.changed.iter().any(|key| key == file) {
+                reload.changed.push(file.to_owned());
+            }
         }
         let is_another = certificate.as_ref().is_some_and(|new| !self.certificate.shows(new));
         if is_another && !reload.changed.iter().any(|key| key == "tls.certificate") {
             reload.changed.push("tls.certificate".to_owned());
+        }
+        let logs = self.transparency.read_again(&in_force, self.authority.clock().now()).await;
+        let logs = logs.map_err(|error| vec![error])?;
+        if logs.as_ref().is_some_and(|logs| self.transparency.is_another(logs)) {
+            reload.changed.push(LOG_LIST.to_owned());
         }
         // From here on only a failing disk can be in the way; the record comes first.
         let told = json!({ "changed": reload.changed, "needs_restart": reload.needs_restart });
@@ -139,6 +157,7 @@ impl Reloader {
             self.certificate.replace(certificate);
             self.watch_certificate();
         }
+        self.transparency.replace_list(logs);
         self.authority.policy_replace(policy);
         self.frontend.config_replace(serve::frontend_config(&in_force));
         self.limits.replace(serve::connection_limits(&in_force));

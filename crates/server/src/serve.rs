@@ -9,11 +9,13 @@ use std::time::Duration;
 use ingam_authority::{Authority, Policy, RateLimits, RenewalPolicy};
 use ingam_frontend::Frontend;
 use ingam_journal::Journal;
+use ingam_journal::files::Disk;
 use ingam_operator::Operator;
+use ingam_protocol::profile::IssuerName;
 use ingam_protocol::record::{Record, RecordType};
 use ingam_protocol::time::{Clock, Random};
 use ingam_responder::{Responder, StoredStatuses};
-use ingam_signer::{Hierarchy, LocalSigner, Signer, memory};
+use ingam_signer::{Hierarchy, Ledger, LocalSigner, Signer, memory};
 use ingam_store::{Store, StoreProcess};
 use ingam_validation::{LocalPerspective, MultiPerspective, Reporter};
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -33,11 +35,16 @@ use crate::own_certificate::OwnCertificate;
 use crate::production::chain_of;
 use crate::reload::{CertificateSource, Read, Reloader};
 use crate::served_certificate::ServedCertificate;
+use crate::signer::remote_signer;
 use crate::system::{SystemClock, SystemRandomness};
-use crate::{telemetry, test_dns};
+use crate::transparency::Transparency;
+use crate::{telemetry, test_ct, test_dns};
 
 use taken::Sockets;
-use upkeep::{keep_configuration, keep_delegates, keep_issuances, keep_jobs, keep_limits, keep_perspectives};
+use upkeep::{
+    keep_configuration, keep_delegates, keep_issuances, keep_jobs, keep_limits, keep_perspectives,
+    keep_waiting,
+};
 
 pub(crate) use taken::StateLock;
 pub(crate) use upkeep::{hangups, keep_metrics, until};
@@ -107,12 +114,20 @@ pub(crate) struct Running {
     _lock: StateLock,
 }
 
+/// Where the keys of the issuing CAs are.
+pub(crate) enum Keys {
+    /// In this process.
+    Here(Hierarchy),
+    /// In the signer's, at `signer.at`.
+    Apart,
+}
+
 /// What a CA is started with.
 pub(crate) struct Start {
     pub(crate) config: Config,
     /// The state folder is this process's.
     pub(crate) lock: StateLock,
-    pub(crate) hierarchy: Hierarchy,
+    pub(crate) keys: Keys,
     /// CA certificates that were made just now and have to go on record.
     pub(crate) made: Vec<Vec<u8>>,
     /// What the https listeners show, and where the next one comes from.
@@ -128,22 +143,30 @@ pub(crate) struct Start {
 struct Built {
     authority: Arc<Authority>,
     responder: Arc<Responder>,
-    signer: Arc<LocalSigner>,
+    signer: Arc<dyn Signer>,
     store: Store,
     health: Health,
     corroboration: Option<Arc<MultiPerspective>>,
+    transparency: Transparency,
 }
 
 impl Running {
     /// Opens everything in `config.state` and listens.
     pub(crate) async fn start(start: Start) -> Result<Self, StartError> {
-        let Start { config, lock, hierarchy, made, certificate, certificate_source, read, metrics, sources } =
+        let Start { config, lock, keys, made, certificate, certificate_source, read, metrics, sources } =
             start;
         // Sockets first: a port that is taken is found before anything is changed.
         let sockets = Sockets::bind(&config).await?;
+        let signer: Arc<dyn Signer> = match keys {
+            Keys::Here(hierarchy) => Arc::new(local_signer(&config, hierarchy, &sources)?),
+            Keys::Apart => match remote_signer(&config).await? {
+                Some(signer) => Arc::new(signer),
+                None => return Err(StartError::new("signer.at is missing: say where the signer is")),
+            },
+        };
         let (store, process) = Store::open(&config.state, &config.store, sources.random.clone())
             .map_err(|error| StartError::caused("the store cannot be opened", &error))?;
-        let built = match build(&config, hierarchy, store, process.journal(), &sources) {
+        let built = match build(&config, signer, store, process.journal(), &sources) {
             Ok(built) => built,
             Err(error) => {
                 close(process).await;
@@ -163,6 +186,7 @@ impl Running {
             certificate,
             issuers: built.signer.issuers().iter().map(|issuer| issuer.name.clone()).collect(),
             health: built.health.clone(),
+            transparency: built.transparency.clone(),
             current: tokio::sync::Mutex::new(config.clone()),
         });
         reloader.watch_certificate();
@@ -193,8 +217,8 @@ impl Running {
         metrics: PrometheusHandle,
     ) -> Result<(), StartError> {
         let Going { config, sources, ref stopping, ref reloader } = going;
-        let Built { authority, responder, signer, store, health, corroboration } = built;
-        record_start(config, &signer, &store, made, sources).await?;
+        let Built { authority, responder, signer, store, health, corroboration, transparency } = built;
+        record_start(config, signer.as_ref(), &store, made, sources).await?;
         // The DNS server of tests first: what is taken up again may need it.
         self.tasks.spawn(test_dns::run(
             Arc::new(test_dns::Records::new()),
@@ -203,6 +227,10 @@ impl Running {
             sockets.dns_management,
             stopping.clone(),
         ));
+        // And its logs.
+        if let Some(logs) = transparency.logs {
+            self.tasks.spawn(test_ct::run(logs, sockets.ct_log, stopping.clone()));
+        }
         take_up(config, &authority).await?;
         let keeper = keeper(config, sources, reloader, &authority);
         keeper.begin().await?;
@@ -260,6 +288,9 @@ impl Running {
         tasks.spawn(async move { crls.run_crls(crl_stop).await });
         tasks.spawn(until(stop(), keeper.run()));
         tasks.spawn(until(stop(), keep_metrics(upkeep)));
+        if let Some(service) = transparency.service {
+            tasks.spawn(until(stop(), async move { service.run_publisher().await }));
+        }
         if let Some(all) = corroboration {
             tasks.spawn(until(stop(), keep_perspectives(all)));
         }
@@ -276,6 +307,7 @@ impl Running {
     ) -> Result<(), StartError> {
         let stop = || stopping.clone();
         self.tasks.spawn(until(stop(), keep_issuances(authority.clone())));
+        self.tasks.spawn(until(stop(), keep_waiting(authority.clone())));
         self.tasks.spawn(until(stop(), keep_limits(authority.clone())));
         self.tasks.spawn(until(stop(), keep_jobs(authority)));
         self.tasks.spawn(until(stop(), keep_configuration(hangups()?, reloader.clone())));
@@ -369,25 +401,31 @@ pub(crate) async fn close(store: StoreProcess) {
 
 fn build(
     config: &Config,
-    hierarchy: Hierarchy,
+    signer: Arc<dyn Signer>,
     store: Store,
     journal: &Arc<Journal>,
     sources: &Sources,
 ) -> Result<Built, StartError> {
     let Sources { clock, random } = sources;
-    let signer = LocalSigner::new(hierarchy, config.issuer_urls()?, clock.clone(), random.clone())
-        .map_err(|error| StartError::caused("the CA's keys cannot be used", &error))?;
     for (profile, settings) in &config.profiles {
-        if !signer.issuers().iter().any(|issuer| issuer.name.as_str() == settings.issuer) {
+        let is_there = |name: &str| signer.issuers().iter().any(|issuer| issuer.name.as_str() == name);
+        if let Some(missing) = settings.weights().into_keys().find(|name| !is_there(name)) {
             return Err(StartError(format!(
-                "profiles.{profile}.issuer is \"{}\", which is not in {}/hierarchy.json: issuers are made once, by \
+                "profiles.{profile}.{} is \"{missing}\", which is not in {}/hierarchy.json: issuers are made once, by \
                  `ingam init`",
-                settings.issuer,
+                settings.issuers_key(),
                 config.state.display()
             )));
         }
     }
-    let signer = Arc::new(signer);
+    let is_known = |issuer: &&IssuerName| signer.issuers().iter().any(|known| known.name == **issuer);
+    if let Some(issuer) = config.responder.crl_shards_of.keys().find(|issuer| !is_known(issuer)) {
+        return Err(StartError(format!(
+            "responder.crl_shards_of.{issuer} is for an issuer that is not in {}/hierarchy.json: write the name of one \
+             that is, or remove it",
+            config.state.display()
+        )));
+    }
     let validation = LocalPerspective::new(config.validation.clone(), clock.clone())
         .map_err(|error| StartError(format!("validation: {error}")))?;
     let validation = Arc::new(validation);
@@ -395,8 +433,10 @@ fn build(
         .map_err(|error| StartError(format!("validation: {error}")))?;
     let corroboration = corroboration(config, &validation, clock)?;
     let statuses = StoredStatuses::new(store.statuses(), clock.clone(), random.clone());
-    let responder = Responder::new(&config.responder, Arc::new(statuses), signer.clone(), clock.clone())
-        .map_err(|error| StartError(format!("responder: {error}")))?;
+    let (folder, statuses) = (config.state.join("crls"), Arc::new(statuses));
+    let responder = Responder::new(&config.responder, &folder, statuses, signer.clone(), clock.clone())
+        .map_err(|error| StartError::caused("responder", &error))?;
+    let transparency = Transparency::build(config, signer.issuers(), sources)?;
     let parts = ingam_authority::Parts {
         store: store.clone(),
         validation: match &corroboration {
@@ -405,6 +445,10 @@ fn build(
         },
         reports: Arc::new(reports),
         signer: signer.clone(),
+        transparency: transparency
+            .service
+            .clone()
+            .map(|service| service as Arc<dyn ingam_transparency::Transparency>),
         clock: clock.clone(),
         random: random.clone(),
     };
@@ -426,7 +470,24 @@ fn build(
     });
     let health = health.map_err(|error| StartError::caused("the store cannot be read", &error))?;
     watch_coordinator(config, &health)?;
-    Ok(Built { authority, responder, signer, store, health, corroboration })
+    Ok(Built { authority, responder, signer, store, health, corroboration, transparency })
+}
+
+/// The signer in this process, with its ledger in the state folder.
+pub(crate) fn local_signer(
+    config: &Config,
+    hierarchy: Hierarchy,
+    sources: &Sources,
+) -> Result<LocalSigner, StartError> {
+    let failed = |error| StartError::caused("the CA's keys cannot be used", &error);
+    let Sources { clock, random } = sources;
+    let folder = config.state.join("ledger");
+    let files = Disk::open(&folder).map_err(|error| {
+        StartError::caused(&format!("the signer's ledger {} cannot be opened", folder.display()), &error)
+    })?;
+    let ledger = Ledger::open(Arc::new(files), clock.clone()).map_err(failed)?;
+    let signer = LocalSigner::new(hierarchy, config.issuer_urls()?, ledger, clock.clone(), random.clone());
+    signer.map_err(failed)
 }
 
 /// The primary perspective together with the remote ones; none where there are no others.
@@ -476,6 +537,9 @@ pub(crate) fn policy(config: &Config) -> Result<Policy, StartError> {
         },
         public_suffixes: config.public_suffixes()?,
         rate_limits: rate_limits(config)?,
+        crl_shards: config.responder.shard_counts(),
+        weak_keys: Arc::new(config.weak_keys()?),
+        linters: config.linters()?,
     })
 }
 
@@ -517,14 +581,14 @@ pub(crate) fn connection_limits(config: &Config) -> ConnectionLimits {
 /// Puts on record which CA certificates were made, and that the process starts with which keys and profiles.
 async fn record_start(
     config: &Config,
-    signer: &LocalSigner,
+    signer: &dyn Signer,
     store: &Store,
     made: Vec<Vec<u8>>,
     sources: &Sources,
 ) -> Result<(), StartError> {
     let now = sources.clock.now();
     let delegates = signer
-        .renew_delegates(now)
+        .renew()
         .await
         .map_err(|error| StartError::caused("delegated OCSP certificates cannot be made", &error))?;
     let certificates = made.into_iter().chain(delegates.into_iter().map(|delegate| delegate.certificate));
@@ -534,6 +598,11 @@ async fn record_start(
         "environment": config.environment.name(),
         "memory_locked": memory::protected().map(|protected| protected.locked.name()),
         "issuers": signer.issuers().iter().map(|issuer| &issuer.name).collect::<Vec<_>>(),
+        "issuer_certificates": signer
+            .issuers()
+            .iter()
+            .map(|issuer| ingam_protocol::Bytes::from(issuer.certificate.as_slice()))
+            .collect::<Vec<_>>(),
         "profiles": config.profiles.keys().collect::<Vec<_>>(),
     });
     records.push(Record::new(

@@ -120,6 +120,11 @@ impl ServedCertificate {
         self.for_holders("perspective.client_ca", client_ca, &[b"h2", b"http/1.1"])
     }
 
+    /// TLS for those who hold a certificate of one of these CAs (`signer.client_ca`).
+    pub(crate) fn for_callers(self: &Arc<Self>, client_ca: &Path) -> Result<Arc<ServerConfig>, StartError> {
+        self.for_holders("signer.client_ca", client_ca, &[b"h2"])
+    }
+
     fn for_holders(
         self: &Arc<Self>,
         key: &str,

@@ -101,7 +101,7 @@ async fn send(socket: &UdpSocket, response: &[u8], to: SocketAddr) {
 }
 
 /// Accepts connections and serves a bounded number of them at once.
-async fn accept<F>(listener: TcpListener, serve: impl Fn(TcpStream) -> F)
+pub(crate) async fn accept<F>(listener: TcpListener, serve: impl Fn(TcpStream) -> F)
 where
     F: Future<Output = ()> + Send + 'static,
 {

@@ -2,30 +2,43 @@
 //!
 //! Each line is the mean of as many calls as fit into a second, one after the other: CPU time of this process (Linux
 //! counts it in hundredths of a second), so that whatever else the machine does hardly matters.
+//!
+//! First come pairs of precertificate and certificate, sixteen at a time with the ledger on a real disk, as a share of what the
+//! bare signatures of `openssl speed` in the same run would allow.
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a program for people")]
 
 use std::collections::BTreeMap;
 use std::io::Read as _;
+use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ingam_protocol::crl::Entry;
+use ingam_journal::files::Disk;
+use ingam_protocol::crl::{Entry, Scope};
 use ingam_protocol::ocsp::{CertStatus, SingleResponse};
-use ingam_protocol::profile::{IssuerName, Profile, ProfileName};
+use ingam_protocol::profile::{IssuerName, Profile, ProfileName, Transparency};
 use ingam_protocol::time::{FixedClock, SeededRandom};
+use ingam_protocol::transparency::{LogId, Sct, SctList};
 use ingam_protocol::{Identifier, Random, Reason, Serial, Timestamp};
 use ingam_signer::hierarchy::{IssuerPlan, Plan};
 use ingam_signer::{
-    CertificateRequest, CrlContents, Hierarchy, IssuerUrls, KeyKind, LocalSigner, OcspAnswer, Signer,
+    CertificateRequest, CrlContents, FinalRequest, Hierarchy, IssuerUrls, KeyKind, Ledger, LocalSigner,
+    OcspAnswer, Signer,
 };
 
 const NOW_S: u64 = 1_795_255_200;
 
-struct SystemRandomness;
+struct SystemRandomness(std::fs::File);
+
+impl SystemRandomness {
+    fn new() -> Self {
+        Self(std::fs::File::open("/dev/urandom").unwrap())
+    }
+}
 
 impl Random for SystemRandomness {
     fn fill(&self, buffer: &mut [u8]) {
-        std::fs::File::open("/dev/urandom").unwrap().read_exact(buffer).unwrap();
+        (&self.0).read_exact(buffer).unwrap();
     }
 }
 
@@ -37,7 +50,7 @@ fn name(text: &str) -> IssuerName {
     IssuerName::try_from(text.to_owned()).unwrap()
 }
 
-fn signer() -> LocalSigner {
+fn signer(folder: &std::path::Path) -> LocalSigner {
     let clock = Arc::new(FixedClock::new(now()));
     let plan = Plan {
         is_public: true,
@@ -49,7 +62,7 @@ fn signer() -> LocalSigner {
             IssuerPlan { name: name("rsa"), key: KeyKind::Rsa2048 },
         ],
     };
-    let hierarchy = Hierarchy::create(&plan, clock.as_ref(), &SystemRandomness).unwrap();
+    let hierarchy = Hierarchy::create(&plan, clock.as_ref(), &SystemRandomness::new()).unwrap();
     let urls = ["ecdsa", "rsa"].map(|issuer| {
         let urls = IssuerUrls {
             ocsp: "http://localhost:14080/ocsp".to_owned(),
@@ -58,13 +71,14 @@ fn signer() -> LocalSigner {
         };
         (name(issuer), urls)
     });
-    let signer =
-        LocalSigner::new(hierarchy, BTreeMap::from(urls), clock, Arc::new(SystemRandomness)).unwrap();
-    tokio::runtime::Runtime::new().unwrap().block_on(signer.renew_delegates(now())).unwrap();
+    let ledger = Ledger::open(Arc::new(Disk::open(folder).unwrap()), clock.clone()).unwrap();
+    let random = Arc::new(SystemRandomness::new());
+    let signer = LocalSigner::new(hierarchy, BTreeMap::from(urls), ledger, clock, random).unwrap();
+    tokio::runtime::Runtime::new().unwrap().block_on(signer.renew()).unwrap();
     signer
 }
 
-fn request(issuer: &str, names: u32) -> CertificateRequest {
+fn request(issuer: &str, names: u32, serial: Serial) -> CertificateRequest {
     let profile = Profile {
         order_lifetime: Duration::from_secs(86400),
         pending_authorization_lifetime: Duration::from_secs(86400),
@@ -83,7 +97,9 @@ fn request(issuer: &str, names: u32) -> CertificateRequest {
         not_before: None,
         not_after: None,
         profile: Arc::new(profile),
-        serial: Serial::new(&SeededRandom::new(1)),
+        issuer: name(issuer),
+        must_staple: false,
+        serial,
         identifiers: (0..names)
             .map(|number| Identifier::parse_dns(&format!("host-{number}.example.org")).unwrap())
             .collect(),
@@ -111,16 +127,80 @@ fn measure(what: &str, mut call: impl FnMut()) {
     println!("{what:<44} {:>9.1} µs", (cpu_seconds() - before) * 1e6 / f64::from(calls));
 }
 
+/// What two logs might have promised.
+fn scts() -> SctList {
+    let sct = |number| Sct {
+        log: LogId([number; 32]),
+        timestamp: now(),
+        extensions: Vec::new(),
+        algorithm: [4, 3],
+        signature: vec![7; 71],
+    };
+    SctList::new(vec![sct(1), sct(2)]).unwrap()
+}
+
+/// A precertificate and its certificate: prepared, linted, in the ledger, signed, verified, each.
+async fn pair(signer: &LocalSigner, wanted: CertificateRequest) {
+    let (profile, issuer) = (wanted.profile.clone(), wanted.issuer.clone());
+    let prepared = signer.prepare(wanted).await.unwrap();
+    let precertificate = prepared.tbs().to_vec();
+    signer.issue(prepared).await.unwrap();
+    let finish = FinalRequest { profile, issuer, precertificate, scts: scts() };
+    let last = signer.finish(finish).await.unwrap();
+    signer.issue(last).await.unwrap();
+}
+
+/// Signatures a second on one core, as `openssl speed` counts them.
+fn bare_signatures(algorithm: &str) -> f64 {
+    let output = Command::new("openssl").args(["speed", "-seconds", "2", "-mr", algorithm]).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let line = text.lines().rev().find(|line| line.starts_with("+F2:") || line.starts_with("+F4:")).unwrap();
+    // +F2:number:bits:signatures a second:verifications a second (RSA), +F4 likewise (ECDSA).
+    line.split(':').nth(3).unwrap().parse().unwrap()
+}
+
+fn measure_pairs(runtime: &tokio::runtime::Runtime, signer: &LocalSigner, issuer: &str, algorithm: &str) {
+    const AT_ONCE: u64 = 16;
+    let random = SystemRandomness::new();
+    let logged = || {
+        let wanted = request(issuer, 1, Serial::new(&random));
+        let mut profile = Profile::clone(&wanted.profile);
+        profile.transparency = Transparency::Required;
+        CertificateRequest { profile: Arc::new(profile), ..wanted }
+    };
+    let bare = bare_signatures(algorithm);
+    let (started, before, mut pairs) = (Instant::now(), cpu_seconds(), 0_u64);
+    while started.elapsed() < Duration::from_secs(5) {
+        let all = (0..AT_ONCE).map(|_| pair(signer, logged()));
+        runtime.block_on(futures_util::future::join_all(all));
+        pairs += AT_ONCE;
+    }
+    let each = (cpu_seconds() - before) / u32::try_from(pairs).map(f64::from).unwrap();
+    let limit = bare / 2.0;
+    println!(
+        "{issuer}: {:.0} pairs a core-second ({:.1} µs each); two bare signatures: {limit:.0}; share {:.0} %",
+        1.0 / each,
+        each * 1e6,
+        100.0 / each / limit
+    );
+}
+
 fn main() {
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let signer = signer();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let signer = signer(folder.path());
+    for (issuer, algorithm) in [("ecdsa", "ecdsap256"), ("rsa", "rsa2048")] {
+        measure_pairs(&runtime, &signer, issuer, algorithm);
+    }
+    let random = SystemRandomness::new();
     for issuer in ["ecdsa", "rsa"] {
         for names in [1, 100] {
             measure(&format!("{issuer}, {names} names: prepare with lint"), || {
-                runtime.block_on(signer.prepare(request(issuer, names))).unwrap();
+                runtime.block_on(signer.prepare(request(issuer, names, Serial::new(&random)))).unwrap();
             });
             measure(&format!("{issuer}, {names} names: prepare and issue"), || {
-                let prepared = runtime.block_on(signer.prepare(request(issuer, names))).unwrap();
+                let wanted = request(issuer, names, Serial::new(&random));
+                let prepared = runtime.block_on(signer.prepare(wanted)).unwrap();
                 runtime.block_on(signer.issue(prepared)).unwrap();
             });
         }
@@ -146,6 +226,7 @@ fn main() {
             .collect();
         measure(&format!("{issuer}: CRL of 100,000 entries"), || {
             let contents = CrlContents {
+                scope: Scope::Complete,
                 number: 1,
                 this_update: now(),
                 next_update: now().plus(Duration::from_secs(86400)),

@@ -1,13 +1,18 @@
 //! Issuing CAs: what their certificates say, and those of them whose key is here.
 
-use ingam_protocol::Timestamp;
+use ingam_protocol::crl::SignedList;
+use ingam_protocol::{Serial, Timestamp};
+use x509_parser::asn1_rs::BitString;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::ParsedExtension;
 use x509_parser::prelude::FromDer;
+use x509_parser::verify::verify_signature;
+use x509_parser::x509::AlgorithmIdentifier;
 
-use crate::hierarchy::{Intermediate, Root};
+use crate::hierarchy::{Chain, Intermediate};
 use crate::key::{Key, responder_key_hash};
-use crate::{Error, Issuer, IssuerUrls};
+use crate::ledger::{Kind, Subject, issuer_digest};
+use crate::{Alternate, Error, Issuer, IssuerUrls};
 
 /// What matters of a certificate when it is loaded.
 #[derive(Debug)]
@@ -24,6 +29,8 @@ pub(crate) struct LoadedCertificate {
     pub(crate) not_after: Timestamp,
     /// Whether its key may sign more than certificates and CRLs (keyUsage digitalSignature).
     pub(crate) may_sign_data: bool,
+    /// How many CAs may follow below it (basicConstraints pathLenConstraint); `None`: any number.
+    pub(crate) path_length: Option<u32>,
 }
 
 impl LoadedCertificate {
@@ -55,8 +62,13 @@ impl LoadedCertificate {
             .map_err(|_| "ended before 1970".to_owned())?;
         let may_sign_data =
             matches!(certificate.key_usage(), Ok(Some(usage)) if usage.value.digital_signature());
+        let path_length = match certificate.basic_constraints() {
+            Ok(Some(constraints)) => constraints.value.path_len_constraint,
+            _ => None,
+        };
         Ok(Self {
             may_sign_data,
+            path_length,
             der: der.to_vec(),
             subject: certificate.subject().as_raw().to_vec(),
             public_key: certificate.public_key().subject_public_key.data.to_vec(),
@@ -65,17 +77,39 @@ impl LoadedCertificate {
         })
     }
 
-    /// Checks that `issuer` signed this certificate. An error is a text for the operator.
+    /// Checks that `issuer` signed this certificate, and does not end before it. An error is a text for the operator.
     pub(crate) fn check_issued_by(&self, issuer: &Self) -> Result<(), String> {
+        self.check_signed_by(issuer)?;
+        self.check_ends_within(issuer)
+    }
+
+    /// Checks that this certificate does not end after `issuer`. An error is a text for the operator.
+    pub(crate) fn check_ends_within(&self, issuer: &Self) -> Result<(), String> {
+        if self.not_after > issuer.not_after { Err("ends after its issuer".to_owned()) } else { Ok(()) }
+    }
+
+    /// Checks that `issuer` signed this certificate. An error is a text for the operator.
+    pub(crate) fn check_signed_by(&self, issuer: &Self) -> Result<(), String> {
         let (own, issuers) = (parse(&self.der)?, parse(&issuer.der)?);
         if own.issuer().as_raw() != issuer.subject {
             return Err("names another issuer".to_owned());
         }
-        if own.validity().not_after > issuers.validity().not_after {
-            return Err("ends after its issuer".to_owned());
-        }
         own.verify_signature(Some(issuers.public_key()))
             .map_err(|_| "was not signed by the issuer that it names".to_owned())
+    }
+}
+
+impl Issuer {
+    /// Whether it signed this list, by its name and key.
+    pub fn has_signed(&self, list: &SignedList<'_>) -> bool {
+        let (Ok(certificate), Ok(([], algorithm))) =
+            (parse(&self.certificate), AlgorithmIdentifier::from_der(list.signature_algorithm))
+        else {
+            return false;
+        };
+        let signature = BitString::new(0, list.signature);
+        list.issuer == self.subject
+            && verify_signature(certificate.public_key(), &algorithm, &signature, list.tbs).is_ok()
     }
 }
 
@@ -96,14 +130,14 @@ fn parse(der: &[u8]) -> Result<X509Certificate<'_>, String> {
 pub(crate) struct SigningCa {
     /// What the world may know about it.
     pub(crate) issuer: Issuer,
-    /// What its certificates point to.
-    pub(crate) urls: IssuerUrls,
     /// Its key.
     pub(crate) key: Key,
     /// Its subjectKeyIdentifier: the authorityKeyIdentifier of all it signs.
     pub(crate) key_identifier: Vec<u8>,
     /// Whether it may sign OCSP answers itself: its certificate has digitalSignature (RFC 5280, section 4.2.1.3).
     pub(crate) may_answer: bool,
+    /// By what the ledger knows it: SHA-256 of its public key.
+    pub(crate) ledger_name: [u8; 32],
     /// SHA-1 of its public key, by which it calls itself in OCSP answers.
     pub(crate) responder_key_hash: [u8; 20],
 }
@@ -112,36 +146,59 @@ impl SigningCa {
     /// Loads an issuing CA.
     ///
     /// # Errors
-    /// [`Error::Load`] if certificate, key, root and URLs do not fit together; its words name the issuer.
-    pub(crate) fn load(intermediate: Intermediate, root: &Root, urls: IssuerUrls) -> Result<Self, Error> {
-        let Intermediate { name, certificate, key } = intermediate;
+    /// [`Error::Load`] if certificate, key, chains and URLs do not fit together; its words name the issuer.
+    pub(crate) fn load(intermediate: Intermediate, urls: IssuerUrls) -> Result<Self, Error> {
+        let Intermediate { name, certificate, key, chains } = intermediate;
         let broken = |what: String| Error::Load(format!("the issuer '{name}' cannot be used: {what}"), None);
         check_urls(&urls).map_err(broken)?;
         let facts = LoadedCertificate::read_ca(&certificate).map_err(broken)?;
-        let above = LoadedCertificate::read_ca(&root.certificate).map_err(broken)?;
-        facts.check_issued_by(&above).map_err(broken)?;
+        let (usual, others) =
+            chains.split_first().ok_or_else(|| broken("it has no chain to a root".to_owned()))?;
+        let alternates = others.iter().map(Alternate::of).collect::<Result<_, _>>().map_err(broken)?;
         let key = Key::of(&key)?;
         if key.public_key() != facts.public_key {
             return Err(broken("its key does not belong to its certificate".to_owned()));
         }
         let issuer = Issuer {
             name: name.clone(),
-            chain: vec![certificate.clone()],
+            chain: usual.without_root(),
+            root: usual.root().to_vec(),
+            alternates,
             certificate,
-            root: root.certificate.clone(),
             subject: facts.subject,
             public_key: facts.public_key,
             key_identifier: facts.key_identifier.clone(),
             not_after: facts.not_after,
+            key: key.kind(),
+            urls,
         };
         Ok(Self {
+            ledger_name: issuer_digest(&issuer.public_key),
             responder_key_hash: responder_key_hash(&issuer.public_key),
             issuer,
-            urls,
             key,
             may_answer: facts.may_sign_data,
             key_identifier: facts.key_identifier,
         })
+    }
+}
+
+impl SigningCa {
+    /// What the ledger is told of bytes that this CA is to sign.
+    pub(crate) fn subject<'a>(&'a self, kind: Kind, serial: &'a Serial, tbs: &'a [u8]) -> Subject<'a> {
+        Subject { issuer: &self.ledger_name, kind, serial, tbs }
+    }
+}
+
+impl Alternate {
+    /// What the world may know of a chain. An error is a text for the operator.
+    fn of(chain: &Chain) -> Result<Self, String> {
+        let certificates = chain.without_root();
+        let mut not_after = LoadedCertificate::read(chain.root())?.not_after;
+        for certificate in &certificates {
+            not_after = not_after.min(LoadedCertificate::read(certificate)?.not_after);
+        }
+        Ok(Self { chain: certificates, root: chain.root().to_vec(), not_after })
     }
 }
 

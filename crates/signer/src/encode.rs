@@ -1,9 +1,7 @@
-//! The little DER that rcgen does not write for us: the frame around signed bytes, and three extensions.
+//! The little DER that rcgen does not write for us: the frame around signed bytes, and some extensions.
 
 use ingam_protocol::der::{Writer, tag};
 use rcgen::CustomExtension;
-
-use crate::IssuerUrls;
 
 /// Contents of the OBJECT IDENTIFIER id-ad-ocsp (RFC 5280, section 4.2.2.1).
 const ID_AD_OCSP: &[u8] = &[0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x30, 0x01];
@@ -35,30 +33,78 @@ pub(crate) fn certificate(tbs: &[u8], algorithm: &[u8], signature: &[u8]) -> Vec
     writer.finish()
 }
 
-/// Authority Information Access (RFC 5280, section 4.2.2.1): where OCSP answers, if that is to be said, and where the
-/// issuer's certificate is.
-pub(crate) fn authority_information_access(urls: &IssuerUrls, with_ocsp: bool) -> CustomExtension {
-    let ocsp = with_ocsp.then_some((ID_AD_OCSP, &urls.ocsp));
+/// What Authority Information Access says; at least one of both.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct AccessUrls<'a> {
+    /// Where OCSP answers.
+    pub(crate) ocsp: Option<&'a str>,
+    /// Where the issuer's certificate is.
+    pub(crate) issuer: Option<&'a str>,
+}
+
+/// Authority Information Access (RFC 5280, section 4.2.2.1).
+pub(crate) fn authority_information_access(urls: AccessUrls<'_>) -> CustomExtension {
+    let value = access_descriptions(urls.issuer, urls.ocsp);
+    CustomExtension::from_oid_content(&[1, 3, 6, 1, 5, 5, 7, 1, 1], value)
+}
+
+/// The value of an authorityInfoAccess extension: OCSP first, then the issuer's certificate.
+pub(crate) fn access_descriptions(issuer: Option<&str>, ocsp: Option<&str>) -> Vec<u8> {
     let mut writer = Writer::new();
     writer.wrap(tag::SEQUENCE, |descriptions| {
-        for (method, url) in [(ID_AD_CA_ISSUERS, &urls.issuer)].into_iter().chain(ocsp) {
+        for (method, url) in [(ID_AD_CA_ISSUERS, issuer), (ID_AD_OCSP, ocsp)] {
+            let Some(url) = url else { continue };
             descriptions.wrap(tag::SEQUENCE, |description| {
                 description.value(URI, url.as_bytes());
                 description.object_identifier(method);
             });
         }
     });
-    CustomExtension::from_oid_content(&[1, 3, 6, 1, 5, 5, 7, 1, 1], writer.finish())
+    writer.finish()
 }
 
-/// The value of a certificatePolicies extension (RFC 5280, section 4.2.1.4) with the one policy 2.23.140.1.2.1:
-/// control of the domain names was validated (BR 7.1.6.1).
-pub(crate) const DOMAIN_VALIDATED: &[u8] =
-    &[0x30, 0x0a, 0x30, 0x08, 0x06, 0x06, 0x67, 0x81, 0x0c, 0x01, 0x02, 0x01];
+/// Contents of the OBJECT IDENTIFIER 2.23.140.1.2.1: control of the domain names was validated (BR 7.1.6.1).
+pub(crate) const DOMAIN_VALIDATED: &[u8] = &[0x67, 0x81, 0x0c, 0x01, 0x02, 0x01];
+
+/// The value of a certificatePolicies extension (RFC 5280, section 4.2.1.4): policies without qualifiers, in this order, by
+/// the contents of their OBJECT IDENTIFIERs.
+pub(crate) fn policies(policies: &[Vec<u8>]) -> Vec<u8> {
+    let mut writer = Writer::new();
+    writer.wrap(tag::SEQUENCE, |all| {
+        for policy in policies.iter().rev() {
+            all.wrap(tag::SEQUENCE, |information| information.object_identifier(policy));
+        }
+    });
+    writer.finish()
+}
+
+/// The certificatePolicies extension with these.
+pub(crate) fn policy_extension(all: &[Vec<u8>]) -> CustomExtension {
+    CustomExtension::from_oid_content(&[2, 5, 29, 32], policies(all))
+}
 
 /// The certificatePolicies extension with the one policy "domain validated".
 pub(crate) fn certificate_policies() -> CustomExtension {
-    CustomExtension::from_oid_content(&[2, 5, 29, 32], DOMAIN_VALIDATED.to_vec())
+    policy_extension(&[DOMAIN_VALIDATED.to_vec()])
+}
+
+/// basicConstraints of what is no CA (RFC 5280, section 4.2.1.9).
+pub(crate) fn no_ca() -> CustomExtension {
+    let mut extension = CustomExtension::from_oid_content(&[2, 5, 29, 19], vec![0x30, 0x00]);
+    extension.set_criticality(true);
+    extension
+}
+
+/// id-pe-tlsfeature with the one feature `status_request` (RFC 7633, section 4.1).
+pub(crate) fn must_staple() -> CustomExtension {
+    CustomExtension::from_oid_content(&[1, 3, 6, 1, 5, 5, 7, 1, 24], vec![0x30, 0x03, 0x02, 0x01, 0x05])
+}
+
+/// The poison of precertificates (RFC 6962, section 3.1): critical, and known to nobody who verifies certificates.
+pub(crate) fn poison() -> CustomExtension {
+    let mut poison = CustomExtension::from_oid_content(&[1, 3, 6, 1, 4, 1, 11129, 2, 4, 3], vec![0x05, 0x00]);
+    poison.set_criticality(true);
+    poison
 }
 
 /// id-pkix-ocsp-nocheck (RFC 6960, section 4.2.2.2.1), whose value is NULL: do not ask for this certificate's status.

@@ -1,5 +1,5 @@
-//! A hierarchy: a root and the issuing CAs below it, made at once or taken over from files that the operator has, kept
-//! in files.
+//! A hierarchy: issuing CAs with their chains to one root or several, made at once or taken over from files that the
+//! operator has, kept in files.
 //!
 //! The root's key, where it was made here, is written beside the others, but never loaded again: it belongs offline, and
 //! the CA works on without it.
@@ -10,10 +10,14 @@
 //! - `keys/NAME.pem`: private keys (PKCS #8, mode 0600), each encrypted if [`Protection`] says so; an issuing CA whose key is
 //!   on a token has none, but a PKCS #11 URI in `hierarchy.json`.
 //!
-//! [`Hierarchy::key_files`] looks at the keys without a passphrase; `existing` takes a CA over.
+//! [`Hierarchy::key_files`] looks at the keys without a passphrase; `existing` takes a CA over; `change` takes issuing CAs
+//! and chains in and out.
 
+mod chain;
+mod change;
 mod existing;
 mod key_files;
+mod manifest;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -26,11 +30,13 @@ use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, DnValue, ExtendedKeyUsagePurpose, IsCa,
     KeyIdMethod, KeyUsagePurpose, SerialNumber,
 };
-use serde::{Deserialize, Serialize};
 
+pub use chain::{CaCertificate, Chain};
+pub use change::{Joining, ListedIssuer};
 pub use existing::{Existing, ExistingIssuer};
 pub use key_files::{KeyFile, KeyOwner};
 
+use self::manifest::{Listed, Manifest};
 use crate::ca::{LoadedCertificate, certified_key};
 use crate::key::{Key, key_identifier};
 use crate::sealing::Cost;
@@ -53,7 +59,6 @@ const ISSUERS_MAX: usize = 16;
 const ISSUER_NAME_MAX: usize = 32;
 
 const MANIFEST: &str = "hierarchy.json";
-const MANIFEST_VERSION: u32 = 1;
 
 /// What a hierarchy is to look like.
 #[derive(Clone, Debug)]
@@ -108,6 +113,9 @@ pub struct Intermediate {
     pub certificate: Vec<u8>,
     /// Its key.
     pub key: CaKey,
+    /// Its chains to roots, the usual one first, which begins with its certificate. The others begin with that, or with
+    /// another for the same name and key.
+    pub chains: Vec<Chain>,
 }
 
 impl Intermediate {
@@ -120,49 +128,15 @@ impl Intermediate {
     }
 }
 
-/// A root and the issuing CAs below it. Each chain holds, and each key belongs to its certificate.
+/// Roots and the issuing CAs below them. Each chain holds, and each key belongs to its certificate.
 #[derive(Clone, Debug)]
 pub struct Hierarchy {
-    /// The root.
+    /// The root; where there are several, the one at the end of most usual chains.
     pub root: Root,
+    /// Further roots, at the end of other chains.
+    pub more_roots: Vec<Root>,
     /// The issuing CAs, in the plan's order.
     pub intermediates: Vec<Intermediate>,
-}
-
-/// What `hierarchy.json` holds.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Manifest {
-    version: u32,
-    root: IssuerName,
-    issuers: Vec<Listed>,
-}
-
-/// An issuing CA in `hierarchy.json`: its name, or with it the URI of its key.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(untagged)]
-enum Listed {
-    /// With its key in `keys/NAME.pem`.
-    InFile(IssuerName),
-    /// With its key on a token.
-    OnToken(ListedOnToken),
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ListedOnToken {
-    name: IssuerName,
-    key: KeyLocation,
-}
-
-impl Listed {
-    fn of(intermediate: &Intermediate) -> Self {
-        let name = intermediate.name.clone();
-        match intermediate.key.on_token() {
-            None => Self::InFile(name),
-            Some(key) => Self::OnToken(ListedOnToken { name, key: KeyLocation::Token(key.clone()) }),
-        }
-    }
 }
 
 /// What opens the keys of a hierarchy.
@@ -201,7 +175,7 @@ impl Hierarchy {
         params.serial_number = Some(serial_number(random));
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        let certificate = params.self_signed(&signing).map_err(not_built)?.der().to_vec();
+        let root_certificate = params.self_signed(&signing).map_err(not_built)?.der().to_vec();
         let issuer = rcgen::Issuer::new(params, signing);
         let mut intermediates = Vec::with_capacity(plan.issuers.len());
         for wanted in &plan.issuers {
@@ -212,10 +186,12 @@ impl Hierarchy {
             params.serial_number = Some(serial_number(random));
             restrict_to_leaves(&mut params, plan.is_public);
             let certificate = params.signed_by(&loaded, &issuer).map_err(not_built)?.der().to_vec();
-            intermediates.push(Intermediate { name: wanted.name.clone(), certificate, key: key.into() });
+            let chains = vec![Chain::direct(&wanted.name, &certificate, &plan.root, &root_certificate)];
+            let name = wanted.name.clone();
+            intermediates.push(Intermediate { name, certificate, key: key.into(), chains });
         }
-        let root = Root { name: plan.root.clone(), certificate, key: Some(key) };
-        let made = Self { root, intermediates };
+        let root = Root { name: plan.root.clone(), certificate: root_certificate, key: Some(key) };
+        let made = Self { root, more_roots: Vec::new(), intermediates };
         made.check_in(Path::new("the new hierarchy"))?;
         Ok(made)
     }
@@ -249,40 +225,27 @@ impl Hierarchy {
                 folder.display()
             )));
         }
-        let [roots, issuers, keys] = ["roots", "issuers", "keys"].map(|name| folder.join(name));
-        storage::make_folder(&roots, Secrecy::Public)?;
-        storage::make_folder(&issuers, Secrecy::Public)?;
+        for certificates in ["roots", "issuers"] {
+            storage::make_folder(&folder.join(certificates), Secrecy::Public)?;
+        }
+        let keys = folder.join("keys");
         storage::make_folder(&keys, Secrecy::Secret)?;
-        let write_certificate = |folder: &Path, name: &IssuerName, certificate: &[u8]| {
-            let pem = storage::certificate_to_pem(certificate)?;
-            storage::write(folder, &file_name(name), pem.as_bytes(), Secrecy::Public)
-        };
         let write_key = |name: &IssuerName, key: &PrivateKey, passphrase: &Option<Passphrase>| {
-            let pem = match passphrase {
-                Some(passphrase) => storage::sealed_key_to_pem(key, passphrase, cost, random)?.into(),
-                None => storage::key_to_pem(key)?,
-            };
-            storage::write(&keys, &file_name(name), pem.as_bytes(), Secrecy::Secret)
+            write_key(&keys, name, key, passphrase.as_ref(), cost, random)
         };
         if let Some(key) = &self.root.key {
             write_key(&self.root.name, key, &protection.root)?;
         }
-        write_certificate(&roots, &self.root.name, &self.root.certificate)?;
         for intermediate in &self.intermediates {
             if let Some(key) = intermediate.key.held() {
                 write_key(&intermediate.name, key, &protection.issuers)?;
             }
-            write_certificate(&issuers, &intermediate.name, &intermediate.certificate)?;
+        }
+        for certificate in self.certificates() {
+            write_certificate(folder, &certificate)?;
         }
         storage::sync_folder(folder)?;
-        let manifest = Manifest {
-            version: MANIFEST_VERSION,
-            root: self.root.name.clone(),
-            issuers: self.intermediates.iter().map(Listed::of).collect(),
-        };
-        let text = serde_json::to_vec_pretty(&manifest)
-            .map_err(|cause| Error::Load("could not write the manifest".to_owned(), Some(Box::new(cause))))?;
-        storage::write(folder, MANIFEST, &text, Secrecy::Public)?;
+        self.manifest().write(folder)?;
         // The folder itself may be new.
         match folder.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => storage::sync_folder(parent),
@@ -300,38 +263,58 @@ impl Hierarchy {
     pub fn load<'a>(folder: &Path, secrets: impl Into<Secrets<'a>>) -> Result<Self, Error> {
         let Secrets { passphrase, pin } = secrets.into();
         let unlocking = Unlocking { passphrase, given_by: PASSPHRASE_GIVEN_BY };
-        let manifest = read_manifest(&folder.join(MANIFEST))?;
-        let read_certificate = |below: &str, name: &IssuerName| {
-            let path = folder.join(below).join(file_name(name));
+        let manifest = Manifest::read(folder)?;
+        let read_certificate = |file: &str| {
+            let path = folder.join(file);
             storage::certificate_from_pem(&path, &storage::read(&path)?)
         };
-        let certificate = read_certificate("roots", &manifest.root)?;
-        let root = Root { name: manifest.root, certificate, key: None };
+        let mut roots = Vec::with_capacity(manifest.roots.len());
+        for name in manifest.roots {
+            let certificate = read_certificate(&format!("roots/{name}.pem"))?;
+            roots.push(Root { name, certificate, key: None });
+        }
         let mut intermediates = Vec::with_capacity(manifest.issuers.len());
-        for listed in manifest.issuers {
-            let (name, key) = match listed {
-                Listed::InFile(name) => {
+        for Listed { name, key, chains } in manifest.issuers {
+            let key = match key {
+                Some(KeyLocation::Token(location)) => {
+                    CaKey::OnToken(location.open(location.pin()?.as_ref().or(pin))?)
+                }
+                _ => {
                     let path = key_path(folder, &name);
-                    let key = storage::unlock_key(&path, &storage::read(&path)?, unlocking)?;
-                    (name, CaKey::Held(key))
-                }
-                Listed::OnToken(ListedOnToken { name, key: KeyLocation::Token(location) }) => {
-                    let key = location.open(location.pin()?.as_ref().or(pin))?;
-                    (name, CaKey::OnToken(key))
-                }
-                Listed::OnToken(ListedOnToken { name, .. }) => {
-                    let what = format!(
-                        "gives '{name}' a key in a file: leave `key` out, and put the file to keys/{name}.pem"
-                    );
-                    return Err(broken(&folder.join(MANIFEST), what));
+                    CaKey::Held(storage::unlock_key(&path, &storage::read(&path)?, unlocking)?)
                 }
             };
-            let certificate = read_certificate("issuers", &name)?;
-            intermediates.push(Intermediate { name, certificate, key });
+            let certificate = read_certificate(&format!("issuers/{name}.pem"))?;
+            let mut read = Vec::with_capacity(chains.len());
+            for files in chains {
+                let certificates = files.into_iter().map(|file| {
+                    let der = read_certificate(&file)?;
+                    Ok(CaCertificate { file, der })
+                });
+                read.push(Chain::new(certificates.collect::<Result<_, Error>>()?));
+            }
+            intermediates.push(Intermediate { name, certificate, key, chains: read });
         }
-        let hierarchy = Self { root, intermediates };
+        let root = roots.remove(0);
+        let hierarchy = Self { root, more_roots: roots, intermediates };
         hierarchy.check_in(folder)?;
         Ok(hierarchy)
+    }
+
+    /// Every CA certificate, each once, the first root's first, then further roots', then by the chains of the issuing CAs.
+    pub fn certificates(&self) -> Vec<CaCertificate> {
+        let roots = self.roots().map(|root| CaCertificate {
+            file: format!("roots/{}.pem", root.name),
+            der: root.certificate.clone(),
+        });
+        let chains = self.intermediates.iter().flat_map(|intermediate| &intermediate.chains);
+        let mut all: Vec<CaCertificate> = roots.collect();
+        for certificate in chains.flat_map(|chain| chain.certificates()) {
+            if !all.contains(certificate) {
+                all.push(certificate.clone());
+            }
+        }
+        all
     }
 
     /// Which CA of this hierarchy has the key that a certificate is for. One key has one purpose, so that for any other
@@ -339,38 +322,49 @@ impl Hierarchy {
     pub fn owner_of_key(&self, certificate: &[u8]) -> Option<&IssuerName> {
         let key = certified_key(certificate)?;
         let issuers = self.intermediates.iter().map(|issuer| (&issuer.name, &issuer.certificate));
-        let all = std::iter::once((&self.root.name, &self.root.certificate)).chain(issuers);
+        let all = self.roots().map(|root| (&root.name, &root.certificate)).chain(issuers);
         all.filter(|(_, own)| certified_key(own).is_some_and(|own| own == key)).map(|(name, _)| name).next()
+    }
+
+    fn manifest(&self) -> Manifest {
+        let roots = self.roots().map(|root| root.name.clone());
+        let listed = self.intermediates.iter().map(|intermediate| Listed {
+            name: intermediate.name.clone(),
+            key: intermediate.key.on_token().map(|key| KeyLocation::Token(key.clone())),
+            chains: intermediate.chains.iter().map(files_of).collect(),
+        });
+        Manifest::new(roots.collect(), listed.collect())
     }
 
     /// [`Hierarchy::check`], with the names that the files have in a folder.
     fn check_in(&self, folder: &Path) -> Result<(), Error> {
-        let root = folder.join("roots").join(file_name(&self.root.name));
-        self.check(&root, &|name| FilePair {
-            certificate: folder.join("issuers").join(file_name(name)),
-            key: key_path(folder, name),
-        })
+        self.check(&chain::in_folder(folder), &|name| key_path(folder, name))
     }
 
-    /// Checks that the root signed itself and the issuing CAs, that keys and certificates belong together.
-    /// `root_path` and `files_of` are for the words of an error.
-    fn check(&self, root_path: &Path, files_of: &dyn Fn(&IssuerName) -> FilePair) -> Result<(), Error> {
-        let root =
-            LoadedCertificate::read_ca(&self.root.certificate).map_err(|why| broken(root_path, why))?;
-        root.check_issued_by(&root).map_err(|why| broken(root_path, format!("this is no root: {why}")))?;
-        let mut seen = vec![(&self.root.name, root.public_key.clone())];
+    /// Checks that every chain ends with a root of this hierarchy and holds link by link, that all chains of an issuing CA
+    /// are its own, that keys and certificates belong together, and that no two CAs have one key. `path_of` (by a
+    /// certificate's file in the folder) and `key_of` are for the words of an error.
+    fn check(
+        &self,
+        path_of: &dyn Fn(&str) -> PathBuf,
+        key_of: &dyn Fn(&IssuerName) -> PathBuf,
+    ) -> Result<(), Error> {
+        let mut seen = Vec::new();
+        for root in self.roots() {
+            let path = path_of(&format!("roots/{}.pem", root.name));
+            let facts = LoadedCertificate::read_ca(&root.certificate).map_err(|why| broken(&path, why))?;
+            facts.check_signed_by(&facts).map_err(|why| broken(&path, format!("this is no root: {why}")))?;
+            seen.push((&root.name, facts.public_key));
+        }
         for intermediate in &self.intermediates {
-            let files = files_of(&intermediate.name);
-            let path = &files.certificate;
+            let path = &path_of(&format!("issuers/{}.pem", intermediate.name));
             let certificate =
                 LoadedCertificate::read_ca(&intermediate.certificate).map_err(|why| broken(path, why))?;
-            certificate.check_issued_by(&root).map_err(|why| {
-                broken(
-                    path,
-                    format!("{why}; the root is {}: take both from one backup or CA", root_path.display()),
-                )
-            })?;
-            let place = intermediate.key.on_token().map_or(files.key, |key| PathBuf::from(key.to_string()));
+            self.check_chains(intermediate, &certificate, path_of)?;
+            let place = match intermediate.key.on_token() {
+                Some(key) => PathBuf::from(key.to_string()),
+                None => key_of(&intermediate.name),
+            };
             let key = Key::of(&intermediate.key).map_err(|error| broken(&place, error))?;
             if key.public_key() != certificate.public_key {
                 let what =
@@ -387,12 +381,73 @@ impl Hierarchy {
         }
         Ok(())
     }
+
+    fn check_chains(
+        &self,
+        intermediate: &Intermediate,
+        own: &LoadedCertificate,
+        path_of: &dyn Fn(&str) -> PathBuf,
+    ) -> Result<(), Error> {
+        for (number, chain) in intermediate.chains.iter().enumerate() {
+            chain.check(number == 0, path_of)?;
+            let Some(first) = chain.certificates().first() else { continue };
+            let facts =
+                LoadedCertificate::read_ca(&first.der).map_err(|why| broken(&path_of(&first.file), why))?;
+            let is_own = if number == 0 {
+                first.der == intermediate.certificate
+            } else {
+                (&facts.subject, &facts.public_key, &facts.key_identifier)
+                    == (&own.subject, &own.public_key, &own.key_identifier)
+            };
+            if !is_own {
+                let what = format!(
+                    "begins a chain of '{}', and is not of that CA's name, key and key identifier: take it out of the chain",
+                    intermediate.name
+                );
+                return Err(broken(&path_of(&first.file), what));
+            }
+            if !self.roots().any(|root| root.certificate == chain.root()) {
+                let what =
+                    format!("a chain of '{}' ends at none of the roots in {MANIFEST}", intermediate.name);
+                return Err(Error::Load(what, None));
+            }
+        }
+        Ok(())
+    }
+
+    /// All roots, the first of them first.
+    pub fn roots(&self) -> impl Iterator<Item = &Root> {
+        std::iter::once(&self.root).chain(&self.more_roots)
+    }
 }
 
-/// Where an issuing CA's files are.
-struct FilePair {
-    certificate: PathBuf,
-    key: PathBuf,
+fn files_of(chain: &Chain) -> Vec<String> {
+    chain.certificates().iter().map(|certificate| certificate.file.clone()).collect()
+}
+
+fn write_certificate(folder: &Path, certificate: &CaCertificate) -> Result<(), Error> {
+    let path = folder.join(&certificate.file);
+    let (Some(folder), Some(name)) = (path.parent(), path.file_name().and_then(|name| name.to_str())) else {
+        return Err(broken(&path, "is no path of a file"));
+    };
+    storage::make_folder(folder, Secrecy::Public)?;
+    let pem = storage::certificate_to_pem(&certificate.der)?;
+    storage::write(folder, name, pem.as_bytes(), Secrecy::Public)
+}
+
+fn write_key(
+    keys: &Path,
+    name: &IssuerName,
+    key: &PrivateKey,
+    passphrase: Option<&Passphrase>,
+    cost: Cost,
+    random: &dyn Random,
+) -> Result<(), Error> {
+    let pem = match passphrase {
+        Some(passphrase) => storage::sealed_key_to_pem(key, passphrase, cost, random)?.into(),
+        None => storage::key_to_pem(key)?,
+    };
+    storage::write(keys, &file_name(name), pem.as_bytes(), Secrecy::Secret)
 }
 
 impl Plan {
@@ -452,23 +507,6 @@ impl Plan {
         params.key_identifier_method = KeyIdMethod::PreSpecified(key_identifier(key.public_key()).to_vec());
         Ok(params)
     }
-}
-
-fn read_manifest(path: &Path) -> Result<Manifest, Error> {
-    if !path.exists() {
-        return Err(broken(path, "there is no hierarchy here; make one with `ingam init`"));
-    }
-    let text = storage::read(path)?;
-    let manifest: Manifest = serde_json::from_slice(&text)
-        .map_err(|error| broken(path, format!("is damaged ({error}); restore it from a backup")))?;
-    if manifest.version != MANIFEST_VERSION {
-        let what = format!("has version {}, this program knows version {MANIFEST_VERSION}", manifest.version);
-        return Err(broken(path, what));
-    }
-    if manifest.issuers.is_empty() || manifest.issuers.len() > ISSUERS_MAX {
-        return Err(broken(path, "must name 1 to 16 issuers"));
-    }
-    Ok(manifest)
 }
 
 fn key_path(folder: &Path, name: &IssuerName) -> PathBuf {

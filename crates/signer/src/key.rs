@@ -10,6 +10,7 @@ mod token;
 use std::fmt;
 use std::sync::Arc;
 
+use ingam_protocol::Random;
 use serde::{Deserialize, Serialize};
 use x509_parser::prelude::FromDer;
 use x509_parser::x509::SubjectPublicKeyInfo;
@@ -118,6 +119,21 @@ pub(crate) enum Algorithm {
 }
 
 impl Algorithm {
+    /// All that this build has.
+    pub(crate) const ALL: &[Self] = &[
+        Self::EcdsaP256Sha256,
+        Self::EcdsaP384Sha384,
+        Self::RsaSha256,
+        #[cfg(feature = "aws-lc-rs")]
+        Self::EcdsaP521Sha512,
+        #[cfg(feature = "aws-lc-rs")]
+        Self::MlDsa44,
+        #[cfg(feature = "aws-lc-rs")]
+        Self::MlDsa65,
+        #[cfg(feature = "aws-lc-rs")]
+        Self::MlDsa87,
+    ];
+
     /// DER of the AlgorithmIdentifier, as certificates, CRLs and OCSP answers carry it.
     pub(crate) fn identifier(self) -> &'static [u8] {
         match self {
@@ -270,6 +286,15 @@ impl Key {
         Ok(Self(Backend::Memory(key)))
     }
 
+    /// A key that is made for nothing but to stand in for one that signs in this way. With RSA, that takes about a second.
+    ///
+    /// # Errors
+    /// As [`PrivateKey::generate`].
+    pub(crate) fn throwaway(algorithm: Algorithm, random: &dyn Random) -> Result<Self, Error> {
+        // No key at all counts as the shortest of its kind.
+        Self::load(&PrivateKey::generate(algorithm.kind_of(&[]), random)?)
+    }
+
     /// How it signs.
     pub(crate) fn algorithm(&self) -> Algorithm {
         match &self.0 {
@@ -288,6 +313,17 @@ impl Key {
         match &self.0 {
             Backend::Memory(key) => key.public_key(),
             Backend::Token(signer) => signer.public_key(),
+        }
+    }
+
+    /// Whether it could sign now: a key in memory can, one on a token while that is there.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] if the token is away.
+    pub(crate) async fn ready(&self) -> Result<(), Error> {
+        match &self.0 {
+            Backend::Memory(_) => Ok(()),
+            Backend::Token(signer) => signer.ready().await,
         }
     }
 

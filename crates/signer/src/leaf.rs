@@ -3,15 +3,16 @@
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
-use std::time::Duration;
 
+use ingam_protocol::profile::{Contents, Profile, Purpose, Transparency};
 use ingam_protocol::{Identifier, Timestamp};
 use rcgen::{
-    CertificateParams, CrlDistributionPoint, DistinguishedName, ExtendedKeyUsagePurpose, IsCa, KeyIdMethod,
-    KeyUsagePurpose, PublicKeyData, SanType, SerialNumber,
+    CertificateParams, CrlDistributionPoint, CustomExtension, DistinguishedName, DnType,
+    ExtendedKeyUsagePurpose, IsCa, KeyIdMethod, KeyUsagePurpose, PublicKeyData, SanType, SerialNumber,
 };
 
 use crate::ca::SigningCa;
+use crate::encode::{AccessUrls, DOMAIN_VALIDATED};
 use crate::key::{Key, RSA_ENCRYPTION, key_identifier, public_key_of};
 use crate::{CertificateRequest, Error, encode};
 
@@ -23,14 +24,11 @@ pub(crate) struct Validity {
 }
 
 impl Validity {
-    /// What the order asked for; else as the profile has it: notBefore a while before now, notAfter so that both together
-    /// last the profile's validity.
+    /// What the order asked for; else as the profile has it.
     pub(crate) fn of(request: &CertificateRequest) -> Self {
-        let usual = || request.now.minus(request.profile.backdate);
-        let not_before = request.not_before.unwrap_or_else(usual).whole_second();
-        let last = request.profile.validity.saturating_sub(Duration::from_secs(1));
-        let not_after = request.not_after.unwrap_or_else(|| not_before.plus(last));
-        Self { not_before, not_after: not_after.whole_second() }
+        let CertificateRequest { profile, not_before, not_after, now, .. } = request;
+        let (not_before, not_after) = profile.dates(*not_before, *not_after, *now);
+        Self { not_before, not_after }
     }
 }
 
@@ -75,27 +73,75 @@ pub(crate) fn params(request: &CertificateRequest, ca: &SigningCa) -> Result<Cer
     params.serial_number = Some(SerialNumber::from_slice(request.serial.as_bytes()));
     params.not_before = validity.not_before.to_date_time();
     params.not_after = validity.not_after.to_date_time();
-    // An empty subject: a domain's control is all that was validated, and BR 7.1.2.7.2 recommends no common name.
-    // subjectAltName is critical then (RFC 5280, section 4.2.1.6); rcgen sees to that, and the lint that it did.
-    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name = subject(request);
     params.subject_alt_names = subject_alt_names(&request.identifiers)?;
+    let contents = &request.profile.contents;
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-    if is_rsa(&request.public_key_info) {
+    if contents.key_encipherment && is_rsa(&request.public_key_info) {
         params.key_usages.push(KeyUsagePurpose::KeyEncipherment);
     }
-    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-    if request.profile.revocation_pointers {
-        params.crl_distribution_points = vec![CrlDistributionPoint { uris: vec![ca.urls.crl.clone()] }];
+    params.extended_key_usages = contents.purposes.iter().map(purpose).collect();
+    if contents.crl_pointer {
+        params.crl_distribution_points =
+            vec![CrlDistributionPoint { uris: vec![ca.issuer.urls.crl_of(request.serial.shard())] }];
     }
-    params.is_ca = IsCa::ExplicitNoCa;
     params.use_authority_key_identifier_extension = true;
-    params.key_identifier_method = KeyIdMethod::PreSpecified(key_identifier(&public_key).to_vec());
-    params.custom_extensions =
-        vec![encode::authority_information_access(&ca.urls, request.profile.revocation_pointers)];
-    if request.profile.is_public {
-        params.custom_extensions.push(encode::certificate_policies());
+    if contents.subject_key_identifier {
+        params.is_ca = IsCa::ExplicitNoCa;
+        params.key_identifier_method = KeyIdMethod::PreSpecified(key_identifier(&public_key).to_vec());
+    } else {
+        // rcgen writes both or none.
+        params.is_ca = IsCa::NoCa;
+        params.custom_extensions.push(encode::no_ca());
+    }
+    params.custom_extensions.extend(custom_extensions(contents, request, ca));
+    if request.profile.transparency == Transparency::Required {
+        // The last one, as the SCTs will be.
+        params.custom_extensions.push(encode::poison());
     }
     Ok(params)
+}
+
+/// Those that rcgen has no word for.
+fn custom_extensions(
+    contents: &Contents,
+    request: &CertificateRequest,
+    ca: &SigningCa,
+) -> impl Iterator<Item = CustomExtension> {
+    let ocsp = contents.ocsp_pointer.then_some(ca.issuer.urls.ocsp.as_str());
+    let issuer = contents.issuer_pointer.then_some(ca.issuer.urls.issuer.as_str());
+    let access = (ocsp.is_some() || issuer.is_some())
+        .then(|| encode::authority_information_access(AccessUrls { ocsp, issuer }));
+    let policies = policies(&request.profile);
+    let policies = (!policies.is_empty()).then(|| encode::policy_extension(&policies));
+    let must_staple = request.must_staple.then(encode::must_staple);
+    access.into_iter().chain(policies).chain(must_staple)
+}
+
+/// Empty, unless the profile has a common name: a domain's control is all that was validated, and BR 7.1.2.7.2 recommends
+/// none. With an empty subject, subjectAltName is critical (RFC 5280, section 4.2.1.6); rcgen sees to that, and the lint
+/// that it did.
+fn subject(request: &CertificateRequest) -> DistinguishedName {
+    let mut subject = DistinguishedName::new();
+    if let Some(name) = request.profile.contents.common_name.of(&request.identifiers) {
+        subject.push(DnType::CommonName, name);
+    }
+    subject
+}
+
+fn purpose(purpose: &Purpose) -> ExtendedKeyUsagePurpose {
+    match purpose {
+        Purpose::ServerAuth => ExtendedKeyUsagePurpose::ServerAuth,
+        Purpose::ClientAuth => ExtendedKeyUsagePurpose::ClientAuth,
+        Purpose::Other(oid) => ExtendedKeyUsagePurpose::Other(oid.arcs().to_vec()),
+    }
+}
+
+/// The contents of the policies' OBJECT IDENTIFIERs: those that claim to follow the Baseline Requirements say so first
+/// (BR 7.1.2.7.9).
+pub(crate) fn policies(profile: &Profile) -> Vec<Vec<u8>> {
+    let claim = profile.is_public.then(|| DOMAIN_VALIDATED.to_vec());
+    claim.into_iter().chain(profile.contents.policies.iter().map(|policy| policy.contents())).collect()
 }
 
 /// All names, each once, sorted as text, and behind them all addresses, sorted as numbers.

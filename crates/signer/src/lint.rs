@@ -6,22 +6,25 @@
 //!
 //! [`Linted`] is the proof: only this module makes one, and nothing is signed that is not in one.
 
+pub(crate) mod authority;
 mod der;
 mod extensions;
 mod frame;
+pub(crate) mod revocation_list;
 mod subject_key;
 #[cfg(test)]
 mod tests;
 
-use ingam_protocol::profile::Profile;
-use ingam_protocol::{Serial, Timestamp};
+use ingam_protocol::der::{Writer, tag};
+use ingam_protocol::profile::{CommonName, Profile, Transparency};
+use ingam_protocol::{Identifier, Serial, Timestamp};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::{ASN1Time, AlgorithmIdentifier, FromDer, X509Version};
 
 use crate::ca::SigningCa;
 use crate::key::Algorithm;
 use crate::leaf::Validity;
-use crate::{CertificateRequest, Error, encode};
+use crate::{CertificateRequest, Error, Kind, encode};
 
 /// No certificate is larger: 100 names of 253 characters fit.
 const CERTIFICATE_SIZE_MAX: usize = 32 * 1024;
@@ -29,12 +32,46 @@ const CERTIFICATE_SIZE_MAX: usize = 32 * 1024;
 /// From 2050 on, dates are written as GeneralizedTime (RFC 5280, section 4.1.2.5).
 const FIRST_GENERALIZED_S: u64 = 2_524_608_000;
 
+/// A subject that says nothing, and the contents of the OBJECT IDENTIFIER id-at-commonName.
+const NO_SUBJECT: &[u8] = b"\x30\x00";
+const COMMON_NAME: &[u8] = b"\x55\x04\x03";
+
 /// What a certificate is held against.
 pub(crate) struct Expected<'a> {
     pub(crate) profile: &'a Profile,
     pub(crate) ca: &'a SigningCa,
     /// What it was built from; none if its bytes come from a record.
     pub(crate) request: Option<&'a CertificateRequest>,
+    pub(crate) stage: Stage,
+}
+
+/// How far a certificate is on its way through transparency logs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// It does not go there.
+    Unlogged,
+    /// It goes there now, with the poison.
+    Precertificate,
+    /// It comes from there, with SCTs.
+    Logged,
+}
+
+impl Stage {
+    /// At which certificates of a profile are first signed.
+    pub(crate) fn first(profile: &Profile) -> Self {
+        match profile.transparency {
+            Transparency::None => Self::Unlogged,
+            Transparency::Required => Self::Precertificate,
+        }
+    }
+
+    /// By what the ledger knows a certificate at this stage.
+    pub(crate) fn kind(self) -> Kind {
+        match self {
+            Self::Precertificate => Kind::Precertificate,
+            Self::Unlogged | Self::Logged => Kind::Certificate,
+        }
+    }
 }
 
 /// A TBSCertificate that passed every rule.
@@ -48,6 +85,10 @@ pub(crate) struct Linted {
 impl Linted {
     pub(crate) fn tbs(&self) -> &[u8] {
         &self.tbs
+    }
+
+    pub(crate) fn into_tbs(self) -> Vec<u8> {
+        self.tbs
     }
 
     pub(crate) fn serial(&self) -> &Serial {
@@ -90,6 +131,25 @@ pub(crate) fn certificate(tbs: Vec<u8>, expected: &Expected<'_>) -> Result<Linte
     }
 }
 
+/// Serial number and dates of bytes that passed every rule before.
+///
+/// # Errors
+/// [`Error::Refused`] if they cannot be read.
+pub(crate) fn outline(tbs: &[u8], ca: &SigningCa) -> Result<(Serial, Validity), Error> {
+    let unreadable = || Error::Refused("these bytes are no certificate of this issuer".to_owned());
+    let algorithm = ca.key.algorithm();
+    let wrapped = encode::certificate(tbs, algorithm.identifier(), &filler(algorithm));
+    let (rest, parsed) = X509Certificate::from_der(&wrapped).map_err(|_| unreadable())?;
+    let serial = Serial::from_be_bytes(parsed.raw_serial()).ok_or_else(unreadable)?;
+    let dates = parsed.validity();
+    let moment = |time: &ASN1Time| moment(time).map_err(|_| unreadable());
+    let (not_before, not_after) = (moment(&dates.not_before)?, moment(&dates.not_after)?);
+    if !rest.is_empty() || parsed.tbs_certificate.as_ref() != tbs {
+        return Err(unreadable());
+    }
+    Ok((serial, Validity { not_before, not_after }))
+}
+
 fn judge(tbs: &[u8], expected: &Expected<'_>) -> Verdict<(Serial, Validity)> {
     let algorithm = expected.ca.key.algorithm();
     let wrapped = encode::certificate(tbs, algorithm.identifier(), &filler(algorithm));
@@ -116,7 +176,6 @@ fn judge(tbs: &[u8], expected: &Expected<'_>) -> Verdict<(Serial, Validity)> {
         "not the issuer's subject, byte for byte",
     )?;
     let validity = validity(&parsed, expected)?;
-    require("subject_empty", parsed.subject().as_raw() == b"\x30\x00", "the subject is not empty")?;
     let no_ids = parsed.issuer_uid.is_none() && parsed.subject_uid.is_none();
     require("unique_identifiers", no_ids, "there is an issuerUniqueID or subjectUniqueID")?;
     let kind = subject_key::check(parsed.public_key())?;
@@ -124,9 +183,28 @@ fn judge(tbs: &[u8], expected: &Expected<'_>) -> Verdict<(Serial, Validity)> {
         let same = parsed.public_key().raw == request.public_key_info;
         require("subject_key_equal", same, "the subject's key is not the requested one, byte for byte")?;
     }
-    let public_key = &parsed.public_key().subject_public_key.data;
-    extensions::check(&parsed, expected, kind, public_key)?;
+    subject_key::check_profile(kind, expected.profile)?;
+    let names = extensions::check(&parsed, expected, kind)?;
+    subject(&parsed, expected.profile.contents.common_name, &names)?;
     Ok((serial, validity))
+}
+
+/// Nothing, or one common name: which, follows from the subjectAltNames alone.
+fn subject(parsed: &X509Certificate<'_>, rule: CommonName, names: &[Identifier]) -> Verdict {
+    let found = parsed.subject().as_raw();
+    let Some(name) = rule.of(names) else {
+        return require("subject_empty", found == NO_SUBJECT, "the subject is not empty");
+    };
+    let mut wanted = Writer::new();
+    wanted.wrap(tag::SEQUENCE, |subject| {
+        subject.wrap(tag::SET, |relative| {
+            relative.wrap(tag::SEQUENCE, |attribute| {
+                attribute.value(tag::UTF8_STRING, name.as_bytes());
+                attribute.object_identifier(COMMON_NAME);
+            });
+        });
+    });
+    require("common_name", found == wanted.finish(), "the subject is not the first name that fits, alone")
 }
 
 /// A signature in form alone, made by no key: what is signed is looked at before any key is used.

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use ingam_protocol::crl::{self, RevocationList};
 use ingam_protocol::ocsp::{self, ResponseData};
 use ingam_protocol::profile::{IssuerName, Profile};
-use ingam_protocol::{Clock, Random, Timestamp};
+use ingam_protocol::{Clock, Random, Timestamp, transparency};
 use metrics::{counter, histogram};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer;
@@ -16,16 +16,17 @@ use x509_parser::prelude::FromDer;
 use crate::ca::SigningCa;
 use crate::delegate::{Delegate, DelegateCertificate};
 use crate::key::Algorithm;
+use crate::lint::{Linted, Stage};
 use crate::{
-    CertificateRequest, CrlContents, Error, Hierarchy, Issuer, IssuerUrls, KeyKind, OcspAnswer, Prepared,
-    Signer, encode, leaf, lint,
+    CertificateRequest, CrlContents, Error, FinalRequest, Hierarchy, Issuer, IssuerUrls, Kind, Ledger,
+    OcspAnswer, Prepared, PreparedId, Signer, encode, leaf, lint,
 };
 
 /// notBefore lies within this of the signing (BR 7.1.2.7).
 const SIGNING_WINDOW: Duration = Duration::from_secs(48 * 60 * 60);
 
-/// A [`Signer`] that holds the keys of a hierarchy, or the way to the tokens that do. With keys in memory its methods do not
-/// wait for anything outside; certificates and OCSP answers are signed on the calling thread (see `Key::sign` for what
+/// A [`Signer`] that holds the keys of a hierarchy, or the way to the tokens that do. With keys in memory its methods wait for
+/// nothing outside but the ledger's disk; certificates and OCSP answers are signed on the calling thread (see `Key::sign` for what
 /// that costs), CRLs on one for blocking work, as they can be large. A token is waited for, for 10 s at most.
 ///
 /// Metrics: `ingam_signatures_total{kind, issuer}` and `ingam_signature_seconds{kind}`, with `kind` one of
@@ -33,16 +34,18 @@ const SIGNING_WINDOW: Duration = Duration::from_secs(48 * 60 * 60);
 pub struct LocalSigner {
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
+    ledger: Ledger,
     issuers: Vec<Issuer>,
     cas: BTreeMap<IssuerName, Arc<SigningCa>>,
-    /// For those issuers that do not sign OCSP answers themselves, once [`LocalSigner::renew_delegates`] was called.
+    /// For those issuers that do not sign OCSP answers themselves, once [`Signer::renew`] was called.
     delegates: RwLock<BTreeMap<IssuerName, Arc<Delegate>>>,
 }
 
 impl LocalSigner {
-    /// Takes the keys of a hierarchy into use. `urls` has an entry for each of its issuers.
+    /// Takes the keys of a hierarchy into use. `urls` has an entry for each of its issuers; the ledger is the one of these
+    /// keys, for ever.
     ///
-    /// [`LocalSigner::renew_delegates`] has to be called before the first OCSP answer is signed, and then now and again.
+    /// [`Signer::renew`] has to be called before the first OCSP answer is signed, and then now and again.
     ///
     /// # Errors
     /// [`Error::Load`] if an issuer has no URLs, or one that is not plain http, or if a key and a certificate do not
@@ -50,10 +53,11 @@ impl LocalSigner {
     pub fn new(
         hierarchy: Hierarchy,
         mut urls: BTreeMap<IssuerName, IssuerUrls>,
+        ledger: Ledger,
         clock: Arc<dyn Clock>,
         random: Arc<dyn Random>,
     ) -> Result<Self, Error> {
-        let Hierarchy { root, intermediates } = hierarchy;
+        let Hierarchy { intermediates, .. } = hierarchy;
         let mut issuers = Vec::with_capacity(intermediates.len());
         let mut cas = BTreeMap::new();
         for intermediate in intermediates {
@@ -61,20 +65,17 @@ impl LocalSigner {
             let own = urls.remove(&name).ok_or_else(|| {
                 Error::Load(format!("the issuer '{name}' has no URLs for its certificates to point to"), None)
             })?;
-            let ca = SigningCa::load(intermediate, &root, own)?;
+            let ca = SigningCa::load(intermediate, own)?;
             issuers.push(ca.issuer.clone());
             cas.insert(name, Arc::new(ca));
         }
-        Ok(Self { clock, random, issuers, cas, delegates: RwLock::new(BTreeMap::new()) })
+        Ok(Self { clock, random, ledger, issuers, cas, delegates: RwLock::new(BTreeMap::new()) })
     }
 
-    /// Makes an OCSP delegate for each issuer that needs one (those with keys other than P-256, or without digitalSignature) and has
-    /// none, or one with less than a third of its validity left. Gives the certificates that were made: the CA signed
-    /// them, so they belong on record. May be called as often as one likes; once an hour is plenty.
+    /// [`Signer::renew`], as of `now`.
     ///
     /// # Errors
-    /// [`Error::Refused`] if an issuer has ended, [`Error::Unavailable`] if a key could not be used. The delegates
-    /// that were there stay in use.
+    /// As there.
     pub async fn renew_delegates(&self, now: Timestamp) -> Result<Vec<DelegateCertificate>, Error> {
         let mut made = Vec::new();
         for (name, ca) in &self.cas {
@@ -98,20 +99,6 @@ impl LocalSigner {
         Ok(described)
     }
 
-    /// What kind of key an issuer has; `None` if it is not loaded.
-    pub fn key_kind(&self, issuer: &IssuerName) -> Option<KeyKind> {
-        self.cas.get(issuer).map(|ca| ca.key.kind())
-    }
-
-    /// The last second of the OCSP delegate of each issuer that does not sign its answers itself; `None` where there is
-    /// no delegate yet.
-    pub fn delegates_not_after(&self) -> Vec<(IssuerName, Option<Timestamp>)> {
-        let delegated = self.cas.iter().filter(|(_, ca)| !answers_itself(ca));
-        delegated
-            .map(|(name, _)| (name.clone(), self.delegate(name).map(|delegate| delegate.not_after)))
-            .collect()
-    }
-
     fn ca(&self, name: &IssuerName) -> Result<&Arc<SigningCa>, Error> {
         self.cas.get(name).ok_or_else(|| Error::UnknownIssuer(name.clone()))
     }
@@ -133,32 +120,61 @@ impl LocalSigner {
         })
     }
 
-    fn lint(
+    /// Holds bytes against every rule and puts them into the ledger.
+    async fn put_down(
         &self,
         profile: &Profile,
+        issuer: &IssuerName,
         tbs: Vec<u8>,
         request: Option<&CertificateRequest>,
     ) -> Result<Prepared, Error> {
-        let ca = self.ca(&profile.issuer)?;
+        let ca = self.ca(issuer)?;
         let kind = ca.key.kind();
         if profile.is_public && !kind.is_public() {
             return Err(Error::Refused(format!(
-                "the profile '{}' is public, and the issuer '{}' has a key of the kind {}, which no client of the public web \
-                 takes (BR 6.1.5): give the profile another issuer",
+                "the profile '{}' is public, and the issuer '{issuer}' has a key of the kind {}, which no client of the \
+                 public web takes (BR 6.1.5): give the profile another issuer",
                 profile.name,
-                profile.issuer,
                 kind.name()
             )));
         }
-        let linted = lint::certificate(tbs, &lint::Expected { profile, ca, request })?;
-        let prepared = Prepared::new(profile.issuer.clone(), linted);
-        self.check_window(&prepared)?;
-        Ok(prepared)
+        let stage = Stage::first(profile);
+        let linted = lint::certificate(tbs, &lint::Expected { profile, ca, request, stage })?;
+        self.put_down_linted(ca, stage.kind(), linted).await
+    }
+
+    async fn put_down_linted(&self, ca: &SigningCa, kind: Kind, linted: Linted) -> Result<Prepared, Error> {
+        self.check_window(linted.validity().not_before)?;
+        let subject = ca.subject(kind, linted.serial(), linted.tbs());
+        let id = self.ledger.prepare(subject).await?;
+        Ok(Prepared::new(id, ca.issuer.name.clone(), kind, linted))
+    }
+
+    /// Bytes that this signer has prepared, from a caller that has nothing but them.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] if these are not the bytes of that name, [`Error::UnknownIssuer`].
+    pub(crate) fn prepared(
+        &self,
+        id: PreparedId,
+        issuer: IssuerName,
+        kind: Kind,
+        tbs: Vec<u8>,
+    ) -> Result<Prepared, Error> {
+        let ca = self.ca(&issuer)?;
+        let (serial, validity) = lint::outline(&tbs, ca)?;
+        if self.ledger.id_of(ca.subject(kind, &serial, &tbs)) != id {
+            return Err(Error::Refused(
+                "these are not the bytes that were prepared under that name".to_owned(),
+            ));
+        }
+        let (not_before, not_after) = (validity.not_before, validity.not_after);
+        Ok(Prepared { id, issuer, kind, serial, not_before, not_after, tbs })
     }
 
     /// Bytes that were recorded long ago must not be signed now.
-    fn check_window(&self, prepared: &Prepared) -> Result<(), Error> {
-        let (now, not_before) = (self.clock.now(), prepared.not_before());
+    fn check_window(&self, not_before: Timestamp) -> Result<(), Error> {
+        let now = self.clock.now();
         if not_before.since(now).max(now.since(not_before)) > SIGNING_WINDOW {
             return Err(Error::Refused(format!(
                 "notBefore ({not_before}) lies more than 48 hours from now ({now})"
@@ -239,12 +255,16 @@ async fn sign_certificate(ca: &SigningCa, tbs: &[u8]) -> Result<Vec<u8>, Error> 
 }
 
 fn sign_crl(ca: &SigningCa, contents: CrlContents) -> Result<Vec<u8>, Error> {
-    let CrlContents { number, this_update, next_update, entries } = contents;
-    let mut serials: Vec<_> = entries.iter().map(|entry| &entry.serial).collect();
-    serials.sort_unstable();
-    if serials.windows(2).any(|pair| pair.first() == pair.last()) {
+    let CrlContents { scope, number, this_update, next_update, mut entries } = contents;
+    if entries.iter().any(|entry| !scope.holds(&entry.serial)) {
+        return Err(Error::Refused("the CRL has a serial number that belongs to another list".to_owned()));
+    }
+    entries.sort_unstable_by(|first, second| first.serial.cmp(&second.serial));
+    let same = |pair: &[crl::Entry]| matches!(pair, [first, second] if first.serial == second.serial);
+    if entries.windows(2).any(same) {
         return Err(Error::Refused("the CRL has a serial number twice".to_owned()));
     }
+    let is_partial = scope != crl::Scope::Complete;
     let algorithm = ca.key.algorithm().identifier();
     let list = RevocationList {
         signature_algorithm: algorithm.to_vec(),
@@ -253,11 +273,12 @@ fn sign_crl(ca: &SigningCa, contents: CrlContents) -> Result<Vec<u8>, Error> {
         number,
         this_update,
         next_update,
+        distribution_point: is_partial.then(|| ca.issuer.urls.crl_of(scope.shard())),
         entries,
     };
     let tbs = list.encode_tbs();
     let signature = ca.key.sign_checked_blocking(&ca.issuer.public_key, &tbs)?;
-    Ok(crl::certificate_list(&tbs, algorithm, &signature))
+    Ok(crl::certificate_list(tbs, algorithm, &signature))
 }
 
 #[async_trait]
@@ -266,22 +287,74 @@ impl Signer for LocalSigner {
         &self.issuers
     }
 
+    async fn ready(&self, issuer: &IssuerName) -> Result<(), Error> {
+        let ca = self.ca(issuer)?;
+        self.ledger.check()?;
+        ca.key.ready().await
+    }
+
     async fn prepare(&self, request: CertificateRequest) -> Result<Prepared, Error> {
-        let tbs = leaf::build(&request, self.ca(&request.profile.issuer)?)?;
-        self.lint(&request.profile, tbs, Some(&request))
+        let (profile, issuer) = (&request.profile, &request.issuer);
+        if !profile.issuers.has_signing(issuer) {
+            return Err(Error::Refused(format!(
+                "the issuer '{issuer}' signs nothing of the profile '{}'",
+                profile.name
+            )));
+        }
+        let tbs = leaf::build(&request, self.ca(issuer)?)?;
+        self.put_down(profile, issuer, tbs, Some(&request)).await
     }
 
     async fn adopt(&self, profile: Arc<Profile>, tbs: Vec<u8>) -> Result<Prepared, Error> {
-        self.lint(&profile, tbs, None)
+        // The bytes name one issuer, and pass for that one alone. If it stands by now, it still signs what was recorded before.
+        let mut refused = Error::Refused("the profile has no issuer".to_owned());
+        for issuer in profile.issuers.all() {
+            match self.put_down(&profile, issuer, tbs.clone(), None).await {
+                Ok(prepared) => return Ok(prepared),
+                Err(error) => refused = error,
+            }
+        }
+        Err(refused)
+    }
+
+    async fn finish(&self, request: FinalRequest) -> Result<Prepared, Error> {
+        let FinalRequest { profile, issuer, precertificate, scts } = request;
+        let ca = self.ca(&issuer)?;
+        let wrong = |error: transparency::Error| {
+            Error::Refused(format!("no certificate can be made of the precertificate: {error}"))
+        };
+        let tbs = transparency::with_scts(&precertificate, &scts).map_err(wrong)?;
+        let same = transparency::without_scts(&tbs).map_err(wrong)?
+            == transparency::without_poison(&precertificate).map_err(wrong)?;
+        let expected = lint::Expected { profile: &profile, ca, request: None, stage: Stage::Logged };
+        let linted = lint::certificate(tbs, &expected)?;
+        let signed = ca.subject(Kind::Precertificate, linted.serial(), &precertificate);
+        if !same || !self.ledger.was_used(signed) {
+            return Err(Error::Refused("there is no signed precertificate of these bytes".to_owned()));
+        }
+        self.put_down_linted(ca, Kind::Certificate, linted).await
     }
 
     async fn issue(&self, prepared: Prepared) -> Result<Vec<u8>, Error> {
         let started = Instant::now();
         let ca = self.ca(prepared.issuer())?;
-        self.check_window(&prepared)?;
+        self.check_window(prepared.not_before())?;
+        let subject = ca.subject(prepared.kind(), prepared.serial(), prepared.tbs());
+        self.ledger.use_up(subject).await?;
         let certificate = sign_certificate(ca, prepared.tbs()).await?;
         count("certificate", prepared.issuer(), started);
         Ok(certificate)
+    }
+
+    async fn renew(&self) -> Result<Vec<DelegateCertificate>, Error> {
+        self.renew_delegates(self.clock.now()).await
+    }
+
+    fn delegates_not_after(&self) -> Vec<(IssuerName, Option<Timestamp>)> {
+        let delegated = self.cas.iter().filter(|(_, ca)| !answers_itself(ca));
+        delegated
+            .map(|(name, _)| (name.clone(), self.delegate(name).map(|delegate| delegate.not_after)))
+            .collect()
     }
 
     fn ocsp_signer_not_after(&self, issuer: &IssuerName) -> Result<Timestamp, Error> {

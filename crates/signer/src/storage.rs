@@ -12,10 +12,12 @@ use zeroize::Zeroizing;
 use crate::sealing::{self, Cost, Failure};
 use crate::{Error, Passphrase, PrivateKey};
 
-/// PEM labels (RFC 7468, sections 5, 10 and 11).
+/// PEM labels (RFC 7468, sections 5, 6, 7, 10 and 11).
 const CERTIFICATE: &str = "CERTIFICATE";
 const PRIVATE_KEY: &str = "PRIVATE KEY";
 const ENCRYPTED_PRIVATE_KEY: &str = "ENCRYPTED PRIVATE KEY";
+const REQUEST: &str = "CERTIFICATE REQUEST";
+const REVOCATION_LIST: &str = "X509 CRL";
 
 /// No file that is read here is larger: a CA's certificate or key has some thousand bytes.
 const FILE_SIZE_MAX: u64 = 64 * 1024;
@@ -138,6 +140,43 @@ pub(crate) fn certificate_from_pem(path: &Path, text: &[u8]) -> Result<Vec<u8>, 
     decode(path, text, CERTIFICATE)
 }
 
+/// A certification request as PEM text.
+pub(crate) fn request_to_pem(der: &[u8]) -> Result<String, Error> {
+    pem_rfc7468::encode_string(REQUEST, LineEnding::LF, der)
+        .map_err(|error| Error::Unavailable(format!("a request could not be written as PEM ({error})")))
+}
+
+/// Reads PEM text that holds exactly one certification request, and gives its DER. `path` is for the words of an error.
+pub(crate) fn request_from_pem(path: &Path, text: &[u8]) -> Result<Vec<u8>, Error> {
+    decode(path, text, REQUEST)
+}
+
+/// Reads a file with one CRL, PEM or DER, and gives its DER.
+pub(crate) fn revocation_list(path: &Path) -> Result<Vec<u8>, Error> {
+    let text = read(path)?;
+    // DER of a CRL begins with a SEQUENCE.
+    if text.first() == Some(&0x30) { Ok(text.to_vec()) } else { decode(path, &text, REVOCATION_LIST) }
+}
+
+/// Writes a file as [`write`] does, but never over another.
+///
+/// # Errors
+/// [`Error::Load`] names the file; if one of that name is there, it stays as it is.
+pub(crate) fn write_new(path: &Path, contents: &[u8], secrecy: Secrecy) -> Result<(), Error> {
+    let (Some(folder), Some(name)) = (path.parent(), path.file_name().and_then(|name| name.to_str())) else {
+        return Err(broken(path, "is no path of a file"));
+    };
+    if path.symlink_metadata().is_ok() {
+        return Err(broken(
+            path,
+            "is there already, and is never written over: name another, or move it away",
+        ));
+    }
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    make_folder(folder, secrecy)?;
+    write(folder, name, contents, secrecy)
+}
+
 /// Reads PEM text that holds exactly one PKCS #8 key, which is not encrypted. `path` is for the words of an error.
 pub(crate) fn key_from_pem(path: &Path, text: &[u8]) -> Result<PrivateKey, Error> {
     decode(path, text, PRIVATE_KEY).map(PrivateKey::from_pkcs8)
@@ -201,6 +240,18 @@ pub(crate) fn split_pem(text: &[u8]) -> Vec<&[u8]> {
         }
     }
     blocks
+}
+
+/// A file with one certificate, and its DER; text around it does not matter.
+pub(crate) fn read_certificate(path: &Path) -> Result<Vec<u8>, Error> {
+    let text = read(path)?;
+    match split_pem(&text).as_slice() {
+        [one] => certificate_from_pem(path, one),
+        blocks => Err(broken(
+            path,
+            format!("holds {} PEM blocks where one certificate should be: leave out the rest", blocks.len()),
+        )),
+    }
 }
 
 fn decode(path: &Path, text: &[u8], wanted: &str) -> Result<Vec<u8>, Error> {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use ingam_journal::simulated::SimulatedDisk;
 use ingam_protocol::profile::{IssuerName, Profile, ProfileName};
 use ingam_protocol::time::{FixedClock, SeededRandom};
 use ingam_protocol::{Identifier, Serial, Timestamp};
@@ -12,7 +13,7 @@ use rcgen::PublicKeyData as _;
 use crate::ca::SigningCa;
 use crate::hierarchy::{IssuerPlan, Plan};
 use crate::key::Key;
-use crate::{CertificateRequest, Hierarchy, IssuerUrls, KeyKind, LocalSigner, PrivateKey};
+use crate::{CertificateRequest, Hierarchy, IssuerUrls, KeyKind, Ledger, LocalSigner, PrivateKey};
 
 /// When the tests take place: 2026-11-21T10:00:00Z.
 pub(crate) fn now() -> Timestamp {
@@ -52,14 +53,19 @@ pub(crate) fn urls(issuer: &str) -> IssuerUrls {
 }
 
 pub(crate) fn signing_ca(issuer: &str) -> SigningCa {
-    let Hierarchy { root, intermediates } = hierarchy();
+    let Hierarchy { intermediates, .. } = hierarchy();
     let own = intermediates.into_iter().find(|intermediate| intermediate.name == name(issuer)).unwrap();
-    SigningCa::load(own, &root, urls(issuer)).unwrap()
+    SigningCa::load(own, urls(issuer)).unwrap()
 }
 
 pub(crate) fn signer(clock: Arc<FixedClock>) -> LocalSigner {
     let urls = BTreeMap::from(["ecdsa", "rsa"].map(|issuer| (name(issuer), urls(issuer))));
-    LocalSigner::new(hierarchy(), urls, clock, Arc::new(SeededRandom::new(2))).unwrap()
+    LocalSigner::new(hierarchy(), urls, ledger(&clock), clock, Arc::new(SeededRandom::new(2))).unwrap()
+}
+
+/// A ledger on a disk of its own.
+pub(crate) fn ledger(clock: &Arc<FixedClock>) -> Ledger {
+    Ledger::open(Arc::new(SimulatedDisk::new()), clock.clone()).unwrap()
 }
 
 pub(crate) fn profile(issuer: &str) -> Profile {
@@ -83,6 +89,8 @@ pub(crate) fn request(issuer: &str, names: &[&str]) -> CertificateRequest {
         not_before: None,
         not_after: None,
         profile: Arc::new(profile(issuer)),
+        issuer: name(issuer),
+        must_staple: false,
         serial: Serial::new(&SeededRandom::new(4)),
         identifiers: names.iter().map(|name| Identifier::parse_dns(name).unwrap()).collect(),
         public_key_info: public_key_info(KeyKind::EcdsaP256),

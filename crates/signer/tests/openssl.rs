@@ -16,16 +16,17 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ingam_protocol::crl::Entry;
+use ingam_journal::simulated::SimulatedDisk;
+use ingam_protocol::crl::{Entry, Scope};
 use ingam_protocol::ocsp::{CertStatus, SingleResponse, parse_request};
-use ingam_protocol::profile::{IssuerName, Profile, ProfileName};
+use ingam_protocol::profile::{IssuerName, MustStaple, Profile, ProfileName};
 use ingam_protocol::time::FixedClock;
-use ingam_protocol::{Identifier, Random, Reason, Serial, Timestamp};
+use ingam_protocol::{Identifier, Random, Reason, Serial, Shard, Timestamp};
 use ingam_signer::hierarchy::{Existing, ExistingIssuer, IssuerPlan, Plan, Protection};
 use ingam_signer::tls::DevTls;
 use ingam_signer::{
-    CertificateRequest, CrlContents, Hierarchy, IssuerUrls, KeyKind, LocalSigner, OcspAnswer, Passphrase,
-    Signer,
+    CertificateRequest, CrlContents, Hierarchy, IssuerUrls, KeyKind, Ledger, LocalSigner, OcspAnswer,
+    Passphrase, Signer,
 };
 
 /// openssl looks at the real time, so these tests do too.
@@ -97,9 +98,10 @@ impl World {
             };
             (name(issuer), urls)
         });
+        let ledger = Ledger::open(Arc::new(SimulatedDisk::new()), clock.clone()).unwrap();
+        let random = Arc::new(SystemRandomness);
         let signer =
-            LocalSigner::new(hierarchy.clone(), BTreeMap::from(urls), clock, Arc::new(SystemRandomness))
-                .unwrap();
+            LocalSigner::new(hierarchy.clone(), BTreeMap::from(urls), ledger, clock, random).unwrap();
         let delegates = signer.renew_delegates(now()).await.unwrap();
         assert!(delegates.iter().any(|delegate| delegate.issuer == name("rsa")));
         Self { folder, signer, hierarchy }
@@ -128,17 +130,30 @@ impl World {
 
     async fn leaf_of(&self, profile: Profile, public_key_info: Vec<u8>, names: &[&str]) -> (Serial, Vec<u8>) {
         let serial = Serial::new(&SystemRandomness);
+        (serial.clone(), self.leaf_with(serial, profile, public_key_info, names).await)
+    }
+
+    async fn leaf_with(
+        &self,
+        serial: Serial,
+        profile: Profile,
+        public_key_info: Vec<u8>,
+        names: &[&str],
+    ) -> Vec<u8> {
+        let issuer = profile.issuers.signing().next().unwrap().clone();
         let request = CertificateRequest {
+            issuer,
+            must_staple: profile.contents.must_staple == MustStaple::Always,
             not_before: None,
             not_after: None,
             profile: Arc::new(profile),
-            serial: serial.clone(),
+            serial,
             identifiers: names.iter().map(|name| Identifier::parse_dns(name).unwrap()).collect(),
             public_key_info,
             now: now(),
         };
         let prepared = self.signer.prepare(request).await.unwrap();
-        (serial, self.signer.issue(prepared).await.unwrap())
+        self.signer.issue(prepared).await.unwrap()
     }
 }
 
@@ -300,11 +315,26 @@ async fn ocsp_answers_of_both_kinds_of_signer_verify() {
 #[tokio::test]
 async fn crls_verify_and_revoke() {
     let world = World::new().await;
-    for issuer in ["ecdsa", "rsa"] {
+    let shard = Shard(12);
+    for (issuer, scope) in [
+        ("ecdsa", Scope::Complete),
+        ("rsa", Scope::Complete),
+        ("ecdsa", Scope::Unsharded),
+        ("ecdsa", Scope::Shard(shard)),
+        ("rsa", Scope::Shard(shard)),
+    ] {
+        let new_serial = || match scope.shard() {
+            None => Serial::new(&SystemRandomness),
+            Some(shard) => Serial::in_shard(&SystemRandomness, shard),
+        };
         let key = world.subject_key(P256);
-        let (serial, leaf) = world.leaf(issuer, key.clone(), &["example.org"]).await;
-        let (_, other) = world.leaf(issuer, key, &["example.net"]).await;
+        let serial = new_serial();
+        let leaf = world.leaf_with(serial.clone(), profile(issuer), key.clone(), &["example.org"]).await;
+        let other = world.leaf_with(new_serial(), profile(issuer), key.clone(), &["example.net"]).await;
+        let elsewhere = Serial::in_shard(&SystemRandomness, Shard(13));
+        let elsewhere = world.leaf_with(elsewhere, profile(issuer), key, &["example.net"]).await;
         let contents = CrlContents {
+            scope,
             number: 7,
             this_update: now(),
             next_update: now().plus(Duration::from_secs(86400)),
@@ -335,6 +365,9 @@ async fn crls_verify_and_revoke() {
         };
         let (leaf, other) = (to_pem(&world, "leaf", &leaf), to_pem(&world, "other", &other));
         assert!(verify(&other).status.success());
+        // What points to another list learns nothing from a list that is not complete.
+        let stranger = verify(&to_pem(&world, "elsewhere", &elsewhere));
+        assert_eq!(stranger.status.success(), scope == Scope::Complete, "{scope:?}");
         let refused = verify(&leaf);
         assert!(String::from_utf8_lossy(&refused.stderr).contains("certificate revoked"));
     }
@@ -378,6 +411,7 @@ async fn keys_under_a_passphrase_are_what_openssl_takes_for_them() {
         key: plain(issuer).parse().unwrap(),
     });
     let existing = Existing {
+        further: Vec::new(),
         root: name("root"),
         root_certificate: world.path("roots/root.pem").into(),
         issuers: issuers.into(),
@@ -426,6 +460,7 @@ fn foreign_ca(subject: &str) -> (tempfile::TempDir, Existing) {
         ExistingIssuer { name: name(issuer), certificate: certificate.into(), key: key.parse().unwrap() }
     });
     let existing = Existing {
+        further: Vec::new(),
         root: name("root"),
         root_certificate: root.into(),
         issuers: issuers.into(),

@@ -9,9 +9,10 @@ use ingam_protocol::time::Timestamp;
 use crate::contact::Place;
 use crate::error::Error;
 use crate::external_key::{Bound, Unbound, bind};
+use crate::key_block::is_blocked;
 use crate::limit::{Demand, Limited, give_back, meet};
 use crate::open::Store;
-use crate::table::{ACCOUNTS, ACCOUNTS_BY_KEY, CONTACTS, KEYS_BLOCKED};
+use crate::table::{ACCOUNTS, ACCOUNTS_BY_KEY, CONTACTS};
 use crate::transaction::{Transaction, decode, read_range, read_row};
 
 /// What came of making an account, or of giving one another key.
@@ -204,7 +205,7 @@ impl Store {
                 return Ok(Some(refused));
             }
             // Whoever holds a key that is known to others must not move its account away from it.
-            if transaction.get(KEYS_BLOCKED, &old.thumbprint())?.is_some() {
+            if is_blocked(transaction, &old)? {
                 return Ok(Some(AccountInserted::Blocked));
             }
             transaction.delete(ACCOUNTS_BY_KEY, old.thumbprint());
@@ -258,11 +259,10 @@ pub(crate) fn active(transaction: &Transaction<'_>, id: Id) -> Result<Option<Acc
 }
 
 fn key_taken(transaction: &Transaction<'_>, key: &PublicKey) -> Result<Option<AccountInserted>, Error> {
-    let thumbprint = key.thumbprint();
-    if transaction.get(KEYS_BLOCKED, &thumbprint)?.is_some() {
+    if is_blocked(transaction, key)? {
         return Ok(Some(AccountInserted::Blocked));
     }
-    match transaction.get(ACCOUNTS_BY_KEY, &thumbprint)? {
+    match transaction.get(ACCOUNTS_BY_KEY, &key.thumbprint())? {
         None => Ok(None),
         Some(bytes) => {
             let account = transaction.row(ACCOUNTS, id_from(&bytes)?.as_bytes())?;

@@ -7,7 +7,7 @@ use ingam_protocol::{Bytes, Id, Reason, Serial, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
-use crate::key_block::KeyBlock;
+use crate::key_block::{KeyBlock, KeyName};
 use crate::open::Store;
 use crate::status::{StatusState, status_of, status_put};
 use crate::table::{CERTIFICATES, KEYS_BLOCKED, certificate_key};
@@ -58,8 +58,16 @@ impl RevocationRequest {
         }
         let (by, comment) = self.operator.clone().unzip();
         let serial = Some(self.serial.clone());
-        let bytes = thumbprint.as_slice().into();
-        let block = KeyBlock { thumbprint: bytes, at, reason: self.reason, serial, by, comment };
+        let block = KeyBlock {
+            hash: thumbprint.as_slice().into(),
+            named_by: KeyName::Thumbprint,
+            at,
+            reason: self.reason,
+            serial,
+            by,
+            comment,
+            source: None,
+        };
         transaction.put_row(KEYS_BLOCKED, *thumbprint, &block)?;
         Ok(true)
     }

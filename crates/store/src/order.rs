@@ -1,14 +1,18 @@
 //! Orders, and the steps from a claimed order to a certificate on record.
 //!
 //! ```text
-//! order_insert ─▶ order_claim ─▶ order_ask ─▶ order_complete
-//!                     │               │
-//!                     └─ order_readopt└─ order_abandon (revokes the serial)
+//! order_insert ─▶ order_claim ─▶ order_ask ─┬─────────────────────────────────────▶ order_complete
+//!      │              ▲  │           │        └─▶ order_precertify ─▶ order_finish ─▶┘
+//!      └─ order_wait ─┘  │           │                  │      │           │
+//!            │           └─ order_readopt ◀─────────────┘      ▼           ▼
+//!            └─ order_refuse         └──────────────────▶ order_abandon (revokes the serial)
 //! ```
 //!
 //! Each is one durable transaction. From the claim on, each carries the lease's token and is refused with an old one.
 
-use ingam_protocol::acme::{Authorization, Claim, Failure, Order, OrderStatus};
+use ingam_protocol::acme::{
+    Authorization, Claim, Failure, FinalBytes, Order, OrderStatus, Precertificate, Waiting,
+};
 use ingam_protocol::record::Record;
 use ingam_protocol::{Bytes, Id, Reason, Timestamp};
 
@@ -18,6 +22,7 @@ use crate::authorization::{find as find_authorization, put as put_authorization}
 use crate::certificate::CertificateRow;
 use crate::error::Error;
 use crate::external_key::is_in_force;
+use crate::key_block;
 use crate::limit::{Demand, Limited, keep, meet, refund, remember};
 use crate::name_rule::is_blocked;
 use crate::open::Store;
@@ -146,7 +151,55 @@ impl Store {
         keys.iter().map(|(key, _)| id_from(key.get(16..).unwrap_or_default())).collect()
     }
 
-    /// Step 1: claims a ready order for `claim`, whose serial is set aside and whose bytes are recorded. Account,
+    /// Puts a ready order's CSR by until the signer is there. The status that it has instead of `ready`, if it is not.
+    ///
+    /// # Errors
+    /// [`Error`] if it could not be made durable.
+    pub async fn order_wait(
+        &self,
+        id: Id,
+        waiting: Waiting,
+        record: Record,
+    ) -> Result<Result<(), OrderStatus>, Error> {
+        self.run(move |transaction| {
+            let Some(mut order) = find(transaction, id)? else { return Ok(Err(OrderStatus::Invalid)) };
+            let status = status(transaction, &order, waiting.since)?;
+            if status != OrderStatus::Ready {
+                return Ok(Err(status));
+            }
+            transaction.put(ISSUANCES_OPEN, *id.as_bytes(), Vec::new());
+            order.waiting = Some(waiting);
+            put(transaction, &order)?;
+            transaction.record(&record);
+            Ok(Ok(()))
+        })
+        .await
+    }
+
+    /// Ends an order that waited for the signer, and was never claimed.
+    ///
+    /// # Errors
+    /// [`Error`] if it could not be made durable.
+    pub async fn order_refuse(
+        &self,
+        id: Id,
+        failure: Failure,
+        record: Record,
+    ) -> Result<Result<(), Stale>, Error> {
+        self.run(move |transaction| {
+            let waits = |order: &Order| order.waiting.is_some() && order.failure.is_none();
+            let Some(mut order) = find(transaction, id)?.filter(waits) else { return Ok(Err(Stale)) };
+            transaction.delete(ISSUANCES_OPEN, *id.as_bytes());
+            order.waiting = None;
+            order.failure = Some(failure);
+            put(transaction, &order)?;
+            transaction.record(&record);
+            Ok(Ok(()))
+        })
+        .await
+    }
+
+    /// Step 1: claims an order that is ready, or waits for the signer and would be ready else, for `claim`, whose serial is set aside and whose bytes are recorded. Account,
     /// authorizations, keys and rules on names are looked at again inside the transaction: whoever blocked a name or withdrew
     /// a key and was answered sees no claim on it after that. What `demands` spend is put back if the order is
     /// abandoned.
@@ -166,11 +219,13 @@ impl Store {
             if active(transaction, order.account)?.is_none() {
                 return Ok(Claimed::Missing);
             }
+            // Whether it waited makes no difference to what counts now.
+            order.waiting = None;
             let status = status(transaction, &order, now)?;
             if status != OrderStatus::Ready {
                 return Ok(Claimed::No(status));
             }
-            if let Some(forbidden) = forbidden(transaction, &order, &claim.key_thumbprint)? {
+            if let Some(forbidden) = forbidden(transaction, &order, &claim)? {
                 return Ok(forbidden);
             }
             if status_of(transaction, &claim.issuer, &claim.serial)?.is_some() {
@@ -193,8 +248,8 @@ impl Store {
         .await
     }
 
-    /// Takes up a claimed order whose lease has run out as of `over_by`, before the signer was asked: the same bytes
-    /// under a new token.
+    /// Takes up a claimed order whose lease has run out as of `over_by` under a new token: before the signer was asked, with
+    /// the same bytes; after its precertificate is on record, for the certificate that belongs to it.
     ///
     /// # Errors
     /// [`Error`] if it could not be made durable.
@@ -207,7 +262,11 @@ impl Store {
     ) -> Result<Result<Order, Stale>, Error> {
         self.run(move |transaction| {
             let Some(mut order) = find(transaction, id)? else { return Ok(Err(Stale)) };
-            let open = order.asked.is_none() && order.failure.is_none() && order.certificate.is_none();
+            let unasked = match &order.precertificate {
+                None => order.asked.is_none(),
+                Some(precertificate) => precertificate.certificate.is_none(),
+            };
+            let open = unasked && order.failure.is_none() && order.certificate.is_none();
             match &mut order.claim {
                 Some(claim) if open && claim.lease_until <= over_by => {
                     claim.token = token;
@@ -217,6 +276,21 @@ impl Store {
             }
             put(transaction, &order)?;
             Ok(Ok(order))
+        })
+        .await
+    }
+
+    /// Gives a lease back before its time, so that the order can be taken up again at once.
+    ///
+    /// # Errors
+    /// [`Error`] if it could not be made durable.
+    pub async fn order_release(&self, id: Id, token: Id, now: Timestamp) -> Result<Result<(), Stale>, Error> {
+        self.run(move |transaction| {
+            let Some((mut order, mut claim)) = leased(transaction, id, token)? else { return Ok(Err(Stale)) };
+            claim.lease_until = now;
+            order.claim = Some(claim);
+            put(transaction, &order)?;
+            Ok(Ok(()))
         })
         .await
     }
@@ -235,7 +309,7 @@ impl Store {
         self.run(move |transaction| {
             let Some((mut order, claim)) = leased(transaction, id, token)? else { return Ok(Err(Stale)) };
             // What was blocked since the claim is not signed.
-            if order.asked.is_some() || forbidden(transaction, &order, &claim.key_thumbprint)?.is_some() {
+            if order.asked.is_some() || forbidden(transaction, &order, &claim)?.is_some() {
                 return Ok(Err(Stale));
             }
             order.asked = Some(now);
@@ -247,7 +321,69 @@ impl Store {
         .await
     }
 
-    /// Step 2, second half: the signature is on record with status good, and the order is valid. With [`Stale`] the
+    /// Step 2 with a precertificate, second half: its signature is on record with status good, and the lease goes on until
+    /// `lease_until`. With [`Stale`] it came too late: it was recorded by `late`, and its serial is revoked.
+    ///
+    /// # Errors
+    /// [`Error`] if it could not be made durable.
+    pub async fn order_precertify(
+        &self,
+        id: Id,
+        token: Id,
+        der: Bytes,
+        lease_until: Timestamp,
+        record: Record,
+        late: Record,
+    ) -> Result<Result<(), Stale>, Error> {
+        self.run(move |transaction| {
+            let Some((mut order, mut claim)) = leased(transaction, id, token)?
+                .filter(|(order, _)| order.asked.is_some() && order.precertificate.is_none())
+            else {
+                transaction.record(&late);
+                return Ok(Err(Stale));
+            };
+            status_put(transaction, &claim.issuer, &claim.serial, StatusState::Good, claim.not_after)?;
+            claim.lease_until = lease_until;
+            order.claim = Some(claim);
+            order.precertificate = Some(Precertificate { der, certificate: None });
+            put(transaction, &order)?;
+            transaction.record(&record);
+            Ok(Ok(()))
+        })
+        .await
+    }
+
+    /// Step 3, first half: the bytes of the certificate are on record, and that the signer is about to be asked for it, after
+    /// another look at account, keys and names.
+    ///
+    /// # Errors
+    /// [`Error`] if it could not be made durable.
+    pub async fn order_finish(
+        &self,
+        id: Id,
+        token: Id,
+        bytes: FinalBytes,
+        record: Record,
+    ) -> Result<Result<(), Stale>, Error> {
+        self.run(move |transaction| {
+            let Some((mut order, claim)) = leased(transaction, id, token)? else { return Ok(Err(Stale)) };
+            if forbidden(transaction, &order, &claim)?.is_some() {
+                return Ok(Err(Stale));
+            }
+            match &mut order.precertificate {
+                Some(precertificate) if precertificate.certificate.is_none() => {
+                    precertificate.certificate = Some(bytes);
+                }
+                _ => return Ok(Err(Stale)),
+            }
+            put(transaction, &order)?;
+            transaction.record(&record);
+            Ok(Ok(()))
+        })
+        .await
+    }
+
+    /// The end of steps 2 and 3: the signature is on record with status good, and the order is valid. With [`Stale`] the
     /// signature came too late: it was recorded by `late`, its serial is revoked, and it must not be delivered.
     ///
     /// # Errors
@@ -262,7 +398,7 @@ impl Store {
     ) -> Result<Result<(), Stale>, Error> {
         self.run(move |transaction| {
             let Some((mut order, claim)) =
-                leased(transaction, id, token)?.filter(|(order, _)| order.asked.is_some())
+                leased(transaction, id, token)?.filter(|(order, _)| is_asked(order))
             else {
                 transaction.record(&late);
                 return Ok(Err(Stale));
@@ -322,7 +458,7 @@ impl Store {
         .await
     }
 
-    /// Orders that were claimed and have not ended.
+    /// Orders that were finalized and have not ended: claimed ones, and those that wait for the signer.
     ///
     /// # Errors
     /// [`Error`] if the engine fails.
@@ -347,21 +483,19 @@ impl Store {
 }
 
 /// Why the order's certificate may not be made, by what stands in the store as of this point of the transaction.
-fn forbidden(
-    transaction: &Transaction<'_>,
-    order: &Order,
-    key_thumbprint: &[u8],
-) -> Result<Option<Claimed>, Error> {
+fn forbidden(transaction: &Transaction<'_>, order: &Order, claim: &Claim) -> Result<Option<Claimed>, Error> {
     let Some(account) = active(transaction, order.account)? else { return Ok(Some(Claimed::Missing)) };
     if let Some(external) = &account.external
         && !is_in_force(transaction, external.key)?
     {
         return Ok(Some(Claimed::ExternalKeyWithdrawn(external.key)));
     }
-    if transaction.get(KEYS_BLOCKED, key_thumbprint)?.is_some() {
-        return Ok(Some(Claimed::KeyBlocked));
+    for name in claim.key_names() {
+        if transaction.get(KEYS_BLOCKED, name)?.is_some() {
+            return Ok(Some(Claimed::KeyBlocked));
+        }
     }
-    if transaction.get(KEYS_BLOCKED, &account.key.thumbprint())?.is_some() {
+    if key_block::is_blocked(transaction, &account.key)? {
         return Ok(Some(Claimed::AccountKeyBlocked));
     }
     for identifier in &order.identifiers {
@@ -372,12 +506,20 @@ fn forbidden(
     Ok(None)
 }
 
+/// Whether the signer was asked for the order's certificate itself.
+fn is_asked(order: &Order) -> bool {
+    match &order.precertificate {
+        None => order.asked.is_some(),
+        Some(precertificate) => precertificate.certificate.is_some(),
+    }
+}
+
 fn derive_status(
     order: &Order,
     now: Timestamp,
     mut read: impl FnMut(Id) -> Result<Option<Authorization>, Error>,
 ) -> Result<OrderStatus, Error> {
-    if order.claim.is_some() || order.failure.is_some() {
+    if order.claim.is_some() || order.waiting.is_some() || order.failure.is_some() {
         // Authorizations do not count any more: they need not be read.
         return Ok(order.status(now, []));
     }

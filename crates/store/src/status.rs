@@ -3,15 +3,19 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use ingam_protocol::crl::{self, Scope};
 use ingam_protocol::profile::IssuerName;
 use ingam_protocol::record::Record;
-use ingam_protocol::{Reason, Serial, Timestamp};
+use ingam_protocol::{Reason, Serial, Shard, Timestamp};
 
 use crate::committer::Queue;
 use crate::engine::Engine;
 use crate::error::Error;
-use crate::table::{REVOKED, STATUSES, certificate_key, issuer_range, meta_crl_number};
-use crate::transaction::{Transaction, read_range};
+use crate::table::{
+    META, REVOKED, STATUSES, certificate_key, meta_crl_number, meta_revoked, scope_ranges, shard_of,
+    shards_range,
+};
+use crate::transaction::{Transaction, decode_counter, read_range};
 
 /// How far the CA is with a serial number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,14 +113,26 @@ pub(crate) fn status_put(
     not_after: Timestamp,
 ) -> Result<(), Error> {
     let key = certificate_key(issuer, serial);
-    let generation = if matches!(state, StatusState::Revoked { .. }) {
-        transaction.put(REVOKED, key.clone(), Vec::new());
-        transaction.raise_generation()?
+    if matches!(state, StatusState::Revoked { .. }) {
+        let generation = transaction.raise_generation()?;
+        let row = StatusRow { state, not_after, generation }.encode();
+        transaction.put(REVOKED, key.clone(), row.clone());
+        transaction.put(META, meta_revoked(issuer, serial.shard()), generation.to_be_bytes());
+        transaction.put(STATUSES, key, row);
     } else {
-        transaction.generation()?
-    };
-    transaction.put(STATUSES, key, StatusRow { state, not_after, generation }.encode());
+        let generation = transaction.generation()?;
+        transaction.put(STATUSES, key, StatusRow { state, not_after, generation }.encode());
+    }
     Ok(())
+}
+
+/// Where an issuer has serial numbers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ShardsInUse {
+    /// Whether it has some that belong to no shard.
+    pub has_unsharded: bool,
+    /// The shards that it has some in, in order.
+    pub shards: Vec<Shard>,
 }
 
 /// The responder's handle: it reads statuses, counts CRLs and leaves records of signing. Nothing in its reach leads
@@ -146,52 +162,96 @@ impl StatusStore {
         self.generation.load(Ordering::SeqCst)
     }
 
-    /// What is revoked of an issuer's certificates, in order, after the serial `after`, at most `limit`. Rows whose
-    /// certificate ended before `ended_before` are left out (RFC 5280, section 3.3: an entry stays until one CRL past
-    /// the end). Also gives the last serial looked at: where to go on, `None` at the end.
+    /// The generation at which something was last revoked in an issuer's shard, or of what belongs to none: at most what
+    /// [`StatusStore::generation`] says after it was read. Zero if nothing was since an older version ended.
     ///
     /// # Errors
     /// [`Error`] if the engine fails.
-    #[allow(clippy::type_complexity, reason = "a page and where the next one starts")]
+    pub fn revoked_generation(&self, issuer: &IssuerName, shard: Option<Shard>) -> Result<u64, Error> {
+        let row = self.engine.get(META, &meta_revoked(issuer, shard));
+        decode_counter(row.map_err(|cause| Error::Engine("reading when something was last revoked", cause))?)
+    }
+
+    /// Which shards an issuer has serial numbers in, and whether it has any that belong to none.
+    ///
+    /// # Errors
+    /// [`Error`] if the engine fails.
+    pub fn shards(&self, issuer: &IssuerName) -> Result<ShardsInUse, Error> {
+        let first_of = |(first, end): &(Vec<u8>, Vec<u8>)| {
+            read_range(self.engine.as_ref(), STATUSES, first, Some(end), 1).map(|mut page| page.pop())
+        };
+        let mut in_use = ShardsInUse::default();
+        for range in scope_ranges(issuer, Scope::Unsharded) {
+            in_use.has_unsharded |= first_of(&range)?.is_some();
+        }
+        // From each shard that has one to the next: there are 65,536 at most.
+        let mut next = Some(Shard(0));
+        while let Some(from) = next {
+            let Some((key, _)) = first_of(&shards_range(issuer, from))? else { break };
+            let bad = || Error::Row("a certificate's status", "its key has no shard".into());
+            let shard = shard_of(issuer, &key).ok_or_else(bad)?;
+            in_use.shards.push(shard);
+            next = shard.0.checked_add(1).map(Shard);
+        }
+        Ok(in_use)
+    }
+
+    /// What is revoked of an issuer's certificates in a scope, in order, after the serial `after`, at most `limit`. Rows
+    /// whose certificate ended before `ended_before` are left out (RFC 5280, section 3.3: an entry stays until one CRL
+    /// past the end). Also gives the last serial looked at: where to go on, `None` at the end.
+    ///
+    /// # Errors
+    /// [`Error`] if the engine fails.
     pub fn revoked(
         &self,
         issuer: &IssuerName,
+        scope: Scope,
         after: Option<&Serial>,
         ended_before: Timestamp,
         limit: usize,
-    ) -> Result<(Vec<(Serial, Timestamp, Reason)>, Option<Serial>), Error> {
-        let (first, end) = issuer_range(issuer);
-        let prefix = first.len();
-        let from = match after {
-            // The smallest key behind `after`'s own.
-            Some(serial) => [certificate_key(issuer, serial).as_slice(), &[0]].concat(),
-            None => first,
-        };
-        let keys = read_range(self.engine.as_ref(), REVOKED, &from, Some(&end), limit)?;
-        let mut page = Vec::with_capacity(keys.len());
+    ) -> Result<(Vec<crl::Entry>, Option<Serial>), Error> {
+        let prefix = issuer.as_str().len() + 1;
+        // The smallest key behind `after`'s own.
+        let behind = after.map(|serial| [certificate_key(issuer, serial).as_slice(), &[0]].concat());
+        let mut rows = Vec::new();
+        for (first, end) in scope_ranges(issuer, scope) {
+            let from = behind.as_ref().filter(|behind| **behind > first).unwrap_or(&first);
+            let room = limit - rows.len();
+            rows.extend(read_range(self.engine.as_ref(), REVOKED, from, Some(&end), room)?);
+        }
+        let is_full = rows.len() >= limit;
+        let mut page = Vec::with_capacity(rows.len());
         let mut last = None;
-        let full = keys.len() >= limit;
-        for (key, _) in keys {
+        for (key, value) in rows {
             let bad = || Error::Row("the list of what is revoked", "a key holds no serial number".into());
             let serial = key.get(prefix..).and_then(Serial::from_be_bytes).ok_or_else(bad)?;
-            if let Some(StatusRow { state: StatusState::Revoked { at, reason }, not_after, .. }) =
-                self.status(issuer, &serial)?
+            let row = match value.as_slice() {
+                [] => self.status(issuer, &serial)?,
+                row => Some(StatusRow::decode(row)?),
+            };
+            if let Some(StatusRow { state: StatusState::Revoked { at, reason }, not_after, .. }) = row
                 && not_after >= ended_before
             {
-                page.push((serial.clone(), at, reason));
+                page.push(crl::Entry { serial: serial.clone(), revoked_at: at, reason });
             }
             last = Some(serial);
         }
-        Ok((page, last.filter(|_| full)))
+        Ok((page, last.filter(|_| is_full)))
     }
 
-    /// The next number of an issuer's CRL, which nobody else will get.
+    /// The next number of a CRL of an issuer's shard, or of what belongs to none, which nobody else will get. It is above
+    /// `above`, the number of a list that is known to be out.
     ///
     /// # Errors
     /// [`Error`] if it could not be made durable.
-    pub async fn crl_number_next(&self, issuer: &IssuerName) -> Result<u64, Error> {
-        let counter = meta_crl_number(issuer);
-        self.queue.run(move |transaction| transaction.count(&counter)).await
+    pub async fn crl_number_next(
+        &self,
+        issuer: &IssuerName,
+        shard: Option<Shard>,
+        above: u64,
+    ) -> Result<u64, Error> {
+        let counter = meta_crl_number(issuer, shard);
+        self.queue.run(move |transaction| transaction.count_above(&counter, above)).await
     }
 
     /// Puts records into the outbox; back when they are durable.

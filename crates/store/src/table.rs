@@ -1,9 +1,10 @@
 //! The tables of the engine, each with the class of what it holds, and how their keys are made.
 
+use ingam_protocol::crl::Scope;
 use ingam_protocol::identifier::{DnsName, Identifier};
 use ingam_protocol::profile::IssuerName;
 use ingam_protocol::record::Class;
-use ingam_protocol::{Id, Serial};
+use ingam_protocol::{Id, Serial, Shard};
 
 use crate::engine::Table;
 
@@ -43,7 +44,8 @@ pub(crate) const ISSUANCES_OPEN: Table = Table::new("issuances_open");
 pub(crate) const CERTIFICATES: Table = Table::new("certificates");
 /// Issuer and serial to [`crate::StatusRow`].
 pub(crate) const STATUSES: Table = Table::new("statuses");
-/// Issuer and serial of what is revoked, to nothing: what CRLs are made from.
+/// Issuer and serial of what is revoked to [`crate::StatusRow`], or to nothing where an older version wrote it: what CRLs
+/// are made from.
 pub(crate) const REVOKED: Table = Table::new("revoked");
 /// Key thumbprint to why and when it was blocked.
 pub(crate) const KEYS_BLOCKED: Table = Table::new("keys_blocked");
@@ -133,9 +135,20 @@ pub(crate) const META_MIGRATION: &[u8] = b"migration_from";
 /// The format version of the tables.
 pub(crate) const META_FORMAT: &[u8] = b"format_version";
 
-/// The counter of an issuer's CRL numbers.
-pub(crate) fn meta_crl_number(issuer: &IssuerName) -> Vec<u8> {
-    [b"crl_number/", issuer.as_str().as_bytes()].concat()
+/// The counter of CRL numbers of an issuer's shard, or of what belongs to none.
+pub(crate) fn meta_crl_number(issuer: &IssuerName, shard: Option<Shard>) -> Vec<u8> {
+    of_list("crl_number", issuer, shard)
+}
+
+/// The generation at which something was last revoked in an issuer's shard, or of what belongs to none.
+pub(crate) fn meta_revoked(issuer: &IssuerName, shard: Option<Shard>) -> Vec<u8> {
+    of_list("revoked_generation", issuer, shard)
+}
+
+/// An issuer's name holds no slash.
+fn of_list(what: &str, issuer: &IssuerName, shard: Option<Shard>) -> Vec<u8> {
+    let shard = shard.map_or(String::new(), |shard| format!("/{shard}"));
+    format!("{what}/{issuer}{shard}").into_bytes()
 }
 
 /// The key of a certificate: an issuer's name holds no zero byte, so no two pairs collide.
@@ -169,6 +182,36 @@ pub(crate) fn issuer_range(issuer: &IssuerName) -> (Vec<u8>, Vec<u8>) {
     ([name, &[0]].concat(), [name, &[1]].concat())
 }
 
+/// The first byte of serial numbers that belong to a shard.
+const SHARDED: u8 = Shard(0).serial_prefix()[0];
+
+/// First and last (excluded) key of every serial number that belongs to a shard, from this one on.
+pub(crate) fn shards_range(issuer: &IssuerName, from: Shard) -> (Vec<u8>, Vec<u8>) {
+    let name = issuer.as_str().as_bytes();
+    ([name, &[0], &from.serial_prefix()].concat(), [name, &[0, SHARDED + 1]].concat())
+}
+
+/// The shard of a key in [`shards_range`].
+pub(crate) fn shard_of(issuer: &IssuerName, key: &[u8]) -> Option<Shard> {
+    let (number, _) = key.get(issuer.as_str().len() + 2..)?.split_first_chunk()?;
+    Some(Shard(u16::from_be_bytes(*number)))
+}
+
+/// First and last (excluded) keys of what a CRL is about. No serial number without a shard begins as those with one do.
+pub(crate) fn scope_ranges(issuer: &IssuerName, scope: Scope) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let (first, end) = issuer_range(issuer);
+    let (shards_first, shards_end) = shards_range(issuer, Shard(0));
+    match scope {
+        Scope::Complete => vec![(first, end)],
+        Scope::Unsharded => vec![(first, shards_first), (shards_end, end)],
+        Scope::Shard(shard) => {
+            let (first, all_end) = shards_range(issuer, shard);
+            let end = shard.0.checked_add(1).map(|next| shards_range(issuer, Shard(next)).0);
+            vec![(first, end.unwrap_or(all_end))]
+        }
+    }
+}
+
 /// An account and what it showed control of.
 pub(crate) fn identifier_key(account: Id, identifier: &Identifier) -> Vec<u8> {
     [account.as_bytes().as_slice(), identifier.to_string().as_bytes()].concat()
@@ -197,6 +240,27 @@ mod tests {
         assert_eq!(certificate_of(&certificate_key(&issuer, &serial)), Some((issuer, serial)));
         assert_eq!(end_of(&[1, 0xff]), Some(vec![2]));
         assert_eq!(end_of(&[0xff]), None);
+    }
+
+    #[test]
+    fn each_key_is_in_the_ranges_of_its_scopes_and_in_no_other() {
+        let issuer = IssuerName::try_from("ecdsa".to_owned()).unwrap();
+        let random = SeededRandom::new(2);
+        let shards = [0, 1, 255, 256, u16::MAX].map(Shard);
+        let serials = shards.map(|shard| Serial::in_shard(&random, shard));
+        let scopes = shards.map(Scope::Shard).into_iter().chain([Scope::Complete, Scope::Unsharded]);
+        let scopes: Vec<Scope> = scopes.collect();
+        for serial in serials.into_iter().chain((0..50).map(|_| Serial::new(&random))) {
+            let key = certificate_key(&issuer, &serial);
+            for scope in &scopes {
+                let within =
+                    scope_ranges(&issuer, *scope).iter().any(|(first, end)| *first <= key && key < *end);
+                assert_eq!(within, scope.holds(&serial), "{serial} {scope:?}");
+            }
+            if serial.shard().is_some() {
+                assert_eq!(shard_of(&issuer, &key), serial.shard());
+            }
+        }
     }
 
     #[test]

@@ -98,7 +98,14 @@ impl<'a> Transaction<'a> {
 
     /// The counter of this name and its next value, which it has from now on.
     pub(crate) fn count(&mut self, counter: &[u8]) -> Result<u64, Error> {
-        let next = decode_counter(self.get(META, counter)?)? + 1;
+        self.count_above(counter, 0)
+    }
+
+    /// The same, and the next value is above `floor`, too.
+    pub(crate) fn count_above(&mut self, counter: &[u8], floor: u64) -> Result<u64, Error> {
+        let last = decode_counter(self.get(META, counter)?)?.max(floor);
+        let full = || Error::Row("a counter", "it has come to its end".into());
+        let next = last.checked_add(1).ok_or_else(full)?;
         self.put(META, counter, next.to_be_bytes());
         Ok(next)
     }

@@ -1,6 +1,7 @@
 //! The configuration read again: what is put in force at once, what waits for a restart, and mistakes, which change nothing.
 
-use ingam_tests::client::Client;
+use ingam_tests::challenge::{Prover, WebAnswers};
+use ingam_tests::client::{CertificateRequest, Client};
 use ingam_tests::jws::Key;
 use ingam_tests::server::Server;
 use rustix::process::Signal;
@@ -16,6 +17,39 @@ fn profile(name: &str, description: &str) -> String {
 async fn profiles(server: &Server) -> Value {
     let client = Client::new(&server.site(), Key::es256()).await.expect("a directory");
     client.directory()["meta"]["profiles"].clone()
+}
+
+/// The weights of the issuers of `classic`.
+fn weights(ecdsa: u16, rsa: u16) -> String {
+    format!("[profiles.classic]\nissuer = \"\"\nissuers = {{ ecdsa = {ecdsa}, rsa = {rsa} }}\n")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_issuer_takes_over_without_a_restart() {
+    let mut server = Server::start().await;
+    let web = Prover::Http(WebAnswers::listen(server.ports().http).await);
+    let mut client = Client::registered(&server.site()).await.expect("an account");
+    let mut chains = Vec::new();
+    for (ecdsa, rsa, signer) in [(1, 0, "ecdsa"), (0, 1, "rsa")] {
+        server.reconfigure(&weights(ecdsa, rsa));
+        server.admin_json(&["reload", "--reason", "another issuer"]).await;
+        let name = format!("{signer}.example.org");
+        let request = CertificateRequest::of(&[&name]);
+        let (_, chain) = client.issue(&[&name], &request, &web).await.expect("a certificate");
+        assert!(chain.issuer_url().ends_with(&format!("/{signer}.crt")), "{}", chain.issuer_url());
+        server.openssl().verify(&chain, &[&name]).await;
+        chains.push(chain);
+    }
+    // Whoever stands by still answers for what it signed.
+    for chain in &chains {
+        server.openssl().status(chain).await.is_good();
+    }
+    server.reconfigure(&weights(0, 0));
+    let told = server.admin(&["reload", "--reason", "nobody"]).await;
+    assert!(
+        told.stderr.contains("profiles.classic.issuers") && told.stderr.contains("nobody signs"),
+        "{told}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -163,7 +163,6 @@ esac
 async fn story() -> Column {
     let mut world = World::of("mod_md", version(Command::new(PROGRAM).arg("-v")).await).await;
     world.lacks(LACKING);
-    let renewal_info = world.renewal_info();
     let apache = Apache::of(&world);
     let domains = format!("MDContactEmail owner@example.org\n{}", domains(&apache));
     let running = apache.start(&domains);
@@ -207,10 +206,8 @@ async fn story() -> Column {
     for ability in shown {
         world.shows(ability);
     }
-    match renewal_info {
-        Some(url) if world.requests(&url).await > 0 => world.shows(Ability::RenewalInfo),
-        _ => world.lacks(&[(Ability::RenewalInfo, "it was not seen to ask, whether it renewed or not")]),
-    }
+    // When it looks is its own affair: it was seen to ask in some runs, and to renew without asking in most.
+    world.lacks(&[(Ability::RenewalInfo, "it renews without asking, though it was seen to ask at times")]);
     external_account(&mut world).await;
     world.end()
 }

@@ -91,6 +91,7 @@ async fn story() -> Column {
     http_01_and_renewal(&mut world).await;
     dns_01(&mut world).await;
     rsa_and_profile(&mut world).await;
+    must_staple(&mut world).await;
     external_account(&mut world).await;
     Certbot::of(&world, "certbot").run(&["unregister"]).await;
     let oldest = world.accounts().await.remove(0);
@@ -188,6 +189,17 @@ async fn rsa_and_profile(world: &mut World) {
     world.is_of_the_rsa_profile(&chain);
     world.shows(Ability::Rsa);
     world.shows(Ability::Profile);
+}
+
+/// The profile `private` offers it, and says so in the certificate (RFC 7633).
+async fn must_staple(world: &mut World) {
+    let name = "staple.certbot.example.org";
+    let further = ["--must-staple", "--required-profile", "private"];
+    let chain = Certbot::of(world, "certbot").standalone("staple", &[name], &further).await;
+    world.is_issued(&chain, &[name]).await;
+    let leaf = chain.parsed();
+    let feature = leaf.extensions().iter().find(|one| one.oid.to_id_string() == "1.3.6.1.5.5.7.1.24");
+    assert_eq!(feature.map(|one| one.value), Some(&b"\x30\x03\x02\x01\x05"[..]));
 }
 
 async fn external_account(world: &mut World) {

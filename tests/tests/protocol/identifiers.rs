@@ -66,7 +66,7 @@ async fn pre_authorize(server: &Server, client: &mut Client, domain: &str) -> Va
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_short_lived_certificate_points_to_no_status() {
+async fn a_short_lived_certificate_points_to_its_crl_alone() {
     let (server, mut client) = start().await;
     let prover = web(&server).await;
     let names = ["short.example.org"];
@@ -78,7 +78,10 @@ async fn a_short_lived_certificate_points_to_no_status() {
     let validity = leaf.validity();
     assert_eq!(validity.not_after.timestamp() - validity.not_before.timestamp() + 1, 160 * 60 * 60);
     let has = |oid: &str| leaf.extensions().iter().any(|extension| extension.oid.to_id_string() == oid);
-    assert!(!has("2.5.29.31"), "no CRL distribution point");
+    assert!(has("2.5.29.31"), "a CRL distribution point");
+    let ocsp =
+        leaf.tbs_certificate.as_ref().windows(8).any(|octets| octets == b"\x2b\x06\x01\x05\x05\x07\x30\x01");
+    assert!(!ocsp, "no pointer to OCSP");
     assert!(chain.issuer_url().ends_with(".crt"), "the issuer is still named");
     server.openssl().verify(&chain, &names).await;
 }

@@ -150,7 +150,7 @@ impl Authority {
     }
 
     fn view_account(&self, account: Account) -> Result<AccountView, ActError> {
-        let key_blocked = self.store.key_blocked(&account.key.thumbprint())?;
+        let key_blocked = self.key_is_blocked(&account.key)?;
         Ok(AccountView { account, key_blocked })
     }
 

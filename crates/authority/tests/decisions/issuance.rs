@@ -1,14 +1,19 @@
 //! Proves that one order gives one certificate at most, that every certificate was on record before it was signed, and
 //! that a signer which fails leaves no serial number behind that anybody could take for good.
 
+use std::collections::BTreeSet;
+
 use ingam_authority::Error;
+use ingam_protocol::Shard;
 use ingam_protocol::acme::{ChallengeType, ErrorType, OrderStatus};
+use ingam_protocol::crl::ShardCounts;
 use ingam_protocol::identifier::DnsName;
 use ingam_protocol::record::RecordType;
+use ingam_signer::Signer as _;
 use ingam_store::StatusState;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use crate::world::{Key, Step, World, caller, csr, refusal};
+use crate::world::{Key, Step, World, caller, csr, issuer, refusal};
 
 #[test]
 fn a_certificate_is_what_was_recorded_and_what_was_ordered() {
@@ -37,6 +42,26 @@ fn a_certificate_is_what_was_recorded_and_what_was_ordered() {
     ];
     let told: Vec<_> = records.iter().map(|record| record.kind).filter(|kind| kinds.contains(kind)).collect();
     assert_eq!(told, kinds, "each once and in this order");
+    process.stop();
+}
+
+#[test]
+fn certificates_are_spread_over_the_crls_of_their_issuer() {
+    let mut world = World::new();
+    world.policy.crl_shards = ShardCounts { usual: 0, issuers: [(issuer(), 3)].into() };
+    let process = world.start();
+    let account = process.account();
+    let mut seen = BTreeSet::new();
+    for number in 0..30 {
+        let (view, der) = process.certificate(&account, &Key::new(), &format!("n{number}.example.org"));
+        let serial = &view.order.claim.as_ref().unwrap().serial;
+        let shard = serial.shard().unwrap();
+        seen.insert(shard);
+        let url = process.signer.issuers()[0].urls.crl_of(Some(shard));
+        assert!(der.windows(url.len()).any(|window| window == url.as_bytes()), "it points to {url}");
+        assert_eq!(process.status(serial).unwrap().state, StatusState::Good);
+    }
+    assert_eq!(seen, BTreeSet::from([0, 1, 2].map(Shard)));
     process.stop();
 }
 

@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use ingam_protocol::acme::{Account, Claim, OrderStatus};
+use ingam_protocol::crl::Scope;
 use ingam_protocol::record::RecordType;
 use ingam_protocol::time::Clock as _;
 use ingam_protocol::{Id, Timestamp};
@@ -132,8 +133,9 @@ fn after_the_signer_was_asked_the_order_fails_and_a_late_signature_is_not_delive
     let revoked = process.status(&serial).unwrap();
     assert!(matches!(revoked.state, StatusState::Revoked { .. }), "{revoked:?}");
     assert!(process.store.statuses().generation() > generation, "every kept answer is looked at again");
-    let (listed, _) = process.store.statuses().revoked(&issuer(), None, Timestamp::default(), 10).unwrap();
-    assert!(listed.iter().any(|(listed, ..)| *listed == serial), "the next CRL has it");
+    let (listed, _) =
+        process.store.statuses().revoked(&issuer(), Scope::Complete, None, Timestamp::default(), 10).unwrap();
+    assert!(listed.iter().any(|entry| entry.serial == serial), "the next CRL has it");
 
     process.signer.release();
     process.until("the late signature is on record", || {

@@ -168,8 +168,10 @@ fn a_renewal_is_free_of_the_limits_on_certificates() {
             serial: first.order.certificate.clone().unwrap(),
             renews: true,
         }),
+        waiting: None,
         claim: None,
         asked: None,
+        precertificate: None,
         certificate: None,
         ..first.order
     };

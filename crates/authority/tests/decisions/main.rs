@@ -4,6 +4,9 @@
 //! - `states`: every state of RFC 8555, section 7.1.6, that an order, an authorization or a challenge can come into.
 //! - `issuance`: one order gives one certificate, whatever the signer does and however often it is asked for.
 //! - `lease`: what is left when a lease runs out, before and after the signer was asked.
+//! - `away`: a finalize that finds no signer waits for it, and is judged by what counts when it is back.
+//! - `logged`: precertificate and certificate, whatever logs and signer do between them.
+//! - `crash`: the power goes at every operation of every disk, and before and after each signature.
 //! - `limits`: rate limits let through what they promise and no more, and zombies are paused.
 //! - `restart`: a process that died is followed by one that goes on.
 //! - `renewal`: when certificates should be renewed, and which orders take their place.
@@ -15,6 +18,7 @@
 //! - `authorizations`: control that was shown is used again as far as it counts, and no further.
 //! - `wishes`: what orders can wish for, and what profiles do not allow.
 //! - `public`: rules with dates are held to the second, and records say who saw what.
+//! - `checks`: keys on the operator's lists get nothing, and outside linters stop what they dislike.
 //! - `own`: the CA's own certificate goes the way of every other one.
 //! - `external`: a key that operators gave out makes one account, which gets what the key permits.
 //! - `restrictions`: which names and addresses get certificates at all, and with which words others are refused.
@@ -32,12 +36,17 @@
 )]
 
 mod authorizations;
+mod away;
+mod checks;
 mod contact;
+mod crash;
 mod evidence;
 mod external;
 mod issuance;
+mod issuers;
 mod lease;
 mod limits;
+mod logged;
 mod operator_acts;
 mod operator_finds;
 mod operator_jobs;

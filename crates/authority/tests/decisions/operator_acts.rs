@@ -2,8 +2,11 @@
 //! of the right class, with who, as what, from where, what, why and what came of it; and none where nothing was done.
 
 use ingam_authority::Error;
-use ingam_authority::operator::{Decided, NameVerdict, NewApproval, Outcome};
+use ingam_authority::operator::{
+    Decided, KEYS_AT_ONCE_MAX, KeyBlocking, KeyName, KeysBlocked, NameVerdict, NewApproval, Outcome,
+};
 use ingam_protocol::acme::{Account, ErrorType, NewOrder, OrderStatus, UnreadIdentifier};
+use ingam_protocol::bytes::hex;
 use ingam_protocol::identifier::DnsName;
 use ingam_protocol::operator::{Principal, Role};
 use ingam_protocol::record::{Class, RecordType};
@@ -136,14 +139,16 @@ fn a_blocked_key_serves_no_account_and_no_certificate_until_it_is_let_go() {
     assert!(!view(&process).key_blocked);
 
     let block = act("key.block");
-    let (blocked, told) = process.acts(process.authority.key_block(&block, thumbprint));
+    let (blocked, told) =
+        process.acts(process.authority.key_block(&block, compromised(KeyName::Thumbprint, thumbprint)));
     assert_eq!(blocked.unwrap().by, Some(Principal::User(7)));
     assert_eq!(kinds(&told), [KeyBlocked, OperatorActed]);
     assert_eq!((told[0].class, told[1].class), (Class::Issuance, Class::AccessLog));
     assert_eq!(told[0].payload["operator"], "uid:7");
     assert_eq!(told[0].payload["reason"], "ticket 12");
     assert_eq!(told[1].payload, acted("key.block", Outcome::Done));
-    let (again, told) = process.acts(process.authority.key_block(&block, thumbprint));
+    let (again, told) =
+        process.acts(process.authority.key_block(&block, compromised(KeyName::Thumbprint, thumbprint)));
     assert_eq!((failed(again), told), ("conflict", Vec::new()));
 
     assert!(
@@ -168,6 +173,62 @@ fn a_blocked_key_serves_no_account_and_no_certificate_until_it_is_let_go() {
     assert_eq!((failed(again), told), ("not found", Vec::new()));
     assert!(!view(&process).key_blocked);
     assert!(process.finalize(&other, order.order.id, &request).is_ok());
+    process.stop();
+}
+
+fn compromised(named_by: KeyName, hash: [u8; 32]) -> KeyBlocking {
+    KeyBlocking { named_by, hash, reason: Reason::KeyCompromise, source: Some("a list".to_owned()) }
+}
+
+/// Of many keys only the hashes are known; each refuses its key wherever that turns up.
+#[test]
+fn keys_are_blocked_by_their_hashes_alone_and_many_at_once() {
+    let world = World::new();
+    let process = world.start();
+    let (theirs, mine) = (Key::new(), Key::new());
+    let account = process.account_with(&mine, &[]);
+    let order = process.ready_order(&account, &["a.example.org"]);
+    let hashes = [theirs.public().spki_hash(), mine.public().spki_hash(), [3; 32]];
+    let import = act("key.block");
+    let blocking = |hashes: &[[u8; 32]]| {
+        let source = Some("a list".to_owned());
+        process.acts(process.authority.keys_block(&import, hashes, Reason::KeyCompromise, source))
+    };
+
+    let (blocked, told) = blocking(&hashes[..1]);
+    assert_eq!(blocked.unwrap(), KeysBlocked { new: 1, known: 0 });
+    assert_eq!(kinds(&told), [KeyBlocked, OperatorActed]);
+    assert_eq!(told[0].payload["spki_sha256"], json!([hex(&hashes[0])]));
+    assert_eq!(told[0].payload["source"], "a list");
+    assert_eq!(refusal(process.try_account(&theirs, &[])).error, ErrorType::BadPublicKey);
+    let change = process.run(process.authority.account_key_change(&account, theirs.public(), &caller()));
+    assert_eq!(refusal(change).error, ErrorType::BadPublicKey);
+    let request = csr(&theirs, &["a.example.org"]);
+    let refused = refusal(process.finalize(&account, order.order.id, &request));
+    assert_eq!(refused.error, ErrorType::BadCsr);
+    assert!(refused.detail.contains("make a new one"), "{}", refused.detail);
+
+    let (blocked, _) = blocking(&hashes);
+    assert_eq!(blocked.unwrap(), KeysBlocked { new: 2, known: 1 });
+    assert!(process.authority.key_is_blocked(&mine.public()).unwrap());
+    let one = compromised(KeyName::SpkiSha256, hashes[0]);
+    let (again, told) = process.acts(process.authority.key_block(&import, one));
+    assert_eq!((failed(again), told), ("conflict", Vec::new()));
+    let listed = process.authority.key_blocks(None, 10).unwrap().items;
+    let mut known: Vec<_> = listed.iter().map(|block| block.hash.to_vec()).collect();
+    known.sort_unstable();
+    let mut expected = hashes.map(|hash| hash.to_vec());
+    expected.sort_unstable();
+    assert_eq!(known, expected);
+    assert!(listed.iter().all(|block| block.source.as_deref() == Some("a list")));
+
+    let unblock = act("key.unblock");
+    process.acts(process.authority.key_unblock(&unblock, hashes[0])).0.unwrap();
+    process.acts(process.authority.key_unblock(&unblock, hashes[1])).0.unwrap();
+    assert!(process.finalize(&account, order.order.id, &request).is_ok());
+    for (hashes, why) in [(vec![], "none"), (vec![[1; 32]; KEYS_AT_ONCE_MAX + 1], "too many")] {
+        assert_eq!(failed(blocking(&hashes).0), "invalid", "{why}");
+    }
     process.stop();
 }
 

@@ -9,7 +9,8 @@ use ingam_protocol::identifier::DnsName;
 use ingam_protocol::profile::{IssuerName, Profile};
 use ingam_protocol::{Serial, Timestamp};
 use ingam_signer::{
-    CertificateRequest, CrlContents, Error, Issuer, LocalSigner, OcspAnswer, Prepared, Signer,
+    CertificateRequest, CrlContents, DelegateCertificate, Error, FinalRequest, Issuer, LocalSigner,
+    OcspAnswer, Prepared, Signer,
 };
 use ingam_validation::scripted::Scripted;
 use ingam_validation::{Attempt, CaaOutcome, CaaQuery, Failure, Outcome, Validation};
@@ -88,12 +89,20 @@ impl Signer for TestSigner {
         self.inner.issuers()
     }
 
+    async fn ready(&self, issuer: &IssuerName) -> Result<(), Error> {
+        self.inner.ready(issuer).await
+    }
+
     async fn prepare(&self, request: CertificateRequest) -> Result<Prepared, Error> {
         self.inner.prepare(request).await
     }
 
     async fn adopt(&self, profile: Arc<Profile>, tbs: Vec<u8>) -> Result<Prepared, Error> {
         self.inner.adopt(profile, tbs).await
+    }
+
+    async fn finish(&self, request: FinalRequest) -> Result<Prepared, Error> {
+        self.inner.finish(request).await
     }
 
     async fn issue(&self, prepared: Prepared) -> Result<Vec<u8>, Error> {
@@ -104,6 +113,14 @@ impl Signer for TestSigner {
             return Err(Error::Unavailable("the key is asleep".to_owned()));
         }
         Ok(der)
+    }
+
+    async fn renew(&self) -> Result<Vec<DelegateCertificate>, Error> {
+        self.inner.renew().await
+    }
+
+    fn delegates_not_after(&self) -> Vec<(IssuerName, Option<Timestamp>)> {
+        self.inner.delegates_not_after()
     }
 
     fn ocsp_signer_not_after(&self, issuer: &IssuerName) -> Result<Timestamp, Error> {

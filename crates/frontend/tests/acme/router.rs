@@ -9,7 +9,7 @@ use ingam_protocol::Reason;
 use ingam_protocol::bytes::base64url;
 use ingam_protocol::key::PublicKey;
 use ingam_protocol::operator::Principal;
-use ingam_store::KeyBlock;
+use ingam_store::{KeyBlock, KeyName};
 use serde_json::{Value, json};
 
 use crate::answer::{plain, post, send};
@@ -435,12 +435,14 @@ fn a_blocked_account_key_is_refused_everywhere() {
     let kid = register(&process, &key);
     let public = PublicKey::from_jwk(key.jwk().as_object().unwrap()).unwrap();
     let block = KeyBlock {
-        thumbprint: public.thumbprint().as_slice().into(),
+        hash: public.thumbprint().as_slice().into(),
+        named_by: KeyName::Thumbprint,
         at: process.authority.clock().now(),
         reason: Reason::KeyCompromise,
         serial: None,
         by: Some(Principal::User(1)),
         comment: None,
+        source: None,
     };
     assert!(process.run(process.store.key_block_insert(block, Vec::new())).unwrap());
     for asked in [path(&kid), "/new-order", "/revoke-cert", "/key-change"] {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use ingam_authority::linter::Linters;
 use ingam_authority::{
     Authority, Catalog, Parts, Policy, PublicRules, RateLimits, RenewalPolicy, Restrictions,
 };
@@ -12,12 +13,13 @@ use ingam_frontend::{Config, Frontend, account_url_prefix};
 use ingam_journal::files::Files;
 use ingam_journal::simulated::SimulatedDisk;
 use ingam_protocol::Timestamp;
+use ingam_protocol::crl::ShardCounts;
 use ingam_protocol::identifier::Domain;
 use ingam_protocol::profile::{IssuerName, Profile, ProfileName};
 use ingam_protocol::public_suffix::PublicSuffixes;
 use ingam_protocol::time::{FixedClock, SeededRandom};
 use ingam_signer::hierarchy::{Hierarchy, IssuerPlan, Plan};
-use ingam_signer::{IssuerUrls, KeyKind, LocalSigner};
+use ingam_signer::{IssuerUrls, KeyKind, Ledger, LocalSigner};
 use ingam_store::engine::Engine;
 use ingam_store::engine::redb::{FileStorage, RedbConfig, RedbEngine};
 use ingam_store::{Store, StoreProcess};
@@ -101,6 +103,9 @@ fn policy() -> Policy {
         renewal: RenewalPolicy::default(),
         public_suffixes: PublicSuffixes::built_in(),
         rate_limits: RateLimits::default(),
+        crl_shards: ShardCounts::default(),
+        weak_keys: Arc::default(),
+        linters: Linters::default(),
     }
 }
 
@@ -126,7 +131,8 @@ impl World {
             crl: "http://ca.test/crl".to_owned(),
         };
         let urls = BTreeMap::from([(issuer(), urls)]);
-        let signer = LocalSigner::new(hierarchy, urls, clock.clone(), random.clone()).unwrap();
+        let ledger = Ledger::open(Arc::new(SimulatedDisk::new()), clock.clone()).unwrap();
+        let signer = LocalSigner::new(hierarchy, urls, ledger, clock.clone(), random.clone()).unwrap();
         Self {
             clock,
             random,
@@ -154,6 +160,7 @@ impl World {
             validation: self.validation.clone(),
             reports: Arc::new(ingam_validation::scripted::Scripted::default()),
             signer: self.signer.clone(),
+            transparency: None,
             clock: self.clock.clone(),
             random: self.random.clone(),
         };

@@ -6,8 +6,12 @@ use utoipa::ToSchema;
 /// A blocked key.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct KeyBlock {
-    /// Its thumbprint (RFC 7638), base64url.
-    pub thumbprint: String,
+    /// Its thumbprint (RFC 7638), base64url, where it is blocked by that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thumbprint: Option<String>,
+    /// SHA-256 of its SubjectPublicKeyInfo, hexadecimal, where it is blocked by that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spki_sha256: Option<String>,
     /// When.
     pub at: String,
     /// Why, in a CRL's words.
@@ -21,9 +25,12 @@ pub struct KeyBlock {
     /// Why, in the operator's words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// Where it was learned that the key is bad.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
 }
 
-/// A key to be blocked: exactly one of `thumbprint` and `pem`.
+/// A key to be blocked: exactly one of `thumbprint`, `spki_sha256` and `pem`.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct KeyBlocking {
@@ -31,13 +38,54 @@ pub struct KeyBlocking {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(max_length = 64)]
     pub thumbprint: Option<String>,
+    /// SHA-256 of its SubjectPublicKeyInfo (DER), hexadecimal: for keys that are known by that alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(pattern = "^[0-9A-Fa-f]{64}$")]
+    pub spki_sha256: Option<String>,
     /// The public key, a certificate, or a certificate request with it, PEM.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(max_length = 65536)]
     pub pem: Option<String>,
+    /// Why, in a CRL's words; `keyCompromise` where nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 64)]
+    pub revocation_reason: Option<String>,
+    /// Where it was learned that the key is bad.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 1000)]
+    pub source: Option<String>,
     /// Why, for the record.
     #[schema(min_length = 1, max_length = 1000)]
     pub reason: String,
+}
+
+/// Many keys to be blocked for one reason.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct KeysBlocking {
+    /// SHA-256 of the SubjectPublicKeyInfo (DER) of each, hexadecimal, at most 1,000.
+    #[schema(min_items = 1, max_items = 1000)]
+    pub spki_sha256: Vec<String>,
+    /// Why, in a CRL's words; `keyCompromise` where nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 64)]
+    pub revocation_reason: Option<String>,
+    /// Where it was learned that the keys are bad.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 1000)]
+    pub source: Option<String>,
+    /// Why, for the record.
+    #[schema(min_length = 1, max_length = 1000)]
+    pub reason: String,
+}
+
+/// What came of blocking many keys.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct KeysBlocked {
+    /// So many are blocked now and were not before.
+    pub blocked: usize,
+    /// So many were blocked already, and stay as they are.
+    pub known: usize,
 }
 
 /// A rule on a name.

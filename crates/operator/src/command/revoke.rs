@@ -59,7 +59,7 @@ pub(crate) struct Revoke {
     resume: Option<String>,
 }
 
-fn parse_reason(text: &str) -> Result<Reason, String> {
+pub(super) fn parse_reason(text: &str) -> Result<Reason, String> {
     serde_json::from_value(serde_json::Value::from(text)).map_err(|_| {
         "write unspecified, keyCompromise, affiliationChanged, superseded, cessationOfOperation or privilegeWithdrawn"
             .to_owned()

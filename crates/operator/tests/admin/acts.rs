@@ -2,9 +2,10 @@
 
 use ingam_authority::operator::CertificateFilter;
 use ingam_authority::operator::{
-    Act, Decided, JobState, NameVerdict, NewApproval, NewExternalKey, OwnLimit, PlannedJob, Selection,
+    Act, Decided, JobState, KeyBlocking, KeyName, NameVerdict, NewApproval, NewExternalKey, OwnLimit,
+    PlannedJob, Selection,
 };
-use ingam_protocol::bytes::base64url;
+use ingam_protocol::bytes::{base64url, hex};
 use ingam_protocol::identifier::DnsName;
 use ingam_protocol::limit::{Favoured, LimitName};
 use ingam_protocol::operator::{Principal, Role};
@@ -51,9 +52,14 @@ pub(crate) fn thumbprint(world: &World) -> [u8; 32] {
     random_array(world.random.as_ref())
 }
 
+fn compromised(thumbprint: [u8; 32]) -> KeyBlocking {
+    let (named_by, reason) = (KeyName::Thumbprint, Reason::KeyCompromise);
+    KeyBlocking { named_by, hash: thumbprint, reason, source: None }
+}
+
 pub(crate) fn blocked_key(world: &World) -> String {
     let thumbprint = thumbprint(world);
-    world.run(world.authority.key_block(&setup("key.block"), thumbprint)).unwrap();
+    world.run(world.authority.key_block(&setup("key.block"), compromised(thumbprint))).unwrap();
     base64url(&thumbprint)
 }
 
@@ -169,7 +175,7 @@ const fn write(act: &'static str, path: &'static str, done: u16, ask: fn(&World)
 }
 
 /// Every way to ask for an act.
-pub(crate) const CASES: [Case; 49] = [
+pub(crate) const CASES: [Case; 50] = [
     read("status.show", "/v1/status", |_| get("/v1/status")),
     read("account.list", "/v1/accounts", |world| {
         world.account();
@@ -252,6 +258,9 @@ pub(crate) const CASES: [Case; 49] = [
     read("key.list", "/v1/keys", |_| get("/v1/keys")),
     write("key.block", "/v1/keys", 201, |world| {
         post("/v1/keys", json!({ "thumbprint": base64url(&thumbprint(world)), "reason": "ticket 12" }))
+    }),
+    write("key.block", "/v1/keys/import", 200, |world| {
+        post("/v1/keys/import", json!({ "spki_sha256": [hex(&thumbprint(world))], "reason": "ticket 12" }))
     }),
     write("key.unblock", "/v1/keys/{thumbprint}/unblock", 200, |world| {
         post(format!("/v1/keys/{}/unblock", blocked_key(world)), why())

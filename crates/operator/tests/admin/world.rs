@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use axum::Router;
+use ingam_authority::linter::Linters;
 use ingam_authority::operator::Act;
 use ingam_authority::{
     Authority, Caller, Catalog, Parts, PauseRule, Policy, PublicRules, RateLimits, RenewalPolicy,
@@ -20,6 +21,7 @@ use ingam_operator::{Host, Operator};
 use ingam_protocol::acme::{
     Account, ChallengeType, ErrorType, NewAccount, NewOrder, OrderStatus, UnreadIdentifier,
 };
+use ingam_protocol::crl::ShardCounts;
 use ingam_protocol::identifier::DnsName;
 use ingam_protocol::jws::JwsText;
 use ingam_protocol::key::PublicKey;
@@ -31,7 +33,7 @@ use ingam_protocol::record::{Class, Record, RecordType, Seal};
 use ingam_protocol::time::{FixedClock, SeededRandom};
 use ingam_protocol::{Id, Serial, Timestamp};
 use ingam_signer::hierarchy::{Hierarchy, IssuerPlan, Plan};
-use ingam_signer::{IssuerUrls, KeyKind, LocalSigner};
+use ingam_signer::{IssuerUrls, KeyKind, Ledger, LocalSigner};
 use ingam_store::engine::redb::{FileStorage, RedbConfig, RedbEngine};
 use ingam_store::engine::{Engine, Table};
 use ingam_store::{Grant, Store, StoreProcess, table_classes};
@@ -143,12 +145,15 @@ fn policy() -> Policy {
         contacts_max: 4,
         renewal: RenewalPolicy::default(),
         public_suffixes: PublicSuffixes::built_in(),
+        crl_shards: ShardCounts::default(),
         rate_limits: RateLimits {
             // So many that no test meets it.
             limits: [(LimitName::NewOrdersPerAccount, Limit::new(1_000_000, DAY, 1_000_000).unwrap())].into(),
             pauses: Some(PauseRule { failures: 1, over: Duration::ZERO, forgotten_after: 30 * DAY }),
             ..RateLimits::default()
         },
+        weak_keys: Arc::default(),
+        linters: Linters::default(),
     }
 }
 
@@ -166,7 +171,9 @@ fn signer(clock: &Arc<FixedClock>, random: &Arc<SeededRandom>) -> LocalSigner {
         issuer: "http://ca.test/issuer".to_owned(),
         crl: "http://ca.test/crl".to_owned(),
     };
-    LocalSigner::new(hierarchy, BTreeMap::from([(issuer(), urls)]), clock.clone(), random.clone()).unwrap()
+    let ledger = Ledger::open(Arc::new(SimulatedDisk::new()), clock.clone()).unwrap();
+    let urls = BTreeMap::from([(issuer(), urls)]);
+    LocalSigner::new(hierarchy, urls, ledger, clock.clone(), random.clone()).unwrap()
 }
 
 /// A network where one name fails.
@@ -207,6 +214,7 @@ impl World {
             validation: validation(),
             reports: Arc::new(Scripted::default()),
             signer: Arc::new(signer(&clock, &random)),
+            transparency: None,
             clock: clock.clone(),
             random: random.clone(),
         };

@@ -6,15 +6,18 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use axum::Router;
+use ingam_authority::linter::Linters;
 use ingam_authority::operator::Act;
 use ingam_authority::{
     Authority, Catalog, Parts, Policy, PublicRules, RateLimits, RenewalPolicy, Restrictions,
 };
+use ingam_journal::simulated::SimulatedDisk;
 use ingam_operator::api::Reload;
 use ingam_operator::{Host, LastError, Operator};
 use ingam_protocol::acme::{
     Account, Authorization, Challenge, ChallengeType, Claim, Finished, Order, Verdict,
 };
+use ingam_protocol::crl::ShardCounts;
 use ingam_protocol::identifier::Identifier;
 use ingam_protocol::key::PublicKey;
 use ingam_protocol::operator::{Principal, Role};
@@ -24,7 +27,7 @@ use ingam_protocol::record::{Record, RecordType};
 use ingam_protocol::time::{FixedClock, Random, SeededRandom, random_array};
 use ingam_protocol::{Id, Reason, Serial, Timestamp};
 use ingam_signer::hierarchy::{Hierarchy, IssuerPlan, Plan};
-use ingam_signer::{IssuerUrls, KeyKind, LocalSigner};
+use ingam_signer::{IssuerUrls, KeyKind, Ledger, LocalSigner};
 use ingam_store::{
     Admission, Admitted, Grant, NewCertificate, OpenChallenge, RevocationRequest, Store, StoreProcess,
 };
@@ -109,12 +112,14 @@ impl World {
         };
         let urls = BTreeMap::from([(issuer(), urls)]);
         let hierarchy = hierarchy(clock.as_ref(), random.as_ref());
-        let signer = LocalSigner::new(hierarchy, urls, clock.clone(), random.clone()).unwrap();
+        let ledger = Ledger::open(Arc::new(SimulatedDisk::new()), clock.clone()).unwrap();
+        let signer = LocalSigner::new(hierarchy, urls, ledger, clock.clone(), random.clone()).unwrap();
         let parts = Parts {
             store: store.clone(),
             validation: Arc::new(Scripted::default()),
             reports: Arc::new(Scripted::default()),
             signer: Arc::new(signer),
+            transparency: None,
             clock,
             random: random.clone(),
         };
@@ -186,6 +191,7 @@ impl World {
             issuer: issued.issuer.to_owned().try_into().unwrap(),
             not_after: at.plus(issued.valid),
             key_thumbprint: random_array::<32>(random).as_slice().into(),
+            key_spki_hash: None,
             tbs: vec![0x30; 300].into(),
             looked_at: None,
             quorum: None,
@@ -247,8 +253,10 @@ impl World {
             not_before: None,
             not_after: None,
             replaces: None,
+            waiting: None,
             claim: None,
             asked: None,
+            precertificate: None,
             certificate: None,
             failure: None,
         };
@@ -301,6 +309,9 @@ fn policy() -> Policy {
         renewal: RenewalPolicy::default(),
         public_suffixes: PublicSuffixes::built_in(),
         rate_limits: RateLimits::default(),
+        crl_shards: ShardCounts::default(),
+        weak_keys: Arc::default(),
+        linters: Linters::default(),
     }
 }
 

@@ -37,18 +37,52 @@ pub struct Order {
     /// The certificate that the new one is to take the place of (RFC 9773, section 5).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replaces: Option<Replaced>,
+    /// Set while it is finalized and the signer was not there to prepare its certificate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting: Option<Waiting>,
     /// Set once finalized: the bytes to be signed are fixed from here on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub claim: Option<Claim>,
     /// Set when the signer was about to be asked: from here on the serial number may be on a signature.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asked: Option<Timestamp>,
+    /// Set when the signed precertificate is on record: from here on the serial number counts as issued.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub precertificate: Option<Precertificate>,
     /// Set when the signed certificate is on record.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificate: Option<Serial>,
     /// Set when it failed for good.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
+}
+
+/// A finalized order without a claim: its CSR, and since when it waits for the signer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Waiting {
+    /// Since when.
+    pub since: Timestamp,
+    /// The CSR, DER.
+    pub csr: Bytes,
+}
+
+/// A signed precertificate (RFC 6962, section 3.1), and how far the certificate is that belongs to it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Precertificate {
+    /// DER of the precertificate.
+    pub der: Bytes,
+    /// Set when the signer was about to be asked for the certificate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<FinalBytes>,
+}
+
+/// The bytes that become the certificate: those of the precertificate with SCTs in place of the poison.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FinalBytes {
+    /// The exact TBSCertificate, DER.
+    pub tbs: Bytes,
+    /// When the signer was about to be asked.
+    pub asked: Timestamp,
 }
 
 /// A certificate that another one takes the place of.
@@ -78,6 +112,9 @@ pub struct Claim {
     pub not_after: Timestamp,
     /// Thumbprint of its key.
     pub key_thumbprint: Bytes,
+    /// SHA-256 of its key's SubjectPublicKeyInfo; none in claims of an earlier version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_spki_hash: Option<Bytes>,
     /// The exact TBSCertificate, DER.
     pub tbs: Bytes,
     /// When the looks at CAA began; none if there was none.
@@ -89,6 +126,13 @@ pub struct Claim {
     /// The record of all that was looked at before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub record: Option<Id>,
+}
+
+impl Claim {
+    /// What its key can be blocked by.
+    pub fn key_names(&self) -> impl Iterator<Item = &[u8]> {
+        [Some(&self.key_thumbprint), self.key_spki_hash.as_ref()].into_iter().flatten().map(|name| &**name)
+    }
 }
 
 /// The states of an order (RFC 8555, section 7.1.6).
@@ -115,7 +159,7 @@ impl Order {
     ///    └───────── failure, time over, or an authorization ended ─────────┴──failure──▶ invalid
     /// ```
     ///
-    /// Once claimed, only a failure or the certificate ends it: time no longer does.
+    /// Once finalized, only a failure or the certificate ends it: time no longer does.
     pub fn status(
         &self,
         now: Timestamp,
@@ -127,7 +171,7 @@ impl Order {
         if self.certificate.is_some() {
             return OrderStatus::Valid;
         }
-        if self.claim.is_some() {
+        if self.claim.is_some() || self.waiting.is_some() {
             return OrderStatus::Processing;
         }
         if now >= self.expires {
@@ -171,8 +215,10 @@ mod tests {
             not_before: None,
             not_after: None,
             replaces: None,
+            waiting: None,
             claim: None,
             asked: None,
+            precertificate: None,
             certificate: None,
             failure: None,
         }
@@ -186,6 +232,7 @@ mod tests {
             issuer: "ecdsa".to_owned().try_into().unwrap(),
             not_after: order.expires,
             key_thumbprint: Bytes::default(),
+            key_spki_hash: None,
             tbs: Bytes::default(),
             looked_at: None,
             quorum: None,

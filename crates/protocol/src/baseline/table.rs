@@ -80,6 +80,14 @@ pub const REGISTRIES: Rule = Rule {
     kept: "`ingam check`; newOrder; each validation; each use of one; CAA at finalize",
 };
 
+/// What keys may be for beside showing who a server is.
+pub const OTHER_PURPOSES: Rule = Rule {
+    about: "extended key usages beside serverAuth (clientAuth)",
+    source: "Chrome Root Program 1.8",
+    values: &[from(FROM_2027_03_15, Forbidden)],
+    kept: "`ingam check`; newOrder; finalize",
+};
+
 /// Whether the primary perspective validates DNSSEC.
 pub const DNSSEC: Rule = Rule {
     about: "DNSSEC validated up to the root by the primary perspective, for challenges and CAA",
@@ -110,6 +118,37 @@ pub const RULES: &[Rule] = &[
         kept: "each validation; each use of one; CAA at finalize",
     },
     DNSSEC,
+    OTHER_PURPOSES,
+    Rule {
+        about: "extended key usages: serverAuth, and beside it clientAuth alone",
+        source: "BR 7.1.2.7.10",
+        values: &[always(Asked)],
+        kept: "the start",
+    },
+    Rule {
+        about: "certificate policies: 2.23.140.1.2.1 first, no other of the Forum's, no anyPolicy",
+        source: "BR 7.1.2.7.9",
+        values: &[always(Asked)],
+        kept: "the start; the signer",
+    },
+    Rule {
+        about: "a common name that is not one of the subjectAltNames, character for character",
+        source: "BR 7.1.4.3",
+        values: &[always(Forbidden)],
+        kept: "the signer, for every profile",
+    },
+    Rule {
+        about: "key usages: digitalSignature, and for RSA keys beside it keyEncipherment alone",
+        source: "BR 7.1.2.7.11",
+        values: &[always(Asked)],
+        kept: "the signer, for every profile",
+    },
+    Rule {
+        about: "a pointer to OCSP or to the issuer's certificate",
+        source: "BR 7.1.2.7.6, 7.1.2.7.7",
+        values: &[always(Asked)],
+        kept: "the start",
+    },
     Rule {
         about: "age of an answer about CAA at the signing",
         source: "BR 3.2.2.8",
@@ -150,7 +189,7 @@ pub const RULES: &[Rule] = &[
         about: "RSA keys (and of a length that 8 divides)",
         source: "BR 6.1.5",
         values: &[always(BitsMin(2048))],
-        kept: "finalize, for every profile",
+        kept: "the start; finalize; the signer, for every profile",
     },
     Rule {
         about: "EC keys on curves other than P-256, P-384 and P-521",
@@ -159,7 +198,7 @@ pub const RULES: &[Rule] = &[
         kept: "finalize, for every profile",
     },
     Rule {
-        about: "weak and compromised keys (ROCA, close primes, blocked ones; lists of Debian's not yet)",
+        about: "weak and compromised keys (ROCA, close primes, blocked ones, and those on the operator's lists of Debian's)",
         source: "BR 6.1.1.3",
         values: &[always(Forbidden)],
         kept: "finalize, for every profile",
@@ -190,7 +229,7 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         about: "validity of a certificate that points to neither OCSP nor CRL",
-        source: "BR 1.6.1, 4.9.7",
+        source: "BR 1.6.1, 4.9.7, 7.1.2.11.2",
         values: &[from(FROM_2026_03_15, DaysMax(7))],
         kept: "the start, for every profile",
     },
@@ -240,7 +279,7 @@ pub const RULES: &[Rule] = &[
         about: "SCTs of two logs' operators up to 180 days of validity, and a precertificate logged before",
         source: "Chrome CT policy, Chrome Root Program 1.8",
         values: &[from(FROM_2027_03_15, Asked)],
-        kept: NOT_YET,
+        kept: "step 3 of the order of operations, for profiles with `transparency = \"required\"`",
     },
     Rule {
         about: "a sample of 3 % of certificates audited by the CA itself each quarter",

@@ -132,8 +132,17 @@ impl Writer {
         });
     }
 
-    /// Tag and length (X.690, section 8.1.3), in front of `length` bytes that were just written.
-    fn header(&mut self, tag: u8, length: usize) {
+    /// The same, critical: whoever does not know the extension must refuse what has it.
+    pub fn critical_extension(&mut self, identifier: &[u8], value: impl FnOnce(&mut Self)) {
+        self.wrap(tag::SEQUENCE, |inner| {
+            inner.wrap(tag::OCTET_STRING, value);
+            inner.boolean_true();
+            inner.object_identifier(identifier);
+        });
+    }
+
+    /// Tag and length (X.690, section 8.1.3), in front of `length` bytes that were just written, or are elsewhere.
+    pub fn header(&mut self, tag: u8, length: usize) {
         if length < 0x80 {
             self.reversed.push(length.to_le_bytes()[0]);
         } else {

@@ -16,6 +16,7 @@ fn the_thumbprint_is_that_of_rfc_7638() {
 #[test]
 fn a_stored_key_is_the_same_key() {
     let key = PublicKey::from_jwk(&jwk(RFC7638)).unwrap();
+    assert_eq!(PublicKey::from_spki(&key.to_spki()).unwrap(), key);
     let stored = serde_json::to_string(&key).unwrap();
     assert_eq!(serde_json::from_str::<PublicKey>(&stored).unwrap(), key);
 }
@@ -27,7 +28,14 @@ fn a_key_is_the_same_from_jwk_and_spki() {
         let from_spki = PublicKey::from_spki(&rcgen::PublicKeyData::subject_public_key_info(&pair)).unwrap();
         let from_jwk = PublicKey::from_jwk(&jwk(&from_spki.to_jwk())).unwrap();
         assert_eq!(from_spki, from_jwk);
+        assert_eq!(from_jwk.to_spki(), rcgen::PublicKeyData::subject_public_key_info(&pair));
     }
+}
+
+#[test]
+fn each_check_has_a_code_of_its_own() {
+    let codes: std::collections::BTreeSet<&str> = KeyFlaw::ALL.iter().map(|flaw| flaw.code()).collect();
+    assert_eq!(codes.len(), KeyFlaw::ALL.len());
 }
 
 #[test]
@@ -61,7 +69,9 @@ fn a_key_on_p_521_is_the_same_from_jwk_and_spki() {
     let pair = ::p521::ecdsa::SigningKey::from_slice(&scalar).unwrap();
     let point = ::p521::ecdsa::VerifyingKey::from(&pair).to_encoded_point(false);
     let head = [&[0x30, 0x81, 0x9b], P521_ALGORITHM, &[0x03, 0x81, 0x86, 0x00]].concat();
-    let from_spki = PublicKey::from_spki(&[head.as_slice(), point.as_bytes()].concat()).unwrap();
+    let spki = [head.as_slice(), point.as_bytes()].concat();
+    let from_spki = PublicKey::from_spki(&spki).unwrap();
+    assert_eq!(from_spki.to_spki(), spki);
     let from_jwk = PublicKey::from_jwk(&jwk(&from_spki.to_jwk())).unwrap();
     assert_eq!(from_spki, from_jwk);
     assert_eq!((from_jwk.key_type(), from_jwk.kind_name().as_str()), (Some(KeyType::EcdsaP521), "EC P-521"));

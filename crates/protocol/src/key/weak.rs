@@ -2,16 +2,17 @@
 
 use num_bigint::BigUint;
 
-use super::{BadKey, Curve};
+use super::{BadKey, Curve, KeyFlaw};
 
-/// Primes that no RSA modulus may have as a factor.
-const SMALL_PRIMES: [u32; 132] = [
+/// Primes that no RSA modulus may have as a factor: all below 752 (BR 6.1.6).
+const SMALL_PRIMES: [u32; 133] = [
     2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83, 89, 97, 101, 103,
     107, 109, 113, 127, 131, 137, 139, 149, 151, 157, 163, 167, 173, 179, 181, 191, 193, 197, 199, 211, 223,
     227, 229, 233, 239, 241, 251, 257, 263, 269, 271, 277, 281, 283, 293, 307, 311, 313, 317, 331, 337, 347,
     349, 353, 359, 367, 373, 379, 383, 389, 397, 401, 409, 419, 421, 431, 433, 439, 443, 449, 457, 461, 463,
     467, 479, 487, 491, 499, 503, 509, 521, 523, 541, 547, 557, 563, 569, 571, 577, 587, 593, 599, 601, 607,
     613, 617, 619, 631, 641, 643, 647, 653, 659, 661, 673, 677, 683, 691, 701, 709, 719, 727, 733, 739, 743,
+    751,
 ];
 
 /// The primes of the ROCA fingerprint (CVE-2017-15361): modulo each of them, an affected modulus is a power of 65537.
@@ -26,29 +27,33 @@ pub(super) fn check_rsa(modulus: &[u8], exponent: &[u8]) -> Result<(), BadKey> {
     let bits = modulus.len() * 8
         - modulus.first().map_or(0, |first| usize::try_from(first.leading_zeros()).unwrap_or(0));
     if !(2048..=4096).contains(&bits) {
-        return Err(BadKey::new(format!("the RSA key has {bits} bits: use 2048 to 4096")));
+        let why = format!("the RSA key has {bits} bits: make a new one of 2048 to 4096");
+        return Err(BadKey::new(KeyFlaw::RsaSize, why));
     }
     if !bits.is_multiple_of(8) {
-        return Err(BadKey::new(format!("the RSA key has {bits} bits: use a multiple of 8")));
+        let why = format!("the RSA key has {bits} bits: make a new one whose size is a multiple of 8");
+        return Err(BadKey::new(KeyFlaw::RsaSize, why));
     }
     if exponent != [1, 0, 1] {
-        return Err(BadKey::new("the RSA key's public exponent is not 65537"));
+        let why = "the RSA key's public exponent is not 65537: make a new key with that one";
+        return Err(BadKey::new(KeyFlaw::RsaExponent, why));
     }
     let n = BigUint::from_bytes_be(modulus);
     let residues = SMALL_PRIMES.map(|prime| (prime, remainder(&n, prime)));
     if let Some((prime, _)) = residues.iter().find(|(_, residue)| *residue == 0) {
-        return Err(BadKey::new(format!("the RSA modulus is divisible by {prime}")));
+        let flaw = if *prime == 2 { KeyFlaw::RsaEven } else { KeyFlaw::RsaSmallFactor };
+        let why = format!("the RSA modulus is divisible by {prime}, so it is damaged: make a new key");
+        return Err(BadKey::new(flaw, why));
     }
     let fingerprint = residues.get(ROCA_PRIMES).unwrap_or_default();
     if fingerprint.iter().all(|(prime, residue)| is_power_of_65537(*residue, *prime)) {
-        return Err(BadKey::new(
-            "the RSA key has the ROCA weakness (CVE-2017-15361): make it with other software",
-        ));
+        let why = "the RSA key has the ROCA weakness (CVE-2017-15361): make a new one with other software or on another device";
+        return Err(BadKey::new(KeyFlaw::RsaRoca, why));
     }
     if has_close_factors(&n) {
-        return Err(BadKey::new(
-            "the RSA modulus has factors close to each other (Fermat): make the key anew",
-        ));
+        let why =
+            "the RSA modulus has factors close to each other (Fermat): make a new key with other software";
+        return Err(BadKey::new(KeyFlaw::RsaClosePrimes, why));
     }
     Ok(())
 }
@@ -138,20 +143,27 @@ pub(super) fn check_ed25519(key: &[u8; 32]) -> Result<(), BadKey> {
     let one = BigUint::from(1_u32);
     let p = (&one << 255_u32) - 19_u32;
     if y >= p {
-        return Err(BadKey::new("the Ed25519 key is not in its only encoding"));
+        return Err(BadKey::new(
+            KeyFlaw::NotOnCurve,
+            "the Ed25519 key is not in its only encoding: make a new key",
+        ));
     }
     let number = |text: &str| BigUint::parse_bytes(text.as_bytes(), 16).unwrap_or_default();
     // The coordinates y of the points of order 8; those of order 4 have 0, that of order 2 has -1, and 1 is neutral.
     let eighth = number("7a03ac9277fdc74ec6cc392cfa53202a0f67100d760b3cba4fd84d3d706a17c7");
     if y == BigUint::ZERO || y == one || &y + &one == p || y == eighth || &y + &eighth == p {
-        return Err(BadKey::new("the Ed25519 key is a point of small order: everybody can sign for it"));
+        let why = "the Ed25519 key is a point of small order, for which everybody can sign: make a new key";
+        return Err(BadKey::new(KeyFlaw::SmallOrder, why));
     }
     // x² = (y² - 1) / (dy² + 1) must be a square: Euler's criterion on the product, which is one when the quotient is.
     let d = number("52036cee2b6ffe738cc740797779e89800700a4d4141d8ab75eb4dca135978a3");
     let square = &y * &y % &p;
     let product = (&square + &p - &one) * (d * &square + &one) % &p;
     if product.modpow(&((&p - &one) >> 1_u32), &p) != one {
-        return Err(BadKey::new("the Ed25519 key is no point of its curve"));
+        return Err(BadKey::new(
+            KeyFlaw::NotOnCurve,
+            "the Ed25519 key is no point of its curve: make a new key",
+        ));
     }
     Ok(())
 }
@@ -172,7 +184,10 @@ mod tests {
 
     #[test]
     fn sizes_and_exponents_are_checked() {
-        let refused = |modulus: &[u8], exponent: &[u8]| check_rsa(modulus, exponent).unwrap_err().to_string();
+        let bad = |modulus: &[u8], exponent: &[u8]| check_rsa(modulus, exponent).unwrap_err();
+        let refused = |modulus: &[u8], exponent: &[u8]| bad(modulus, exponent).to_string();
+        assert_eq!(bad(&[0xff; 128], &[1, 0, 1]).flaw(), KeyFlaw::RsaSize);
+        assert_eq!(bad(&[0xff; 256], &[3]).flaw(), KeyFlaw::RsaExponent);
         assert!(refused(&[0xff; 128], &[1, 0, 1]).contains("1024 bits"));
         assert!(refused(&[0xff; 513], &[1, 0, 1]).contains("4104 bits"));
         assert!(refused(&[&[0x7f][..], &[0xff; 256]].concat(), &[1, 0, 1]).contains("multiple of 8"));
@@ -184,7 +199,16 @@ mod tests {
     fn small_factors_are_found() {
         let mut even = [0xff; 256];
         even[255] = 0xfe;
-        assert!(check_rsa(&even, &[1, 0, 1]).unwrap_err().to_string().contains("divisible by 2"));
+        let bad = check_rsa(&even, &[1, 0, 1]).unwrap_err();
+        assert!(bad.flaw() == KeyFlaw::RsaEven && bad.to_string().contains("divisible by 2"), "{bad}");
+        // The last prime below 752, times a number that makes 2048 bits of it and has no smaller factor.
+        let many = |factor: &BigUint| SMALL_PRIMES[..132].iter().any(|prime| remainder(factor, *prime) == 0);
+        let mut factor = ((BigUint::from(3_u32) << 2046_u32) / 751_u32) | BigUint::from(1_u32);
+        while many(&factor) {
+            factor += 2_u32;
+        }
+        let bad = check_rsa(&(factor * 751_u32).to_bytes_be(), &[1, 0, 1]).unwrap_err();
+        assert!(bad.flaw() == KeyFlaw::RsaSmallFactor && bad.to_string().contains("751"), "{bad}");
     }
 
     #[test]

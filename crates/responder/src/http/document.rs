@@ -13,62 +13,82 @@ use crate::ocsp::etag;
 
 /// How long a certificate of the CA may be kept.
 const MAX_AGE: Duration = Duration::from_secs(24 * 60 * 60);
+/// How long it may be kept which CRLs there are, which a restart can change.
+const URLS_MAX_AGE: Duration = Duration::from_secs(60 * 60);
 
 /// A document that does not change.
 struct Document {
     body: Bytes,
     content_type: HeaderValue,
     etag: HeaderValue,
+    max_age: Duration,
 }
 
 impl Document {
-    fn new(body: Vec<u8>, content_type: &'static str) -> Self {
-        Self { etag: etag(&body), body: body.into(), content_type: HeaderValue::from_static(content_type) }
+    fn new(body: Vec<u8>, content_type: &'static str, max_age: Duration) -> Self {
+        let content_type = HeaderValue::from_static(content_type);
+        Self { etag: etag(&body), body: body.into(), content_type, max_age }
     }
 
     fn reply(&self, headers: &HeaderMap) -> Response<Full<Bytes>> {
         let validators = Validators { etag: &self.etag, last_modified: None, expires: None };
         if validators.match_request(headers) {
-            return not_modified(&validators, cacheable_for(MAX_AGE));
+            return not_modified(&validators, cacheable_for(self.max_age));
         }
-        let mut reply = with_body(self.body.clone(), self.content_type.clone(), cacheable_for(MAX_AGE));
+        let mut reply = with_body(self.body.clone(), self.content_type.clone(), cacheable_for(self.max_age));
         validators.write(reply.headers_mut());
         reply
     }
 }
 
-/// The certificates of all issuers, and their roots.
+/// The certificates of all issuers, and their roots; and where CRLs are.
 pub(super) struct Documents {
     issuers: Vec<(String, Document)>,
+    crl_urls: Vec<(String, Document)>,
     roots: Document,
 }
 
 impl Documents {
-    pub(super) fn new(issuers: &[Issuer]) -> Self {
+    /// `crl_urls` gives the URLs of all CRLs of an issuer.
+    pub(super) fn new(issuers: &[Issuer], crl_urls: impl Fn(&Issuer) -> Vec<String>) -> Self {
         let mut roots: Vec<&[u8]> = Vec::new();
-        for issuer in issuers {
-            if !roots.contains(&issuer.root.as_slice()) {
-                roots.push(&issuer.root);
+        for root in issuers.iter().flat_map(Issuer::roots) {
+            if !roots.contains(&root) {
+                roots.push(root);
             }
         }
         let bundle: String = roots.into_iter().map(pem::certificate).collect();
         let certificate = |issuer: &Issuer| {
-            (issuer.name.to_string(), Document::new(issuer.certificate.clone(), "application/pkix-cert"))
+            let der = issuer.certificate.clone();
+            (issuer.name.to_string(), Document::new(der, "application/pkix-cert", MAX_AGE))
+        };
+        let urls = |issuer: &Issuer| {
+            let array = serde_json::Value::from(crl_urls(issuer)).to_string();
+            (issuer.name.to_string(), Document::new(array.into_bytes(), "application/json", URLS_MAX_AGE))
         };
         Self {
             issuers: issuers.iter().map(certificate).collect(),
-            roots: Document::new(bundle.into_bytes(), "application/pem-certificate-chain"),
+            crl_urls: issuers.iter().map(urls).collect(),
+            roots: Document::new(bundle.into_bytes(), "application/pem-certificate-chain", MAX_AGE),
         }
     }
 
     pub(super) fn issuer(&self, name: &str, headers: &HeaderMap) -> Response<Full<Bytes>> {
-        match self.issuers.iter().find(|(known, _)| known == name) {
-            Some((_, document)) => document.reply(headers),
-            None => plain::not_found(),
-        }
+        reply(&self.issuers, name, headers)
+    }
+
+    pub(super) fn crl_urls(&self, name: &str, headers: &HeaderMap) -> Response<Full<Bytes>> {
+        reply(&self.crl_urls, name, headers)
     }
 
     pub(super) fn roots(&self, headers: &HeaderMap) -> Response<Full<Bytes>> {
         self.roots.reply(headers)
+    }
+}
+
+fn reply(documents: &[(String, Document)], name: &str, headers: &HeaderMap) -> Response<Full<Bytes>> {
+    match documents.iter().find(|(known, _)| known == name) {
+        Some((_, document)) => document.reply(headers),
+        None => plain::not_found(),
     }
 }

@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use base64::Engine;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use ingam_protocol::Shard;
 use ingam_protocol::ocsp::REQUEST_BYTES_MAX;
 
 /// What a path asks for.
@@ -13,8 +14,10 @@ use ingam_protocol::ocsp::REQUEST_BYTES_MAX;
 pub(super) enum Route<'a> {
     /// OCSP, with the encoded request; a request by POST has none.
     Ocsp(&'a str),
-    /// The CRL of the issuer with this name.
-    Crl(&'a str),
+    /// The CRL of the issuer with this name, of a shard or of what belongs to none.
+    Crl(&'a str, Option<Shard>),
+    /// Where all CRLs of the issuer with this name are.
+    CrlUrls(&'a str),
     /// The certificate of the issuer with this name.
     Issuer(&'a str),
     /// The bundle of roots.
@@ -44,10 +47,22 @@ pub(super) fn route(path: &str) -> Route<'_> {
     if path == "roots.pem" {
         return Route::Roots;
     }
-    let crl = path.strip_prefix("crl/").and_then(|name| name.strip_suffix(".crl")).map(Route::Crl);
+    let crl = path.strip_prefix("crl/").and_then(crl);
     let issuer =
         || path.strip_prefix("issuer/").and_then(|name| name.strip_suffix(".crt")).map(Route::Issuer);
     crl.or_else(issuer).unwrap_or(Route::Nothing)
+}
+
+/// What follows `/crl/` in a path: `NAME.crl`, `NAME/N.crl` or `NAME.json`.
+fn crl(rest: &str) -> Option<Route<'_>> {
+    if let Some(issuer) = rest.strip_suffix(".json") {
+        return Some(Route::CrlUrls(issuer));
+    }
+    let name = rest.strip_suffix(".crl")?;
+    let Some((issuer, number)) = name.split_once('/') else { return Some(Route::Crl(name, None)) };
+    // One way to write each number: caches must not be filled with others.
+    let shard = number.parse().map(Shard).ok().filter(|shard| shard.to_string() == number)?;
+    Some(Route::Crl(issuer, Some(shard)))
 }
 
 /// The DER of a request by GET (RFC 6960, appendix A.1), from what follows `/ocsp/` in the path.
@@ -104,7 +119,15 @@ mod tests {
         assert_eq!(route("/ocsp/"), Route::Ocsp(""));
         assert_eq!(route("//ocsp/a/b//c"), Route::Ocsp("a/b//c"));
         assert_eq!(route("/ocsp//MA=="), Route::Ocsp("/MA=="));
-        assert_eq!(route("/crl/r1.crl"), Route::Crl("r1"));
+        assert_eq!(route("/crl/r1.crl"), Route::Crl("r1", None));
+        assert_eq!(route("/crl/r1/0.crl"), Route::Crl("r1", Some(Shard(0))));
+        assert_eq!(route("/crl/r1/1023.crl"), Route::Crl("r1", Some(Shard(1023))));
+        assert_eq!(route("/crl/r1.json"), Route::CrlUrls("r1"));
+        for nowhere in
+            ["/crl/r1/.crl", "/crl/r1/00.crl", "/crl/r1/+1.crl", "/crl/r1/70000.crl", "/crl/r1/1/2.crl"]
+        {
+            assert_eq!(route(nowhere), Route::Nothing, "{nowhere}");
+        }
         assert_eq!(route("/issuer/r1.crt"), Route::Issuer("r1"));
         assert_eq!(route("/roots.pem"), Route::Roots);
         for nowhere in ["/", "", "*", "/ocspx", "/crl/", "/crl/r1", "/issuer/r1.crl", "///ocsp/", "/OCSP"] {

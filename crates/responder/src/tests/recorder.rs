@@ -36,7 +36,7 @@ async fn every_signature_is_recorded_once() {
             issuer: issuer_name("e1"),
             at: start(),
             next_update: start().plus(7 * DAY),
-            signed: Signed::Crl { number: 1, entries: 1 },
+            signed: Signed::Crl { shard: None, number: 1, entries: 1 },
         },
     ];
     assert_eq!(*world.statuses.events.lock().unwrap(), expected);

@@ -1,6 +1,6 @@
 //! A CA in memory: statuses that can be changed and broken, a signer that can be held and broken, a clock that stands.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -16,19 +16,23 @@ use ingam_protocol::der::{Writer, tag};
 use ingam_protocol::ocsp::{self, CertStatus, ErrorStatus, ResponseData};
 use ingam_protocol::profile::{IssuerName, Profile};
 use ingam_protocol::time::{FixedClock, SeededRandom};
-use ingam_protocol::{Reason, Serial, Timestamp, crl};
-use ingam_signer::{CertificateRequest, CrlContents, Issuer, OcspAnswer, Prepared, Signer};
+use ingam_protocol::{Reason, Serial, Shard, Timestamp, crl};
+use ingam_signer::{
+    CertificateRequest, CrlContents, DelegateCertificate, FinalRequest, Issuer, IssuerUrls, KeyKind,
+    OcspAnswer, Prepared, Signer,
+};
 use ring::digest::{Algorithm, SHA1_FOR_LEGACY_USE_ONLY, SHA256, SHA384, digest};
 use ring::rand::SystemRandom;
 use ring::signature::{
     ECDSA_P256_SHA256_ASN1, ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair, UnparsedPublicKey,
 };
+use tempfile::TempDir;
 use tokio::sync::Semaphore;
 use x509_cert::der::{Decode, Encode};
 
 use crate::config::Config;
 use crate::http::Responder;
-use crate::statuses::{SigningEvent, Status, StatusError, Statuses};
+use crate::statuses::{ShardsInUse, SigningEvent, Status, StatusError, Statuses};
 
 pub(super) const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 pub(super) const HOUR: Duration = Duration::from_secs(60 * 60);
@@ -58,7 +62,8 @@ pub(super) fn issuer_name(name: &str) -> IssuerName {
 pub(super) struct MemoryStatuses {
     rows: Mutex<BTreeMap<(IssuerName, Serial), Status>>,
     generation: AtomicU64,
-    crl_numbers: Mutex<HashMap<IssuerName, u64>>,
+    crl_numbers: Mutex<HashMap<(IssuerName, Option<Shard>), u64>>,
+    last_revoked: Mutex<HashMap<(IssuerName, Option<Shard>), u64>>,
     pub(super) events: Mutex<Vec<SigningEvent>>,
     pub(super) batches: Mutex<Vec<usize>>,
     pub(super) is_broken: AtomicBool,
@@ -71,6 +76,9 @@ impl MemoryStatuses {
         let generation = self.generation.load(Ordering::SeqCst) + 1;
         let row = Status { status, not_after, generation };
         self.rows.lock().unwrap().insert((issuer_name(issuer), serial.clone()), row);
+        if matches!(status, CertStatus::Revoked { .. }) {
+            self.last_revoked.lock().unwrap().insert((issuer_name(issuer), serial.shard()), generation);
+        }
         self.generation.store(generation, Ordering::SeqCst);
     }
 
@@ -79,9 +87,13 @@ impl MemoryStatuses {
     }
 
     pub(super) fn revoke(&self, number: u8, at: Timestamp, reason: Reason) {
-        let key = (issuer_name("e1"), serial(number));
+        self.revoke_serial(&serial(number), at, reason);
+    }
+
+    pub(super) fn revoke_serial(&self, serial: &Serial, at: Timestamp, reason: Reason) {
+        let key = (issuer_name("e1"), serial.clone());
         let not_after = self.rows.lock().unwrap()[&key].not_after;
-        self.set("e1", &serial(number), CertStatus::Revoked { at, reason }, not_after);
+        self.set("e1", serial, CertStatus::Revoked { at, reason }, not_after);
     }
 
     fn check(&self) -> Result<(), StatusError> {
@@ -104,17 +116,37 @@ impl Statuses for MemoryStatuses {
         self.generation.load(Ordering::SeqCst)
     }
 
+    fn shards(&self, issuer: &IssuerName) -> Result<ShardsInUse, StatusError> {
+        self.check()?;
+        let rows = self.rows.lock().unwrap();
+        let serials = rows.keys().filter(|(of, _)| of == issuer).map(|(_, serial)| serial.shard());
+        let shards: BTreeSet<Option<Shard>> = serials.collect();
+        Ok(ShardsInUse {
+            has_unsharded: shards.contains(&None),
+            shards: shards.into_iter().flatten().collect(),
+        })
+    }
+
+    fn revoked_generation(&self, issuer: &IssuerName, shard: Option<Shard>) -> Result<u64, StatusError> {
+        self.check()?;
+        Ok(self.last_revoked.lock().unwrap().get(&(issuer.clone(), shard)).copied().unwrap_or(0))
+    }
+
     fn revoked(
         &self,
         issuer: &IssuerName,
+        scope: crl::Scope,
         after: Option<&Serial>,
+        ended_before: Timestamp,
         limit: usize,
     ) -> Result<Vec<crl::Entry>, StatusError> {
         self.page_reads.fetch_add(1, Ordering::SeqCst);
         self.check()?;
         let rows = self.rows.lock().unwrap();
-        let revoked =
-            rows.iter().filter(|((of, serial), _)| of == issuer && after.is_none_or(|after| serial > after));
+        let revoked = rows.iter().filter(|((of, serial), row)| {
+            let is_behind = after.is_none_or(|after| serial > after);
+            of == issuer && scope.holds(serial) && is_behind && row.not_after >= ended_before
+        });
         let entries = revoked.filter_map(|((_, serial), row)| match row.status {
             CertStatus::Good => None,
             CertStatus::Revoked { at, reason } => {
@@ -124,11 +156,16 @@ impl Statuses for MemoryStatuses {
         Ok(entries.take(limit).collect())
     }
 
-    async fn crl_number(&self, issuer: &IssuerName) -> Result<u64, StatusError> {
+    async fn crl_number(
+        &self,
+        issuer: &IssuerName,
+        shard: Option<Shard>,
+        above: u64,
+    ) -> Result<u64, StatusError> {
         self.check()?;
         let mut numbers = self.crl_numbers.lock().unwrap();
-        let number = numbers.entry(issuer.clone()).or_insert(0);
-        *number += 1;
+        let number = numbers.entry((issuer.clone(), shard)).or_insert(0);
+        *number = above.max(*number) + 1;
         Ok(*number)
     }
 
@@ -174,12 +211,19 @@ impl TestSigner {
             let certificate = parameters.self_signed(&pair).unwrap().der().to_vec();
             let (_, parsed) = x509_parser::parse_x509_certificate(&certificate).unwrap();
             issuers.push(Issuer {
+                key: KeyKind::EcdsaP256,
                 name: issuer_name(name),
                 subject: parsed.subject().as_raw().to_vec(),
                 public_key: parsed.public_key().subject_public_key.data.to_vec(),
                 key_identifier: name.as_bytes().to_vec(),
+                alternates: Vec::new(),
                 chain: vec![certificate.clone()],
                 root: certificate.clone(),
+                urls: IssuerUrls {
+                    ocsp: "http://ca.example/ocsp".to_owned(),
+                    issuer: format!("http://ca.example/issuer/{name}.crt"),
+                    crl: format!("http://ca.example/crl/{name}.crl"),
+                },
                 not_after: start().plus(1000 * DAY),
                 certificate,
             });
@@ -219,6 +263,10 @@ impl Signer for TestSigner {
         &self.issuers
     }
 
+    async fn ready(&self, _: &IssuerName) -> Result<(), ingam_signer::Error> {
+        Ok(())
+    }
+
     async fn prepare(&self, _: CertificateRequest) -> Result<Prepared, ingam_signer::Error> {
         Err(ingam_signer::Error::Refused("not here".to_owned()))
     }
@@ -227,8 +275,20 @@ impl Signer for TestSigner {
         Err(ingam_signer::Error::Refused("not here".to_owned()))
     }
 
+    async fn finish(&self, _: FinalRequest) -> Result<Prepared, ingam_signer::Error> {
+        Err(ingam_signer::Error::Refused("not here".to_owned()))
+    }
+
     async fn issue(&self, _: Prepared) -> Result<Vec<u8>, ingam_signer::Error> {
         Err(ingam_signer::Error::Refused("not here".to_owned()))
+    }
+
+    async fn renew(&self) -> Result<Vec<DelegateCertificate>, ingam_signer::Error> {
+        Ok(Vec::new())
+    }
+
+    fn delegates_not_after(&self) -> Vec<(IssuerName, Option<Timestamp>)> {
+        Vec::new()
     }
 
     fn ocsp_signer_not_after(&self, issuer: &IssuerName) -> Result<Timestamp, ingam_signer::Error> {
@@ -266,11 +326,13 @@ impl Signer for TestSigner {
             number: contents.number,
             this_update: contents.this_update,
             next_update: contents.next_update,
+            distribution_point: (contents.scope != crl::Scope::Complete)
+                .then(|| self.issuers[index].urls.crl_of(contents.scope.shard())),
             entries: contents.entries,
         };
         let tbs = list.encode_tbs();
         let signature = self.sign(index, &tbs).await?;
-        Ok(crl::certificate_list(&tbs, ECDSA_SHA256, &signature))
+        Ok(crl::certificate_list(tbs, ECDSA_SHA256, &signature))
     }
 }
 
@@ -298,6 +360,8 @@ pub(super) struct World {
     pub(super) signer: Arc<TestSigner>,
     pub(super) clock: Arc<FixedClock>,
     pub(super) responder: Responder,
+    /// Of CRLs.
+    pub(super) folder: TempDir,
 }
 
 impl World {
@@ -305,14 +369,31 @@ impl World {
         let statuses = Arc::new(MemoryStatuses::default());
         let signer = Arc::new(TestSigner::new(&["e1", "e2"]));
         let clock = Arc::new(FixedClock::new(start()));
+        let folder = tempfile::tempdir().unwrap();
         let responder = Responder::new(
             config,
+            folder.path(),
             Arc::clone(&statuses) as _,
             Arc::clone(&signer) as _,
             Arc::clone(&clock) as _,
         )
         .unwrap();
-        Self { statuses, signer, clock, responder }
+        Self { statuses, signer, clock, responder, folder }
+    }
+
+    /// The same CA, started again with these settings.
+    pub(super) fn restart(self, config: &Config) -> Self {
+        let Self { statuses, signer, clock, folder, .. } = self;
+        let responder =
+            Responder::new(config, folder.path(), statuses.clone(), signer.clone(), clock.clone()).unwrap();
+        Self { statuses, signer, clock, responder, folder }
+    }
+
+    /// A list of the first issuer that is signed and empty.
+    pub(super) async fn signed_list(&self, scope: crl::Scope, number: u64) -> Vec<u8> {
+        let (this_update, next_update) = (start(), start().plus(DAY));
+        let contents = CrlContents { scope, number, this_update, next_update, entries: Vec::new() };
+        self.signer.sign_crl(&issuer_name("e1"), contents).await.unwrap()
     }
 
     /// DER of a CertID of a certificate of `e1`.

@@ -13,14 +13,15 @@ use serde::Serialize;
 struct Report<'f> {
     errors: usize,
     warnings: usize,
+    notes: usize,
     findings: &'f [Finding],
 }
 
 /// One JSON object on standard output.
 pub(super) fn json(found: &[Finding]) -> io::Result<()> {
-    let (errors, warnings) = counts(found);
+    let [errors, warnings, notes] = counts(found);
     let mut out = io::stdout().lock();
-    serde_json::to_writer_pretty(&mut out, &Report { errors, warnings, findings: found })?;
+    serde_json::to_writer_pretty(&mut out, &Report { errors, warnings, notes, findings: found })?;
     writeln!(out)?;
     out.flush()
 }
@@ -36,6 +37,11 @@ fn list(out: &mut dyn Write, file: &Path, found: &[Finding]) -> io::Result<()> {
     let groups = [
         (Level::Error, "Errors, which stop a start or make it useless:", AnsiColor::Red),
         (Level::Warning, "Warnings about what is allowed, and unwise:", AnsiColor::Yellow),
+        (
+            Level::Note,
+            "Notes, where private profiles differ from what the public is promised:",
+            AnsiColor::Cyan,
+        ),
     ];
     for (level, title, colour) in groups {
         let mut group = found.iter().filter(|finding| finding.level == level).peekable();
@@ -49,14 +55,18 @@ fn list(out: &mut dyn Write, file: &Path, found: &[Finding]) -> io::Result<()> {
             writeln!(out, "  {bold}{key}{bold:#}{line}\n    {reason}\n    to do: {fix}")?;
         }
     }
-    let (errors, warnings) = counts(found);
-    writeln!(out, "\n{}, {}", counted(errors, "error"), counted(warnings, "warning"))?;
+    let [errors, warnings, notes] = counts(found);
+    write!(out, "\n{}, {}", counted(errors, "error"), counted(warnings, "warning"))?;
+    if notes > 0 {
+        write!(out, ", {}", counted(notes, "note"))?;
+    }
+    writeln!(out)?;
     out.flush()
 }
 
-fn counts(found: &[Finding]) -> (usize, usize) {
-    let errors = found.iter().filter(|finding| finding.level == Level::Error).count();
-    (errors, found.len() - errors)
+fn counts(found: &[Finding]) -> [usize; 3] {
+    [Level::Error, Level::Warning, Level::Note]
+        .map(|level| found.iter().filter(|finding| finding.level == level).count())
 }
 
 fn counted(count: usize, what: &str) -> String {
@@ -65,6 +75,8 @@ fn counted(count: usize, what: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use ingam_protocol::Findings;
+
     use super::*;
 
     #[test]
@@ -83,5 +95,13 @@ mod tests {
              it\n\n1 error, 1 warning\n"
         );
         assert_eq!(told(&[]), "a.toml\n\n0 errors, 0 warnings\n");
+        let mut noted = Findings::new();
+        noted.note("profiles.private.validity_s", "is long", "leave it");
+        let noted: Vec<Finding> = noted.into_iter().collect();
+        assert_eq!(
+            told(&noted),
+            "a.toml\n\nNotes, where private profiles differ from what the public is promised:\n  \
+             profiles.private.validity_s\n    is long\n    to do: leave it\n\n0 errors, 0 warnings, 1 note\n"
+        );
     }
 }

@@ -23,9 +23,6 @@ const SPACE_LOW_BYTES: u64 = 5 << 30;
 /// With less, a store cannot even be opened safely.
 const SPACE_NONE_BYTES: u64 = 100 << 20;
 
-/// How long before an issuer is too old for a profile it is told.
-const NOTICE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
-
 /// What of the folder the CA writes to, or reads.
 const USED: [(&str, Access); 9] = [
     ("lock", Access::WRITE_OK),
@@ -48,8 +45,15 @@ pub(super) fn check(config: &Config, now: Timestamp, found: &mut Findings) {
     if let Ok(disk) = statvfs(&there) {
         space(&there, disk.f_bavail.saturating_mul(disk.f_frsize), found);
     }
+    let is_signers = config.signer.state.as_ref() == Some(state);
+    if config.signer.at.is_some() && !is_signers {
+        // The keys are elsewhere.
+        return;
+    }
     if Hierarchy::is_in(state) {
-        lost_store(config, found);
+        if !is_signers {
+            lost_store(config, found);
+        }
         hierarchy(config, now, found);
     } else {
         no_hierarchy(config, found);
@@ -223,23 +227,44 @@ fn hierarchy(config: &Config, now: Timestamp, found: &mut Findings) {
         );
         let Some(dates) = Dates::of(&intermediate.certificate) else { continue };
         let Dates { not_before, not_after } = dates;
-        let fix = "issue from a new hierarchy, in another state folder";
+        let fix = "replace it by another, or take it out: `ingam issuer`";
         found.require(now <= not_after, key.as_str(), format!("ended at {not_after}"), fix);
         let reason = format!("begins at {not_before}, and it is {now}");
         found.require(not_before <= now, key, reason, "set this machine's clock");
         issuers.push((name, dates));
     }
     for (name, profile) in &config.profiles {
-        let table = dotted("profiles", name);
-        let key = format!("{table}.issuer");
-        match issuers.iter().find(|(issuer, _)| *issuer == profile.issuer) {
-            Some((_, dates)) => outlived(&table, profile, *dates, now, found),
+        profile_issuers(&dotted("profiles", name), profile, &issuers, Looked { config, now }, found);
+    }
+}
+
+/// For whom and when a profile is looked at.
+#[derive(Clone, Copy)]
+struct Looked<'a> {
+    config: &'a Config,
+    now: Timestamp,
+}
+
+/// Whether a profile's issuers are there, and for how long they can sign for it.
+fn profile_issuers(
+    table: &str,
+    profile: &config::ProfileConfig,
+    issuers: &[(&str, Dates)],
+    looked: Looked<'_>,
+    found: &mut Findings,
+) {
+    let key = format!("{table}.{}", profile.issuers_key());
+    for (name, weight) in profile.weights() {
+        match issuers.iter().find(|(issuer, _)| *issuer == name) {
+            Some((_, dates)) if weight > 0 => outlived(table, profile, (name, *dates), looked, found),
+            Some(_) => {}
             None if found.is_sound(&key) => {
                 let known: Vec<&str> = issuers.iter().map(|(name, _)| *name).collect();
-                let reason = format!("is {:?}, which is not in {shown}/hierarchy.json", profile.issuer);
+                let reason =
+                    format!("is {name:?}, which is not in {}/hierarchy.json", looked.config.state.display());
                 let fix =
-                    format!("name one of these: {}; `ingam init` makes issuers, once", known.join(", "));
-                found.error(key, reason, fix);
+                    format!("name one of these: {}; `ingam issuer add` takes others in", known.join(", "));
+                found.error(key.as_str(), reason, fix);
             }
             None => {}
         }
@@ -271,22 +296,28 @@ fn key_files(config: &Config, found: &mut Findings) {
 fn outlived(
     table: &str,
     profile: &config::ProfileConfig,
-    issuer: Dates,
-    now: Timestamp,
+    (name, issuer): (&str, Dates),
+    Looked { config, now }: Looked<'_>,
     found: &mut Findings,
 ) {
+    let notice = Duration::from_secs(config.health.certificate_warning_days.saturating_mul(24 * 60 * 60));
     // The last second of a certificate that is signed now lies `reach` ahead.
     let reach = Duration::from_secs(profile.validity_s.saturating_sub(1).saturating_sub(profile.backdate_s));
     let last = issuer.not_after.minus(reach);
-    if now <= issuer.not_after && last < now.plus(NOTICE) {
+    if now <= issuer.not_after && last < now.plus(notice) {
         let left_s = issuer.not_after.since(now).as_secs();
         found.warning(
             format!("{table}.validity_s"),
             format!(
-                "is {}: {} ends at {}, so that none can be issued after {last}",
-                profile.validity_s, profile.issuer, issuer.not_after
+                "is {}: {name} ends at {}, so that none can be issued by it after {last}",
+                profile.validity_s, issuer.not_after
             ),
-            format!("plan a new hierarchy; until then, set it to less than {left_s}"),
+            match profile.issuers.is_empty() {
+                true => format!("plan a new issuer; until then, set it to less than {left_s}"),
+                false => {
+                    format!("let others sign, and give {name} the weight 0; or set it to less than {left_s}")
+                }
+            },
         );
     }
 }

@@ -6,7 +6,7 @@ use ingam_protocol::{Findings, Timestamp};
 use ingam_responder::Nonces;
 use ingam_validation::{AddressPolicy, Dnssec};
 
-use super::{Config, Environment, host, proxies, public};
+use super::{Config, Environment, checks, host, proxies, public};
 
 /// All of it.
 pub(crate) fn check(config: &Config, now: Timestamp, found: &mut Findings) {
@@ -31,6 +31,7 @@ pub(crate) fn check(config: &Config, now: Timestamp, found: &mut Findings) {
             "use \"ignore\", unless clients are known to need nonces",
         );
     }
+    checks::advise(config, found);
     public::check(config, now, found);
 }
 

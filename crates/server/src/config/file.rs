@@ -11,11 +11,12 @@ use std::path::{Path, PathBuf};
 
 use ingam_protocol::finding::{Level, covers, dotted};
 use ingam_protocol::{Finding, Findings, Timestamp};
+use serde::de::DeserializeOwned;
 use toml::de::DeTable;
 use toml::{Table, Value};
 
 use super::value::{self, Kind, Mistake, Step, key_of, take_out, value_at};
-use super::{Config, ConfigError, DEVELOPMENT, advice, perspective, rules};
+use super::{Config, ConfigError, DEVELOPMENT, advice, perspective, rules, signer};
 
 /// No configuration is larger.
 const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -25,6 +26,9 @@ const MISTAKES_MAX: usize = 64;
 
 /// How alike an unknown key and a known one are, from 0 to 1, for the one to be meant by the other.
 const LIKENESS_MIN: f64 = 0.85;
+
+/// The file that shows every key of a configuration.
+const EXAMPLE: &str = "config/server.toml";
 
 /// How much of a value a finding shows.
 const SHOWN_CHARACTERS: usize = 60;
@@ -37,6 +41,8 @@ pub(crate) enum Role {
     All,
     /// A perspective for CAs elsewhere, and nothing else
     Perspective,
+    /// The signer of a CA, with its keys and its ledger, and nothing else
+    Signer,
 }
 
 /// A configuration as it was read, and what was found so far.
@@ -77,7 +83,7 @@ impl Reading {
             (Ok(mut over), Ok(marked)) => {
                 rename_old(&mut over);
                 lay_over(&mut base, over);
-                (read_all(base, &mut found), Lines::of(text, marked.get_ref()))
+                (read_all(base, EXAMPLE, &mut found), Lines::of(text, marked.get_ref()))
             }
             (Err(error), _) | (_, Err(error)) => {
                 found.push(no_toml(text, &error));
@@ -101,6 +107,10 @@ impl Reading {
             return;
         }
         rules::check(&self.config, &mut self.found);
+        if self.role == Role::Signer {
+            signer::check_process(&self.config, &mut self.found);
+            return;
+        }
         advice::check(&self.config, now, &mut self.found);
     }
 
@@ -135,6 +145,43 @@ impl Reading {
             tracing::warn!(key, reason, fix, "the configuration has what is allowed, and unwise");
         }
         Ok(config)
+    }
+}
+
+/// A file of another kind, read as a configuration is: with everything that is wrong with it.
+pub(crate) struct OtherFile<T> {
+    /// What could be read, with defaults for the rest.
+    pub(crate) value: T,
+    /// What is wrong with it.
+    pub(crate) found: Findings,
+    lines: Lines,
+}
+
+impl<T: DeserializeOwned + Default> OtherFile<T> {
+    /// Reads a text; `example` names the file that shows its keys.
+    pub(crate) fn of_text(text: &str, example: &str) -> Self {
+        let mut found = Findings::new();
+        match (toml::from_str::<Table>(text), DeTable::parse(text)) {
+            (Ok(table), Ok(marked)) => {
+                let value = read_all(table, example, &mut found);
+                Self { value, found, lines: Lines::of(text, marked.get_ref()) }
+            }
+            (Err(error), _) | (_, Err(error)) => {
+                found.push(no_toml(text, &error));
+                found.silence("");
+                Self { value: T::default(), found, lines: Lines::default() }
+            }
+        }
+    }
+
+    /// A sentence for each finding of this level, in the order of lines.
+    pub(crate) fn sentences(&self, file: &str, found: &Findings, level: Level) -> Vec<String> {
+        let mut told: Vec<Finding> = found.iter().filter(|finding| finding.level == level).cloned().collect();
+        for finding in &mut told {
+            finding.line = finding.line.or_else(|| self.lines.of_key(&finding.key));
+        }
+        told.sort_by_key(|finding| finding.line.unwrap_or(usize::MAX));
+        told.iter().map(|finding| sentence(file, finding)).collect()
     }
 }
 
@@ -193,17 +240,17 @@ fn no_toml(text: &str, error: &toml::de::Error) -> Finding {
 }
 
 /// Reads the table as often as it takes until nothing is left that cannot be read.
-fn read_all(mut table: Table, found: &mut Findings) -> Config {
+fn read_all<T: DeserializeOwned + Default>(mut table: Table, example: &str, found: &mut Findings) -> T {
     let mut settled = Vec::new();
     let mut outcome = None;
     for _ in 0..MISTAKES_MAX {
-        match value::read::<Config>(&table) {
-            Ok(config) => {
-                outcome = Some(config);
+        match value::read::<T>(&table) {
+            Ok(read) => {
+                outcome = Some(read);
                 break;
             }
             Err(mistake) => {
-                found.push(finding_of(&mistake, &table, &mut settled));
+                found.push(finding_of(&mistake, &table, example, &mut settled));
                 take_out(&mut table, &mistake.path());
                 if mistake.path().is_empty() {
                     table.clear();
@@ -223,7 +270,7 @@ fn read_all(mut table: Table, found: &mut Findings) -> Config {
 }
 
 /// One mistake in words; `settled` gets the keys about which there is nothing more to say.
-fn finding_of(mistake: &Mistake, table: &Table, settled: &mut Vec<String>) -> Finding {
+fn finding_of(mistake: &Mistake, table: &Table, example: &str, settled: &mut Vec<String>) -> Finding {
     let path = mistake.path();
     let (last, above) = match path.split_last() {
         Some((Step::Key(last), above)) => (last.as_str(), above),
@@ -248,7 +295,7 @@ fn finding_of(mistake: &Mistake, table: &Table, settled: &mut Vec<String>) -> Fi
             Finding::error(key, format!("is no key {place}"), fix)
         }
         Kind::MissingKey(field) => {
-            Finding::error(dotted(&key, field), "is missing", "add it, as config/server.toml shows")
+            Finding::error(dotted(&key, field), "is missing", format!("add it, as {example} shows"))
         }
         Kind::Choice(known) => {
             let quoted: Vec<String> = known.iter().map(|name| format!("{name:?}")).collect();
@@ -262,7 +309,7 @@ fn finding_of(mistake: &Mistake, table: &Table, settled: &mut Vec<String>) -> Fi
             Finding::error(key, format!("{verb} {value}, which is no address with a port"), fix)
         }
         Kind::Other(why) => {
-            Finding::error(key, format!("{verb} {value}: {why}"), "see what config/server.toml says about it")
+            Finding::error(key, format!("{verb} {value}: {why}"), format!("see what {example} says about it"))
         }
     }
 }

@@ -6,32 +6,31 @@ use std::time::Duration;
 use ingam_authority::{PublicRules, Remotes};
 use ingam_protocol::acme::ChallengeType;
 use ingam_protocol::baseline::{
-    CERTIFICATE_VALIDITY, DNSSEC, Dated, PERSISTENT_REUSE, REGISTRIES, REMOTES, Rule, RuleValue,
-    VALIDATION_REUSE,
+    CERTIFICATE_VALIDITY, DNSSEC, Dated, OTHER_PURPOSES, PERSISTENT_REUSE, REGISTRIES, REMOTES, Rule,
+    RuleValue, VALIDATION_REUSE,
 };
 use ingam_protocol::finding::dotted;
+use ingam_protocol::profile::{CommonName, Purpose, Transparency};
 use ingam_protocol::{Findings, Timestamp};
 use ingam_validation::Dnssec;
 
-use super::{Config, DAY_S, Environment};
+use super::{Config, DAY_S, Environment, ProfileConfig};
 
 /// How long before a rule comes into force it is told.
 const NOTICE: Duration = Duration::from_secs(365 * DAY_S);
 
 /// Holds all public profiles, and what all of them stand on, against the rules.
 pub(crate) fn check(config: &Config, now: Timestamp, found: &mut Findings) {
-    let mut check = Check { is_production: config.environment == Environment::Production, now, found };
+    let told = match config.environment {
+        Environment::Production => Told::Errors,
+        _ => Told::Warnings,
+    };
+    let mut check = Check { told, now, found };
     let mut is_any_public = false;
     for (name, profile) in config.profiles.iter().filter(|(_, profile)| profile.public) {
         is_any_public = true;
-        let key = |key: &str| format!("{}.{key}", dotted("profiles", name));
-        check.length(key("validity_s"), profile.validity_s, "be valid", &CERTIFICATE_VALIDITY);
-        let (reuse, key) = (profile.valid_authorization_lifetime_s, key("valid_authorization_lifetime_s"));
-        check.length(key.clone(), reuse, "rest on a validation", &VALIDATION_REUSE);
-        if profile.challenges.contains(&ChallengeType::DnsPersist01) {
-            let what = "rest on a validation by dns-persist-01, which the profile offers,";
-            check.length(key, reuse, what, &PERSISTENT_REUSE);
-        }
+        check.profile(name, profile);
+        check.contents(name, profile);
     }
     if is_any_public {
         check.remotes(config.remotes());
@@ -39,13 +38,43 @@ pub(crate) fn check(config: &Config, now: Timestamp, found: &mut Findings) {
     }
 }
 
+/// What private profiles do not keep of the rules for the public, and need not.
+pub(crate) fn differences(config: &Config, now: Timestamp, found: &mut Findings) {
+    let mut check = Check { told: Told::Notes, now, found };
+    for (name, profile) in config.profiles.iter().filter(|(_, profile)| !profile.public) {
+        check.profile(name, profile);
+    }
+}
+
+/// What becomes of a rule that is broken by now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Told {
+    Errors,
+    Warnings,
+    /// Of one that is to come, too.
+    Notes,
+}
+
 struct Check<'a> {
-    is_production: bool,
+    told: Told,
     now: Timestamp,
     found: &'a mut Findings,
 }
 
 impl Check<'_> {
+    /// What a profile alone can break.
+    fn profile(&mut self, name: &str, profile: &ProfileConfig) {
+        let key = |key: &str| format!("{}.{key}", dotted("profiles", name));
+        self.length(key("validity_s"), profile.validity_s, "be valid", &CERTIFICATE_VALIDITY);
+        let (reuse, key) = (profile.valid_authorization_lifetime_s, key("valid_authorization_lifetime_s"));
+        self.length(key.clone(), reuse, "rest on a validation", &VALIDATION_REUSE);
+        if profile.challenges.contains(&ChallengeType::DnsPersist01) {
+            let what = "rest on a validation by dns-persist-01, which the profile offers,";
+            self.length(key, reuse, what, &PERSISTENT_REUSE);
+        }
+        self.purposes(name, &profile.extended_key_usages);
+    }
+
     /// A length that is not allowed.
     fn length(&mut self, key: String, length_s: u64, what: &str, rule: &Rule) {
         let length = Duration::from_secs(length_s);
@@ -59,6 +88,46 @@ impl Check<'_> {
         let fix =
             format!("set it to {} at most; the CA of a private network may leave it", longest.as_secs());
         self.tell(&broken, key, reason, fix);
+    }
+
+    /// Purposes that certificates for the public lose. Which there are at all is for the rules of a start.
+    fn purposes(&mut self, profile: &str, purposes: &[String]) {
+        let is_other =
+            |text: &&String| text.parse::<Purpose>().is_ok_and(|purpose| purpose != Purpose::ServerAuth);
+        let Some(other) = purposes.iter().find(is_other) else { return };
+        let broken = self.broken(&OTHER_PURPOSES, |value| value == RuleValue::Forbidden);
+        if broken.is_empty() {
+            return;
+        }
+        let reason = format!(
+            "has {other:?}, and for the public every purpose beside \"server-auth\" is {} ({})",
+            self.values(&broken),
+            OTHER_PURPOSES.source
+        );
+        let key = format!("{}.extended_key_usages", dotted("profiles", profile));
+        let fix = "take it out, and issue to clients from a private CA".to_owned();
+        self.tell(&broken, key, reason, fix);
+    }
+
+    /// What is allowed, and not recommended.
+    fn contents(&mut self, name: &str, profile: &ProfileConfig) {
+        let key = |key: &str| format!("{}.{key}", dotted("profiles", name));
+        if profile.common_name != CommonName::None {
+            let reason =
+                "puts a name into the subject, too, which is not recommended for the public (BR 7.1.2.7.2)";
+            self.found.warning(key("common_name"), reason, "set it to \"none\"");
+        }
+        if !profile.issuer_pointer {
+            let reason =
+                "is false: certificates for the public should say where their issuer's is (BR 7.1.2.7.7)";
+            self.found.warning(key("issuer_pointer"), reason, "set it to true");
+        }
+        let is_logged = profile.transparency(Environment::Production) == Transparency::Required;
+        if self.told == Told::Errors && !is_logged {
+            let reason =
+                "is \"none\": without SCTs, browsers trust no certificate for the public (Chrome CT policy)";
+            self.found.warning(key("transparency"), reason, "set it to \"required\"");
+        }
     }
 
     /// Too few places to look from.
@@ -129,9 +198,12 @@ impl Check<'_> {
     /// In production, what is broken by now is an error.
     fn tell(&mut self, broken: &[Dated], key: String, reason: String, fix: String) {
         let is_by_now = broken.first().is_some_and(|dated| dated.from.is_none_or(|from| from <= self.now));
-        match is_by_now && self.is_production {
-            true => self.found.error(key, reason, fix),
-            false => self.found.warning(key, reason, fix),
+        match self.told {
+            Told::Errors if is_by_now => self.found.error(key, reason, fix),
+            Told::Errors | Told::Warnings => self.found.warning(key, reason, fix),
+            Told::Notes => {
+                self.found.note(key, reason, "leave it, unless the public is to trust these certificates")
+            }
         }
     }
 }

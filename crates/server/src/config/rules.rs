@@ -1,24 +1,22 @@
 //! What stops a start, as far as the configuration alone shows it. What it has to become on the way (profiles, the plan of a
 //! hierarchy, URLs) is made here too, by the same rules.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use http::uri::Authority;
 use ingam_authority::Catalog;
 use ingam_protocol::Findings;
 use ingam_protocol::acme::ChallengeType;
-use ingam_protocol::finding::{Level, dotted};
-use ingam_protocol::identifier::Domain;
+use ingam_protocol::finding::dotted;
 use ingam_protocol::operator::Principal;
-use ingam_protocol::profile::{Accounts, Allowed, IssuerName, Profile, ProfileName};
+use ingam_protocol::profile::{IssuerName, Profile, ProfileName, Transparency};
 use ingam_signer::hierarchy::{IssuerPlan, Plan};
 use ingam_signer::{IssuerUrls, KeyKind};
 
 use super::{
-    AccountKind, Config, ConfigError, DAY_S, Environment, IdentifierKind, Listen, ProfileConfig, names,
-    perspective, proxies, tls,
+    Config, ConfigError, DAY_S, Environment, Listen, ProfileConfig, checks, names, perspective, profiles,
+    proxies, signer, tls,
 };
 
 /// All of them.
@@ -34,10 +32,18 @@ pub(crate) fn check(config: &Config, found: &mut Findings) {
     found.require(is_time, "urls.terms_since", "is no time", fix);
     page(found, "urls.rate_limits", config.urls.rate_limits.as_deref());
     addresses(&config.listen, found);
+    let is_here = |address: &SocketAddr| address.ip().is_loopback() || address.ip().is_unspecified();
+    found.require(
+        config.listen.ct_log.iter().all(is_here),
+        "listen.ct_log",
+        "has an address of another than this machine, and nobody asks a log over http there",
+        "give 127.0.0.1, or 0.0.0.0 in a container",
+    );
     proxies::check(config, found);
     tls::check(config, found);
     bounds(config, found);
     names::check(config, found);
+    checks::check(config, found);
     operator(config, found);
     config.rate_limits.check(found);
     secrets(config, found);
@@ -47,7 +53,9 @@ pub(crate) fn check(config: &Config, found: &mut Findings) {
     found.below("validation", config.validation.check());
     persistent_records(config, found);
     perspective::check_absent(config, found);
+    signer::check(config, found);
     perspective::distances(config, found);
+    found.below("transparency", config.transparency.check());
     found.below("health", config.health.check());
     catalog(config, found);
 }
@@ -58,24 +66,25 @@ fn environment(config: &Config, found: &mut Findings) {
     if config.environment == Environment::Production && !found.is_silent("environment") {
         for (name, profile) in &config.profiles {
             found.require(
-                !profile.public,
-                format!("{}.public", dotted("profiles", name)),
-                "is true, the default: the public web wants Certificate Transparency, which this version does not have, so \
-                 environment = \"production\" refuses it",
-                "set public = false for a private CA; for a public one, use environment = \"staging\"",
+                !profile.public || profile.transparency(config.environment) == Transparency::Required,
+                format!("{}.transparency", dotted("profiles", name)),
+                "is \"none\", and browsers trust no certificate for the public without SCTs",
+                "leave it out, or set it to \"required\"; or set public = false for a private CA",
             );
         }
     }
     if config.environment == Environment::Development || found.is_silent("environment") {
         return;
     }
-    for (key, addresses) in
-        [("listen.dns", &config.listen.dns), ("listen.dns_management", &config.listen.dns_management)]
-    {
+    for (key, addresses) in [
+        ("listen.dns", &config.listen.dns),
+        ("listen.dns_management", &config.listen.dns_management),
+        ("listen.ct_log", &config.listen.ct_log),
+    ] {
         found.require(
             addresses.is_empty(),
             key,
-            "is for environment = \"development\" alone: that server answers whatever it is told",
+            "is for environment = \"development\" alone: that server does whatever it is told",
             "remove it",
         );
     }
@@ -229,22 +238,13 @@ fn secrets(config: &Config, found: &mut Findings) {
     }
 }
 
-/// The kinds of keys that this build has, and for public profiles those that the public web knows.
+/// The kinds of keys that this build has.
 fn kinds(config: &Config, found: &mut Findings) {
     for (name, kind) in &config.hierarchy.issuers {
         let key = dotted("hierarchy.issuers", name);
         let reason = format!("is \"{}\", which this build does not have", kind.name());
         let fix = "build with `--features aws-lc-rs`, or choose another kind";
         found.require(kind.is_available(), key, reason, fix);
-    }
-    for (name, profile) in config.profiles.iter().filter(|(_, profile)| profile.public) {
-        let Some(kind) = config.hierarchy.issuers.get(&profile.issuer) else { continue };
-        let key = format!("{}.issuer", dotted("profiles", name));
-        let reason = format!(
-            "has a key of the kind \"{}\", which no client of the public web takes (BR 6.1.5)",
-            kind.name()
-        );
-        found.require(kind.is_public(), key, reason, "name another issuer, or set public = false");
     }
 }
 
@@ -286,7 +286,7 @@ fn catalog(config: &Config, found: &mut Findings) -> Option<Catalog> {
     let profiles: Vec<Profile> = config
         .profiles
         .iter()
-        .filter_map(|(name, settings)| profile(config, name, settings, found))
+        .filter_map(|(name, settings)| profiles::checked(config, name, settings, found))
         .collect();
     let default = &config.issuance.default_profile;
     // What is wrong with that profile itself was told.
@@ -298,155 +298,6 @@ fn catalog(config: &Config, found: &mut Findings) -> Option<Catalog> {
         return None;
     }
     Catalog::new(profiles, &ProfileName::try_from(default.clone()).ok()?)
-}
-
-fn profile(config: &Config, name: &str, settings: &ProfileConfig, found: &mut Findings) -> Option<Profile> {
-    let table = dotted("profiles", name);
-    let key = |key: &str| format!("{table}.{key}");
-    let before = found.count(Level::Error);
-    let parsed = ProfileName::try_from(name.to_owned()).ok();
-    let fix = "use 1 to 64 lower-case letters, digits and hyphens";
-    found.require(parsed.is_some(), table.as_str(), "has a name that clients cannot ask for", fix);
-    let missing = "is missing or empty";
-    found.require(
-        !settings.description.is_empty(),
-        key("description"),
-        missing,
-        "say what it is, for the directory",
-    );
-    issuer(config, &key("issuer"), &settings.issuer, found);
-    if settings.validity_s == 0 {
-        found.error(key("validity_s"), "is missing or 0", "give the seconds, as in 7776000 (90 days)");
-    } else {
-        // BR 6.3.2; a private CA has no reason for more either.
-        found.between(key("validity_s"), settings.validity_s, 3600..=398 * DAY_S);
-    }
-    // BR 7.1.2.7.
-    found.between(key("backdate_s"), settings.backdate_s, 0..=2 * DAY_S);
-    found.between(key("names_max"), settings.names_max, 1..=100);
-    let lifetimes = [
-        ("order_lifetime_s", settings.order_lifetime_s),
-        ("pending_authorization_lifetime_s", settings.pending_authorization_lifetime_s),
-        ("valid_authorization_lifetime_s", settings.valid_authorization_lifetime_s),
-    ];
-    for (last, lifetime_s) in lifetimes {
-        found.between(key(last), lifetime_s, 60..=90 * DAY_S);
-    }
-    let identifiers = allowed(&table, settings, found);
-    let accounts = accounts(&table, settings, found);
-    profile_agrees(&table, settings, found);
-    let name = parsed.filter(|_| found.count(Level::Error) == before)?;
-    Some(Profile {
-        name,
-        description: settings.description.clone(),
-        issuer: IssuerName::try_from(settings.issuer.clone()).ok()?,
-        validity: Duration::from_secs(settings.validity_s),
-        validity_min: settings.validity_min_s.map(Duration::from_secs),
-        backdate: Duration::from_secs(settings.backdate_s),
-        order_lifetime: Duration::from_secs(settings.order_lifetime_s),
-        pending_authorization_lifetime: Duration::from_secs(settings.pending_authorization_lifetime_s),
-        valid_authorization_lifetime: Duration::from_secs(settings.valid_authorization_lifetime_s),
-        reuse_authorizations: settings.reuse_authorizations,
-        names_max: settings.names_max,
-        identifiers,
-        challenges: settings.challenges.clone(),
-        key_types: settings.key_types.clone(),
-        accounts,
-        revocation_pointers: settings.revocation_pointers,
-        is_public: settings.public,
-    })
-}
-
-/// What certificates may be for, and that there is a way to show control of each.
-fn allowed(table: &str, settings: &ProfileConfig, found: &mut Findings) -> Allowed {
-    let mut below = BTreeSet::new();
-    for text in &settings.names_below {
-        match Domain::parse(text) {
-            Ok(name) => drop(below.insert(name)),
-            Err(bad) => {
-                let fix = "give domains, as in [\"example.org\"]";
-                found.error(format!("{table}.names_below"), format!("has {text:?}: {bad}"), fix);
-            }
-        }
-    }
-    let has = |kind| settings.identifiers.contains(&kind);
-    let offers =
-        |challenges: &[ChallengeType]| challenges.iter().any(|one| settings.challenges.contains(one));
-    let in_the_dns = [ChallengeType::Dns01, ChallengeType::DnsAccount01, ChallengeType::DnsPersist01];
-    let key = format!("{table}.identifiers");
-    let nothing = settings.identifiers.is_empty();
-    found.require(!nothing, key.as_str(), "is empty", "name \"dns\", \"wildcard\" or \"ip\"");
-    let beyond = has(IdentifierKind::Wildcard) || settings.ancestor_domains;
-    let reason = "has wildcards or ancestor domains, whose control is shown in the DNS alone";
-    let fix = "add \"dns-01\" to the profile's challenges";
-    found.require(!beyond || offers(&in_the_dns), key.as_str(), reason, fix);
-    let reason = "has addresses, whose control is shown by http-01 or tls-alpn-01 alone";
-    let shown = offers(&[ChallengeType::Http01, ChallengeType::TlsAlpn01]);
-    found.require(
-        !has(IdentifierKind::Ip) || shown,
-        key,
-        reason,
-        "add one of them to the profile's challenges",
-    );
-    Allowed {
-        names: has(IdentifierKind::Dns),
-        wildcards: has(IdentifierKind::Wildcard),
-        addresses: has(IdentifierKind::Ip),
-        ancestors: settings.ancestor_domains,
-        below,
-    }
-}
-
-fn accounts(table: &str, settings: &ProfileConfig, found: &mut Findings) -> Accounts {
-    let key = format!("{table}.account_ids");
-    let mut ids = BTreeSet::new();
-    for text in &settings.account_ids {
-        match text.parse() {
-            Ok(id) => drop(ids.insert(id)),
-            Err(_) => {
-                let fix = "give the last part of an account's URL";
-                found.error(key.as_str(), format!("has {text:?}, which names no account"), fix);
-            }
-        }
-    }
-    let listed = settings.accounts == AccountKind::Listed;
-    let fix = "set accounts = \"listed\" for a list, and leave the list out otherwise";
-    found.require(listed != settings.account_ids.is_empty(), key, "does not go with accounts", fix);
-    match settings.accounts {
-        AccountKind::All => Accounts::All,
-        AccountKind::Bound => Accounts::Bound,
-        AccountKind::Listed => Accounts::Listed(ids),
-    }
-}
-
-/// Settings that have to fit each other.
-fn profile_agrees(table: &str, settings: &ProfileConfig, found: &mut Findings) {
-    let key = |key: &str| format!("{table}.{key}");
-    let some = "name at least one";
-    found.require(!settings.challenges.is_empty(), key("challenges"), "is empty", some);
-    found.require(!settings.key_types.is_empty(), key("key_types"), "is empty", some);
-    if let Some(shortest) = settings.validity_min_s {
-        found.between(key("validity_min_s"), shortest, 600..=settings.validity_s.max(600));
-    }
-    // BR 4.9.7 and 7.1.2.11.2: only short-lived certificates may say nothing of revocation.
-    let short = settings.validity_s <= 7 * DAY_S;
-    let reason = "is false for certificates of more than seven days: nobody could learn of a revocation";
-    let fix = "set validity_s to 604800 (7 days) or less, or leave this out";
-    found.require(settings.revocation_pointers || short, key("revocation_pointers"), reason, fix);
-}
-
-fn issuer(config: &Config, key: &str, name: &str, found: &mut Findings) {
-    let issuers = &config.hierarchy.issuers;
-    let known: Vec<&str> = issuers.keys().map(String::as_str).collect();
-    if name.is_empty() {
-        found.error(key, "is missing or empty", "name one of [hierarchy.issuers]");
-    } else if !issuers.contains_key(name)
-        && !issuers.is_empty()
-        && found.is_sound(&dotted("hierarchy.issuers", name))
-    {
-        let reason = format!("is {name:?}, which is not in [hierarchy.issuers]");
-        found.error(key, reason, format!("name one of these: {}", known.join(", ")));
-    }
 }
 
 impl Config {

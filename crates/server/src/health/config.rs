@@ -14,7 +14,7 @@ pub(crate) struct Config {
     /// Below this many MiB of free disk the store is not ready.
     pub(crate) disk_failing_mib: u64,
     /// How many days before its end a certificate of the CA or its listeners is warned of; at a third of its validity where
-    /// that is later.
+    /// that is later. An issuer that will be too old for a profile is warned of so many days before, too.
     pub(crate) certificate_warning_days: u64,
     /// How many seconds records may wait for the journal before there is a warning.
     pub(crate) outbox_warning_s: u64,

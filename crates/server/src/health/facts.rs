@@ -11,13 +11,15 @@ use ingam_protocol::health::{
 };
 use ingam_protocol::profile::IssuerName;
 use ingam_responder::{CrlCondition, SigningCondition};
-use ingam_signer::Signer;
 use ingam_store::{Condition, Outbox};
 use ingam_validation::quorum::Reachable;
 
 use crate::health::Parts;
 use crate::health::look::{Look, Seen};
 use crate::system::since_boot;
+
+/// How long the signer may take to say whether it can sign.
+const READY_WAIT: Duration = Duration::from_secs(1);
 
 /// How often kept OCSP answers are gone through: they age by days, and there may be millions.
 const ANSWERS_PERIOD: Duration = Duration::from_secs(60);
@@ -147,7 +149,8 @@ fn sentence(error: &dyn std::error::Error) -> String {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ProfileFacts {
     pub(super) name: String,
-    pub(super) issuer: IssuerName,
+    /// Those that sign for it.
+    pub(super) issuers: Vec<IssuerName>,
     /// From the signing to the last second of a certificate.
     pub(super) lasts: Duration,
 }
@@ -161,6 +164,8 @@ pub(super) struct Facts {
     pub(super) renewal_trouble: Option<String>,
     pub(super) issuers: Vec<IssuerReport>,
     pub(super) profiles: Vec<ProfileFacts>,
+    /// The issuers that cannot sign now, and why.
+    pub(super) signing_trouble: Vec<(IssuerName, String)>,
     /// For each issuer that needs an OCSP certificate, that one's last second.
     pub(super) delegates: Vec<(IssuerName, Option<Timestamp>)>,
     pub(super) crls: Vec<CrlCondition>,
@@ -184,11 +189,12 @@ pub(super) async fn gather(
     certificates: Vec<CertificateReport>,
 ) -> Facts {
     // Together, so that all of it takes no longer than the slowest.
-    let (outbox, journal_bytes, disk, oldest_answers) = tokio::join!(
+    let (outbox, journal_bytes, disk, oldest_answers, signing_trouble) = tokio::join!(
         looks.outbox.see(),
         looks.journal_bytes.see(),
         looks.disk.see(),
-        looks.oldest_answers.see()
+        looks.oldest_answers.see(),
+        signing_trouble(parts)
     );
     let now = parts.clock.now();
     let delegates = parts.signer.delegates_not_after();
@@ -204,6 +210,7 @@ pub(super) async fn gather(
         renewal_trouble: None,
         issuers: issuers(parts, &delegates, &crls, &oldest),
         profiles: profiles(parts),
+        signing_trouble,
         delegates,
         crls,
         signing: parts.responder.signing(),
@@ -217,6 +224,24 @@ pub(super) async fn gather(
     }
 }
 
+/// Asks for each issuer whether it could sign now; a signer that does not say so within a second cannot.
+async fn signing_trouble(parts: &Parts) -> Vec<(IssuerName, String)> {
+    let mut trouble = Vec::new();
+    for issuer in parts.signer.issuers() {
+        let name = &issuer.name;
+        match tokio::time::timeout(READY_WAIT, parts.signer.ready(name)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => trouble.push((name.clone(), error.to_string())),
+            Err(_) => {
+                trouble.push((name.clone(), "the signer does not answer within a second".to_owned()));
+                // The others are at the same signer.
+                break;
+            }
+        }
+    }
+    trouble
+}
+
 fn issuers(
     parts: &Parts,
     delegates: &[(IssuerName, Option<Timestamp>)],
@@ -228,7 +253,7 @@ fn issuers(
         let not_before = Validity::read(&issuer.certificate).map(|validity| validity.not_before);
         IssuerReport {
             name: name.clone(),
-            key: parts.signer.key_kind(name).map_or("unknown", |kind| kind.name()).to_owned(),
+            key: issuer.key.name().to_owned(),
             // The signer reads the certificate too, and would not have it otherwise.
             not_before: not_before.unwrap_or_default(),
             not_after: issuer.not_after,
@@ -247,7 +272,7 @@ fn profiles(parts: &Parts) -> Vec<ProfileFacts> {
     let catalog = &parts.authority.policy().catalog;
     let facts = catalog.iter().map(|profile| ProfileFacts {
         name: profile.name.to_string(),
-        issuer: profile.issuer.clone(),
+        issuers: profile.issuers.signing().cloned().collect(),
         lasts: profile.validity.saturating_sub(profile.backdate),
     });
     facts.collect()

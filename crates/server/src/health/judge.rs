@@ -10,7 +10,7 @@ use ingam_signer::OCSP_DELEGATE_VALIDITY;
 use ingam_validation::quorum::{Reachable, SILENT_FOR};
 
 use crate::health::config::Config;
-use crate::health::facts::Facts;
+use crate::health::facts::{Facts, ProfileFacts};
 use crate::health::look::Seen;
 
 const MIB: u64 = 1 << 20;
@@ -123,10 +123,14 @@ fn signer(facts: &Facts, config: &Config) -> Vec<Lack> {
         let fix = "restore hierarchy.json from a backup, or make a hierarchy with `ingam init`";
         lacks.push(failing(Code::NoIssuer, "no issuing CA is loaded, so nothing can be signed", fix));
     }
+    for (issuer, why) in &facts.signing_trouble {
+        let fix = "start the signer's process, put its token in, or make room on its ledger's disk: orders wait meanwhile";
+        lacks.push(failing(Code::Signing, format!("the issuer {issuer} cannot sign: {why}"), fix));
+    }
     for issuer in &facts.issuers {
         lacks.extend(issuer_certificate(facts, issuer, config));
     }
-    lacks.extend(profile_validity(facts));
+    lacks.extend(profile_validity(facts, config));
     for (issuer, not_after) in &facts.delegates {
         if facts.issuers.iter().any(|known| known.name == *issuer && known.not_after < facts.now) {
             // Nothing can be made for an issuer that has ended, and that is told already.
@@ -153,7 +157,7 @@ fn signer(facts: &Facts, config: &Config) -> Vec<Lack> {
 }
 
 fn issuer_certificate(facts: &Facts, issuer: &IssuerReport, config: &Config) -> Option<Lack> {
-    let is_used = facts.profiles.iter().any(|profile| profile.issuer == issuer.name);
+    let is_used = facts.profiles.iter().any(|profile| profile.issuers == [issuer.name.clone()]);
     let what = format!("the issuing CA {}", issuer.name);
     let code = Code::IssuerCertificate;
     match left(facts.now, issuer.not_before, issuer.not_after, config) {
@@ -170,26 +174,48 @@ fn issuer_certificate(facts: &Facts, issuer: &IssuerReport, config: &Config) -> 
     }
 }
 
-/// The signer refuses a certificate that would outlive its issuer, so a profile ends long before the issuer does.
-fn profile_validity(facts: &Facts) -> Vec<Lack> {
-    let judged = facts.profiles.iter().filter_map(|profile| {
-        let issuer = facts.issuers.iter().find(|issuer| issuer.name == profile.issuer)?;
-        let last_signing = issuer.not_after.minus(profile.lasts);
-        let (name, issuer) = (&profile.name, &issuer.name);
-        let fix = format!("make a new issuing CA for profiles.{name}, or lower its validity_s");
-        if last_signing < facts.now {
-            let detail = format!("certificates of the profile {name} would outlive their issuer {issuer}");
-            Some(failing(Code::ProfileValidity, detail, fix))
-        } else if last_signing.since(facts.now) < 30 * DAY {
-            let left = lasting(last_signing.since(facts.now));
-            let detail =
-                format!("in {left}, certificates of the profile {name} will outlive their issuer {issuer}");
-            Some(warning(Code::ProfileValidity, detail, fix))
-        } else {
-            None
-        }
-    });
-    judged.collect()
+/// No certificate outlives its issuer, so an issuer ends for a profile long before its own end. While another one signs, that
+/// is a warning; the last one's end stops the profile.
+fn profile_validity(facts: &Facts, config: &Config) -> Vec<Lack> {
+    let mut lacks = Vec::new();
+    for profile in &facts.profiles {
+        let known = facts.issuers.iter().filter(|issuer| profile.issuers.contains(&issuer.name));
+        let mut ends: Vec<(Timestamp, &IssuerName)> =
+            known.map(|issuer| (issuer.not_after.minus(profile.lasts), &issuer.name)).collect();
+        ends.sort_unstable();
+        let Some((last, others)) = ends.split_last() else { continue };
+        lacks.extend(profile_end(facts, config, profile, *last, true));
+        lacks.extend(others.iter().filter_map(|end| profile_end(facts, config, profile, *end, false)));
+    }
+    lacks
+}
+
+/// What the last moment at which an issuer can sign for a profile means.
+fn profile_end(
+    facts: &Facts,
+    config: &Config,
+    profile: &ProfileFacts,
+    (last_signing, issuer): (Timestamp, &IssuerName),
+    is_last: bool,
+) -> Option<Lack> {
+    let name = &profile.name;
+    let fix = match is_last {
+        true => format!("let another issuing CA sign for profiles.{name}, or lower its validity_s"),
+        false => format!("give {issuer} the weight 0 in profiles.{name}.issuers once others sign enough"),
+    };
+    let left = last_signing.since(facts.now);
+    if last_signing < facts.now {
+        let detail = format!("certificates of the profile {name} would outlive their issuer {issuer}");
+        let level = failing_if(is_last);
+        Some(lack(level, Code::ProfileValidity, detail, fix))
+    } else if left < days(config.certificate_warning_days) {
+        let left = lasting(left);
+        let detail =
+            format!("in {left}, certificates of the profile {name} will outlive their issuer {issuer}");
+        Some(warning(Code::ProfileValidity, detail, fix))
+    } else {
+        None
+    }
 }
 
 fn clock(facts: &Facts, config: &Config) -> Vec<Lack> {
@@ -220,7 +246,7 @@ fn responder(facts: &Facts) -> Vec<Lack> {
         facts.issuers.iter().any(|issuer| issuer.name == *name && issuer.not_after < facts.now)
     };
     for condition in facts.crls.iter().filter(|condition| !ended(&condition.issuer)) {
-        let what = format!("the CRL of the issuer {}", condition.issuer);
+        let what = format!("a CRL of the issuer {}", condition.issuer);
         let fix = "read the log for why no new one could be made";
         let Some(crl) = &condition.current else {
             lacks.push(failing(Code::Crl, format!("{what} has not been made yet"), fix));
@@ -365,10 +391,13 @@ fn left(now: Timestamp, not_before: Timestamp, not_after: Timestamp, config: &Co
     if not_after < now {
         return Left::None;
     }
-    let days = u32::try_from(config.certificate_warning_days).unwrap_or(u32::MAX);
-    let little = DAY.saturating_mul(days).min(not_after.since(not_before) / 3);
+    let little = days(config.certificate_warning_days).min(not_after.since(not_before) / 3);
     let left = not_after.since(now);
     if left < little { Left::Little(left) } else { Left::Enough }
+}
+
+fn days(count: u64) -> Duration {
+    DAY.saturating_mul(u32::try_from(count).unwrap_or(u32::MAX))
 }
 
 /// A duration for people, rounded down.

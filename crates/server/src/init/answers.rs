@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use ingam_signer::Passphrase;
 use ingam_signer::hierarchy::Protection;
 
-use super::terminal::Terminal;
 use super::{Keys, Settings};
 use crate::config::Environment;
 use crate::serve::StartError;
+use crate::terminal::Terminal;
 
 /// Everything that an operator decides about a new configuration.
 #[derive(Clone, Debug)]

@@ -22,6 +22,7 @@ pub(super) struct Sockets {
     pub(super) dns_udp: Vec<UdpSocket>,
     pub(super) dns_tcp: Vec<tokio::net::TcpListener>,
     pub(super) dns_management: Vec<tokio::net::TcpListener>,
+    pub(super) ct_log: Vec<tokio::net::TcpListener>,
 }
 
 impl Sockets {
@@ -42,6 +43,7 @@ impl Sockets {
             dns_udp,
             dns_tcp: bind("dns", &listen.dns).await.map_err(StartError)?,
             dns_management: bind("dns_management", &listen.dns_management).await.map_err(StartError)?,
+            ct_log: bind("ct_log", &listen.ct_log).await.map_err(StartError)?,
         })
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ingam_authority::Authority;
 use ingam_authority::operator::JobRunner;
-use ingam_signer::LocalSigner;
+use ingam_signer::Signer;
 use ingam_store::Store;
 use ingam_validation::MultiPerspective;
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -35,6 +35,27 @@ pub(super) async fn keep_issuances(authority: Arc<Authority>) {
         tokio::time::sleep(authority.lease()).await;
         if let Err(error) = authority.issuances_resume(false).await {
             tracing::error!(error = &error as &dyn std::error::Error, "open issuances could not be taken up");
+        }
+    }
+}
+
+/// How often it is looked whether the signer is back.
+const SIGNER_PERIOD: Duration = Duration::from_millis(500);
+
+/// Goes on with the orders that wait for the signer, once it is back.
+pub(super) async fn keep_waiting(authority: Arc<Authority>) {
+    loop {
+        authority.signer_missed().await;
+        // One issuer may be there and another not: then there is something to look at each time, and a pause before it.
+        tokio::time::sleep(SIGNER_PERIOD).await;
+        while !authority.signer_is_there().await {
+            tokio::time::sleep(SIGNER_PERIOD).await;
+        }
+        if let Err(error) = authority.issuances_resume(false).await {
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "orders that wait could not be taken up"
+            );
         }
     }
 }
@@ -108,10 +129,10 @@ pub(super) async fn keep_configuration(mut hangups: Signal, reloader: Arc<Reload
 }
 
 /// Renews delegated OCSP certificates before they end.
-pub(super) async fn keep_delegates(signer: Arc<LocalSigner>, store: Store, sources: Sources) {
+pub(super) async fn keep_delegates(signer: Arc<dyn Signer>, store: Store, sources: Sources) {
     loop {
         tokio::time::sleep(DELEGATES_PERIOD).await;
-        let outcome = signer.renew_delegates(sources.clock.now()).await;
+        let outcome = signer.renew().await;
         let records = match outcome {
             Ok(made) => {
                 made.iter().map(|delegate| certificate_record(&delegate.certificate, &sources)).collect()

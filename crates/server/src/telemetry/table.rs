@@ -50,6 +50,8 @@ const QUEUE: (&str, Values) =
 const CHALLENGE: (&str, Values) =
     ("type", These(&["http-01", "dns-01", "tls-alpn-01", "dns-account-01", "dns-persist-01", "caa"]));
 const PERSPECTIVE: (&str, Values) = ("perspective", Bounded("the remote perspectives of the configuration"));
+const LINTER: (&str, Values) = ("linter", Bounded("the outside linters of the configuration"));
+const LOG: (&str, Values) = ("log", Bounded("the descriptions of the logs in the list"));
 const SIGNED: (&str, Values) = ("kind", These(&["certificate", "ocsp", "crl", "delegate"]));
 const ROLE: (&str, Values) =
     ("role", These(&["frontend", "validation", "signer", "responder", "store", "journal"]));
@@ -96,6 +98,24 @@ const PROBLEMS: &[&str] = &[
     "unsupportedContact",
     "unsupportedIdentifier",
     "userActionRequired",
+];
+
+/// The checks of keys.
+const KEY_FLAWS: &[&str] = &[
+    "malformed",
+    "unsupported",
+    "private_parts",
+    "rsa_size",
+    "rsa_exponent",
+    "rsa_even",
+    "rsa_small_factor",
+    "rsa_roca",
+    "rsa_close_primes",
+    "not_on_curve",
+    "small_order",
+    "debian_weak",
+    "listed",
+    "blocked",
 ];
 
 /// All of them, by the part of the CA that they are about.
@@ -182,6 +202,30 @@ pub(super) const METRICS: &[Metric] = &[
         "Finalized orders that came to an end: issued; signed after the lease was over; not signed; given up later",
     ),
     metric(
+        "ingam_signer_refusals_total",
+        Counter,
+        &[("operation", These(&["facts", "prepare", "issue", "ocsp", "crl"]))],
+        "Requests at a signer of its own that its callers may not make",
+    ),
+    metric(
+        "ingam_keys_refused_total",
+        Counter,
+        &[("reason", These(KEY_FLAWS))],
+        "Keys of accounts and CSRs that were refused, by the check that they did not pass",
+    ),
+    metric(
+        "ingam_linter_verdicts_total",
+        Counter,
+        &[LINTER, ("outcome", These(&["passed", "found", "failed", "timed_out"]))],
+        "Certificates shown to outside linters: nothing that stops them, something, no answer, none in time",
+    ),
+    metric(
+        "ingam_linter_seconds",
+        Histogram,
+        &[LINTER],
+        "How long an outside linter took, waiting for its turn included",
+    ),
+    metric(
         "ingam_revocations_total",
         Counter,
         &[(
@@ -253,6 +297,33 @@ pub(super) const METRICS: &[Metric] = &[
         &[PERSPECTIVE],
         "How long a remote perspective took to answer",
     ),
+    // Transparency.
+    metric(
+        "ingam_transparency_certificates_total",
+        Counter,
+        &[("outcome", These(&["enough", "too_few", "no_logs"]))],
+        "Precertificates for which logs were asked, by whether enough SCTs came of it",
+    ),
+    metric("ingam_transparency_seconds", Histogram, &[], "How long getting all SCTs of a certificate took"),
+    metric(
+        "ingam_transparency_submissions_total",
+        Counter,
+        &[LOG, ("outcome", These(&["given", "refused", "unreachable", "late", "untrue"]))],
+        "Submissions to a log, of precertificates and certificates, and what came of them",
+    ),
+    metric("ingam_transparency_submission_seconds", Histogram, &[LOG], "How long a log took to answer"),
+    metric(
+        "ingam_transparency_publications_total",
+        Counter,
+        &[("outcome", These(&["shown", "given_up", "dropped"]))],
+        "Certificates shown to a log as well, given up on after all attempts, or let go as too many were waiting",
+    ),
+    metric(
+        "ingam_transparency_list_timestamp_seconds",
+        Gauge,
+        &[],
+        "When the list of logs in force was made",
+    ),
     // Signatures.
     metric("ingam_signatures_total", Counter, &[SIGNED, ISSUER], "Signatures made"),
     metric(
@@ -292,9 +363,19 @@ pub(super) const METRICS: &[Metric] = &[
     ),
     metric("ingam_crl_signed_total", Counter, &[], "CRLs made"),
     metric("ingam_crl_failed_total", Counter, &[], "CRLs that could not be made"),
-    metric("ingam_crl_this_update_timestamp_seconds", Gauge, &[ISSUER], "From when the current CRL holds"),
-    metric("ingam_crl_next_update_timestamp_seconds", Gauge, &[ISSUER], "When the current CRL ends"),
-    metric("ingam_crl_entries", Gauge, &[ISSUER], "How many certificates the current CRL lists"),
+    metric(
+        "ingam_crl_this_update_timestamp_seconds",
+        Gauge,
+        &[ISSUER],
+        "From when the oldest of the current CRLs holds",
+    ),
+    metric(
+        "ingam_crl_next_update_timestamp_seconds",
+        Gauge,
+        &[ISSUER],
+        "When the first of the current CRLs ends",
+    ),
+    metric("ingam_crl_entries", Gauge, &[ISSUER], "How many certificates the current CRLs list"),
     metric("ingam_signing_events_recorded_total", Counter, &[], "OCSP and CRL signatures put on record"),
     metric(
         "ingam_signing_events_record_failed_total",

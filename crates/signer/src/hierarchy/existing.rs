@@ -1,7 +1,7 @@
 //! Taking over a CA that the operator already has: its files are read, held against everything that a hierarchy made
 //! here would pass, and tried out on a certificate that is never signed.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +11,8 @@ use rcgen::PublicKeyData as _;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer;
 
-use super::{FilePair, Hierarchy, ISSUERS_MAX, Intermediate, Root};
+use super::chain::{self, CaCertificate, Chain};
+use super::{Hierarchy, ISSUERS_MAX, Intermediate, Root};
 use crate::ca::{LoadedCertificate, SigningCa};
 use crate::key::Key;
 use crate::storage::{self, Unlocking, broken};
@@ -19,6 +20,10 @@ use crate::{
     CaKey, CertificateRequest, Error, IssuerUrls, KeyKind, KeyLocation, Passphrase, PrivateKey, leaf, lint,
 };
 
+/// As many further CA certificates as one file may have.
+const FURTHER_MAX: usize = 8;
+/// As long as a name made of a file's may be.
+const NAME_CHARACTERS_MAX: usize = 40;
 /// How the passphrase of existing keys can be given, for the words of an error.
 const PASSPHRASE_GIVEN_BY: &str = "--existing-passphrase-file";
 
@@ -29,8 +34,11 @@ pub struct Existing {
     pub root: IssuerName,
     /// The root's certificate. Its key is not asked for.
     pub root_certificate: PathBuf,
-    /// The issuing CAs, 1 to 16, each directly below the root.
+    /// The issuing CAs, 1 to 16.
     pub issuers: Vec<ExistingIssuer>,
+    /// Files with further CA certificates, one or more in each: CAs between root and issuing CAs, cross-certificates, further
+    /// roots. What leads from an issuing CA to a root becomes its chains.
+    pub further: Vec<PathBuf>,
     /// The passphrase of those keys that are encrypted.
     pub passphrase: Option<Passphrase>,
     /// The PIN of those tokens whose URI names no file with one.
@@ -58,8 +66,9 @@ impl Hierarchy {
     pub fn take_over(existing: &Existing, clock: &dyn Clock, random: &dyn Random) -> Result<Self, Error> {
         existing.check_names()?;
         let unlocking = Unlocking { passphrase: existing.passphrase.as_ref(), given_by: PASSPHRASE_GIVEN_BY };
-        let certificate = read_certificate(&existing.root_certificate)?;
-        let root = Root { name: existing.root.clone(), certificate, key: None };
+        let mut files = Files::default();
+        let root = files.read_root(&existing.root, &existing.root_certificate)?;
+        let more_roots = files.read_further(&existing.further, &root)?;
         let mut intermediates: Vec<Intermediate> = Vec::with_capacity(existing.issuers.len());
         for ExistingIssuer { name, certificate: path, key } in &existing.issuers {
             let key = match key {
@@ -70,33 +79,161 @@ impl Hierarchy {
                     CaKey::OnToken(location.open(location.pin()?.as_ref().or(existing.pin.as_ref()))?)
                 }
             };
-            let certificate = read_certificate(path)?;
+            let certificate = storage::read_certificate(path)?;
             if intermediates.iter().any(|other| other.certificate == certificate) {
                 return Err(broken(path, "this certificate is given for two issuers"));
             }
-            intermediates.push(Intermediate { name: name.clone(), certificate, key });
+            intermediates.push(files.issuer(name, certificate, key, path)?);
         }
-        let taken = Self { root, intermediates };
-        taken.check(&existing.root_certificate, &|name| existing.files_of(name))?;
+        let taken = Self { root, more_roots, intermediates };
+        taken.check(&|file| files.path_of(file), &|name| existing.key_of(name))?;
         let now = clock.now();
-        check_not_ended(&taken.root.certificate, now)
-            .map_err(|why| broken(&existing.root_certificate, why))?;
+        for certificate in taken.certificates() {
+            check_not_ended(&certificate.der, now)
+                .map_err(|why| broken(&files.path_of(&certificate.file), why))?;
+        }
         for intermediate in &taken.intermediates {
-            let path = existing.files_of(&intermediate.name).certificate;
-            check_not_ended(&intermediate.certificate, now)
-                .and_then(|()| check_purpose(&intermediate.certificate))
-                .map_err(|why| broken(&path, why))?;
-            taken.try_out(intermediate, now, random).map_err(|why| broken(&path, why))?;
+            intermediate
+                .fits(now, random)
+                .map_err(|why| broken(&existing.certificate_of(&intermediate.name), why))?;
         }
         Ok(taken)
+    }
+}
+
+/// CA certificates that were read, with where each came from.
+#[derive(Default)]
+pub(super) struct Files {
+    roots: Vec<CaCertificate>,
+    pool: Vec<CaCertificate>,
+    /// What the file in a state folder is called, and what it was read from.
+    sources: Vec<(String, PathBuf)>,
+}
+
+impl Files {
+    /// What is there already, in its own folder.
+    pub(super) fn of(hierarchy: &Hierarchy, folder: &Path) -> Self {
+        let mut files = Self::default();
+        for certificate in hierarchy.certificates() {
+            files.sources.push((certificate.file.clone(), folder.join(&certificate.file)));
+            let is_root = hierarchy.roots().any(|root| root.certificate == certificate.der);
+            if is_root { &mut files.roots } else { &mut files.pool }.push(certificate);
+        }
+        files
+    }
+
+    /// Where a certificate came from.
+    pub(super) fn path_of(&self, file: &str) -> PathBuf {
+        let known = self.sources.iter().find(|(name, _)| name == file);
+        known.map_or_else(|| PathBuf::from(file), |(_, path)| path.clone())
+    }
+
+    fn read_root(&mut self, name: &IssuerName, path: &Path) -> Result<Root, Error> {
+        let certificate = storage::read_certificate(path)?;
+        let facts = LoadedCertificate::read_ca(&certificate).map_err(|why| broken(path, why))?;
+        facts.check_signed_by(&facts).map_err(|why| broken(path, format!("this is no root: {why}")))?;
+        let file = format!("roots/{name}.pem");
+        self.sources.push((file.clone(), path.to_owned()));
+        self.roots.push(CaCertificate { file, der: certificate.clone() });
+        Ok(Root { name: name.clone(), certificate, key: None })
+    }
+
+    /// Reads further CA certificates, and gives those that are roots. Each gets its file's name, made fit.
+    pub(super) fn read_further(&mut self, paths: &[PathBuf], first: &Root) -> Result<Vec<Root>, Error> {
+        let mut more_roots = Vec::new();
+        for path in paths {
+            let text = storage::read(path)?;
+            let blocks = storage::split_pem(&text);
+            if blocks.is_empty() || blocks.len() > FURTHER_MAX {
+                return Err(broken(path, format!("holds no certificate, or more than {FURTHER_MAX}")));
+            }
+            for block in blocks {
+                let der = storage::certificate_from_pem(path, block)?;
+                let facts = LoadedCertificate::read_ca(&der).map_err(|why| broken(path, why))?;
+                let is_known = der == first.certificate
+                    || self.roots.iter().chain(&self.pool).any(|known| known.der == der);
+                if is_known {
+                    continue;
+                }
+                let is_root = facts.check_signed_by(&facts).is_ok();
+                let folder = if is_root { "roots" } else { "authorities" };
+                let name = self.free_name(folder, path).map_err(|why| broken(path, why))?;
+                let file = format!("{folder}/{name}.pem");
+                self.sources.push((file.clone(), path.clone()));
+                let certificate = CaCertificate { file, der: der.clone() };
+                if is_root {
+                    self.roots.push(certificate);
+                    more_roots.push(Root { name, certificate: der, key: None });
+                } else {
+                    self.pool.push(certificate);
+                }
+            }
+        }
+        Ok(more_roots)
+    }
+
+    /// The file's own name in lower-case letters, digits and hyphens, with a number if that is taken.
+    fn free_name(&self, folder: &str, path: &Path) -> Result<IssuerName, String> {
+        let stem = path.file_stem().map(|stem| stem.to_string_lossy().to_lowercase()).unwrap_or_default();
+        let fit: String = stem
+            .chars()
+            .map(|character| if character.is_ascii_alphanumeric() { character } else { '-' })
+            .take(NAME_CHARACTERS_MAX)
+            .collect();
+        let fit = fit.trim_matches('-');
+        let fit = if fit.is_empty() { "ca" } else { fit };
+        let numbered = (2..100).map(|number| format!("{fit}-{number}"));
+        let free = std::iter::once(fit.to_owned()).chain(numbered).find(|name| {
+            let file = format!("{folder}/{name}.pem");
+            self.sources.iter().all(|(known, _)| *known != file)
+        });
+        IssuerName::try_from(free.ok_or("there are too many certificates of this name")?)
+    }
+
+    /// An issuing CA with all chains that lead from it to a root.
+    pub(super) fn issuer(
+        &mut self,
+        name: &IssuerName,
+        certificate: Vec<u8>,
+        key: CaKey,
+        path: &Path,
+    ) -> Result<Intermediate, Error> {
+        let file = format!("issuers/{name}.pem");
+        self.sources.push((file.clone(), path.to_owned()));
+        let own = CaCertificate { file, der: certificate.clone() };
+        let chains = self.chains(&own).map_err(|why| broken(path, why))?;
+        Ok(Intermediate { name: name.clone(), certificate, key, chains })
+    }
+
+    /// All chains of a certificate; the first begins with it.
+    pub(super) fn chains(&self, own: &CaCertificate) -> Result<Vec<Chain>, String> {
+        let chains = chain::build(own, &self.pool, &self.roots);
+        let leads =
+            chains.first().and_then(|usual| usual.certificates().first()).is_some_and(|first| first == own);
+        if leads {
+            return Ok(chains);
+        }
+        LoadedCertificate::read_ca(&own.der)?;
+        Err("no chain leads from it to a root: give the certificates of all CAs between, and the root that signed the last"
+            .to_owned())
+    }
+}
+
+impl Intermediate {
+    /// What only shows when the CA works: it has not ended, may issue for TLS servers, and a certificate can be built that
+    /// names it as it is.
+    pub(super) fn fits(&self, now: Timestamp, random: &dyn Random) -> Result<(), String> {
+        check_not_ended(&self.certificate, now)?;
+        check_purpose(&self.certificate)?;
+        self.try_out(now, random).map_err(|error| error.to_string())
     }
 
     /// Builds a certificate of an issuing CA and holds it against every rule, without signing it: what cannot work, as
     /// a name in an encoding that we would not repeat byte for byte, shows now and not with the first order.
-    fn try_out(&self, intermediate: &Intermediate, now: Timestamp, random: &dyn Random) -> Result<(), Error> {
+    fn try_out(&self, now: Timestamp, random: &dyn Random) -> Result<(), Error> {
         let url = || "http://ca.invalid".to_owned();
         let urls = IssuerUrls { ocsp: url(), issuer: url(), crl: url() };
-        let ca = SigningCa::load(intermediate.clone(), &self.root, urls)?;
+        let ca = SigningCa::load(self.clone(), urls)?;
         let subject = Key::load(&PrivateKey::generate(KeyKind::EcdsaP256, random)?)?;
         let lifetime = Duration::from_secs(60);
         let broken = |why: &dyn std::fmt::Display| Error::Refused(why.to_string());
@@ -109,20 +246,27 @@ impl Hierarchy {
             names_max: 1,
             ..Profile::usual(
                 ProfileName::try_from("trial".to_owned()).map_err(|why| broken(&why))?,
-                intermediate.name.clone(),
+                self.name.clone(),
             )
         };
         let request = CertificateRequest {
             not_before: None,
             not_after: None,
             profile: Arc::new(profile),
+            issuer: self.name.clone(),
+            must_staple: false,
             serial: Serial::new(random),
             identifiers: vec![Identifier::parse_dns("trial.invalid").map_err(|why| broken(&why))?],
             public_key_info: subject.subject_public_key_info(),
             now,
         };
         let tbs = leaf::build(&request, &ca)?;
-        let expected = lint::Expected { profile: &request.profile, ca: &ca, request: Some(&request) };
+        let expected = lint::Expected {
+            profile: &request.profile,
+            ca: &ca,
+            request: Some(&request),
+            stage: lint::Stage::Unlogged,
+        };
         lint::certificate(tbs, &expected).map(drop)
     }
 }
@@ -142,24 +286,16 @@ impl Existing {
         Ok(())
     }
 
-    fn files_of(&self, name: &IssuerName) -> FilePair {
-        let own = self.issuers.iter().find(|issuer| issuer.name == *name);
-        own.map_or(FilePair { certificate: PathBuf::new(), key: PathBuf::new() }, |issuer| FilePair {
-            certificate: issuer.certificate.clone(),
-            key: PathBuf::from(issuer.key.to_string()),
-        })
+    fn of(&self, name: &IssuerName) -> Option<&ExistingIssuer> {
+        self.issuers.iter().find(|issuer| issuer.name == *name)
     }
-}
 
-/// A file with one certificate; text around it does not matter.
-fn read_certificate(path: &std::path::Path) -> Result<Vec<u8>, Error> {
-    let text = storage::read(path)?;
-    match storage::split_pem(&text).as_slice() {
-        [one] => storage::certificate_from_pem(path, one),
-        blocks => Err(broken(
-            path,
-            format!("holds {} PEM blocks where one certificate should be: leave out the rest", blocks.len()),
-        )),
+    fn certificate_of(&self, name: &IssuerName) -> PathBuf {
+        self.of(name).map(|issuer| issuer.certificate.clone()).unwrap_or_default()
+    }
+
+    fn key_of(&self, name: &IssuerName) -> PathBuf {
+        self.of(name).map(|issuer| PathBuf::from(issuer.key.to_string())).unwrap_or_default()
     }
 }
 

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use ingam_protocol::profile::IssuerName;
 
-use super::{Hierarchy, Listed, MANIFEST, key_path, read_manifest};
+use super::manifest::{Listed, Manifest};
+use super::{Hierarchy, key_path};
 use crate::Error;
 use crate::storage::{self, broken};
 
@@ -41,17 +42,17 @@ impl Hierarchy {
     /// # Errors
     /// [`Error::Load`] names the file that is missing or cannot be read, or the issuing CA's that holds no key.
     pub fn key_files(folder: &Path) -> Result<Vec<KeyFile>, Error> {
-        let manifest = read_manifest(&folder.join(MANIFEST))?;
+        let manifest = Manifest::read(folder)?;
         let mut files = Vec::with_capacity(manifest.issuers.len() + 1);
         for listed in manifest.issuers {
             // A key on a token has no file.
-            let Listed::InFile(name) = listed else { continue };
+            let Listed { name, key: None, .. } = listed else { continue };
             let path = key_path(folder, &name);
             let is_encrypted = storage::is_encrypted(&storage::read(&path)?)
                 .ok_or_else(|| broken(&path, "holds no private key; restore it from a backup"))?;
             files.push(KeyFile { path, owner: KeyOwner::Issuer(name), is_encrypted });
         }
-        let root = key_path(folder, &manifest.root);
+        let root = manifest.roots.first().map(|root| key_path(folder, root)).unwrap_or_default();
         let mut others = others(&folder.join("keys"), &files)?;
         // The root's before those that nobody has.
         others.sort_by_key(|path| (*path != root, path.clone()));

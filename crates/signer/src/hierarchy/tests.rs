@@ -183,12 +183,39 @@ fn what_belongs_to_another_hierarchy_is_refused() {
     assert!(refusal(folder.path()).contains("this is no root"));
 }
 
+/// What earlier versions of this program wrote.
+#[test]
+fn the_first_version_is_read_as_it_was_meant() {
+    let (folder, made) = (tempfile::tempdir().unwrap(), create(1));
+    save(&made, folder.path());
+    let first = r#"{"version":1,"root":"root","issuers":["ecdsa"]}"#;
+    fs::write(folder.path().join(MANIFEST), first).unwrap();
+    let loaded = Hierarchy::load(folder.path(), None).unwrap();
+    assert_eq!(loaded.intermediates[0].chains, made.intermediates[0].chains);
+    assert_eq!(fs::read_to_string(folder.path().join(MANIFEST)).unwrap(), first, "it stays as it is");
+}
+
 #[test]
 fn newer_and_unknown_manifests_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     save(&create(1), folder.path());
     for (manifest, complaint) in [
-        (r#"{"version":2,"root":"root","issuers":["ecdsa"]}"#, "version 2"),
+        (r#"{"version":3,"anything":[]}"#, "version 3"),
+        (r#"{"version":2,"roots":["root"],"issuers":[]}"#, "1 to 16"),
+        (r#"{"version":2,"roots":[],"issuers":[{"name":"ecdsa","chains":[["a","b"]]}]}"#, "1 to 8 roots"),
+        (r#"{"version":2,"roots":["root"],"issuers":[{"name":"ecdsa","chains":[]}]}"#, "1 to 8 chains"),
+        (
+            r#"{"version":2,"roots":["root"],"issuers":[{"name":"ecdsa","chains":[["issuers/ecdsa.pem","../x.pem"]]}]}"#,
+            "../x.pem",
+        ),
+        (
+            r#"{"version":2,"roots":["root"],"issuers":[{"name":"ecdsa","chains":[["roots/root.pem","roots/root.pem"]]}]}"#,
+            "begins a chain of 'ecdsa'",
+        ),
+        (
+            r#"{"version":2,"roots":["root"],"issuers":[{"name":"ecdsa","chains":[["issuers/ecdsa.pem"]]}]}"#,
+            "2 to 6 certificates",
+        ),
         (r#"{"version":1,"root":"root","issuers":[]}"#, "1 to 16"),
         (r#"{"version":1,"root":"root","issuers":["../../etc/x"]}"#, "damaged"),
         (r#"{"version":1,"root":"root","issuers":["ecdsa"],"more":1}"#, "damaged"),

@@ -215,6 +215,19 @@ impl TokenSigner {
         &self.0.public.public_key
     }
 
+    /// Whether the token is there with its key, by asking it for something.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] if it is away or does not answer in time.
+    pub(super) async fn ready(&self) -> Result<(), Error> {
+        let name = self.0.name.clone();
+        let look = move |seat: &mut Seat| {
+            let key = seat.private_key(&name)?;
+            seat.session.get_attributes(key, &[AttributeType::Sign]).map(drop).map_err(Failure::from)
+        };
+        self.0.access.run(SIGN_TIMEOUT, look).await
+    }
+
     /// Signs, and verifies with the public half that was read at the start: a token that came back with another key in
     /// this one's place shows here. Waits for at most 10 s.
     ///

@@ -3,6 +3,8 @@
 //! Weak and compromised keys are refused long before. This is about form: exactly one encoding for each kind.
 
 use ingam_protocol::der::Reader;
+use ingam_protocol::key::KeyType;
+use ingam_protocol::profile::Profile;
 use x509_parser::public_key::PublicKey;
 use x509_parser::x509::SubjectPublicKeyInfo;
 
@@ -12,21 +14,23 @@ use crate::key::RSA_ENCRYPTION;
 /// What matters of the key to the rest of the certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    Rsa,
-    EllipticCurve,
+    /// With a modulus of so many bits.
+    Rsa(usize),
+    EllipticCurve(KeyType),
 }
 
 /// How a SubjectPublicKeyInfo with an uncompressed point begins (RFC 5480, section 2), and how long it is, in bytes.
-const CURVES: [(&[u8], usize); 3] = [
-    (b"\x30\x59\x30\x13\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07\x03\x42\x00\x04", 91),
-    (b"\x30\x76\x30\x10\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x05\x2b\x81\x04\x00\x22\x03\x62\x00\x04", 120),
-    (b"\x30\x81\x9b\x30\x10\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x05\x2b\x81\x04\x00\x23\x03\x81\x86\x00\x04", 158),
+const CURVES: [(KeyType, &[u8], usize); 3] = [
+    (KeyType::EcdsaP256, b"\x30\x59\x30\x13\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07\x03\x42\x00\x04", 91),
+    (KeyType::EcdsaP384, b"\x30\x76\x30\x10\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x05\x2b\x81\x04\x00\x22\x03\x62\x00\x04", 120),
+    (KeyType::EcdsaP521, b"\x30\x81\x9b\x30\x10\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x05\x2b\x81\x04\x00\x23\x03\x81\x86\x00\x04", 158),
 ];
 
 /// Checks that the key is RSA of 2048 to 4096 bits or on P-256, P-384 or P-521, and encoded the one right way.
 pub(super) fn check(key: &SubjectPublicKeyInfo<'_>) -> Verdict<Kind> {
-    if CURVES.iter().any(|(start, length)| key.raw.len() == *length && key.raw.starts_with(start)) {
-        return Ok(Kind::EllipticCurve);
+    let is_this = |start: &[u8], length| key.raw.len() == length && key.raw.starts_with(start);
+    if let Some((curve, ..)) = CURVES.iter().find(|(_, start, length)| is_this(start, *length)) {
+        return Ok(Kind::EllipticCurve(*curve));
     }
     match key.parsed() {
         Ok(PublicKey::RSA(rsa)) => {
@@ -40,8 +44,7 @@ pub(super) fn check(key: &SubjectPublicKeyInfo<'_>) -> Verdict<Kind> {
                 numbers.finish()
             });
             require("subject_key_rsa", framed.is_ok(), "no SEQUENCE of two INTEGERs")?;
-            check_rsa(rsa.modulus, rsa.exponent)?;
-            Ok(Kind::Rsa)
+            check_rsa(rsa.modulus, rsa.exponent).map(Kind::Rsa)
         }
         _ => {
             Err(Finding::new("subject_key", "neither RSA nor an uncompressed point on P-256, P-384 or P-521"))
@@ -49,7 +52,20 @@ pub(super) fn check(key: &SubjectPublicKeyInfo<'_>) -> Verdict<Kind> {
     }
 }
 
-fn check_rsa(modulus: &[u8], exponent: &[u8]) -> Verdict {
+/// Checks that the profile takes such a key.
+pub(super) fn check_profile(kind: Kind, profile: &Profile) -> Verdict {
+    let takes = match kind {
+        Kind::Rsa(bits) => {
+            let is_size = profile.rsa_bits.iter().any(|allowed| usize::from(*allowed) == bits);
+            profile.key_types.contains(&KeyType::Rsa) && is_size
+        }
+        Kind::EllipticCurve(curve) => profile.key_types.contains(&curve),
+    };
+    require("subject_key_allowed", takes, "the profile takes no keys of this kind or size")
+}
+
+/// How many bits the modulus has.
+fn check_rsa(modulus: &[u8], exponent: &[u8]) -> Verdict<usize> {
     // A modulus of a multiple of eight bits begins with a zero octet, for the sign, and then with a set bit.
     let bits = match modulus.split_first() {
         Some((0x00, digits)) if digits.first().is_some_and(|first| *first >= 0x80) => digits.len() * 8,
@@ -66,5 +82,6 @@ fn check_rsa(modulus: &[u8], exponent: &[u8]) -> Verdict {
         _ => exponent,
     };
     let fits = (3..=32).contains(&value.len());
-    require("subject_key_rsa", fits, "the exponent is not between 65537 and 2^256 - 1")
+    require("subject_key_rsa", fits, "the exponent is not between 65537 and 2^256 - 1")?;
+    Ok(bits)
 }

@@ -1,9 +1,13 @@
-//! Each rule refuses what it is there to refuse, by its own name; and what we build passes them all.
+//! Each rule refuses what it is there to refuse, by its own name; and what we build passes them all. `profiles` has what
+//! depends on a profile's settings.
+
+mod profiles;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use ingam_protocol::Shard;
 use ingam_protocol::time::SeededRandom;
 use proptest::prelude::*;
 use rcgen::{
@@ -17,7 +21,12 @@ use crate::{IssuerUrls, KeyKind, leaf};
 
 /// The name of the rule that refuses these bytes, or nothing if none does.
 fn refusal(tbs: &[u8], request: &CertificateRequest, ca: &SigningCa) -> Option<String> {
-    let expected = Expected { profile: &request.profile, ca, request: Some(request) };
+    let expected = Expected {
+        profile: &request.profile,
+        ca,
+        request: Some(request),
+        stage: Stage::first(&request.profile),
+    };
     match certificate(tbs.to_vec(), &expected) {
         Ok(_) => None,
         Err(Error::Refused(text)) => Some(text.strip_prefix("lint ")?.split(':').next()?.to_owned()),
@@ -43,6 +52,31 @@ fn what_we_build_passes_for_every_issuer_and_key() {
             assert_eq!(refusal(&tbs, &request, &ca), None);
         }
     }
+}
+
+#[test]
+fn a_certificate_points_to_the_list_that_its_serial_belongs_to() {
+    let (ca, mut sharded) = (signing_ca("ecdsa"), request("ecdsa", &["a.example"]));
+    let without = sharded.clone();
+    sharded.serial = Serial::in_shard(&SeededRandom::new(5), Shard(300));
+    let tbs = leaf::build(&sharded, &ca).unwrap();
+    assert_eq!(refusal(&tbs, &sharded, &ca), None);
+    let list = b"http://localhost:14080/crl/ecdsa/300.crl";
+    assert!(tbs.windows(list.len()).any(|window| window == list));
+    // The same, pointing to the list of what belongs to no shard, or to another shard's.
+    let others =
+        [None, Some(Shard(3))].map(|shard| CrlDistributionPoint { uris: vec![ca.issuer.urls.crl_of(shard)] });
+    for other in others {
+        let mut params = leaf::params(&sharded, &ca).unwrap();
+        params.crl_distribution_points = vec![other];
+        let tbs = leaf::encode_tbs(&params, &sharded.public_key_info, &ca).unwrap();
+        assert_eq!(refusal(&tbs, &sharded, &ca).as_deref(), Some("crl_distribution_points"));
+    }
+    let mut params = leaf::params(&without, &ca).unwrap();
+    params.crl_distribution_points =
+        vec![CrlDistributionPoint { uris: vec![ca.issuer.urls.crl_of(Some(Shard(300)))] }];
+    let tbs = leaf::encode_tbs(&params, &without.public_key_info, &ca).unwrap();
+    assert_eq!(refusal(&tbs, &without, &ca).as_deref(), Some("crl_distribution_points"));
 }
 
 #[test]
@@ -95,7 +129,7 @@ fn another_issuer_is_another_certificate() {
         change(&mut ca);
         refusal(&tbs, &request, &ca)
     };
-    let urls = |change: &dyn Fn(&mut IssuerUrls)| changed(&|ca| change(&mut ca.urls));
+    let urls = |change: &dyn Fn(&mut IssuerUrls)| changed(&|ca| change(&mut ca.issuer.urls));
     let cases = [
         ("signature_algorithm", changed(&|ca| ca.key = signing_ca("rsa").key)),
         ("issuer_name", changed(&|ca| ca.issuer.subject = signing_ca("rsa").issuer.subject)),
@@ -191,8 +225,9 @@ fn wrong_extensions_are_refused() {
                 params.custom_extensions[1] = CustomExtension::from_oid_content(&[2, 5, 29, 32], value);
             }),
         ),
-        ("extension_unknown", custom(&[1, 3, 6, 1, 5, 5, 7, 1, 24], b"\x30\x03\x02\x01\x05")),
-        ("extension_unknown", custom(&[1, 3, 6, 1, 4, 1, 11129, 2, 4, 3], b"\x05\x00")),
+        ("tls_feature", custom(&[1, 3, 6, 1, 5, 5, 7, 1, 24], b"\x30\x03\x02\x01\x05")),
+        ("poison", custom(&[1, 3, 6, 1, 4, 1, 11129, 2, 4, 3], b"\x05\x00")),
+        ("scts", custom(&[1, 3, 6, 1, 4, 1, 11129, 2, 4, 2], b"\x04\x02\x00\x00")),
         ("extension_unknown", custom(&[2, 5, 29, 30], b"\x30\x00")),
         ("extension_unknown", custom(&[1, 2, 3, 4], b"\x05\x00")),
     ];
@@ -289,7 +324,7 @@ fn not_one_bit_may_differ() {
 fn without_the_request_serial_and_names_are_taken_as_they_are() {
     let (ca, request) = (signing_ca("ecdsa"), request("ecdsa", &["a.example", "b.example"]));
     let tbs = leaf::build(&request, &ca).unwrap();
-    let expected = Expected { profile: &request.profile, ca: &ca, request: None };
+    let expected = Expected { profile: &request.profile, ca: &ca, request: None, stage: Stage::Unlogged };
     assert!(certificate(tbs.clone(), &expected).is_ok());
     let find = |wanted: &[u8]| tbs.windows(wanted.len()).position(|window| window == wanted).unwrap();
     let serial = find(request.serial.as_bytes());
@@ -321,7 +356,7 @@ proptest! {
         let names: Vec<&str> = texts.iter().map(String::as_str).collect();
         let request = request("ecdsa", &names);
         let tbs = leaf::build(&request, &ca).unwrap();
-        let expected = Expected { profile: &request.profile, ca: &ca, request: Some(&request) };
+        let expected = Expected { profile: &request.profile, ca: &ca, request: Some(&request), stage: Stage::Unlogged };
         let linted = certificate(tbs, &expected).unwrap();
         let wrapped = encode::certificate(linted.tbs(), ca.key.algorithm().identifier(), &[]);
         let (_, parsed) = X509Certificate::from_der(&wrapped).unwrap();

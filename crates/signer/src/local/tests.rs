@@ -2,15 +2,18 @@
 //! Whether other programs can read it is for `tests/openssl.rs`.
 
 use ingam_protocol::ocsp::{CertStatus, SingleResponse};
+use ingam_protocol::profile::Issuers;
+use ingam_protocol::profile::Transparency;
 use ingam_protocol::time::{FixedClock, SeededRandom};
-use ingam_protocol::{Reason, Serial};
+use ingam_protocol::transparency::{LogId, Sct, SctList};
+use ingam_protocol::{Reason, Serial, Shard};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::ParsedExtension;
 use x509_parser::prelude::FromDer;
 
 use super::*;
-use crate::OCSP_DELEGATE_VALIDITY;
-use crate::testing::{hierarchy, name, now, profile, request, signer, urls};
+use crate::testing::{hierarchy, ledger, name, now, profile, request, signer, urls};
+use crate::{KeyKind, OCSP_DELEGATE_VALIDITY};
 
 const DAY: Duration = Duration::from_secs(86400);
 
@@ -92,10 +95,29 @@ async fn a_certificate_never_ends_after_its_issuer() {
 async fn what_names_no_issuer_of_ours_is_refused() {
     let signer = signer(clock());
     let mut other = request("ecdsa", &["a.example"]);
-    Arc::make_mut(&mut other.profile).issuer = name("another");
+    other.issuer = name("another");
+    assert!(matches!(signer.prepare(other.clone()).await, Err(Error::Refused(_))));
+    Arc::make_mut(&mut other.profile).issuers = Issuers::one(name("another"));
     assert!(matches!(signer.prepare(other).await, Err(Error::UnknownIssuer(_))));
     assert!(matches!(signer.sign_ocsp(&name("another"), answer(now())).await, Err(Error::UnknownIssuer(_))));
     assert!(matches!(signer.ocsp_signer_not_after(&name("another")), Err(Error::UnknownIssuer(_))));
+}
+
+#[tokio::test]
+async fn one_of_several_issuers_signs_and_goes_on_once_it_stands_by() {
+    let signer = signer(clock());
+    let weighted =
+        |ecdsa, rsa| Issuers::weighted([(name("ecdsa"), ecdsa), (name("rsa"), rsa)].into()).unwrap();
+    let mut request = request("rsa", &["a.example"]);
+    Arc::make_mut(&mut request.profile).issuers = weighted(1, 1);
+    let prepared = signer.prepare(request.clone()).await.unwrap();
+    assert_eq!(prepared.issuer(), &name("rsa"));
+    // A reload takes its weight away: nothing new, but what was recorded before.
+    Arc::make_mut(&mut request.profile).issuers = weighted(1, 0);
+    let adopted = signer.adopt(Arc::clone(&request.profile), prepared.tbs().to_vec()).await.unwrap();
+    assert_eq!(adopted.issuer(), &name("rsa"));
+    signer.issue(adopted).await.unwrap();
+    assert!(matches!(signer.prepare(request).await, Err(Error::Refused(_))));
 }
 
 #[tokio::test]
@@ -126,6 +148,81 @@ async fn a_hundred_long_names_fit() {
 }
 
 #[tokio::test]
+async fn prepared_bytes_are_signed_once_whoever_holds_them() {
+    let signer = signer(clock());
+    signer.ready(&name("ecdsa")).await.unwrap();
+    let prepared = signer.prepare(request("ecdsa", &["a.example"])).await.unwrap();
+    let again = signer.adopt(Arc::new(profile("ecdsa")), prepared.tbs().to_vec()).await.unwrap();
+    assert_eq!(prepared.id(), again.id());
+    let tbs = prepared.tbs().to_vec();
+    signer.issue(again).await.unwrap();
+    let refusals = [
+        signer.issue(prepared).await.map(drop).unwrap_err(),
+        signer.adopt(Arc::new(profile("ecdsa")), tbs).await.map(drop).unwrap_err(),
+    ];
+    for refusal in refusals {
+        assert!(matches!(&refusal, Error::Refused(why) if why.contains("never signed again")), "{refusal}");
+    }
+}
+
+/// What logs might promise: their signatures are not looked at here.
+fn scts(logs: &[u8]) -> SctList {
+    let sct = |log: &u8| Sct {
+        log: LogId([*log; 32]),
+        timestamp: now(),
+        extensions: Vec::new(),
+        algorithm: [4, 3],
+        signature: vec![7; 70],
+    };
+    SctList::new(logs.iter().map(sct).collect()).unwrap()
+}
+
+fn logged() -> Arc<Profile> {
+    Arc::new(Profile { transparency: Transparency::Required, ..profile("ecdsa") })
+}
+
+fn of_precertificate(tbs: &[u8], logs: &[u8]) -> FinalRequest {
+    FinalRequest { profile: logged(), issuer: name("ecdsa"), precertificate: tbs.to_vec(), scts: scts(logs) }
+}
+
+#[tokio::test]
+async fn a_certificate_is_its_precertificate_with_scts() {
+    let signer = signer(clock());
+    let wanted = CertificateRequest { profile: logged(), ..request("ecdsa", &["a.example"]) };
+    let prepared = signer.prepare(wanted).await.unwrap();
+    assert_eq!(prepared.kind(), Kind::Precertificate);
+    let tbs = prepared.tbs().to_vec();
+    let early = signer.finish(of_precertificate(&tbs, &[1, 2])).await.map(drop).unwrap_err();
+    assert!(early.to_string().contains("no signed precertificate"), "{early}");
+    let precertificate = signer.issue(prepared).await.unwrap();
+    assert!(transparency::is_precertificate(transparency::tbs_of(&precertificate).unwrap()).unwrap());
+    let few = signer.finish(of_precertificate(&tbs, &[1])).await.map(drop).unwrap_err();
+    assert!(few.to_string().contains("lint scts"), "{few}");
+    let last = signer.finish(of_precertificate(&tbs, &[1, 2])).await.unwrap();
+    assert_eq!(last.kind(), Kind::Certificate);
+    let certificate = signer.issue(last).await.unwrap();
+    // There is one certificate for one precertificate, whatever logs say later.
+    let other = signer.finish(of_precertificate(&tbs, &[1, 3])).await.map(drop).unwrap_err();
+    assert!(other.to_string().contains("never signed again"), "{other}");
+    let made = transparency::tbs_of(&certificate).unwrap();
+    assert_eq!(transparency::scts_of(made).unwrap(), scts(&[1, 2]));
+    assert_eq!(transparency::without_scts(made).unwrap(), transparency::without_poison(&tbs).unwrap());
+}
+
+#[tokio::test]
+async fn a_profile_without_logs_has_no_precertificates() {
+    let signer = signer(clock());
+    let wanted = CertificateRequest { profile: logged(), ..request("ecdsa", &["a.example"]) };
+    let prepared = signer.prepare(wanted).await.unwrap();
+    let refused =
+        signer.adopt(Arc::new(profile("ecdsa")), prepared.tbs().to_vec()).await.map(drop).unwrap_err();
+    assert!(refused.to_string().contains("lint poison"), "{refused}");
+    let plain = signer.prepare(request("ecdsa", &["a.example"])).await.unwrap();
+    let refused = signer.adopt(logged(), plain.tbs().to_vec()).await.map(drop).unwrap_err();
+    assert!(refused.to_string().contains("extension_missing"), "{refused}");
+}
+
+#[tokio::test]
 async fn issuers_with_rsa_keys_answer_by_delegates() {
     let signer = signer(clock());
     let (ecdsa, rsa) = (name("ecdsa"), name("rsa"));
@@ -134,8 +231,8 @@ async fn issuers_with_rsa_keys_answer_by_delegates() {
     assert_eq!(signer.delegates_not_after(), [(name("rsa"), None)]);
     let made = signer.renew_delegates(now()).await.unwrap();
     assert_eq!(signer.delegates_not_after(), [(name("rsa"), Some(made[0].not_after))]);
-    let kinds = ["ecdsa", "rsa", "none"].map(|issuer| signer.key_kind(&name(issuer)));
-    assert_eq!(kinds, [Some(KeyKind::EcdsaP256), Some(KeyKind::Rsa2048), None]);
+    let kinds: Vec<_> = signer.issuers().iter().map(|issuer| issuer.key).collect();
+    assert_eq!(kinds, [KeyKind::EcdsaP256, KeyKind::Rsa2048]);
     assert_eq!(made.len(), 1);
     assert_eq!(signer.renew_delegates(now().plus(19 * DAY)).await.unwrap(), []);
     let delegate = &made[0];
@@ -206,6 +303,7 @@ async fn crls_that_contradict_themselves_are_refused() {
         reason: Reason::Superseded,
     };
     let contents = |entries: Vec<crl::Entry>, next_update| CrlContents {
+        scope: crl::Scope::Complete,
         number: 1,
         this_update: now(),
         next_update,
@@ -223,10 +321,47 @@ async fn crls_that_contradict_themselves_are_refused() {
     }
 }
 
+#[tokio::test]
+async fn a_list_holds_what_belongs_to_it_and_says_where_it_is() {
+    let signer = signer(clock());
+    let issuer = name("ecdsa");
+    let random = SeededRandom::new(6);
+    let [first, second, none] =
+        [Serial::in_shard(&random, Shard(1)), Serial::in_shard(&random, Shard(2)), Serial::new(&random)];
+    let signed = async |scope, serials: &[&Serial]| {
+        let entry = |serial: &&Serial| crl::Entry {
+            serial: (*serial).clone(),
+            revoked_at: now(),
+            reason: Reason::Superseded,
+        };
+        let entries = serials.iter().map(entry).collect();
+        let (this_update, next_update) = (now(), now().plus(DAY));
+        signer.sign_crl(&issuer, CrlContents { scope, number: 1, this_update, next_update, entries }).await
+    };
+    let url = |list: Result<Vec<u8>, Error>| {
+        let list = list.unwrap();
+        let read = crl::SignedList::read(&list).unwrap();
+        assert!(signer.issuers()[0].has_signed(&read));
+        assert!(!signer.issuers()[1].has_signed(&read));
+        let mut other = read.clone();
+        other.tbs = &list;
+        assert!(!signer.issuers()[0].has_signed(&other));
+        read.distribution_point.map(str::to_owned)
+    };
+    let of_first = crl::Scope::Shard(Shard(1));
+    assert_eq!(url(signed(crl::Scope::Complete, &[&none, &second, &first]).await), None);
+    let base = "http://localhost:14080/crl/ecdsa";
+    assert_eq!(url(signed(of_first, &[&first]).await).unwrap(), format!("{base}/1.crl"));
+    assert_eq!(url(signed(crl::Scope::Unsharded, &[&none]).await).unwrap(), base);
+    for (scope, serial) in [(of_first, &second), (of_first, &none), (crl::Scope::Unsharded, &first)] {
+        assert!(matches!(signed(scope, &[serial]).await, Err(Error::Refused(_))), "{scope:?}");
+    }
+}
+
 #[test]
 fn a_signer_without_urls_or_with_strange_ones_does_not_start() {
     let start = |urls: BTreeMap<IssuerName, IssuerUrls>| {
-        LocalSigner::new(hierarchy(), urls, clock(), Arc::new(SeededRandom::new(1)))
+        LocalSigner::new(hierarchy(), urls, ledger(&clock()), clock(), Arc::new(SeededRandom::new(1)))
             .err()
             .map(|error| error.to_string())
     };
@@ -258,10 +393,11 @@ async fn keys_that_the_public_web_does_not_know_sign_for_private_profiles_alone(
     let plan = crate::hierarchy::Plan { issuers: issuers.into(), ..crate::testing::plan() };
     let made = Hierarchy::create(&plan, clock.as_ref(), &SeededRandom::new(7)).unwrap();
     let all = kinds.map(|(issuer, _)| (name(issuer), urls(issuer))).into();
-    let signer = LocalSigner::new(made, all, clock, Arc::new(SeededRandom::new(8))).unwrap();
+    let signer =
+        LocalSigner::new(made, all, ledger(&clock), clock, Arc::new(SeededRandom::new(8))).unwrap();
     assert_eq!(signer.renew_delegates(now()).await.unwrap().len(), 4);
     for (issuer, kind) in kinds {
-        assert_eq!(signer.key_kind(&name(issuer)), Some(kind));
+        assert_eq!(signer.ca(&name(issuer)).unwrap().key.kind(), kind);
         let mut asked = request(issuer, &["www.example.org"]);
         let refused = signer.prepare(asked.clone()).await.unwrap_err().to_string();
         assert!(refused.contains(kind.name()) && refused.contains("BR 6.1.5"), "{refused}");

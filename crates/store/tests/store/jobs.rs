@@ -105,7 +105,7 @@ fn is_revoked(store: &Store, serial: &Serial) -> bool {
     }
 }
 
-async fn revoke(store: &Store, serial: &Serial, random: &SeededRandom) -> RevocationOutcome {
+pub(crate) async fn revoke(store: &Store, serial: &Serial, random: &SeededRandom) -> RevocationOutcome {
     let request = RevocationRequest {
         issuer: issuer(),
         serial: serial.clone(),

@@ -94,8 +94,10 @@ pub(crate) fn order(account: Id, random: &dyn Random) -> (Order, Authorization) 
         not_before: None,
         not_after: None,
         replaces: None,
+        waiting: None,
         claim: None,
         asked: None,
+        precertificate: None,
         certificate: None,
         failure: None,
     };
@@ -116,13 +118,18 @@ pub(crate) fn failure() -> Failure {
 }
 
 pub(crate) fn claim(random: &dyn Random) -> Claim {
+    claim_of(Serial::new(random), random)
+}
+
+fn claim_of(serial: Serial, random: &dyn Random) -> Claim {
     Claim {
         token: id(random),
         lease_until: start().plus(MINUTE),
-        serial: Serial::new(random),
+        serial,
         issuer: issuer(),
         not_after: start().plus(90 * DAY),
         key_thumbprint: random_array::<32>(random).as_slice().into(),
+        key_spki_hash: None,
         tbs: vec![0x30; 300].into(),
         looked_at: None,
         quorum: None,
@@ -168,11 +175,17 @@ async fn insert_ready(store: &Store, account: Id, names: Vec<Identifier>, random
 
 /// A certificate on record, and the order that it came from.
 pub(crate) async fn issue(store: &Store, wanted: Wanted, random: &SeededRandom) -> (Id, Serial) {
+    let serial = Serial::new(random);
+    (issue_as(store, wanted, serial.clone(), random).await, serial)
+}
+
+/// The same, with this serial number.
+pub(crate) async fn issue_as(store: &Store, wanted: Wanted, serial: Serial, random: &SeededRandom) -> Id {
     let order = insert_ready(store, wanted.account, wanted.names, random).await;
     let told = |kind| record(kind, order, random);
     let thumbprint = wanted.thumbprint.as_slice().into();
-    let claim = Claim { issuer: wanted.issuer, key_thumbprint: thumbprint, ..claim(random) };
-    let (token, serial) = (claim.token, claim.serial.clone());
+    let claim = Claim { issuer: wanted.issuer, key_thumbprint: thumbprint, ..claim_of(serial, random) };
+    let token = claim.token;
     let claimed =
         store.order_claim(order, claim, start(), told(RecordType::CertificatePrepared), Vec::new()).await;
     assert!(matches!(claimed.unwrap(), Claimed::Yes));
@@ -180,7 +193,7 @@ pub(crate) async fn issue(store: &Store, wanted: Wanted, random: &SeededRandom) 
     let signed = NewCertificate { issued: wanted.issued, ..certificate() };
     let (issued, late) = (told(RecordType::CertificateIssued), told(RecordType::IssuanceAbandoned));
     store.order_complete(order, token, signed, issued, late).await.unwrap().unwrap();
-    (order, serial)
+    order
 }
 
 /// Somebody who runs the CA.

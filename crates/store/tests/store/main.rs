@@ -7,6 +7,7 @@
 //! - `external`: a key that operators gave out has one account, and its secret lies nowhere in the clear.
 //! - `jobs`: a revocation job revokes and takes off in one, through holds and power cuts.
 //! - `limits`: rate limits are met as a whole or not at all, and what was spent is put back once.
+//! - `lists`: each CRL's part of what is revoked is read by itself, and its numbers only rise.
 //! - `log`: records are found, and followed, wherever they are.
 //! - `migration`: an older store is copied and brought to this format, and goes on if that is broken off.
 //! - `people`: roles, acts that wait for a second person, incidents.
@@ -34,6 +35,7 @@ mod facts;
 mod jobs;
 mod latest;
 mod limits;
+mod lists;
 mod log;
 mod made;
 mod migration;

@@ -191,7 +191,7 @@ impl Work<'_> {
     }
 
     async fn count(&mut self) -> Result<(), Error> {
-        let number = self.store.statuses().crl_number_next(&issuer()).await?;
+        let number = self.store.statuses().crl_number_next(&issuer(), None, 0).await?;
         assert!(number > self.answered.crl_number, "a CRL number was given twice");
         self.answered.crl_number = number;
         Ok(())

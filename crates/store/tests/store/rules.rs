@@ -9,7 +9,9 @@ use ingam_protocol::identifier::{DnsName, Identifier};
 use ingam_protocol::record::RecordType;
 use ingam_protocol::time::{SeededRandom, random_array};
 use ingam_protocol::{Reason, Serial};
-use ingam_store::{Claimed, KeyBlock, NameRule, NameVerdict, RevocationOutcome, RevocationRequest, Store};
+use ingam_store::{
+    Claimed, KeyBlock, KeyName, NameRule, NameVerdict, RevocationOutcome, RevocationRequest, Store,
+};
 use proptest::prelude::*;
 
 use crate::made::{
@@ -241,12 +243,14 @@ fn an_order_for_a_blocked_name_is_not_claimed() {
 
 pub(crate) fn block(thumbprint: [u8; 32], comment: &str) -> KeyBlock {
     KeyBlock {
-        thumbprint: thumbprint.as_slice().into(),
+        hash: thumbprint.as_slice().into(),
+        named_by: KeyName::Thumbprint,
         at: start(),
         reason: Reason::KeyCompromise,
         serial: None,
         by: Some(operator(1)),
         comment: Some(comment.to_owned()),
+        source: None,
     }
 }
 
@@ -266,14 +270,14 @@ fn a_key_is_blocked_once_until_it_is_let_go() {
         for limit in 1..=6 {
             let mut paged: Vec<KeyBlock> = Vec::new();
             loop {
-                let after = paged.last().map(|block| block.thumbprint.to_vec());
+                let after = paged.last().map(|block| block.hash.to_vec());
                 let page = store.key_blocks(after.as_deref(), limit).unwrap();
                 if page.is_empty() {
                     break;
                 }
                 paged.extend(page);
             }
-            let found: Vec<_> = paged.iter().map(|block| block.thumbprint.to_vec()).collect();
+            let found: Vec<_> = paged.iter().map(|block| block.hash.to_vec()).collect();
             assert_eq!(found, thumbprints.iter().map(|known| known.to_vec()).collect::<Vec<_>>());
         }
         assert!(store.key_block_delete(thumbprints[0], Vec::new()).await.unwrap());

@@ -152,6 +152,14 @@ impl Process {
         self.run(self.authority.order_finalize(account, id, csr, &caller())).map(Option::unwrap)
     }
 
+    /// Begins to finalize; what becomes of it is seen elsewhere.
+    pub(crate) fn begin_finalize(&self, account: &Account, id: Id, csr: Vec<u8>) {
+        let (authority, account, who) = (self.authority.clone(), account.clone(), caller());
+        self.runtime.spawn(async move {
+            let _ = authority.order_finalize(&account, id, &csr, &who).await;
+        });
+    }
+
     /// Finalizes until the claim is on record, and no further: the signer is not asked, as whoever would have asked it
     /// never runs again. What it left behind has to be ended by [`Process::kill_tasks`] or a crash.
     pub(crate) fn claim_and_stop(&self, account: &Account, id: Id, csr: &[u8]) -> Claim {

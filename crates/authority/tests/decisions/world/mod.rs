@@ -1,8 +1,9 @@
-//! A CA on three disks in memory: made once, started as often as a test likes.
+//! A CA on four disks in memory: made once, started as often as a test likes.
 //!
 //! [`World`] is what outlives a process: disks, clock, network, the hierarchy's keys. [`Process`] is what does not.
 
 mod flow;
+mod logs;
 pub(crate) mod operator;
 mod signer;
 mod validation;
@@ -11,11 +12,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use ingam_authority::linter::Linters;
 use ingam_authority::{
     Authority, Caller, Catalog, Parts, Policy, PublicRules, RateLimits, RenewalPolicy, Restrictions,
 };
 use ingam_journal::files::Files;
 use ingam_journal::simulated::SimulatedDisk;
+use ingam_protocol::crl::ShardCounts;
 use ingam_protocol::jws::JwsText;
 use ingam_protocol::profile::{IssuerName, Profile, ProfileName};
 use ingam_protocol::public_suffix::PublicSuffixes;
@@ -23,14 +26,15 @@ use ingam_protocol::record::{Class, Record, RecordType};
 use ingam_protocol::time::{FixedClock, SeededRandom};
 use ingam_protocol::{Serial, Timestamp};
 use ingam_signer::hierarchy::{Hierarchy, IssuerPlan, Plan};
-use ingam_signer::{IssuerUrls, KeyKind, LocalSigner, Signer};
+use ingam_signer::{IssuerUrls, KeyKind, Ledger, LocalSigner, Signer};
 use ingam_store::engine::redb::{FileStorage, RedbConfig, RedbEngine};
 use ingam_store::engine::{Engine, Table};
 use ingam_store::{StatusRow, Store, StoreProcess};
 use tokio::runtime::Runtime;
 
 pub(crate) use flow::{Key, csr, new_order, refusal, revocation};
-pub(crate) use signer::{Step, TestSigner};
+pub(crate) use logs::TestLogs;
+pub(crate) use signer::{Signed, Step, TestSigner};
 pub(crate) use validation::TestValidation;
 
 pub(crate) const HOUR: Duration = Duration::from_secs(60 * 60);
@@ -44,11 +48,15 @@ pub(crate) struct World {
     pub(crate) tables: SimulatedDisk,
     pub(crate) journal: SimulatedDisk,
     pub(crate) keys: SimulatedDisk,
+    pub(crate) ledger: SimulatedDisk,
     pub(crate) clock: Arc<FixedClock>,
     pub(crate) random: Arc<SeededRandom>,
     pub(crate) validation: Arc<TestValidation>,
+    pub(crate) logs: Arc<TestLogs>,
     pub(crate) policy: Policy,
     hierarchy: Hierarchy,
+    /// Issuers that end earlier than their certificates say.
+    pub(crate) ends: BTreeMap<IssuerName, Timestamp>,
 }
 
 /// What ends with a process.
@@ -100,11 +108,19 @@ fn policy() -> Policy {
         renewal: RenewalPolicy::default(),
         public_suffixes: PublicSuffixes::built_in(),
         rate_limits: RateLimits::default(),
+        crl_shards: ShardCounts::default(),
+        weak_keys: Arc::default(),
+        linters: Linters::default(),
     }
 }
 
 impl World {
     pub(crate) fn new() -> Self {
+        Self::of_issuers(&["ecdsa"])
+    }
+
+    /// With these issuing CAs, of which the profiles name one.
+    pub(crate) fn of_issuers(issuers: &[&str]) -> Self {
         let clock = Arc::new(FixedClock::new(Timestamp::from_unix_s(1_795_255_200)));
         let random = Arc::new(SeededRandom::new(1));
         let name = |text: &str| IssuerName::try_from(text.to_owned()).unwrap();
@@ -113,18 +129,24 @@ impl World {
             country: "XX".to_owned(),
             organization: "Ingam Tests".to_owned(),
             root: name("root"),
-            issuers: vec![IssuerPlan { name: issuer(), key: KeyKind::EcdsaP256 }],
+            issuers: issuers
+                .iter()
+                .map(|text| IssuerPlan { name: name(text), key: KeyKind::EcdsaP256 })
+                .collect(),
         };
         let hierarchy = Hierarchy::create(&plan, clock.as_ref(), random.as_ref()).unwrap();
         Self {
             tables: SimulatedDisk::new(),
             journal: SimulatedDisk::new(),
             keys: SimulatedDisk::new(),
+            ledger: SimulatedDisk::new(),
+            logs: Arc::new(TestLogs::new(clock.clone())),
             clock,
             random,
             validation: Arc::default(),
             policy: policy(),
             hierarchy,
+            ends: BTreeMap::new(),
         }
     }
 
@@ -167,13 +189,14 @@ impl World {
             random: self.random.clone(),
         })
         .unwrap();
-        let signer = Arc::new(TestSigner::new(self.local_signer()));
+        let signer = Arc::new(TestSigner::new(self.local_signer(), &self.ends));
         let authority = Authority::new(
             Parts {
                 store: store.clone(),
                 validation: self.validation.clone(),
                 reports: self.validation.clone(),
                 signer: signer.clone(),
+                transparency: Some(self.logs.clone()),
                 clock: self.clock.clone(),
                 random: self.random.clone(),
             },
@@ -188,13 +211,22 @@ impl World {
             issuer: "http://ca.test/issuer".to_owned(),
             crl: "http://ca.test/crl".to_owned(),
         };
-        let urls = BTreeMap::from([(issuer(), urls)]);
-        LocalSigner::new(self.hierarchy.clone(), urls, self.clock.clone(), self.random.clone()).unwrap()
+        let ledger = Ledger::open(Arc::new(self.ledger.clone()), self.clock.clone()).unwrap();
+        let names = self.hierarchy.intermediates.iter().map(|intermediate| intermediate.name.clone());
+        let urls = names.map(|name| (name, urls.clone())).collect();
+        let (clock, random) = (self.clock.clone(), self.random.clone());
+        LocalSigner::new(self.hierarchy.clone(), urls, ledger, clock, random).unwrap()
+    }
+
+    /// Every disk, by its name.
+    pub(crate) fn disks(&self) -> [(&'static str, &SimulatedDisk); 4] {
+        let (tables, journal) = (("tables", &self.tables), ("journal", &self.journal));
+        [tables, journal, ("keys", &self.keys), ("ledger", &self.ledger)]
     }
 
     /// The power goes: tasks end where they stand, and what no sync covered may be gone.
     pub(crate) fn crash(&self, process: Process) {
-        let disks = [&self.tables, &self.journal, &self.keys];
+        let disks = self.disks().map(|(_, disk)| disk);
         disks.iter().for_each(|disk| disk.stop_after(0));
         // Its threads end before the power is back: the dead write nothing.
         process.stop();

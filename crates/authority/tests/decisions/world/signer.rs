@@ -1,12 +1,15 @@
 //! A signer that can be told to fail or to hang at a step, and that remembers what it signed.
 
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
 use ingam_protocol::profile::{IssuerName, Profile};
 use ingam_protocol::{Serial, Timestamp};
 use ingam_signer::{
-    CertificateRequest, CrlContents, Error, Issuer, LocalSigner, OcspAnswer, Prepared, Signer,
+    CertificateRequest, CrlContents, DelegateCertificate, Error, FinalRequest, Issuer, LocalSigner,
+    OcspAnswer, Prepared, Signer,
 };
 use tokio::sync::Semaphore;
 
@@ -23,13 +26,25 @@ pub(crate) enum Step {
     Answer,
     /// Signing waits for [`TestSigner::release`], and then goes on.
     Hold,
+    /// Its process is not there at all.
+    Away,
+    /// Its process goes between preparing and signing.
+    Going,
+    /// The second signature of an order is made, and its answer is lost.
+    SecondAnswer,
+    /// After so many signatures the next one is never begun, and nobody is told.
+    SilentBefore(usize),
+    /// After so many signatures the next one is made, and nobody is told.
+    SilentAfter(usize),
 }
 
 pub(crate) struct TestSigner {
     inner: LocalSigner,
+    issuers: Vec<Issuer>,
     step: Mutex<Step>,
     signed: Mutex<Vec<Signed>>,
     held: Semaphore,
+    is_silent: AtomicBool,
 }
 
 /// One use of the key.
@@ -40,8 +55,14 @@ pub(crate) struct Signed {
 }
 
 impl TestSigner {
-    pub(crate) fn new(inner: LocalSigner) -> Self {
-        Self { inner, step: Mutex::new(Step::Never), signed: Mutex::default(), held: Semaphore::new(0) }
+    /// `ends` says of issuers that they end earlier than they do.
+    pub(crate) fn new(inner: LocalSigner, ends: &BTreeMap<IssuerName, Timestamp>) -> Self {
+        let mut issuers = inner.issuers().to_vec();
+        for issuer in &mut issuers {
+            issuer.not_after = ends.get(&issuer.name).copied().unwrap_or(issuer.not_after);
+        }
+        let (step, held) = (Mutex::new(Step::Never), Semaphore::new(0));
+        Self { inner, issuers, step, signed: Mutex::default(), held, is_silent: AtomicBool::new(false) }
     }
 
     /// From now on it breaks at this step.
@@ -59,8 +80,22 @@ impl TestSigner {
         self.signed.lock().unwrap()
     }
 
+    /// Whether it has fallen silent.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.is_silent.load(Ordering::SeqCst)
+    }
+
+    async fn fall_silent(&self) {
+        self.is_silent.store(true, Ordering::SeqCst);
+        std::future::pending::<()>().await;
+    }
+
     fn step(&self) -> Step {
         *self.step.lock().unwrap()
+    }
+
+    fn present(&self) -> Result<(), Error> {
+        if self.step() == Step::Away { Err(Error::Away("nobody listens".to_owned())) } else { Ok(()) }
     }
 
     fn asleep() -> Error {
@@ -71,10 +106,19 @@ impl TestSigner {
 #[async_trait]
 impl Signer for TestSigner {
     fn issuers(&self) -> &[Issuer] {
-        self.inner.issuers()
+        &self.issuers
+    }
+
+    async fn ready(&self, issuer: &IssuerName) -> Result<(), Error> {
+        self.present()?;
+        if self.step() == Step::Going {
+            return Err(Error::Away("nobody listens".to_owned()));
+        }
+        self.inner.ready(issuer).await
     }
 
     async fn prepare(&self, request: CertificateRequest) -> Result<Prepared, Error> {
+        self.present()?;
         if self.step() == Step::Prepare {
             return Err(Self::asleep());
         }
@@ -82,7 +126,13 @@ impl Signer for TestSigner {
     }
 
     async fn adopt(&self, profile: Arc<Profile>, tbs: Vec<u8>) -> Result<Prepared, Error> {
+        self.present()?;
         self.inner.adopt(profile, tbs).await
+    }
+
+    async fn finish(&self, request: FinalRequest) -> Result<Prepared, Error> {
+        self.present()?;
+        self.inner.finish(request).await
     }
 
     async fn issue(&self, prepared: Prepared) -> Result<Vec<u8>, Error> {
@@ -93,13 +143,28 @@ impl Signer for TestSigner {
         if step == Step::Hold {
             self.held.acquire().await.unwrap().forget();
         }
+        let before = self.signed().len();
+        if step == Step::SilentBefore(before) {
+            self.fall_silent().await;
+        }
         let signed = Signed { serial: prepared.serial().clone(), tbs: prepared.tbs().to_vec() };
         let der = self.inner.issue(prepared).await?;
         self.signed().push(signed);
-        if step == Step::Answer {
+        if step == Step::SilentAfter(before) {
+            self.fall_silent().await;
+        }
+        if step == Step::Answer || step == Step::SecondAnswer && self.signed().len() == 2 {
             return Err(Self::asleep());
         }
         Ok(der)
+    }
+
+    async fn renew(&self) -> Result<Vec<DelegateCertificate>, Error> {
+        self.inner.renew().await
+    }
+
+    fn delegates_not_after(&self) -> Vec<(IssuerName, Option<Timestamp>)> {
+        self.inner.delegates_not_after()
     }
 
     fn ocsp_signer_not_after(&self, issuer: &IssuerName) -> Result<Timestamp, Error> {

@@ -3,8 +3,9 @@
 use axum::body::Body;
 use axum::http::Request;
 use ingam_protocol::bytes::{base64url, from_base64url};
+use ingam_protocol::profile::MustStaple;
 use p521::ecdsa::SigningKey;
-use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair, SanType};
+use rcgen::{CertificateParams, CustomExtension, DistinguishedName, DnType, KeyPair, SanType};
 use serde_json::{Value, json};
 
 use super::scene::Scene;
@@ -90,6 +91,32 @@ const FORM_ROWS: &[Row] = &[
 #[test]
 fn finalize_takes_one_request_in_der() {
     hold(Scene::new(), FORM_ROWS);
+}
+
+/// A CSR that asks for these TLS features (RFC 7633).
+fn with_features(scene: &Scene, features: &[u8]) -> Request<Body> {
+    let extension = CustomExtension::from_oid_content(&[1, 3, 6, 1, 5, 5, 7, 1, 24], features.to_vec());
+    with_csr(scene, &csr(&NAMES, |params| params.custom_extensions.push(extension)))
+}
+
+const MUST_STAPLE: &[u8] = b"\x30\x03\x02\x01\x05";
+
+#[test]
+fn must_staple_is_the_profiles_to_offer() {
+    const REFUSED: &[Row] = &[row(
+        "must-staple that no profile offers",
+        |scene| with_features(scene, MUST_STAPLE),
+        400,
+        "badCSR",
+    )
+    .saying("does not offer: leave it out")];
+    hold(Scene::new(), REFUSED);
+    const OFFERED: &[Row] = &[
+        row("must-staple that the profile offers", |scene| with_features(scene, MUST_STAPLE), 200, ""),
+        row("another TLS feature", |scene| with_features(scene, b"\x30\x03\x02\x01\x11"), 400, "badCSR")
+            .saying("status_request"),
+    ];
+    hold(Scene::profiled(|profile| profile.contents.must_staple = MustStaple::Requested), OFFERED);
 }
 
 const CONTENT_ROWS: &[Row] = &[

@@ -44,6 +44,11 @@ impl Scene {
     pub(super) fn changed(change: impl FnOnce(&mut World)) -> Self {
         let mut world = World::new(hierarchy(), 1);
         change(&mut world);
+        Self::of(world)
+    }
+
+    /// A CA of one's own making.
+    pub(super) fn of(world: World) -> Self {
         let process = world.start();
         let key = Key::new();
         let kid = register(&process, &key);

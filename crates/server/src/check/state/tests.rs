@@ -183,6 +183,24 @@ fn configuration_and_hierarchy_fit_each_other() {
 }
 
 #[test]
+fn an_issuer_that_stands_by_may_be_as_old_as_it_likes() {
+    let (_folder, mut config) = made();
+    let end = now().plus((5 * 365 - 2) * DAY).minus(Duration::from_secs(1));
+    let profile = config.profiles.get_mut("classic").unwrap();
+    (profile.issuer, profile.issuers) =
+        (String::new(), [("one".to_owned(), 0), ("two".to_owned(), 3)].into());
+    let mut told = Findings::new();
+    check(&config, end, &mut told);
+    let told: Vec<String> =
+        told.iter().filter(|one| one.key.ends_with("validity_s")).map(ToString::to_string).collect();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].contains("two ends at") && told[0].contains("give two the weight 0"), "{told:?}");
+    config.profiles.get_mut("classic").unwrap().issuers.insert("three".to_owned(), 0);
+    config.hierarchy.issuers.insert("three".to_owned(), KeyKind::EcdsaP256);
+    assert_eq!(found(&config), ["E profiles.classic.issuers"]);
+}
+
+#[test]
 fn issuers_age() {
     let (_folder, config) = made();
     let mut both = Findings::new();
@@ -190,9 +208,11 @@ fn issuers_age() {
     let end = now().plus((5 * 365 - 2) * DAY).minus(Duration::from_secs(1));
     let reach = 90 * DAY - Duration::from_secs(3600);
     let last = end.minus(reach).plus(Duration::from_secs(1));
-    assert!(found_at(&config, last.minus(NOTICE)).is_empty());
+    // As health warns by default.
+    let notice = 30 * DAY;
+    assert!(found_at(&config, last.minus(notice)).is_empty());
     let warned = ["W profiles.classic.validity_s"];
-    assert_eq!(found_at(&config, last.minus(NOTICE).plus(Duration::from_secs(1))), warned);
+    assert_eq!(found_at(&config, last.minus(notice).plus(Duration::from_secs(1))), warned);
     assert_eq!(found_at(&config, end), warned);
     let ended = ["E hierarchy.issuers.one", "E hierarchy.issuers.two"];
     assert_eq!(found_at(&config, end.plus(Duration::from_secs(1))), ended);
@@ -200,5 +220,8 @@ fn issuers_age() {
 
     check(&config, last, &mut both);
     let told = both.iter().find(|finding| finding.key.ends_with("validity_s")).unwrap().to_string();
-    assert!(told.contains(&format!("one ends at {end}, so that none can be issued after {last}")), "{told}");
+    assert!(
+        told.contains(&format!("one ends at {end}, so that none can be issued by it after {last}")),
+        "{told}"
+    );
 }

@@ -95,9 +95,10 @@ fn nonces_are_unwise_in_production() {
     reading.examine(Timestamp::default());
     let keys = keys(reading.into_findings());
     let mut expected: Vec<String> = ["classic", "classic-rsa", "tlsserver", "shortlived"]
-        .map(|name| format!("profiles.{name}.public"))
+        .map(|name| format!("profiles.{name}.transparency"))
         .into();
-    expected.push("responder.nonces".to_owned());
+    // The shipped file names no list of weak keys.
+    expected.extend(["issuance.weak_key_lists", "responder.nonces"].map(str::to_owned));
     assert_eq!(keys, expected);
 }
 

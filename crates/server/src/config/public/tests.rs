@@ -28,10 +28,8 @@ fn findings(work: impl FnOnce(&mut Findings)) -> Vec<Finding> {
 }
 
 fn remotes(environment: &str, count: u8, registries: u8, day: &str) -> Vec<Finding> {
-    let is_production = environment == "production";
-    findings(|found| {
-        Check { is_production, now: moment(day), found }.remotes(Remotes { count, registries });
-    })
+    let told = if environment == "production" { Told::Errors } else { Told::Warnings };
+    findings(|found| Check { told, now: moment(day), found }.remotes(Remotes { count, registries }))
 }
 
 #[test]
@@ -77,7 +75,7 @@ fn one_region_is_too_few() {
 #[test]
 fn answers_without_proof_are_told() {
     let at = |day: &str, is_off| {
-        findings(|found| Check { is_production: true, now: moment(day), found }.dnssec(is_off))
+        findings(|found| Check { told: Told::Errors, now: moment(day), found }.dnssec(is_off))
     };
     assert_eq!(at("2026-11-28", false), []);
     let found = at("2026-11-28", true);
@@ -103,6 +101,15 @@ fn private_profiles_may_do_as_they_like() {
         profile.public = false;
     }
     assert_eq!(findings(|found| check(&config, moment("2031-01-01"), found)), []);
+    // What they do is shown all the same.
+    let noted = findings(|found| differences(&config, moment("2031-01-01"), found));
+    assert!(noted.iter().all(|finding| finding.level == Level::Note));
+    let keys: Vec<&str> = noted.iter().map(|finding| finding.key.as_str()).collect();
+    assert!(keys.contains(&"profiles.classic.validity_s") && keys.contains(&"profiles.private.validity_s"));
+    let shipped =
+        findings(|found| differences(&self::config("staging", NOTHING), moment("2026-11-29"), found));
+    assert_eq!(shipped.len(), 1, "{shipped:?}");
+    assert!(shipped[0].reason.contains("at most 200 days since 2026-03-15"), "{}", shipped[0].reason);
 }
 
 #[test]
@@ -113,4 +120,43 @@ fn what_is_held_while_the_ca_runs_follows_from_the_environment() {
     assert_eq!(held("staging"), PublicRules { lengths: true, ..nothing });
     let corroboration = Some(Remotes::default());
     assert_eq!(held("production"), PublicRules { lengths: true, corroboration });
+}
+
+#[test]
+fn purposes_beside_servers_end_for_the_public() {
+    let found = |environment: &str, usages: &str, day: &str| -> Vec<Level> {
+        let line = format!("extended_key_usages = {usages}");
+        let config = config(environment, ("extended_key_usages = [\"server-auth\"]", &line));
+        let found = findings(|found| check(&config, moment(day), found)).into_iter();
+        let about = found.filter(|finding| finding.key == "profiles.classic.extended_key_usages");
+        about
+            .inspect(|finding| assert!(finding.reason.contains("Chrome Root Program 1.8")))
+            .map(|finding| finding.level)
+            .collect()
+    };
+    let both = "[\"server-auth\", \"client-auth\"]";
+    assert_eq!(found("production", both, "2026-03-14"), []);
+    assert_eq!(found("production", both, "2027-03-14"), [Level::Warning]);
+    assert_eq!(found("production", both, "2027-03-15"), [Level::Error]);
+    assert_eq!(found("staging", both, "2027-03-15"), [Level::Warning]);
+    assert_eq!(found("production", "[\"server-auth\"]", "2027-03-15"), []);
+}
+
+#[test]
+fn what_is_not_recommended_is_a_warning() {
+    for (line, other, environment) in [
+        ("common_name = \"none\"", "common_name = \"first-name\"", "staging"),
+        ("issuer_pointer = true", "issuer_pointer = false", "staging"),
+        ("# transparency = \"none\"", "transparency = \"none\"", "production"),
+    ] {
+        let key = other.split(' ').next().unwrap();
+        let about = |change: (&str, &str)| -> Vec<Level> {
+            let config = config(environment, change);
+            let found = findings(|found| check(&config, moment("2026-11-29"), found)).into_iter();
+            let key = format!("profiles.classic.{key}");
+            found.filter(|finding| finding.key == key).map(|finding| finding.level).collect()
+        };
+        assert_eq!(about((line, other)), [Level::Warning], "{key}");
+        assert_eq!(about(NOTHING), [], "{key}");
+    }
 }

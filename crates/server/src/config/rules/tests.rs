@@ -1,4 +1,5 @@
 use ingam_protocol::Timestamp;
+use ingam_protocol::finding::Level;
 use toml::Table;
 
 use super::*;
@@ -15,10 +16,12 @@ fn with(text: &str) -> Vec<String> {
 #[test]
 fn dangerous_values_are_refused() {
     for (text, key) in [
-        ("environment = \"staging\"\n[listen]\ndns_management = []", "listen.dns"),
-        ("environment = \"staging\"\n[listen]\ndns = []", "listen.dns_management"),
+        ("environment = \"staging\"\n[listen]\ndns_management = []\nct_log = []", "listen.dns"),
+        ("environment = \"staging\"\n[listen]\ndns = []\ndns_management = []", "listen.ct_log"),
+        ("[listen]\nct_log = [\"192.0.2.1:8056\"]", "listen.ct_log"),
+        ("environment = \"staging\"\n[listen]\ndns = []\nct_log = []", "listen.dns_management"),
         (
-            "environment = \"staging\"\n[listen]\ndns = []\ndns_management = []\n[store]\nengine = \"sled\"",
+            "environment = \"staging\"\n[listen]\ndns = []\ndns_management = []\nct_log = []\n[store]\nengine = \"sled\"",
             "store.engine",
         ),
         ("[urls]\nacme = \"http://x\"", "urls.public_url"),
@@ -86,10 +89,10 @@ fn records_that_stay_need_a_name_of_the_ca() {
 
 #[test]
 fn production_is_for_private_profiles_alone() {
-    let production = "environment = \"production\"\n[listen]\ndns = []\ndns_management = []\n\
+    let production = "environment = \"production\"\n[listen]\ndns = []\ndns_management = []\nct_log = []\n\
                       [validation]\ndnssec = \"validate\"\n";
     let public = ["classic", "classic-rsa", "shortlived", "tlsserver"];
-    assert_eq!(with(production), public.map(|name| format!("profiles.{name}.public")));
+    assert_eq!(with(production), public.map(|name| format!("profiles.{name}.transparency")));
     let private: String = public.map(|name| format!("[profiles.{name}]\npublic = false\n")).concat();
     assert_eq!(with(&format!("{production}{private}")), Vec::<String>::new());
     let careless = production.replace("validate", "off");

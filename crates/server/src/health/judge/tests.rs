@@ -34,6 +34,7 @@ fn well() -> Facts {
         now: now(),
         clock: ClockReport::default(),
         renewal_trouble: None,
+        signing_trouble: Vec::new(),
         certificates: vec![CertificateReport {
             kind: "https".to_owned(),
             name: "acme".to_owned(),
@@ -49,7 +50,11 @@ fn well() -> Facts {
             ocsp_certificate_not_after: Some(now().plus(20 * DAY)),
             oldest_answer: Some(now().minus(2 * DAY)),
         }],
-        profiles: vec![ProfileFacts { name: "classic".to_owned(), issuer: name("rsa"), lasts: 90 * DAY }],
+        profiles: vec![ProfileFacts {
+            name: "classic".to_owned(),
+            issuers: vec![name("rsa")],
+            lasts: 90 * DAY,
+        }],
         delegates: vec![(name("rsa"), Some(now().plus(20 * DAY)))],
         crls: vec![CrlCondition { issuer: name("rsa"), current: Some(crl), failed: false }],
         signing: SigningCondition { failures: 0, last_failure: Timestamp::default() },
@@ -144,6 +149,9 @@ fn short_certificates_are_warned_of_at_a_third() {
 #[test]
 fn issuers_end_for_their_profiles_first() {
     lacks(Code::NoIssuer, FAILING, |facts| facts.issuers.clear());
+    lacks(Code::Signing, FAILING, |facts| {
+        facts.signing_trouble = vec![(name("rsa"), "the signer is not there".to_owned())];
+    });
     let end = |end: Timestamp| move |facts: &mut Facts| facts.issuers[0].not_after = end;
     lacks(Code::ProfileValidity, None, end(now().plus(121 * DAY)));
     lacks(Code::ProfileValidity, WARNING, end(now().plus(100 * DAY)));
@@ -165,6 +173,40 @@ fn issuers_end_for_their_profiles_first() {
     facts.issuers[0].not_after = now().minus(SECOND);
     let expected = [Code::IssuerCertificate, Code::ProfileValidity];
     assert_eq!(lacking(&facts), expected.map(|code| (Role::Signer, code, Level::Failing)).into());
+}
+
+#[test]
+fn an_issuer_that_is_too_old_matters_less_while_another_signs() {
+    let two = |first: Duration, second: Duration| {
+        move |facts: &mut Facts| {
+            let other = IssuerReport {
+                name: name("other"),
+                not_after: now().plus(second),
+                ..facts.issuers[0].clone()
+            };
+            facts.issuers[0].not_after = now().plus(first);
+            facts.issuers.push(other);
+            facts.profiles[0].issuers.push(name("other"));
+        }
+    };
+    lacks(Code::ProfileValidity, None, two(121 * DAY, 400 * DAY));
+    lacks(Code::ProfileValidity, WARNING, two(100 * DAY, 400 * DAY));
+    lacks(Code::ProfileValidity, WARNING, two(89 * DAY, 400 * DAY));
+    lacks(Code::ProfileValidity, WARNING, two(400 * DAY, 89 * DAY));
+    let mut facts = well();
+    two(400 * DAY, 5 * DAY)(&mut facts);
+    let both = [Code::IssuerCertificate, Code::ProfileValidity];
+    assert_eq!(lacking(&facts), both.map(|code| (Role::Signer, code, Level::Warning)).into());
+    // The notice is the operator's to set.
+    let mut facts = well();
+    two(400 * DAY, 180 * DAY)(&mut facts);
+    let is_told = |config: &Config| {
+        judge(&facts, config)
+            .iter()
+            .any(|role| role.lacks.iter().any(|lack| lack.code == Code::ProfileValidity))
+    };
+    assert!(!is_told(&Config::default()));
+    assert!(is_told(&Config { certificate_warning_days: 91, ..Config::default() }));
 }
 
 #[test]

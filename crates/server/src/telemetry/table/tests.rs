@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use ingam_protocol::Reason;
 use ingam_protocol::acme::ErrorType;
 use ingam_protocol::health::{Code, Role};
+use ingam_protocol::key::KeyFlaw;
 
 use super::*;
 
@@ -78,6 +79,7 @@ fn names_and_sentences_are_in_prometheus_form() {
 fn label_values_are_those_that_the_code_has() {
     let problems: Vec<&str> = ErrorType::ALL.iter().map(|error| error.name()).collect();
     assert_eq!(PROBLEMS, problems);
+    assert_eq!(KEY_FLAWS, KeyFlaw::ALL.map(KeyFlaw::code));
     let roles: Vec<&str> = Role::ALL.iter().map(|role| role.name()).collect();
     assert_eq!(ROLE.1, These(Box::leak(roles.into_boxed_slice())));
     let reasons: BTreeSet<String> =

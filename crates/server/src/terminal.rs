@@ -16,19 +16,19 @@ const TRIES_MAX: usize = 10;
 const LINE_BYTES_MAX: u64 = 4096;
 
 /// The terminal of the person who started the process.
-pub(super) struct Terminal {
+pub(crate) struct Terminal {
     input: StdinLock<'static>,
 }
 
 impl Terminal {
     /// Standard input, if it is a terminal.
-    pub(super) fn of_the_process() -> Option<Self> {
+    pub(crate) fn of_the_process() -> Option<Self> {
         let input = std::io::stdin();
         input.is_terminal().then(|| Self { input: input.lock() })
     }
 
     /// Asks until `read` takes the answer. An empty answer means the default, if there is one.
-    pub(super) fn ask<T>(
+    pub(crate) fn ask<T>(
         &mut self,
         question: &str,
         default: Option<&str>,
@@ -52,7 +52,7 @@ impl Terminal {
     }
 
     /// Asks for a new passphrase, twice, without showing it.
-    pub(super) fn ask_passphrase(&mut self, of: &str) -> Result<Passphrase, StartError> {
+    pub(crate) fn ask_passphrase(&mut self, of: &str) -> Result<Passphrase, StartError> {
         for _ in 0..TRIES_MAX {
             let first = match self.ask_hidden(&format!("Passphrase for {of} (not shown): "))? {
                 Ok(first) => first,
@@ -67,6 +67,17 @@ impl Terminal {
             tell("  these were not the same\n")?;
         }
         Err(StartError::new(format!("the passphrase for {of}: there was none that can be used")))
+    }
+
+    /// Asks for the passphrase of a key that is there, without showing it.
+    pub(crate) fn ask_existing_passphrase(&mut self, of: &str) -> Result<Passphrase, StartError> {
+        for _ in 0..TRIES_MAX {
+            match self.ask_hidden(&format!("Passphrase of {of} (not shown): "))? {
+                Ok(passphrase) => return Ok(passphrase),
+                Err(why) => tell(&format!("  {why}\n"))?,
+            }
+        }
+        Err(StartError::new(format!("the passphrase of {of}: there was none that can be used")))
     }
 
     fn ask_hidden(&mut self, prompt: &str) -> Result<Result<Passphrase, ingam_signer::Error>, StartError> {

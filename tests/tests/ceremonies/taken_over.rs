@@ -1,0 +1,189 @@
+//! What ceremonies made becomes a CA: a root, a CA between and an issuing CA are taken over; another issuing CA joins and is
+//! put in the place of the first, which goes on answering; and an older root's cross-certificate gives a second chain.
+
+use std::path::Path;
+
+use ingam_tests::certificate::Chain;
+use ingam_tests::challenge::{Prover, WebAnswers};
+use ingam_tests::client::{CertificateRequest, Client};
+use ingam_tests::command::{Finished, run};
+use ingam_tests::openssl::Openssl;
+use ingam_tests::server::{Server, binary};
+use ingam_tests::service::{Home, Service};
+use tokio::process::Command;
+
+use crate::room::Room;
+
+/// A root, a CA between, an issuing CA, and a second one, whose keys are all under one passphrase in `room`.
+async fn hierarchy(room: &Room) {
+    room.hold("root.toml").await;
+    room.change("intermediate.toml", "between.toml", &[
+        ("\"Example TLS 1\"", "\"Example Between\""),
+        ("request = \"tls-1.csr\"", "location = \"between.key\"\ngenerate = \"ecdsa-p384\"\npassphrase_file = \"root.passphrase\""),
+        ("path_length = 0\n", "path_length = 1\n"),
+        ("\"tls-1.pem\"", "\"between.pem\""),
+    ]);
+    room.hold("between.toml").await;
+    for (number, kind) in [("1", "ecdsa-p256"), ("2", "ecdsa-p384")] {
+        let name = [("TLS 1", format!("TLS {number}")), ("tls-1", format!("tls-{number}"))];
+        let name = name.each_ref().map(|(from, to)| (*from, to.as_str()));
+        let request = format!("request-{number}.toml");
+        room.change("request.toml", &request, &name);
+        room.change(&request, &request, &[("ecdsa-p256", kind)]);
+        room.hold(&request).await;
+        let issuer = format!("tls-{number}.toml");
+        room.change("intermediate.toml", &issuer, &name);
+        room.change(
+            &issuer,
+            &issuer,
+            &[("\"root.pem\"", "\"between.pem\""), ("\"root.key\"", "\"between.key\""), ("1826", "1800")],
+        );
+        room.hold(&issuer).await;
+    }
+}
+
+/// `ingam issuer`, told where everything is.
+async fn issuer(home: &Home, arguments: &[&str]) -> Finished {
+    let mut command = Command::new(binary());
+    command.arg("issuer").args(arguments).arg("--config").arg(home.path("ca.toml"));
+    command.env_remove("RUST_LOG").env_remove("CREDENTIALS_DIRECTORY");
+    run(&mut command, "").await
+}
+
+fn refused(finished: &Finished, mention: &str) {
+    assert_eq!(finished.status.code(), Some(2), "{finished}");
+    assert!(finished.stderr.contains(mention), "{mention} is named: {finished}");
+}
+
+fn path(folder: &Path, name: &str) -> String {
+    folder.join(name).to_str().expect("a path in UTF-8").to_owned()
+}
+
+async fn start(home: &Home, log: &str) -> Service {
+    Service::start(home.command("serve", "ca.toml"), &home.path(log)).await
+}
+
+async fn issue(home: &Home, name: &str) -> (Client, String, Chain) {
+    let prover = Prover::Http(WebAnswers::listen(home.ports().http).await);
+    let mut client = Client::registered(&home.site()).await.expect("an account");
+    let request = CertificateRequest::of(&[name]);
+    let (order, chain) = client.issue(&[name], &request, &prover).await.expect("a certificate");
+    let url = order.certificate().expect("a certificate's URL").to_owned();
+    (client, url, chain)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ca_of_ceremonies_issues_and_its_issuing_ca_is_replaced() {
+    let (beside, home, room) = (Server::start().await, Home::new(), Room::new());
+    hierarchy(&room).await;
+    let at = |name: &str| path(room.folder(), name);
+    let taking = [
+        ("--existing-root", at("root.pem")),
+        ("--existing-issuer", format!("tls-1={},{}", at("tls-1.pem"), at("tls-1.key"))),
+        ("--existing-passphrase-file", at("issuer.passphrase")),
+        ("--issuer-passphrase-file", home.text("issuer-passphrase")),
+    ];
+    let flags: Vec<String> = taking.into_iter().flat_map(|(flag, value)| [flag.to_owned(), value]).collect();
+    let all = [home.settings("production"), flags].concat();
+    refused(&home.init("ca.toml", &all).await, "no chain leads from it to a root");
+    let between = ["--existing-chain".to_owned(), at("between.pem")];
+    home.init("ca.toml", &[&all[..], &between].concat()).await.succeeded();
+    home.adapt("ca.toml", beside.ports().dns);
+
+    let service = start(&home, "first.log").await;
+    let judge = Openssl::trusting(&room.path("root.pem"));
+    let (_, _, first) = issue(&home, "one.example.org").await;
+    judge.verify(&first, &["one.example.org"]).await;
+    judge.status(&first).await.is_good();
+    refused(&issuer(&home, &["chain", &at("root.pem")]).await, "state");
+    service.stop().await;
+
+    // A second issuing CA joins, stands by, and is put to work.
+    let joining = [
+        "add",
+        "tls-2",
+        "--certificate",
+        &at("tls-2.pem"),
+        "--key",
+        &at("tls-2.key"),
+        "--key-passphrase-file",
+        &at("issuer.passphrase"),
+    ];
+    let joined = issuer(&home, &joining).await.succeeded();
+    assert!(joined.text().contains("tls-2 = \"ecdsa-p384\""), "{joined}");
+    refused(&issuer(&home, &joining).await, "its name is taken");
+    home.change("ca.toml", "[hierarchy.issuers]\n", "[hierarchy.issuers]\ntls-2 = \"ecdsa-p384\"\n");
+    let listed = issuer(&home, &["list"]).await.succeeded();
+    assert!(
+        listed.text().contains("stands by") && listed.text().contains("authorities/between.pem"),
+        "{listed}"
+    );
+    let service = start(&home, "second.log").await;
+    home.change("ca.toml", "issuer = \"tls-1\"", "issuer = \"tls-2\"");
+    service.reload();
+    let second = from_the_second(&home).await;
+    judge.verify(&second, &["two.example.org"]).await;
+    judge.status(&second).await.is_good();
+    // The first goes on answering for what it issued.
+    judge.status(&first).await.is_good();
+    service.stop().await;
+    refused(&issuer(&home, &["remove", "tls-1"]).await, "--unexpired");
+    refused(&issuer(&home, &["remove", "tls-2", "--unexpired"]).await, "names 'tls-2' as its issuer");
+    // By weights too, whatever they are.
+    home.change("ca.toml", "issuer = \"tls-2\"", "issuers = { tls-1 = 0, tls-2 = 1 }");
+    refused(&issuer(&home, &["remove", "tls-1", "--unexpired"]).await, "names 'tls-1' as its issuer");
+    let listed = issuer(&home, &["list"]).await.succeeded();
+    assert!(listed.text().contains("stands by") && listed.text().contains("weight 1"), "{listed}");
+    home.change("ca.toml", "issuers = { tls-1 = 0, tls-2 = 1 }", "issuer = \"tls-2\"");
+    an_older_root_gives_a_second_chain(&home, &room).await;
+}
+
+/// A certificate of the second issuing CA, which a reload has put to work, or is about to.
+async fn from_the_second(home: &Home) -> Chain {
+    for _ in 0..50 {
+        let (_, _, chain) = issue(home, "two.example.org").await;
+        if chain.issuer_url().contains("tls-2") {
+            return chain;
+        }
+    }
+    panic!("no reload put the second issuing CA to work");
+}
+
+async fn an_older_root_gives_a_second_chain(home: &Home, room: &Room) {
+    let at = |name: &str| path(room.folder(), name);
+    room.change(
+        "root.toml",
+        "old.toml",
+        &[("Root 1", "Root 0"), ("\"root.key\"", "\"old.key\""), ("\"root.pem\"", "\"old.pem\"")],
+    );
+    room.hold("old.toml").await;
+    room.change(
+        "cross-certificate.toml",
+        "cross.toml",
+        &[
+            ("\"root.pem\"", "\"old.pem\""),
+            ("\"root.key\"", "\"old.key\""),
+            ("\"root-2.pem\"", "\"root.pem\""),
+            ("path_length = 1", "path_length = 2"),
+            ("root-2-by-root.pem", "root-by-old.pem"),
+        ],
+    );
+    room.hold("cross.toml").await;
+    refused(&issuer(home, &["chain", &at("root-by-old.pem")]).await, "lead from no issuing CA to a root");
+    issuer(home, &["chain", &at("root-by-old.pem"), &at("old.pem")]).await.succeeded();
+    issuer(home, &["remove", "tls-1", "--unexpired"]).await.succeeded();
+    let service = start(home, "third.log").await;
+    let (mut client, url, chain) = issue(home, "three.example.org").await;
+    let answer = client.read(&format!("{url}/1")).await.expect("an answer").expect(200);
+    let alternate = Chain::from_pem(answer.text().as_bytes());
+    assert_eq!(alternate.leaf(), chain.leaf());
+    for (root, chain) in [("root.pem", &chain), ("old.pem", &alternate)] {
+        Openssl::trusting(&room.path(root)).verify(chain, &["three.example.org"]).await;
+    }
+    let bundle = format!("http://localhost:{}/roots.pem", home.ports().publication);
+    let bundle = ingam_tests::http::fetch(&bundle).await.expect("the bundle").expect(200).text();
+    for root in ["root.pem", "old.pem"] {
+        assert!(bundle.contains(room.text(root).trim()), "{root} is in the bundle: {bundle}");
+    }
+    service.stop().await;
+}
