@@ -47,7 +47,7 @@ pub(crate) fn generate_rsa(bits: usize, _random: &dyn Random) -> Result<Vec<u8>,
     use aws_lc_rs::rsa::KeySize;
     let size = match bits {
         ..=2048 => KeySize::Rsa2048,
-        ..=3072 => KeySize::Rsa3072,
+        2049..=3072 => KeySize::Rsa3072,
         _ => KeySize::Rsa4096,
     };
     let made = RsaKeyPair::generate(size).and_then(|pair| AsDer::<Pkcs8V1Der<'_>>::as_der(&pair));

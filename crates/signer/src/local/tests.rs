@@ -393,8 +393,7 @@ async fn keys_that_the_public_web_does_not_know_sign_for_private_profiles_alone(
     let plan = crate::hierarchy::Plan { issuers: issuers.into(), ..crate::testing::plan() };
     let made = Hierarchy::create(&plan, clock.as_ref(), &SeededRandom::new(7)).unwrap();
     let all = kinds.map(|(issuer, _)| (name(issuer), urls(issuer))).into();
-    let signer =
-        LocalSigner::new(made, all, ledger(&clock), clock, Arc::new(SeededRandom::new(8))).unwrap();
+    let signer = LocalSigner::new(made, all, ledger(&clock), clock, Arc::new(SeededRandom::new(8))).unwrap();
     assert_eq!(signer.renew_delegates(now()).await.unwrap().len(), 4);
     for (issuer, kind) in kinds {
         assert_eq!(signer.ca(&name(issuer)).unwrap().key.kind(), kind);

@@ -282,7 +282,9 @@ fn policies(key: &str, settings: &ProfileConfig, found: &mut Findings) -> Vec<Oi
 
 /// Whether what is asked of public logs can be had.
 fn transparency(config: &Config, table: &str, settings: &ProfileConfig, found: &mut Findings) {
-    if settings.transparency(config.environment) == Transparency::None {
+    let asks = settings.transparency(config.environment) == Transparency::Required;
+    // An environment that cannot be read counts as production, and asks for nothing.
+    if !asks || (settings.transparency.is_none() && !found.is_sound("environment")) {
         return;
     }
     let of_all =
@@ -319,7 +321,7 @@ fn issuers(config: &Config, table: &str, settings: &ProfileConfig, found: &mut F
         }
         let some = settings.issuers.values().any(|weight| *weight > 0);
         let reason = "has weights of 0 alone: nobody signs";
-        found.require(some, key, reason, "give one of them a weight of 1 or more");
+        found.require(some, key.as_str(), reason, "give one of them a weight of 1 or more");
     }
     if settings.public {
         settings.weights().into_keys().for_each(|name| known_to_the_web(config, &key, name, found));
