@@ -95,7 +95,7 @@ pub(crate) fn no_ca() -> CustomExtension {
     extension
 }
 
-/// id-pe-tlsfeature with the one feature `status_request` (RFC 7633, section 4.1).
+/// id-pe-tlsfeature with the one feature `status_request` (RFC 7633).
 pub(crate) fn must_staple() -> CustomExtension {
     CustomExtension::from_oid_content(&[1, 3, 6, 1, 5, 5, 7, 1, 24], vec![0x30, 0x03, 0x02, 0x01, 0x05])
 }

@@ -180,7 +180,7 @@ fn pointers(table: &str, settings: &ProfileConfig, found: &mut Findings) {
     found.require(
         ocsp || settings.must_staple == MustStaple::Never,
         key("must_staple"),
-        "wants OCSP answers stapled, and certificates do not say where there are any (RFC 7633, section 4.2.1)",
+        "wants OCSP answers stapled, and certificates do not say where there are any (RFC 7633)",
         "set ocsp_pointer = true, or must_staple = \"never\"",
     );
     found.require(
