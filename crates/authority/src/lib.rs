@@ -93,6 +93,8 @@ pub struct Authority {
     jobs_changed: Notify,
     /// Rung when an order had to be left because the signer was not there.
     signer_missed: Notify,
+    /// Rung when an order had to be left because logs gave no SCTs.
+    logs_missed: Notify,
     /// Issuances between their claim and their end.
     in_hand: Arc<InHand>,
     /// How many checks of challenges may run at once.
@@ -130,7 +132,8 @@ impl Authority {
         let checks_queue =
             Arc::new(Semaphore::new(policy.checks_max.saturating_add(policy.checks_waiting_max)));
         let policy = RwLock::new(Arc::new(policy));
-        let (jobs_changed, signer_missed, in_hand) = (Notify::new(), Notify::new(), InHand::new());
+        let [jobs_changed, signer_missed, logs_missed] = [(); 3].map(|()| Notify::new());
+        let in_hand = InHand::new();
         Arc::new(Self {
             store,
             validation,
@@ -142,6 +145,7 @@ impl Authority {
             policy,
             jobs_changed,
             signer_missed,
+            logs_missed,
             in_hand,
             checks,
             finalizing,

@@ -55,7 +55,7 @@ impl Report {
 pub enum Role {
     /// ACME over https.
     Frontend,
-    /// Challenges and CAA, as seen from the network.
+    /// What the network says: challenges, CAA, and transparency logs.
     Validation,
     /// Keys, and the time that they sign by.
     Signer,
@@ -165,6 +165,8 @@ pub enum Code {
     ValidationsQueue,
     /// Remote perspectives do not answer.
     Perspectives,
+    /// Transparency logs gave no SCTs.
+    Transparency,
     /// No issuing CA is loaded.
     NoIssuer,
     /// An issuer cannot sign: its token is out, the ledger cannot be written, or the signer's process is away.
@@ -205,12 +207,13 @@ pub enum Code {
 
 impl Code {
     /// All codes but [`Code::Stopping`], each with the one role that can lack it. Every role can be stopping.
-    pub const PLACES: [(Self, Role); 23] = [
+    pub const PLACES: [(Self, Role); 24] = [
         (Self::HttpsCertificate, Role::Frontend),
         (Self::HttpsRenewal, Role::Frontend),
         (Self::ChecksQueue, Role::Validation),
         (Self::ValidationsQueue, Role::Validation),
         (Self::Perspectives, Role::Validation),
+        (Self::Transparency, Role::Validation),
         (Self::NoIssuer, Role::Signer),
         (Self::Signing, Role::Signer),
         (Self::IssuerCertificate, Role::Signer),
@@ -240,6 +243,7 @@ impl Code {
             Self::ChecksQueue => "checks_queue",
             Self::ValidationsQueue => "validations_queue",
             Self::Perspectives => "perspectives",
+            Self::Transparency => "transparency",
             Self::NoIssuer => "no_issuer",
             Self::Signing => "signing",
             Self::IssuerCertificate => "issuer_certificate",

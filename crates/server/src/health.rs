@@ -28,6 +28,7 @@ use ingam_protocol::health::{CertificateReport, Code, Lack, Level, Report, RoleR
 use ingam_responder::Responder;
 use ingam_signer::Signer;
 use ingam_store::Store;
+use ingam_transparency::TransparencyService;
 use ingam_validation::{LocalPerspective, MultiPerspective};
 use tokio::time::Instant;
 
@@ -46,6 +47,8 @@ pub(crate) struct Parts {
     /// The same with others; none without remote perspectives.
     pub(crate) corroboration: Option<Arc<MultiPerspective>>,
     pub(crate) signer: Arc<dyn Signer>,
+    /// Who asks logs; none where no profile needs them.
+    pub(crate) transparency: Option<Arc<TransparencyService>>,
     pub(crate) responder: Arc<Responder>,
     pub(crate) store: Store,
     pub(crate) journal: Arc<Journal>,

@@ -42,8 +42,8 @@ use crate::{telemetry, test_ct, test_dns};
 
 use taken::Sockets;
 use upkeep::{
-    keep_configuration, keep_delegates, keep_issuances, keep_jobs, keep_limits, keep_perspectives,
-    keep_waiting,
+    keep_configuration, keep_delegates, keep_issuances, keep_jobs, keep_limits, keep_logged,
+    keep_perspectives, keep_waiting,
 };
 
 pub(crate) use taken::StateLock;
@@ -308,6 +308,7 @@ impl Running {
         let stop = || stopping.clone();
         self.tasks.spawn(until(stop(), keep_issuances(authority.clone())));
         self.tasks.spawn(until(stop(), keep_waiting(authority.clone())));
+        self.tasks.spawn(until(stop(), keep_logged(authority.clone())));
         self.tasks.spawn(until(stop(), keep_limits(authority.clone())));
         self.tasks.spawn(until(stop(), keep_jobs(authority)));
         self.tasks.spawn(until(stop(), keep_configuration(hangups()?, reloader.clone())));
@@ -460,6 +461,7 @@ fn build(
         validation,
         corroboration: corroboration.clone(),
         signer: signer.clone(),
+        transparency: transparency.service.clone(),
         responder: responder.clone(),
         store: store.clone(),
         journal: journal.clone(),

@@ -280,14 +280,19 @@ impl Store {
         .await
     }
 
-    /// Gives a lease back before its time, so that the order can be taken up again at once.
+    /// Gives a lease back before its time, so that the order can be taken up again from `until` on.
     ///
     /// # Errors
     /// [`Error`] if it could not be made durable.
-    pub async fn order_release(&self, id: Id, token: Id, now: Timestamp) -> Result<Result<(), Stale>, Error> {
+    pub async fn order_release(
+        &self,
+        id: Id,
+        token: Id,
+        until: Timestamp,
+    ) -> Result<Result<(), Stale>, Error> {
         self.run(move |transaction| {
             let Some((mut order, mut claim)) = leased(transaction, id, token)? else { return Ok(Err(Stale)) };
-            claim.lease_until = now;
+            claim.lease_until = until;
             order.claim = Some(claim);
             put(transaction, &order)?;
             Ok(Ok(()))

@@ -28,6 +28,8 @@ pub enum Error {
         needed: Needed,
         /// How many did.
         given: usize,
+        /// How many operators these logs have.
+        operators: usize,
         /// Which ones failed (the first ones of them), by their description, and how.
         failed: Vec<(String, Failure)>,
     },
@@ -56,8 +58,12 @@ impl fmt::Display for Error {
                  refresh the list of logs",
                 needed.scts, needed.operators
             ),
-            Self::TooFew { needed, given, failed } => {
-                write!(f, "{given} transparency logs gave an SCT, and {} are needed", needed.scts)?;
+            Self::TooFew { needed, given, operators, failed } => {
+                write!(
+                    f,
+                    "{given} transparency logs of {operators} operators gave an SCT, and {} of {} operators are needed",
+                    needed.scts, needed.operators
+                )?;
                 for (log, failure) in failed.iter().take(TOLD_MAX) {
                     write!(f, "; {log}: {failure}")?;
                 }

@@ -26,7 +26,7 @@ use ingam_protocol::transparency::SctList;
 pub use config::Config;
 pub use error::{Error, Failure};
 pub use list::LogList;
-pub use service::TransparencyService;
+pub use service::{TransparencyService, Trouble};
 pub use submission::Submission;
 
 /// Whoever gets promises of logs on the CA's behalf.

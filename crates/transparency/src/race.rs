@@ -1,6 +1,6 @@
 //! Which log is asked next, and when there are enough SCTs: no network and no time in here.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use ingam_protocol::transparency::policy::Needed;
 use ingam_protocol::transparency::{Sct, SctList};
@@ -86,6 +86,8 @@ impl Race {
 
     /// What to say when no more will come.
     pub(crate) fn too_few(self) -> Error {
-        Error::TooFew { needed: self.needed, given: self.given.len(), failed: self.failed }
+        let given = self.given.len();
+        let operators: BTreeSet<String> = self.given.into_iter().map(|(operator, _)| operator).collect();
+        Error::TooFew { needed: self.needed, given, operators: operators.len(), failed: self.failed }
     }
 }

@@ -2,13 +2,14 @@
 
 use std::collections::VecDeque;
 use std::pin::pin;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex as StdMutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
+use ingam_protocol::Timestamp;
 use ingam_protocol::time::{Clock, Random, random_array};
 use ingam_protocol::transparency::policy;
 use ingam_protocol::transparency::{Error as TransparencyError, Sct, SctList};
@@ -23,6 +24,17 @@ use crate::race::Race;
 use crate::standing::Standings;
 use crate::{Config, Error, Failure, Submission, Transparency, answer};
 
+/// That logs give no SCTs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trouble {
+    /// How many times in a row.
+    pub failures: u64,
+    /// When the last of them was.
+    pub last: Timestamp,
+    /// Why, the last time.
+    pub why: Error,
+}
+
 /// Gets SCTs of logs on a list over the network.
 pub struct TransparencyService {
     network: Arc<dyn Network>,
@@ -32,6 +44,7 @@ pub struct TransparencyService {
     config: Config,
     list: RwLock<Arc<LogList>>,
     standings: Standings,
+    trouble: StdMutex<Option<Trouble>>,
 
     queue: mpsc::Sender<Submission>,
     /// The other end, taken by whoever publishes.
@@ -81,6 +94,7 @@ impl TransparencyService {
             config,
             list: RwLock::default(),
             standings: Standings::default(),
+            trouble: StdMutex::default(),
             queue,
             queued,
         };
@@ -102,6 +116,20 @@ impl TransparencyService {
     /// The list that is asked.
     pub fn list(&self) -> Arc<LogList> {
         self.list.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What the last certificate lacked that was to get SCTs; none if it got them.
+    pub fn trouble(&self) -> Option<Trouble> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn note(&self, result: &Result<SctList, Error>) {
+        let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        *trouble = result.as_ref().err().map(|why| Trouble {
+            failures: trouble.as_ref().map_or(0, |trouble| trouble.failures).saturating_add(1),
+            last: self.clock.now(),
+            why: why.clone(),
+        });
     }
 
     pub(crate) fn config(&self) -> &Config {
@@ -212,6 +240,7 @@ impl Transparency for TransparencyService {
             }
             Err(error) => Err(error),
         };
+        self.note(&result);
         let outcome = match &result {
             Ok(_) => "enough",
             Err(Error::NoLogs { .. }) => "no_logs",

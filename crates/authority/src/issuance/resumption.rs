@@ -13,7 +13,7 @@ use ingam_protocol::record::RecordType;
 use ingam_protocol::{Id, Timestamp};
 use ingam_store::AbandonedBy;
 
-use super::signing::Issuance;
+use super::signing::{Issuance, LOGS_PAUSE_MIN};
 use super::{Claimant, read_request};
 use crate::Authority;
 use crate::admission::{check_account, check_dates};
@@ -76,6 +76,13 @@ impl Authority {
         self.signer_missed.notified().await;
     }
 
+    /// Comes back a while after an order had to be left because logs gave no SCTs, or was found still to be left: it is worth
+    /// having a look at it then.
+    pub async fn logs_missed(&self) {
+        self.logs_missed.notified().await;
+        tokio::time::sleep(LOGS_PAUSE_MIN).await;
+    }
+
     /// Whether any of the issuers can be asked to sign.
     pub async fn signer_is_there(&self) -> bool {
         for issuer in self.signer.issuers() {
@@ -94,6 +101,9 @@ impl Authority {
             };
         };
         if claim.lease_until > over_by {
+            if matches!(&order.precertificate, Some(Precertificate { certificate: None, .. })) {
+                self.logs_missed.notify_one();
+            }
             return Ok(TakenUp::NotYet);
         }
         let id = order.id;

@@ -1,6 +1,7 @@
 //! Steps 2 and 3: from a claimed order to a certificate on record.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use ingam_protocol::acme::{Claim, ErrorType, Failure, FinalBytes, Order};
 use ingam_protocol::profile::IssuerName;
@@ -16,6 +17,9 @@ use crate::error::{Error, Fault};
 use crate::evidence::{
     AbandonedEvidence, AskedEvidence, CertificateAskedEvidence, IssuedEvidence, PrecertificateEvidence,
 };
+
+/// The shortest time after which logs are asked again that gave no SCTs.
+pub(super) const LOGS_PAUSE_MIN: Duration = Duration::from_secs(5);
 
 /// What stays the same of an issuance from its claim on.
 #[derive(Clone)]
@@ -161,7 +165,7 @@ impl Authority {
         let Some(order) = self.store.order_by_id(*id)? else { return Ok(()) };
         let prepared = match self.finished(issuance, &order, der, &tbs).await {
             Ok(prepared) => prepared,
-            Err(Unfinished::NotNow) => return Ok(()),
+            Err(Unfinished::NotNow) => return self.leave_to_logs(issuance, &order).await,
             Err(Unfinished::Away(cause)) => return self.give_back(issuance, &cause).await,
             Err(Unfinished::Never(why)) => {
                 return self.abandon(*id, AbandonedBy::Holder(*token), why, true).await;
@@ -211,8 +215,8 @@ impl Authority {
         let scts = match asking.await {
             Ok(scts) => scts,
             Err(cause) => {
-                // Nothing is lost: once the lease has run out, logs are asked again.
-                tracing::error!(order = %id, code = cause.code(), error = &cause as &dyn std::error::Error, "no SCTs");
+                let error = &cause as &dyn std::error::Error;
+                tracing::error!(order = %id, code = cause.code(), error, "no SCTs: logs are asked again in a while");
                 return Err(Unfinished::NotNow);
             }
         };
@@ -302,6 +306,18 @@ impl Authority {
         Ok(())
     }
 
+    /// Logs are not there: they are asked again after half as long as the order has waited already, and before its lease would
+    /// have run out.
+    async fn leave_to_logs(&self, issuance: &Issuance, order: &Order) -> Result<(), Error> {
+        let now = self.clock.now();
+        let waited = now.since(order.asked.unwrap_or(now));
+        let pause = (waited / 2).max(LOGS_PAUSE_MIN).min(self.policy().lease);
+        // Whoever else has it meanwhile has it.
+        let _ = self.store.order_release(issuance.id, issuance.token, now.plus(pause)).await?;
+        self.logs_missed.notify_one();
+        Ok(())
+    }
+
     pub(super) async fn abandon(
         &self,
         id: Id,
@@ -335,7 +351,7 @@ impl Authority {
 
 /// Why there is no certificate for a precertificate.
 enum Unfinished {
-    /// Logs are not there; they are asked again when the lease has run out.
+    /// Logs are not there; they are asked again in a while.
     NotNow,
     /// The signer is not there; it is asked again when it is back.
     Away(ingam_signer::Error),

@@ -1,6 +1,8 @@
 //! Proves what becomes of an order whose certificate goes through transparency logs: one precertificate and one certificate of
 //! the same serial number, which counts as issued from the first signature on, whatever happens between the two.
 
+use std::time::Duration;
+
 use ingam_protocol::acme::{Account, AccountUpdate, OrderStatus};
 use ingam_protocol::profile::Transparency;
 use ingam_protocol::record::RecordType;
@@ -86,13 +88,24 @@ fn logs_that_are_down_are_asked_again() {
         StatusState::Good,
         "its precertificate is in the world"
     );
-    assert_eq!(resume(&process), (0, 0), "its lease goes on");
-    world.clock.advance(LEASE);
-    assert_eq!(resume(&process), (1, 0));
+    let at = |s: u64, asked: usize| {
+        assert_eq!(world.logs.seen().0, asked, "before {s} s");
+        world.clock.advance(Duration::from_secs(s));
+        resume(&process);
+    };
+    // After 5 seconds at first, and then after half as long again as it has waited, before a lease would have run out.
+    at(4, 1);
+    at(1, 1);
+    at(5, 2);
+    at(4, 3);
+    at(1, 3);
     assert_eq!(process.order_status(&account, id), OrderStatus::Processing);
+    at(100, 4);
+    at(57, 5);
+    assert_eq!(world.logs.seen().0, 5);
     world.logs.set_down(false);
-    world.clock.advance(LEASE);
-    resume(&process);
+    at(1, 5);
+    assert_eq!(world.logs.seen().0, 6);
     assert_eq!(process.order_status(&account, id), OrderStatus::Valid);
     assert_eq!((process.certificates(), process.signer.signed().len()), (1, 2));
     process.stop();

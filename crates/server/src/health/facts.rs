@@ -12,6 +12,7 @@ use ingam_protocol::health::{
 use ingam_protocol::profile::IssuerName;
 use ingam_responder::{CrlCondition, SigningCondition};
 use ingam_store::{Condition, Outbox};
+use ingam_transparency::Trouble;
 use ingam_validation::quorum::Reachable;
 
 use crate::health::Parts;
@@ -175,6 +176,8 @@ pub(super) struct Facts {
     pub(super) queues: Vec<QueueReport>,
     /// Every remote perspective.
     pub(super) perspectives: Vec<Reachable>,
+    /// Why the last certificate that was to get SCTs got none.
+    pub(super) transparency: Option<Trouble>,
     pub(super) store: Condition,
     pub(super) outbox: Seen<Outbox>,
     pub(super) journal_bytes: Seen<u64>,
@@ -217,6 +220,7 @@ pub(super) async fn gather(
         answer_age_max: parts.answer_age_max,
         queues: vec![parts.authority.checks(), parts.validation.queue(), signatures, events, transactions],
         perspectives: parts.corroboration.as_ref().map_or(Vec::new(), |all| all.standings()),
+        transparency: parts.transparency.as_ref().and_then(|logs| logs.trouble()),
         store,
         outbox,
         journal_bytes,

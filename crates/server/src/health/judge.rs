@@ -27,6 +27,8 @@ const CRL_LATE: Duration = Duration::from_secs(10 * 60);
 const SIGNING_FAILURES: u64 = 10;
 const SIGNING_FAILING_FOR: Duration = Duration::from_secs(60);
 const SIGNING_WARNED_FOR: Duration = Duration::from_secs(5 * 60);
+/// For how long after the last try it is told that logs give no SCTs.
+const TROUBLE_TOLD_FOR: Duration = Duration::from_secs(5 * 60);
 /// How long the oldest answer may be over its time before that is an alarm.
 const ANSWER_LATE: Duration = Duration::from_secs(60);
 /// A store that does not answer a read for so long hangs.
@@ -88,7 +90,22 @@ fn frontend(facts: &Facts, config: &Config) -> Vec<Lack> {
 fn validation(facts: &Facts) -> Vec<Lack> {
     let checks = crowded(facts, "checks", Code::ChecksQueue, "issuance.checks_max");
     let validations = crowded(facts, "validations", Code::ValidationsQueue, "validation.concurrent_max");
-    checks.into_iter().chain(validations).chain(perspectives(facts)).collect()
+    checks.into_iter().chain(validations).chain(perspectives(facts)).chain(transparency(facts)).collect()
+}
+
+/// That logs give no SCTs: orders wait, and everything else goes on.
+fn transparency(facts: &Facts) -> Option<Lack> {
+    let trouble = facts.transparency.as_ref()?;
+    let ago = facts.now.since(trouble.last);
+    let detail = format!(
+        "transparency logs gave no SCTs {} times in a row, the last {} ago: {}",
+        trouble.failures,
+        lasting(ago),
+        trouble.why
+    );
+    let fix = "see whether these logs can be reached from here and know your root, or name others in transparency.log_list: \
+               orders wait for an hour";
+    (ago < TROUBLE_TOLD_FOR).then(|| warning(Code::Transparency, detail, fix))
 }
 
 /// Remote perspectives that have not answered for a while. Once fewer answer than have to agree, nothing is issued.

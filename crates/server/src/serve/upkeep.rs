@@ -60,6 +60,17 @@ pub(super) async fn keep_waiting(authority: Arc<Authority>) {
     }
 }
 
+/// Goes on with the orders whose precertificates wait for logs.
+pub(super) async fn keep_logged(authority: Arc<Authority>) {
+    loop {
+        authority.logs_missed().await;
+        if let Err(error) = authority.issuances_resume(false).await {
+            let error = &error as &dyn std::error::Error;
+            tracing::error!(error, "orders that wait for transparency logs could not be taken up");
+        }
+    }
+}
+
 /// Forgets what was counted for limits and tells of nothing any more, addresses among it.
 pub(super) async fn keep_limits(authority: Arc<Authority>) {
     loop {

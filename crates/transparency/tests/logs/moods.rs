@@ -127,7 +127,7 @@ async fn one_operator_is_not_enough() {
     world.set("b", Mood::Fails);
     for days in [90, 200] {
         let error = world.service.scts(&world.ca.submission("a.example", days)).await.unwrap_err();
-        assert!(matches!(error, Error::TooFew { .. }), "{days}: {error}");
+        assert!(matches!(error, Error::TooFew { operators: 1, .. }), "{days}: {error}");
     }
     let total: u64 = world.logs.logs().iter().map(|log| log.size()).sum();
     assert!(total <= 3, "a second SCT of Aaron is of no use to 90 days: {total}");

@@ -46,7 +46,7 @@ impl Transparency for TestLogs {
         state.asked += 1;
         let needed = needed(precertificate.validity());
         if state.is_down {
-            return Err(Error::TooFew { needed, given: 0, failed: Vec::new() });
+            return Err(Error::TooFew { needed, given: 0, operators: 0, failed: Vec::new() });
         }
         // Other promises each time, as real logs give.
         let log = |number: u8| Sct {

@@ -7,6 +7,9 @@ use ingam_protocol::profile::IssuerName;
 use ingam_responder::{CrlCondition, SigningCondition};
 use ingam_store::{Condition, Outbox};
 
+use ingam_protocol::transparency::policy::Needed;
+use ingam_transparency::{Failure, Trouble};
+
 use super::*;
 use crate::health::facts::{Disk, ProfileFacts};
 
@@ -69,6 +72,7 @@ fn well() -> Facts {
         .map(|(name, max)| QueueReport::new(name, 7, max))
         .to_vec(),
         perspectives: five(None, 0),
+        transparency: None,
         store: Condition {
             transactions: 0,
             transactions_max: 10,
@@ -238,6 +242,27 @@ fn crls_age_and_go_missing() {
     lacks(Code::Crl, FAILING, |facts| aged(facts, 7 * DAY + SECOND));
     lacks(Code::Crl, FAILING, |facts| facts.crls[0].current = None);
     lacks(Code::Crl, WARNING, |facts| facts.crls[0].failed = true);
+}
+
+#[test]
+fn orders_that_wait_for_logs_are_told_and_stop_nothing() {
+    let needed = Needed { scts: 2, operators: 2 };
+    let failed = vec![("Log b".to_owned(), Failure::Late)];
+    let why = ingam_transparency::Error::TooFew { needed, given: 2, operators: 1, failed };
+    let since = |ago: Duration| {
+        let trouble = Trouble { failures: 3, last: now().minus(ago), why: why.clone() };
+        move |facts: &mut Facts| facts.transparency = Some(trouble)
+    };
+    lacks(Code::Transparency, WARNING, since(299 * SECOND));
+    lacks(Code::Transparency, None, since(300 * SECOND));
+    let mut facts = well();
+    since(SECOND)(&mut facts);
+    let told = &judge(&facts, &Config::default())[1].lacks[0].detail;
+    assert_eq!(
+        told,
+        "transparency logs gave no SCTs 3 times in a row, the last 1 s ago: 2 transparency logs of 1 operators gave an SCT, \
+         and 2 of 2 operators are needed; Log b: does not answer in time"
+    );
 }
 
 #[test]
