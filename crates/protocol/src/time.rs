@@ -123,8 +123,12 @@ impl FixedClock {
 
     /// Moves the clock forward.
     pub fn advance(&self, by: Duration) {
-        let moved = self.now().plus(by);
-        self.0.store(moved.unix_ms(), std::sync::atomic::Ordering::SeqCst);
+        self.set(self.now().plus(by));
+    }
+
+    /// Sets the clock, forward or back.
+    pub fn set(&self, now: Timestamp) {
+        self.0.store(now.unix_ms(), std::sync::atomic::Ordering::SeqCst);
     }
 }
 

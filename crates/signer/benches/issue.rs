@@ -141,11 +141,11 @@ fn scts() -> SctList {
 
 /// A precertificate and its certificate: prepared, linted, in the ledger, signed, verified, each.
 async fn pair(signer: &LocalSigner, wanted: CertificateRequest) {
-    let (profile, issuer) = (wanted.profile.clone(), wanted.issuer.clone());
+    let issuer = wanted.issuer.clone();
     let prepared = signer.prepare(wanted).await.unwrap();
     let precertificate = prepared.tbs().to_vec();
     signer.issue(prepared).await.unwrap();
-    let finish = FinalRequest { profile, issuer, precertificate, scts: scts() };
+    let finish = FinalRequest { issuer, precertificate, scts: scts() };
     let last = signer.finish(finish).await.unwrap();
     signer.issue(last).await.unwrap();
 }

@@ -3,21 +3,21 @@
 //!
 //! Key and certificate live in memory alone. A new start makes new ones: nothing secret is left on a disk, and answers
 //! that were given before stay valid, as each carries the certificate it was signed under.
+//!
+//! A certificate is held against every rule ([`Draft::new`]) and put into the ledger before the issuer's key is used for it.
 
 use std::time::Duration;
 
 use ingam_protocol::profile::IssuerName;
 use ingam_protocol::{Random, Serial, Timestamp};
-use rcgen::{
-    CertificateParams, DistinguishedName, DnType, DnValue, ExtendedKeyUsagePurpose, IsCa, KeyIdMethod,
-    KeyUsagePurpose, SerialNumber,
-};
-use x509_parser::certificate::X509Certificate;
+use rcgen::PublicKeyData;
 use x509_parser::prelude::{FromDer, X509Name};
 
 use crate::ca::SigningCa;
+use crate::ceremony::contents::{self, Contents, Role};
 use crate::key::{Key, key_identifier, responder_key_hash};
-use crate::{Error, KeyKind, OCSP_DELEGATE_VALIDITY, PrivateKey, encode};
+use crate::lint::authority::{Above, ExpectedAuthority};
+use crate::{Error, KeyKind, OCSP_DELEGATE_VALIDITY, PrivateKey, lint};
 
 /// How far a delegate's notBefore lies back, for clients whose clocks are late.
 const BACKDATE: Duration = Duration::from_secs(60 * 60);
@@ -46,50 +46,23 @@ pub(crate) struct Delegate {
 }
 
 impl Delegate {
-    /// Makes a key and a certificate for it, valid from an hour ago for [`OCSP_DELEGATE_VALIDITY`], at most until the
-    /// issuer's own end.
-    ///
-    /// # Errors
-    /// [`Error::Refused`] if the issuer has ended; [`Error::Unavailable`] if a key could not be used.
-    pub(crate) fn create(ca: &SigningCa, now: Timestamp, random: &dyn Random) -> Result<Self, Error> {
-        let key = Key::load(&PrivateKey::generate(KeyKind::EcdsaP256, random)?)?;
-        let not_before = now.minus(BACKDATE).whole_second();
-        let last = OCSP_DELEGATE_VALIDITY.saturating_sub(Duration::from_secs(1));
-        let not_after = not_before.plus(last).min(ca.issuer.not_after).whole_second();
-        if not_after <= now {
-            return Err(Error::Refused(format!("the issuer '{}' has ended", ca.issuer.name)));
-        }
-        let serial = Serial::new(random);
-        let mut params = CertificateParams::default();
-        params.serial_number = Some(SerialNumber::from_slice(serial.as_bytes()));
-        params.not_before = not_before.to_date_time();
-        params.not_after = not_after.to_date_time();
-        params.distinguished_name = subject(ca, &serial)?;
-        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::OcspSigning];
-        params.is_ca = IsCa::ExplicitNoCa;
-        params.use_authority_key_identifier_extension = true;
-        params.key_identifier_method = KeyIdMethod::PreSpecified(key_identifier(key.public_key()).to_vec());
-        params.custom_extensions = vec![encode::ocsp_no_check()];
-        let failed =
-            |error: rcgen::Error| Error::Unavailable(format!("no OCSP delegate could be made ({error})"));
-        let issuer_certificate = ca.issuer.certificate.as_slice().into();
-        let issuer = rcgen::Issuer::from_ca_cert_der(&issuer_certificate, &ca.key).map_err(failed)?;
-        let certificate = params.signed_by(&key, &issuer).map_err(failed)?.der().to_vec();
-        check(&certificate, ca)?;
-        Ok(Self {
+    /// With the certificate that was signed for it.
+    pub(crate) fn new(draft: Draft, certificate: Vec<u8>) -> Self {
+        let Draft { key, serial, not_before, not_after, .. } = draft;
+        Self {
             responder_key_hash: responder_key_hash(key.public_key()),
             key,
             certificate,
             not_before,
             not_after,
             serial,
-        })
+        }
     }
 
-    /// Whether less than a third of its validity is left.
-    pub(crate) fn is_due(&self, now: Timestamp) -> bool {
-        self.not_after.since(now) < OCSP_DELEGATE_VALIDITY / 3
+    /// Whether less than a third of its validity is left, and another one could last longer.
+    pub(crate) fn is_due(&self, ca: &SigningCa, now: Timestamp) -> bool {
+        self.not_after < ca.issuer.not_after.whole_second()
+            && self.not_after.since(now) < OCSP_DELEGATE_VALIDITY / 3
     }
 
     /// What the outside has to know of it.
@@ -103,34 +76,65 @@ impl Delegate {
     }
 }
 
-/// The issuer's country and organization (BR 7.1.2.8.2), and a common name that keeps two delegates apart.
-fn subject(ca: &SigningCa, serial: &Serial) -> Result<DistinguishedName, Error> {
-    let failed =
-        |what: &str| Error::Unavailable(format!("no subject for an OCSP delegate could be made: {what}"));
-    let (_, issuer) =
-        X509Name::from_der(&ca.issuer.subject).map_err(|_| failed("the issuer's is no name"))?;
-    let mut name = DistinguishedName::new();
-    if let Some(country) = issuer.iter_country().next().and_then(|country| country.as_str().ok()) {
-        let country = country.try_into().map_err(|_| failed("the issuer's country is no PrintableString"))?;
-        name.push(DnType::CountryName, DnValue::PrintableString(country));
-    }
-    if let Some(organization) = issuer.iter_organization().next().and_then(|name| name.as_str().ok()) {
-        name.push(DnType::OrganizationName, organization);
-    }
-    let short: String = serial.to_string().chars().take(8).collect();
-    name.push(DnType::CommonName, format!("OCSP {short}"));
-    Ok(name)
+/// A delegate whose certificate has yet to be signed; its bytes passed every rule.
+pub(crate) struct Draft {
+    key: Key,
+    pub(crate) serial: Serial,
+    not_before: Timestamp,
+    not_after: Timestamp,
+    /// DER of the TBSCertificate.
+    pub(crate) tbs: Vec<u8>,
 }
 
-/// Looks at the finished certificate: it is used right away, and an error here is a fault of ours.
-fn check(certificate: &[u8], ca: &SigningCa) -> Result<(), Error> {
-    let broken = |what: &str| Error::Unavailable(format!("the OCSP delegate's certificate is wrong: {what}"));
-    let (_, parsed) = X509Certificate::from_der(certificate).map_err(|_| broken("it is none"))?;
-    if parsed.issuer().as_raw() != ca.issuer.subject {
-        return Err(broken("its issuer's name"));
+impl Draft {
+    /// Makes a key, and what a certificate for it says: valid from an hour ago for [`OCSP_DELEGATE_VALIDITY`], at most until
+    /// the issuer's own end.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] if the issuer has ended; [`Error::Unavailable`] if the lint finds a fault of ours.
+    pub(crate) fn new(ca: &SigningCa, now: Timestamp, random: &dyn Random) -> Result<Self, Error> {
+        let key = Key::load(&PrivateKey::generate(KeyKind::EcdsaP256, random)?)?;
+        let not_before = now.minus(BACKDATE).whole_second();
+        let last = OCSP_DELEGATE_VALIDITY.saturating_sub(Duration::from_secs(1));
+        let not_after = not_before.plus(last).min(ca.issuer.not_after).whole_second();
+        if not_after <= now {
+            return Err(Error::Refused(format!("the issuer '{}' has ended", ca.issuer.name)));
+        }
+        let serial = Serial::new(random);
+        let wanted = Contents {
+            serial: serial.clone(),
+            signature_algorithm: ca.key.algorithm().identifier().to_vec(),
+            issuer: ca.issuer.subject.clone(),
+            not_before,
+            not_after,
+            subject: subject(ca, &serial)?,
+            public_key_info: key.subject_public_key_info(),
+            subject_key_identifier: key_identifier(key.public_key()).to_vec(),
+            authority_key_identifier: ca.key_identifier.clone(),
+            role: Role::Responder,
+        };
+        let tbs = contents::certificate(&wanted);
+        let expected = ExpectedAuthority {
+            contents: &wanted,
+            // A name without a country is its issuer's way, which is told where that one is loaded.
+            is_public: false,
+            now,
+            issuer: Some(Above { not_after: ca.issuer.not_after, path_length: None }),
+            not_before_min: not_before,
+        };
+        lint::authority::unsigned(&tbs, ca, &expected)
+            .map_err(|why| Error::Unavailable(format!("the OCSP delegate's certificate is wrong: {why}")))?;
+        Ok(Self { key, serial, not_before, not_after, tbs })
     }
-    ca.key
-        .algorithm()
-        .verify(&ca.issuer.public_key, parsed.tbs_certificate.as_ref(), &parsed.signature_value.data)
-        .map_err(|_| broken("its signature"))
+}
+
+/// The issuer's country and organization (BR 7.1.2.8.2), and a common name that keeps two delegates apart.
+fn subject(ca: &SigningCa, serial: &Serial) -> Result<Vec<u8>, Error> {
+    let (_, issuer) = X509Name::from_der(&ca.issuer.subject).map_err(|_| {
+        Error::Unavailable("no OCSP delegate could be made: its issuer's name is none".to_owned())
+    })?;
+    let country = issuer.iter_country().next().and_then(|country| country.as_str().ok());
+    let organization = issuer.iter_organization().next().and_then(|name| name.as_str().ok());
+    let short: String = serial.to_string().chars().take(8).collect();
+    Ok(contents::name_of(country, organization, &format!("OCSP {short}")))
 }

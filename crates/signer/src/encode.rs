@@ -106,8 +106,3 @@ pub(crate) fn poison() -> CustomExtension {
     poison.set_criticality(true);
     poison
 }
-
-/// id-pkix-ocsp-nocheck (RFC 6960, section 4.2.2.2.1), whose value is NULL: do not ask for this certificate's status.
-pub(crate) fn ocsp_no_check() -> CustomExtension {
-    CustomExtension::from_oid_content(&[1, 3, 6, 1, 5, 5, 7, 48, 1, 5], vec![0x05, 0x00])
-}

@@ -1,7 +1,7 @@
 //! What was prepared and what was used: the signer's own memory, which no caller can talk it out of.
 //!
-//! For each serial number of an issuer there is at most one precertificate and one certificate, and each of these is
-//! signed at most once, however often anybody asks, in whichever process. That the bytes were used is durable before the
+//! For each serial number of an issuer there is at most one precertificate and one certificate, which then is the one that
+//! belongs to it, and each of these is signed at most once, however often anybody asks, in whichever process. That the bytes were used is durable before the
 //! key is touched. That they were prepared is written at once and made durable together with the next use: if the power
 //! takes it, nothing was signed, and the same bytes can be prepared again.
 //!
@@ -13,7 +13,9 @@
 //! ```
 //!
 //! There is a file for each day (UTC), of frames of one size (`frame`). A day's file goes when nothing that it tells of
-//! can be signed any more: notBefore lies within 48 hours of every signature.
+//! can be signed any more, as notBefore lies within 48 hours of every signature; and never while there are few, so that a
+//! clock that runs ahead takes none away that counts. A serial number is remembered for as long: that a caller draws none
+//! twice is for its own records to see to.
 
 mod frame;
 #[cfg(test)]
@@ -46,8 +48,11 @@ const QUEUE_MAX: usize = 4096;
 /// A file grows by so many bytes of zeros at a time: what does not grow is synced faster.
 const GROWTH_BYTES: u64 = 256 << 10;
 
-/// No day's file is larger: 16 million frames.
-const FILE_BYTES_MAX: u64 = 2 << 30;
+/// No day's file is larger: 134 million frames.
+const FILE_BYTES_MAX: u64 = 16 << 30;
+
+/// So many frames of a day may be there for something to be prepared still: the rest is for what was prepared to be used.
+const FRAMES_TO_PREPARE: u64 = FILE_BYTES_MAX / FRAME_BYTES_U64 / 4 * 3;
 
 /// So much of a file is read at once: whole frames.
 const READ_BYTES: usize = 1 << 20;
@@ -101,6 +106,17 @@ pub(crate) struct Subject<'a> {
     pub(crate) tbs: &'a [u8],
 }
 
+impl Subject<'_> {
+    /// The other one of the serial number's two signatures.
+    fn other_kind(self) -> Self {
+        let kind = match self.kind {
+            Kind::Precertificate => Kind::Certificate,
+            Kind::Certificate => Kind::Precertificate,
+        };
+        Self { kind, ..self }
+    }
+}
+
 /// What is known of one of a serial number's two signatures.
 #[derive(Clone, Copy)]
 struct Entry {
@@ -109,10 +125,17 @@ struct Entry {
     used: bool,
 }
 
-/// Entries by the day whose file has them.
+/// Entries by the day whose file has them; each key is in one, after a start perhaps in several.
 #[derive(Default)]
 struct Index {
-    days: BTreeMap<u64, HashMap<[u8; 16], Entry>>,
+    days: BTreeMap<u64, Day>,
+}
+
+#[derive(Default)]
+struct Day {
+    entries: HashMap<[u8; 16], Entry>,
+    /// How many frames its file has, or is about to have.
+    frames: u64,
 }
 
 /// The ledger, open. Dropping it writes what waits.
@@ -154,20 +177,41 @@ impl Ledger {
     }
 
     /// Notes that these bytes are ready to be signed. The same bytes may be prepared as often as one likes until they
-    /// are used; other bytes for the same serial number take their place, as SCTs gathered anew do.
+    /// are used; other bytes for the same serial number take their place, as SCTs gathered anew do. `precertificate` is the
+    /// one that a certificate belongs to.
     ///
     /// # Errors
-    /// [`Error::Refused`] if bytes of this serial number were used; [`Error::Unavailable`] if the ledger cannot be written.
-    pub(crate) async fn prepare(&self, subject: Subject<'_>) -> Result<PreparedId, Error> {
+    /// [`Error::Refused`] if bytes of this serial number were used, if the precertificate was not, or if there is another of
+    /// this serial number; [`Error::Unavailable`] if the ledger cannot be written.
+    pub(crate) async fn prepare(
+        &self,
+        subject: Subject<'_>,
+        precertificate: Option<Subject<'_>>,
+    ) -> Result<PreparedId, Error> {
         self.check()?;
         let frame = Frame::new(Act::Prepared, self.clock.now(), subject);
         let (key, digest, id) = (frame.key(), frame.digest_half(), frame.id());
         let day = day_of(frame.at);
         {
             let mut index = self.index();
+            match precertificate {
+                Some(precertificate) if index.was_used(&Frame::new(Act::Used, frame.at, precertificate)) => {}
+                Some(_) => {
+                    let why = "there is no signed precertificate of these bytes: make a new order";
+                    return Err(Error::Refused(why.to_owned()));
+                }
+                None if index
+                    .entry(&Frame::new(Act::Used, frame.at, subject.other_kind()).key())
+                    .is_some() =>
+                {
+                    return Err(taken(subject));
+                }
+                None => {}
+            }
             match index.entry(&key) {
                 Some(Entry { used: true, .. }) => return Err(used(subject)),
                 Some(entry) if entry.digest == digest => return Ok(id),
+                _ if index.is_full(day) => return Err(full()),
                 _ => index.put(day, key, Entry { digest, used: false }),
             }
         }
@@ -201,11 +245,10 @@ impl Ledger {
     }
 
     /// Whether exactly these bytes were used.
+    #[cfg(test)]
     pub(crate) fn was_used(&self, subject: Subject<'_>) -> bool {
         let frame = Frame::new(Act::Used, self.clock.now(), subject);
-        self.index()
-            .entry(&frame.key())
-            .is_some_and(|entry| entry.used && entry.digest == frame.digest_half())
+        self.index().was_used(&frame)
     }
 
     /// The name that these bytes have once they are prepared.
@@ -243,15 +286,30 @@ impl Drop for Ledger {
 
 impl Index {
     fn entry(&self, key: &[u8; 16]) -> Option<Entry> {
-        // The latest day knows best: a use stands behind its preparation.
-        self.days.values().rev().find_map(|entries| entries.get(key)).copied()
+        let mut all = self.days.values().rev().filter_map(|day| day.entries.get(key));
+        // A use counts on whichever day: clocks can be set back. Else the latest day knows best.
+        let latest = all.next()?;
+        Some(all.find(|entry| entry.used && !latest.used).copied().unwrap_or(*latest))
+    }
+
+    fn was_used(&self, frame: &Frame) -> bool {
+        self.entry(&frame.key()).is_some_and(|entry| entry.used && entry.digest == frame.digest_half())
+    }
+
+    /// Whether a day's file has room for nothing but the use of what was prepared.
+    fn is_full(&self, day: u64) -> bool {
+        self.days.get(&day).is_some_and(|day| day.frames >= FRAMES_TO_PREPARE)
     }
 
     fn put(&mut self, day: u64, key: [u8; 16], entry: Entry) {
-        self.days.entry(day).or_default().insert(key, entry);
-        while self.days.first_key_value().is_some_and(|(first, _)| first + DAYS_KEPT < day) {
-            self.days.pop_first();
+        for (_, other) in self.days.iter_mut().filter(|(number, _)| **number != day) {
+            other.entries.remove(&key);
         }
+        let own = self.days.entry(day).or_default();
+        own.entries.insert(key, entry);
+        own.frames += 1;
+        let days: Vec<u64> = self.days.keys().copied().collect();
+        too_old(&days, day).iter().for_each(|old| drop(self.days.remove(old)));
     }
 
     /// Takes in a day's file, makes good what the end of an earlier process left in it, and gives how many frames it has.
@@ -300,11 +358,13 @@ impl Index {
     }
 
     fn take(&mut self, day: u64, frame: &Frame) {
+        let own = self.days.entry(day).or_default();
+        own.frames += 1;
         if frame.act == Act::Void {
             return;
         }
         let entry = Entry { digest: frame.digest_half(), used: frame.act == Act::Used };
-        let known = self.days.entry(day).or_default().entry(frame.key()).or_insert(entry);
+        let known = own.entries.entry(frame.key()).or_insert(entry);
         if !known.used {
             *known = entry;
         }
@@ -379,10 +439,10 @@ impl Writer {
         self.files.sync_directory()?;
         let (length, frames) = (file.length()?, self.frames.get(&day).copied().unwrap_or(0));
         self.open = Some(Open { day, file, length, frames, synced: frames });
-        for name in self.files.list()? {
-            if day_of_name(&name).is_some_and(|other| other + DAYS_KEPT < day) {
-                self.files.remove(&name)?;
-            }
+        let mut days: Vec<u64> = self.files.list()?.iter().filter_map(|name| day_of_name(name)).collect();
+        days.sort_unstable();
+        for old in too_old(&days, day) {
+            self.files.remove(&name_of(*old))?;
         }
         Ok(())
     }
@@ -422,6 +482,14 @@ fn day_of(at: Timestamp) -> u64 {
     at.unix_s() / DAY.as_secs()
 }
 
+/// Which of these days, in their order, need not be kept while this one is written.
+fn too_old(days: &[u64], day: u64) -> &[u64] {
+    let kept = usize::try_from(DAYS_KEPT + 1).unwrap_or(usize::MAX);
+    let candidates = days.get(..days.len().saturating_sub(kept)).unwrap_or_default();
+    let end = candidates.partition_point(|old| old + DAYS_KEPT < day);
+    candidates.get(..end).unwrap_or_default()
+}
+
 /// `DAY.ledger`, the day as days since 1970, so that names sort as days do.
 fn name_of(day: u64) -> String {
     format!("{day:06}.ledger")
@@ -444,6 +512,19 @@ fn used(subject: Subject<'_>) -> Error {
     Error::Refused(format!(
         "{what} was signed, or was about to be: it is never signed again; make a new order"
     ))
+}
+
+fn taken(subject: Subject<'_>) -> Error {
+    let what = described(subject.other_kind());
+    Error::Refused(format!(
+        "{what} is there already, and this one does not belong to it: draw another serial number"
+    ))
+}
+
+fn full() -> Error {
+    Error::Unavailable(
+        "the signer's ledger of today is full: nothing is prepared before midnight, UTC".to_owned(),
+    )
 }
 
 fn unprepared(subject: Subject<'_>) -> Error {

@@ -211,8 +211,6 @@ impl Prepared {
 /// What a certificate is to be made of whose precertificate was signed.
 #[derive(Clone, Debug)]
 pub struct FinalRequest {
-    /// The kind of certificate.
-    pub profile: Arc<Profile>,
     /// Who signed the precertificate.
     pub issuer: IssuerName,
     /// DER of the precertificate's TBSCertificate.
@@ -289,11 +287,11 @@ pub trait Signer: Send + Sync {
 
     /// Renews what the signer needs of its own before it ends, which is the certificates of OCSP delegates (those of issuers
     /// with RSA or P-384 keys, or without digitalSignature). Gives those that were not given before: the CA signed them, so
-    /// they belong on record. May be called as often as one likes; once an hour is plenty.
+    /// they belong on record. May be called as often as one likes. An issuer whose key cannot be used keeps the delegate that
+    /// it has, which is told in the log; one that has ended gets none.
     ///
     /// # Errors
-    /// [`Error::Refused`] if an issuer has ended, [`Error::Unavailable`] if a key could not be used, [`Error::Away`]. The
-    /// delegates that were there stay in use.
+    /// [`Error::Unavailable`] and [`Error::Away`] if the signer is another process, and does not answer.
     async fn renew(&self) -> Result<Vec<DelegateCertificate>, Error>;
 
     /// The last second of the OCSP delegate of each issuer that does not sign its answers itself; `None` where there is no

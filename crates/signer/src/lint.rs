@@ -45,15 +45,13 @@ pub(crate) struct Expected<'a> {
     pub(crate) stage: Stage,
 }
 
-/// How far a certificate is on its way through transparency logs.
+/// Whether a certificate goes to transparency logs before it is one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stage {
     /// It does not go there.
     Unlogged,
     /// It goes there now, with the poison.
     Precertificate,
-    /// It comes from there, with SCTs.
-    Logged,
 }
 
 impl Stage {
@@ -69,7 +67,7 @@ impl Stage {
     pub(crate) fn kind(self) -> Kind {
         match self {
             Self::Precertificate => Kind::Precertificate,
-            Self::Unlogged | Self::Logged => Kind::Certificate,
+            Self::Unlogged => Kind::Certificate,
         }
     }
 }
@@ -127,8 +125,34 @@ fn require(rule: &'static str, holds: bool, found: &str) -> Verdict {
 pub(crate) fn certificate(tbs: Vec<u8>, expected: &Expected<'_>) -> Result<Linted, Error> {
     match judge(&tbs, expected) {
         Ok((serial, validity)) => Ok(Linted { tbs, serial, validity }),
-        Err(Finding { rule, found }) => Err(Error::Refused(format!("lint {rule}: {found}"))),
+        Err(finding) => Err(refused(finding)),
     }
+}
+
+/// Holds what came of a precertificate and SCTs against what has to be true of it whatever its profile says: that it is the
+/// precertificate but for these, which passed every rule of its profile of then, is for the caller to see.
+///
+/// # Errors
+/// As [`certificate`].
+pub(crate) fn logged(tbs: Vec<u8>, ca: &SigningCa) -> Result<Linted, Error> {
+    let judged = || {
+        let wrapped = wrapped(&tbs, ca)?;
+        let parsed = read(&wrapped, &tbs, ca)?;
+        let serial = serial(&parsed)?;
+        let validity = dates(&parsed)?;
+        let within = validity.not_after <= ca.issuer.not_after;
+        require("validity_issuer", within, "it ends after its issuer")?;
+        extensions::check_logged(&parsed)?;
+        Ok((serial, validity))
+    };
+    match judged() {
+        Ok((serial, validity)) => Ok(Linted { tbs, serial, validity }),
+        Err(finding) => Err(refused(finding)),
+    }
+}
+
+fn refused(Finding { rule, found }: Finding) -> Error {
+    Error::Refused(format!("lint {rule}: {found}"))
 }
 
 /// Serial number and dates of bytes that passed every rule before.
@@ -151,12 +175,36 @@ pub(crate) fn outline(tbs: &[u8], ca: &SigningCa) -> Result<(Serial, Validity), 
 }
 
 fn judge(tbs: &[u8], expected: &Expected<'_>) -> Verdict<(Serial, Validity)> {
-    let algorithm = expected.ca.key.algorithm();
+    let wrapped = wrapped(tbs, expected.ca)?;
+    let parsed = read(&wrapped, tbs, expected.ca)?;
+    let serial = serial(&parsed)?;
+    let same = expected.request.is_none_or(|request| request.serial == serial);
+    require("serial_equal", same, "the serial number is not the requested one")?;
+    let validity = validity(&parsed, expected)?;
+    let kind = subject_key::check(parsed.public_key())?;
+    if let Some(request) = expected.request {
+        let same = parsed.public_key().raw == request.public_key_info;
+        require("subject_key_equal", same, "the subject's key is not the requested one, byte for byte")?;
+    }
+    subject_key::check_profile(kind, expected.profile)?;
+    let names = extensions::check(&parsed, expected, kind)?;
+    subject(&parsed, expected.profile.contents.common_name, &names)?;
+    Ok((serial, validity))
+}
+
+/// A certificate with a signature in form alone.
+fn wrapped(tbs: &[u8], ca: &SigningCa) -> Verdict<Vec<u8>> {
+    let algorithm = ca.key.algorithm();
     let wrapped = encode::certificate(tbs, algorithm.identifier(), &filler(algorithm));
     require("size", wrapped.len() <= CERTIFICATE_SIZE_MAX, "the certificate would be larger than 32 KiB")?;
-    der::check(&wrapped)?;
+    Ok(wrapped)
+}
+
+/// Reads what [`wrapped`] gave, with what has to be true of every certificate of this issuer.
+fn read<'a>(wrapped: &'a [u8], tbs: &[u8], ca: &SigningCa) -> Verdict<X509Certificate<'a>> {
+    der::check(wrapped)?;
     frame::check(tbs)?;
-    let parsed = match X509Certificate::from_der(&wrapped) {
+    let parsed = match X509Certificate::from_der(wrapped) {
         Ok(([], parsed)) => parsed,
         Ok(_) => return Err(Finding::new("parse", "bytes follow the certificate")),
         Err(error) => return Err(Finding::new("parse", error.to_string())),
@@ -167,26 +215,15 @@ fn judge(tbs: &[u8], expected: &Expected<'_>) -> Verdict<(Serial, Validity)> {
         "there is more in it than a TBSCertificate has",
     )?;
     require("version", parsed.version() == X509Version::V3, "not version 3")?;
-    let serial = serial(&parsed, expected)?;
-    signature_algorithm(&parsed, algorithm)?;
-    let issuer = &expected.ca.issuer;
+    signature_algorithm(&parsed, ca.key.algorithm())?;
     require(
         "issuer_name",
-        parsed.issuer().as_raw() == issuer.subject,
+        parsed.issuer().as_raw() == ca.issuer.subject,
         "not the issuer's subject, byte for byte",
     )?;
-    let validity = validity(&parsed, expected)?;
     let no_ids = parsed.issuer_uid.is_none() && parsed.subject_uid.is_none();
     require("unique_identifiers", no_ids, "there is an issuerUniqueID or subjectUniqueID")?;
-    let kind = subject_key::check(parsed.public_key())?;
-    if let Some(request) = expected.request {
-        let same = parsed.public_key().raw == request.public_key_info;
-        require("subject_key_equal", same, "the subject's key is not the requested one, byte for byte")?;
-    }
-    subject_key::check_profile(kind, expected.profile)?;
-    let names = extensions::check(&parsed, expected, kind)?;
-    subject(&parsed, expected.profile.contents.common_name, &names)?;
-    Ok((serial, validity))
+    Ok(parsed)
 }
 
 /// Nothing, or one common name: which, follows from the subjectAltNames alone.
@@ -227,7 +264,7 @@ fn filler(algorithm: Algorithm) -> Vec<u8> {
     }
 }
 
-fn serial(parsed: &X509Certificate<'_>, expected: &Expected<'_>) -> Verdict<Serial> {
+fn serial(parsed: &X509Certificate<'_>) -> Verdict<Serial> {
     let octets = parsed.raw_serial();
     let positive = octets.first().is_some_and(|first| *first < 0x80);
     require("serial_positive", positive, "the serial number is negative or empty")?;
@@ -236,8 +273,6 @@ fn serial(parsed: &X509Certificate<'_>, expected: &Expected<'_>) -> Verdict<Seri
         .ok_or_else(|| Finding::new("serial_positive", "the serial number is zero"))?;
     // BR 7.1 wants 64 unpredictable bits: a number of fewer than 9 octets cannot be one of ours.
     require("serial_random", octets.len() > 8, "the serial number is too short to be random")?;
-    let same = expected.request.is_none_or(|request| request.serial == serial);
-    require("serial_equal", same, "the serial number is not the requested one")?;
     Ok(serial)
 }
 
@@ -249,9 +284,15 @@ fn signature_algorithm(parsed: &X509Certificate<'_>, algorithm: Algorithm) -> Ve
     require("signature_algorithm", same, "not the signature algorithm of the issuer's key")
 }
 
-fn validity(parsed: &X509Certificate<'_>, expected: &Expected<'_>) -> Verdict<Validity> {
+fn dates(parsed: &X509Certificate<'_>) -> Verdict<Validity> {
     let not_before = moment(&parsed.validity().not_before)?;
     let not_after = moment(&parsed.validity().not_after)?;
+    Ok(Validity { not_before, not_after })
+}
+
+fn validity(parsed: &X509Certificate<'_>, expected: &Expected<'_>) -> Verdict<Validity> {
+    let found = dates(parsed)?;
+    let Validity { not_before, not_after } = found;
     let lasts = not_after.unix_s().saturating_add(1).checked_sub(not_before.unix_s());
     let longest = expected.profile.validity.as_secs();
     let shortest = expected.profile.validity_min.map_or(longest, |shortest| shortest.as_secs());
@@ -266,7 +307,6 @@ fn validity(parsed: &X509Certificate<'_>, expected: &Expected<'_>) -> Verdict<Va
     require("validity_issuer", within, "it ends after its issuer")?;
     let backdate_fits = expected.profile.backdate.as_secs() <= 48 * 60 * 60;
     require("backdate", backdate_fits, "the profile puts notBefore back by more than 48 hours")?;
-    let found = Validity { not_before, not_after };
     let same = expected.request.is_none_or(|request| Validity::of(request) == found);
     require("validity_equal", same, "the dates are not the requested ones")?;
     Ok(found)

@@ -14,7 +14,7 @@ use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer;
 
 use crate::ca::SigningCa;
-use crate::delegate::{Delegate, DelegateCertificate};
+use crate::delegate::{Delegate, DelegateCertificate, Draft};
 use crate::key::Algorithm;
 use crate::lint::{Linted, Stage};
 use crate::{
@@ -24,6 +24,12 @@ use crate::{
 
 /// notBefore lies within this of the signing (BR 7.1.2.7).
 const SIGNING_WINDOW: Duration = Duration::from_secs(48 * 60 * 60);
+
+/// How far ahead a caller's clock may be.
+const CLOCK_DIFFERENCE_MAX: Duration = Duration::from_secs(10 * 60);
+
+/// For how long an OCSP answer or a CRL may be valid (BR 4.9.7 and 4.9.10).
+const STATUS_LASTS_MAX: Duration = Duration::from_secs(10 * 24 * 60 * 60);
 
 /// A [`Signer`] that holds the keys of a hierarchy, or the way to the tokens that do. With keys in memory its methods wait for
 /// nothing outside but the ledger's disk; certificates and OCSP answers are signed on the calling thread (see `Key::sign` for what
@@ -73,30 +79,40 @@ impl LocalSigner {
     }
 
     /// [`Signer::renew`], as of `now`.
-    ///
-    /// # Errors
-    /// As there.
-    pub async fn renew_delegates(&self, now: Timestamp) -> Result<Vec<DelegateCertificate>, Error> {
+    pub async fn renew_delegates(&self, now: Timestamp) -> Vec<DelegateCertificate> {
         let mut made = Vec::new();
         for (name, ca) in &self.cas {
-            if answers_itself(ca) || self.delegate(name).is_some_and(|delegate| !delegate.is_due(now)) {
+            let has_one = self.delegate(name).is_some_and(|delegate| !delegate.is_due(ca, now));
+            if answers_itself(ca) || ca.issuer.not_after <= now || has_one {
                 continue;
             }
-            let started = Instant::now();
-            let (ca, random) = (Arc::clone(ca), Arc::clone(&self.random));
-            // The issuer's key may be on a token.
-            let made_now =
-                tokio::task::spawn_blocking(move || Delegate::create(&ca, now, random.as_ref())).await;
-            let delegate = made_now.map_err(|_| {
-                Error::Unavailable("the making of an OCSP certificate was broken off".to_owned())
-            })??;
-            made.push((name.clone(), Arc::new(delegate)));
-            count("delegate", name, started);
+            match self.make_delegate(ca, now).await {
+                Ok(delegate) => {
+                    made.push(delegate.describe(name));
+                    let mut all = self.delegates.write().unwrap_or_else(PoisonError::into_inner);
+                    all.insert(name.clone(), Arc::new(delegate));
+                }
+                // The others are made nevertheless: each answers for its own issuer.
+                Err(error) => tracing::error!(
+                    issuer = %name,
+                    error = &error as &dyn std::error::Error,
+                    "no OCSP certificate could be made: it is tried again"
+                ),
+            }
         }
-        // All or none: if one fails, the others are forgotten with their keys, and no certificate is left unreported.
-        let described = made.iter().map(|(name, delegate)| delegate.describe(name)).collect();
-        self.delegates.write().unwrap_or_else(PoisonError::into_inner).extend(made);
-        Ok(described)
+        made
+    }
+
+    /// A delegate with a certificate that is in the ledger before it is signed, as every other.
+    async fn make_delegate(&self, ca: &SigningCa, now: Timestamp) -> Result<Delegate, Error> {
+        let started = Instant::now();
+        let draft = Draft::new(ca, now, self.random.as_ref())?;
+        let subject = ca.subject(Kind::Certificate, &draft.serial, &draft.tbs);
+        self.ledger.prepare(subject, None).await?;
+        self.ledger.use_up(subject).await?;
+        let certificate = sign_certificate(ca, &draft.tbs).await?;
+        count("delegate", &ca.issuer.name, started);
+        Ok(Delegate::new(draft, certificate))
     }
 
     fn ca(&self, name: &IssuerName) -> Result<&Arc<SigningCa>, Error> {
@@ -140,13 +156,21 @@ impl LocalSigner {
         }
         let stage = Stage::first(profile);
         let linted = lint::certificate(tbs, &lint::Expected { profile, ca, request, stage })?;
-        self.put_down_linted(ca, stage.kind(), linted).await
+        self.put_down_linted(ca, stage.kind(), linted, None).await
     }
 
-    async fn put_down_linted(&self, ca: &SigningCa, kind: Kind, linted: Linted) -> Result<Prepared, Error> {
+    /// `precertificate` has the bytes of the one that a certificate belongs to.
+    async fn put_down_linted(
+        &self,
+        ca: &SigningCa,
+        kind: Kind,
+        linted: Linted,
+        precertificate: Option<&[u8]>,
+    ) -> Result<Prepared, Error> {
         self.check_window(linted.validity().not_before)?;
         let subject = ca.subject(kind, linted.serial(), linted.tbs());
-        let id = self.ledger.prepare(subject).await?;
+        let precertificate = precertificate.map(|tbs| ca.subject(Kind::Precertificate, linted.serial(), tbs));
+        let id = self.ledger.prepare(subject, precertificate).await?;
         Ok(Prepared::new(id, ca.issuer.name.clone(), kind, linted))
     }
 
@@ -219,7 +243,7 @@ impl Responder {
     }
 
     /// Refuses what a client would refuse: an answer that outlives who signed it (RFC 6960, section 4.2.2.2).
-    fn check(&self, answer: &OcspAnswer) -> Result<(), Error> {
+    fn check(&self, answer: &OcspAnswer, now: Timestamp) -> Result<(), Error> {
         let refuse = |why: &str| Err(Error::Refused(format!("the OCSP answer {why}")));
         if answer.responses.is_empty() {
             return refuse("says nothing of any certificate");
@@ -230,6 +254,14 @@ impl Responder {
         if answer.responses.iter().any(|response| response.next_update < response.this_update) {
             return refuse("would end before it begins");
         }
+        for response in &answer.responses {
+            check_dates(
+                "OCSP answer",
+                response.this_update.max(answer.produced_at),
+                response.next_update,
+                now,
+            )?;
+        }
         match self {
             Self::Delegate(delegate) if answer.produced_at < delegate.not_before => {
                 refuse("is dated before the certificate that signs it")
@@ -237,6 +269,21 @@ impl Responder {
             _ => Ok(()),
         }
     }
+}
+
+/// What is said of a certificate now is not said for the time to come: whoever asks for such words may have been taken over.
+fn check_dates(what: &str, from: Timestamp, until: Timestamp, now: Timestamp) -> Result<(), Error> {
+    if from > now.plus(CLOCK_DIFFERENCE_MAX) {
+        return Err(Error::Refused(format!(
+            "the {what} would be of {from}, and it is {now} here: set the clocks of both machines"
+        )));
+    }
+    if until.since(from) > STATUS_LASTS_MAX {
+        return Err(Error::Refused(format!(
+            "the {what} would be valid for more than 10 days (BR 4.9.7, 4.9.10)"
+        )));
+    }
+    Ok(())
 }
 
 fn count(kind: &'static str, issuer: &IssuerName, started: Instant) {
@@ -318,7 +365,7 @@ impl Signer for LocalSigner {
     }
 
     async fn finish(&self, request: FinalRequest) -> Result<Prepared, Error> {
-        let FinalRequest { profile, issuer, precertificate, scts } = request;
+        let FinalRequest { issuer, precertificate, scts } = request;
         let ca = self.ca(&issuer)?;
         let wrong = |error: transparency::Error| {
             Error::Refused(format!("no certificate can be made of the precertificate: {error}"))
@@ -326,13 +373,11 @@ impl Signer for LocalSigner {
         let tbs = transparency::with_scts(&precertificate, &scts).map_err(wrong)?;
         let same = transparency::without_scts(&tbs).map_err(wrong)?
             == transparency::without_poison(&precertificate).map_err(wrong)?;
-        let expected = lint::Expected { profile: &profile, ca, request: None, stage: Stage::Logged };
-        let linted = lint::certificate(tbs, &expected)?;
-        let signed = ca.subject(Kind::Precertificate, linted.serial(), &precertificate);
-        if !same || !self.ledger.was_used(signed) {
-            return Err(Error::Refused("there is no signed precertificate of these bytes".to_owned()));
+        if !same {
+            return Err(Error::Refused("the certificate would say more than its precertificate".to_owned()));
         }
-        self.put_down_linted(ca, Kind::Certificate, linted).await
+        let linted = lint::logged(tbs, ca)?;
+        self.put_down_linted(ca, Kind::Certificate, linted, Some(&precertificate)).await
     }
 
     async fn issue(&self, prepared: Prepared) -> Result<Vec<u8>, Error> {
@@ -347,7 +392,7 @@ impl Signer for LocalSigner {
     }
 
     async fn renew(&self) -> Result<Vec<DelegateCertificate>, Error> {
-        self.renew_delegates(self.clock.now()).await
+        Ok(self.renew_delegates(self.clock.now()).await)
     }
 
     fn delegates_not_after(&self) -> Vec<(IssuerName, Option<Timestamp>)> {
@@ -364,7 +409,7 @@ impl Signer for LocalSigner {
     async fn sign_ocsp(&self, issuer: &IssuerName, answer: OcspAnswer) -> Result<Vec<u8>, Error> {
         let started = Instant::now();
         let responder = self.responder(issuer)?;
-        responder.check(&answer)?;
+        responder.check(&answer, self.clock.now())?;
         let response = responder.sign(answer).await?;
         count("ocsp", issuer, started);
         Ok(response)
@@ -378,6 +423,7 @@ impl Signer for LocalSigner {
                 "the CRL would outlive its issuer, or end before it begins".to_owned(),
             ));
         }
+        check_dates("CRL", contents.this_update, contents.next_update, self.clock.now())?;
         let list = tokio::task::spawn_blocking(move || sign_crl(&ca, contents))
             .await
             .map_err(|_| Error::Unavailable("the signing of a CRL was broken off".to_owned()))??;

@@ -71,8 +71,13 @@ pub(crate) enum Role {
     Responder,
 }
 
-/// DER of the name: each attribute in a set of its own, country first (BR 7.1.4.1).
+/// DER of the name that a ceremony's file asks for.
 pub(super) fn name(subject: &Subject) -> Vec<u8> {
+    name_of(Some(&subject.country), Some(&subject.organization), &subject.common_name)
+}
+
+/// DER of a name: each attribute in a set of its own, country first (BR 7.1.4.1).
+pub(crate) fn name_of(country: Option<&str>, organization: Option<&str>, common_name: &str) -> Vec<u8> {
     let attribute = |identifier: &[u8], kind: u8, text: &str| {
         let pair = encode::sequence(&[
             &element(tag::OBJECT_IDENTIFIER, identifier),
@@ -80,17 +85,17 @@ pub(super) fn name(subject: &Subject) -> Vec<u8> {
         ]);
         element(SET, &pair)
     };
-    encode::sequence(&[
-        &attribute(COUNTRY, PRINTABLE_STRING, &subject.country),
-        &attribute(ORGANIZATION, UTF8_STRING, &subject.organization),
-        &attribute(COMMON_NAME, UTF8_STRING, &subject.common_name),
-    ])
+    let country = country.map(|text| attribute(COUNTRY, PRINTABLE_STRING, text));
+    let organization = organization.map(|text| attribute(ORGANIZATION, UTF8_STRING, text));
+    let own = attribute(COMMON_NAME, UTF8_STRING, common_name);
+    let all: Vec<&[u8]> = country.iter().chain(&organization).chain([&own]).map(Vec::as_slice).collect();
+    encode::sequence(&all)
 }
 
 const SET: u8 = 0x31;
 
 /// DER of a TBSCertificate.
-pub(super) fn certificate(contents: &Contents) -> Vec<u8> {
+pub(crate) fn certificate(contents: &Contents) -> Vec<u8> {
     let mut extensions = vec![
         extension(AUTHORITY_KEY_IDENTIFIER, false, &authority_key_identifier(contents)),
         extension(

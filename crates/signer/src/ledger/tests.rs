@@ -36,18 +36,18 @@ async fn bytes_are_used_once() {
     let ledger = open(&disk, &clock).unwrap();
     let one = serial(1);
     assert!(refusal(ledger.use_up(subject(&one, b"a")).await).contains("not prepared"));
-    let id = ledger.prepare(subject(&one, b"a")).await.unwrap();
-    assert_eq!(ledger.prepare(subject(&one, b"a")).await.unwrap(), id, "until it is used");
+    let id = ledger.prepare(subject(&one, b"a"), None).await.unwrap();
+    assert_eq!(ledger.prepare(subject(&one, b"a"), None).await.unwrap(), id, "until it is used");
     assert!(refusal(ledger.use_up(subject(&one, b"b")).await).contains("not prepared"));
     // The bytes that were prepared last are the ones.
-    assert_ne!(ledger.prepare(subject(&one, b"b")).await.unwrap(), id);
+    assert_ne!(ledger.prepare(subject(&one, b"b"), None).await.unwrap(), id);
     assert!(refusal(ledger.use_up(subject(&one, b"a")).await).contains("not prepared"));
-    assert_eq!(ledger.prepare(subject(&one, b"a")).await.unwrap(), id);
+    assert_eq!(ledger.prepare(subject(&one, b"a"), None).await.unwrap(), id);
     assert!(!ledger.was_used(subject(&one, b"a")));
     ledger.use_up(subject(&one, b"a")).await.unwrap();
     assert!(ledger.was_used(subject(&one, b"a")) && !ledger.was_used(subject(&one, b"b")));
     for outcome in
-        [ledger.use_up(subject(&one, b"a")).await, ledger.prepare(subject(&one, b"a")).await.map(drop)]
+        [ledger.use_up(subject(&one, b"a")).await, ledger.prepare(subject(&one, b"a"), None).await.map(drop)]
     {
         assert!(refusal(outcome).contains("never signed again"));
     }
@@ -59,14 +59,93 @@ async fn precertificate_and_certificate_are_two() {
     let ledger = open(&disk, &clock).unwrap();
     let one = serial(1);
     let precertificate = Subject { kind: Kind::Precertificate, ..subject(&one, b"poisoned") };
-    let first = ledger.prepare(precertificate).await.unwrap();
+    let first = ledger.prepare(precertificate, None).await.unwrap();
     ledger.use_up(precertificate).await.unwrap();
-    let second = ledger.prepare(subject(&one, b"with SCTs")).await.unwrap();
+    let second = ledger.prepare(subject(&one, b"with SCTs"), Some(precertificate)).await.unwrap();
     assert_ne!(first, second);
     ledger.use_up(subject(&one, b"with SCTs")).await.unwrap();
     let other = Subject { issuer: &[8; 32], ..subject(&one, b"of another issuer") };
-    ledger.prepare(other).await.unwrap();
+    ledger.prepare(other, None).await.unwrap();
     ledger.use_up(other).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_certificate_beside_its_precertificate_is_the_one_that_belongs_to_it() {
+    let (disk, clock) = (SimulatedDisk::new(), clock());
+    let ledger = open(&disk, &clock).unwrap();
+    let (one, two) = (serial(1), serial(2));
+    let precertificate = Subject { kind: Kind::Precertificate, ..subject(&one, b"poisoned") };
+    ledger.prepare(precertificate, None).await.unwrap();
+    let early = ledger.prepare(subject(&one, b"with SCTs"), Some(precertificate)).await;
+    assert!(refusal(early).contains("no signed precertificate"));
+    ledger.use_up(precertificate).await.unwrap();
+    let stranger = ledger.prepare(subject(&one, b"of other names"), None).await;
+    assert!(refusal(stranger).contains("draw another serial number"));
+    ledger.prepare(subject(&two, b"without logs"), None).await.unwrap();
+    let late = Subject { kind: Kind::Precertificate, ..subject(&two, b"poisoned") };
+    assert!(refusal(ledger.prepare(late, None).await).contains("draw another serial number"));
+    ledger.prepare(subject(&one, b"with SCTs"), Some(precertificate)).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_was_used_stays_used_when_the_clock_goes_back_over_midnight() {
+    let (disk, clock) = (SimulatedDisk::new(), clock());
+    let ledger = open(&disk, &clock).unwrap();
+    let (one, two) = (serial(1), serial(2));
+    clock.advance(DAY);
+    ledger.prepare(subject(&one, b"a"), None).await.unwrap();
+    ledger.prepare(subject(&two, b"a"), None).await.unwrap();
+    clock.set(clock.now().minus(DAY));
+    ledger.use_up(subject(&one, b"a")).await.unwrap();
+    assert!(refusal(ledger.use_up(subject(&one, b"a")).await).contains("never signed again"));
+    // Other bytes take their place, though they are in an earlier file.
+    ledger.prepare(subject(&two, b"b"), None).await.unwrap();
+    ledger.use_up(subject(&two, b"b")).await.unwrap();
+    drop(ledger);
+    let again = open(&disk, &clock).unwrap();
+    for (serial, tbs) in [(&one, b"a"), (&two, b"b")] {
+        assert!(refusal(again.use_up(subject(serial, tbs)).await).contains("never signed again"));
+    }
+}
+
+/// A clock that was years ahead for a moment takes none of the days away that count.
+#[tokio::test]
+async fn a_clock_that_was_ahead_makes_nothing_forgotten() {
+    let (disk, clock) = (SimulatedDisk::new(), clock());
+    let ledger = open(&disk, &clock).unwrap();
+    let use_one = async |number| {
+        let serial = serial(number);
+        ledger.prepare(subject(&serial, b"a"), None).await.unwrap();
+        ledger.use_up(subject(&serial, b"a")).await.unwrap();
+    };
+    for number in 1..=4 {
+        use_one(number).await;
+        clock.advance(DAY);
+    }
+    let real = clock.now();
+    clock.advance(1000 * DAY);
+    use_one(5).await;
+    clock.set(real);
+    use_one(6).await;
+    drop(ledger);
+    let again = open(&disk, &clock).unwrap();
+    for number in 1..=6 {
+        assert!(again.was_used(subject(&serial(number), b"a")), "{number}");
+    }
+}
+
+#[tokio::test]
+async fn a_full_day_lets_what_was_prepared_be_used() {
+    let (disk, clock) = (SimulatedDisk::new(), clock());
+    let ledger = open(&disk, &clock).unwrap();
+    let (one, two) = (serial(1), serial(2));
+    ledger.prepare(subject(&one, b"a"), None).await.unwrap();
+    ledger.index().days.first_entry().unwrap().get_mut().frames = FRAMES_TO_PREPARE;
+    let full = ledger.prepare(subject(&two, b"a"), None).await.unwrap_err();
+    assert!(matches!(&full, Error::Unavailable(why) if why.contains("full")), "{full}");
+    ledger.use_up(subject(&one, b"a")).await.unwrap();
+    clock.advance(DAY);
+    ledger.prepare(subject(&two, b"a"), None).await.unwrap();
 }
 
 #[tokio::test]
@@ -74,7 +153,7 @@ async fn of_many_at_once_one_may_sign() {
     let (disk, clock) = (SimulatedDisk::new(), clock());
     let ledger = Arc::new(open(&disk, &clock).unwrap());
     let one = serial(1);
-    ledger.prepare(subject(&one, b"a")).await.unwrap();
+    ledger.prepare(subject(&one, b"a"), None).await.unwrap();
     let mut tasks = tokio::task::JoinSet::new();
     for _ in 0..50 {
         let (ledger, serial) = (ledger.clone(), one.clone());
@@ -94,7 +173,7 @@ async fn what_was_used_is_known_after_a_power_cut() {
         for number in 1..=12 {
             let serial = serial(number);
             // Every third is never used: its frame need not outlive the cut.
-            if ledger.prepare(subject(&serial, b"a")).await.is_ok()
+            if ledger.prepare(subject(&serial, b"a"), None).await.is_ok()
                 && number % 3 != 0
                 && ledger.use_up(subject(&serial, b"a")).await.is_ok()
             {
@@ -109,7 +188,7 @@ async fn what_was_used_is_known_after_a_power_cut() {
         }
         // It goes on behind what was torn, and opens once more.
         let next = serial(100);
-        again.prepare(subject(&next, b"a")).await.unwrap();
+        again.prepare(subject(&next, b"a"), None).await.unwrap();
         again.use_up(subject(&next, b"a")).await.unwrap();
         drop(again);
         disk.power_cut(&random);
@@ -125,7 +204,7 @@ async fn after_a_failed_write_nothing_is_signed() {
     let ledger = open(&disk, &clock).unwrap();
     let (one, two) = (serial(1), serial(2));
     for serial in [&one, &two] {
-        ledger.prepare(subject(serial, b"a")).await.unwrap();
+        ledger.prepare(subject(serial, b"a"), None).await.unwrap();
     }
     ledger.use_up(subject(&one, b"a")).await.unwrap();
     disk.fail_after(0, io::ErrorKind::StorageFull);
@@ -147,7 +226,7 @@ async fn a_frame_that_was_durable_and_is_gone_stops_the_start() {
     let ledger = open(&disk, &clock).unwrap();
     for number in 1..=3 {
         let serial = serial(number);
-        ledger.prepare(subject(&serial, b"a")).await.unwrap();
+        ledger.prepare(subject(&serial, b"a"), None).await.unwrap();
         ledger.use_up(subject(&serial, b"a")).await.unwrap();
     }
     drop(ledger);
@@ -173,12 +252,12 @@ async fn days_go_when_nothing_of_them_can_be_signed() {
     let (disk, clock) = (SimulatedDisk::new(), clock());
     let ledger = open(&disk, &clock).unwrap();
     let first = serial(1);
-    ledger.prepare(subject(&first, b"a")).await.unwrap();
+    ledger.prepare(subject(&first, b"a"), None).await.unwrap();
     ledger.use_up(subject(&first, b"a")).await.unwrap();
     for day in 1..=7 {
         clock.advance(DAY);
         let serial = serial(1 + day);
-        ledger.prepare(subject(&serial, b"a")).await.unwrap();
+        ledger.prepare(subject(&serial, b"a"), None).await.unwrap();
         ledger.use_up(subject(&serial, b"a")).await.unwrap();
         assert_eq!(ledger.was_used(subject(&first, b"a")), day <= DAYS_KEPT, "{day}");
     }

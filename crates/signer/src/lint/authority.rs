@@ -11,9 +11,11 @@ use x509_parser::extensions::{DistributionPointName, GeneralName, KeyUsage, Pars
 use x509_parser::prelude::{AlgorithmIdentifier, FromDer, X509Version};
 use x509_parser::x509::X509Name;
 
-use super::{CERTIFICATE_SIZE_MAX, Finding, Verdict, der, frame, moment, require, subject_key};
+use super::{CERTIFICATE_SIZE_MAX, Finding, Verdict, der, filler, frame, moment, require, subject_key};
+use crate::ca::SigningCa;
 use crate::ceremony::contents::{self, Contents, Role};
 use crate::ceremony::plan::Purpose;
+use crate::encode;
 
 /// A day, in seconds.
 const DAY_S: u64 = 24 * 60 * 60;
@@ -49,6 +51,15 @@ pub(crate) struct Above {
 /// `NAME: …` for the first rule that is broken.
 pub(crate) fn certificate(whole: &[u8], expected: &ExpectedAuthority<'_>) -> Result<(), String> {
     judge(whole, expected).map_err(|Finding { rule, found }| format!("lint {rule}: {found}"))
+}
+
+/// Holds what is yet to be signed by an issuing CA against every rule.
+///
+/// # Errors
+/// As [`certificate`].
+pub(crate) fn unsigned(tbs: &[u8], ca: &SigningCa, expected: &ExpectedAuthority<'_>) -> Result<(), String> {
+    let algorithm = ca.key.algorithm();
+    certificate(&encode::certificate(tbs, algorithm.identifier(), &filler(algorithm)), expected)
 }
 
 fn judge(whole: &[u8], expected: &ExpectedAuthority<'_>) -> Verdict {

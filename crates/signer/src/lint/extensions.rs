@@ -92,7 +92,8 @@ fn kinds(parsed: &X509Certificate<'_>, expected: &Expected<'_>) -> [Kind; 12] {
         kind("crl_distribution_points", b"\x55\x1d\x1f", of(contents.crl_pointer), false),
         kind("tls_feature", TLS_FEATURE, must_staple, false),
         kind("poison", POISON, of(expected.stage == Stage::Precertificate), true),
-        kind("scts", SCT_LIST, of(expected.stage == Stage::Logged), false),
+        // They come from logs, later: `check_logged`.
+        kind("scts", SCT_LIST, Presence::Never, false),
     ]
 }
 
@@ -120,7 +121,6 @@ pub(super) fn check(
             _ if identifier == POISON => {
                 require("poison", extension.value == [tag::NULL, 0], "the poison's value is not NULL")?;
             }
-            _ if identifier == SCT_LIST => scts(parsed, extension.value)?,
             _ => check_one(extension, expected, key, parsed)?,
         }
         let found = "an extension is critical and must not be, or the other way round";
@@ -130,6 +130,24 @@ pub(super) fn check(
         None => Ok(names),
         Some(kind) => Err(Finding::new("extension_missing", format!("there is no {}", kind.rule))),
     }
+}
+
+/// That what came back from logs has no poison, and one list of SCTs that is not critical; of the rest, that it is DER.
+pub(super) fn check_logged(parsed: &X509Certificate<'_>) -> Verdict {
+    let mut seen: Vec<&[u8]> = Vec::new();
+    for extension in parsed.iter_extensions() {
+        let identifier = extension.oid.as_bytes();
+        require("extension_twice", !seen.contains(&identifier), "an extension is there twice")?;
+        seen.push(identifier);
+        der::check(extension.value)?;
+        require("poison", identifier != POISON, "it has the poison still")?;
+        if identifier == SCT_LIST {
+            scts(parsed, extension.value)?;
+            let found = "an extension is critical and must not be, or the other way round";
+            require("extension_critical", !extension.critical, found)?;
+        }
+    }
+    require("extension_missing", seen.contains(&SCT_LIST), "there is no scts")
 }
 
 fn unknown(extension: &X509Extension<'_>) -> Finding {

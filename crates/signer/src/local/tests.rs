@@ -182,7 +182,7 @@ fn logged() -> Arc<Profile> {
 }
 
 fn of_precertificate(tbs: &[u8], logs: &[u8]) -> FinalRequest {
-    FinalRequest { profile: logged(), issuer: name("ecdsa"), precertificate: tbs.to_vec(), scts: scts(logs) }
+    FinalRequest { issuer: name("ecdsa"), precertificate: tbs.to_vec(), scts: scts(logs) }
 }
 
 #[tokio::test]
@@ -217,7 +217,9 @@ async fn a_profile_without_logs_has_no_precertificates() {
     let refused =
         signer.adopt(Arc::new(profile("ecdsa")), prepared.tbs().to_vec()).await.map(drop).unwrap_err();
     assert!(refused.to_string().contains("lint poison"), "{refused}");
-    let plain = signer.prepare(request("ecdsa", &["a.example"])).await.unwrap();
+    let serial = Serial::new(&SeededRandom::new(77));
+    let plain = CertificateRequest { serial, ..request("ecdsa", &["a.example"]) };
+    let plain = signer.prepare(plain).await.unwrap();
     let refused = signer.adopt(logged(), plain.tbs().to_vec()).await.map(drop).unwrap_err();
     assert!(refused.to_string().contains("extension_missing"), "{refused}");
 }
@@ -229,28 +231,45 @@ async fn issuers_with_rsa_keys_answer_by_delegates() {
     let early = signer.sign_ocsp(&rsa, answer(now())).await;
     assert!(matches!(early, Err(Error::Unavailable(_))), "there is no delegate yet");
     assert_eq!(signer.delegates_not_after(), [(name("rsa"), None)]);
-    let made = signer.renew_delegates(now()).await.unwrap();
+    let made = signer.renew_delegates(now()).await;
     assert_eq!(signer.delegates_not_after(), [(name("rsa"), Some(made[0].not_after))]);
     let kinds: Vec<_> = signer.issuers().iter().map(|issuer| issuer.key).collect();
     assert_eq!(kinds, [KeyKind::EcdsaP256, KeyKind::Rsa2048]);
     assert_eq!(made.len(), 1);
-    assert_eq!(signer.renew_delegates(now().plus(19 * DAY)).await.unwrap(), []);
+    assert_eq!(signer.renew_delegates(now().plus(19 * DAY)).await, []);
     let delegate = &made[0];
     assert_eq!((&delegate.issuer, delegate.not_after), (&rsa, signer.ocsp_signer_not_after(&rsa).unwrap()));
     assert_eq!(signer.ocsp_signer_not_after(&ecdsa).unwrap(), signer.issuers()[0].not_after);
     let signed = signer.sign_ocsp(&rsa, answer(now().plus(7 * DAY))).await.unwrap();
     let carried = signed.windows(delegate.certificate.len()).any(|window| window == delegate.certificate);
     assert!(carried, "the answer carries the delegate's certificate");
-    let renewed = signer.renew_delegates(now().plus(21 * DAY)).await.unwrap();
+    let renewed = signer.renew_delegates(now().plus(21 * DAY)).await;
     assert_eq!(renewed.len(), 1);
     assert_ne!(renewed[0].serial, delegate.serial);
     assert!(signer.ocsp_signer_not_after(&rsa).unwrap() > delegate.not_after);
 }
 
+/// An issuer that has ended, or whose key cannot be used, leaves the others what they need.
+#[tokio::test]
+async fn each_issuer_gets_its_delegate_for_itself() {
+    let clock = clock();
+    let long = signer(clock.clone());
+    let end = long.ca(&name("rsa")).unwrap().issuer.not_after;
+    assert_eq!(long.renew_delegates(end).await, [], "it has ended, and nothing fails");
+    let near = end.minus(5 * DAY);
+    clock.set(near);
+    let made = long.renew_delegates(near).await;
+    assert_eq!(made[0].not_after, end.whole_second());
+    assert_eq!(long.renew_delegates(near.plus(DAY)).await, [], "another one would not last longer");
+    let subject = long.ca(&name("rsa")).unwrap().subject(Kind::Certificate, &made[0].serial, b"other bytes");
+    let refused = long.ledger.prepare(subject, None).await.map(drop).unwrap_err();
+    assert!(refused.to_string().contains("never signed again"), "it is in the ledger: {refused}");
+}
+
 #[tokio::test]
 async fn a_delegates_certificate_says_what_it_is_for_and_no_more() {
     let signer = signer(clock());
-    let made = signer.renew_delegates(now()).await.unwrap();
+    let made = signer.renew_delegates(now()).await;
     let (_, parsed) = X509Certificate::from_der(&made[0].certificate).unwrap();
     let lasts = parsed.validity().not_after.timestamp() - parsed.validity().not_before.timestamp() + 1;
     assert_eq!(u64::try_from(lasts).unwrap(), OCSP_DELEGATE_VALIDITY.as_secs());
@@ -264,13 +283,12 @@ async fn a_delegates_certificate_says_what_it_is_for_and_no_more() {
             ParsedExtension::ExtendedKeyUsage(usage) => {
                 assert!(usage.ocsp_signing && !usage.server_auth && !usage.any && usage.other.is_empty());
             }
-            ParsedExtension::BasicConstraints(constraints) => assert!(!constraints.ca),
             _ => {}
         }
     }
     kinds.sort();
-    // keyIdentifiers, keyUsage, basicConstraints, extKeyUsage; ocsp-nocheck. No names, no pointers.
-    let wanted = ["1.3.6.1.5.5.7.48.1.5", "2.5.29.14", "2.5.29.15", "2.5.29.19", "2.5.29.35", "2.5.29.37"];
+    // keyIdentifiers, keyUsage, extKeyUsage; ocsp-nocheck. No names, no pointers.
+    let wanted = ["1.3.6.1.5.5.7.48.1.5", "2.5.29.14", "2.5.29.15", "2.5.29.35", "2.5.29.37"];
     assert_eq!(kinds, wanted);
     let no_check =
         parsed.extensions().iter().find(|extension| extension.oid.to_id_string() == wanted[0]).unwrap();
@@ -279,18 +297,58 @@ async fn a_delegates_certificate_says_what_it_is_for_and_no_more() {
 
 #[tokio::test]
 async fn answers_that_outlive_their_signer_are_refused() {
-    let signer = signer(clock());
-    signer.renew_delegates(now()).await.unwrap();
-    for issuer in ["ecdsa", "rsa"].map(name) {
+    let clock = clock();
+    let signer = signer(clock.clone());
+    signer.renew_delegates(now()).await;
+    for issuer in ["rsa", "ecdsa"].map(name) {
         let end = signer.ocsp_signer_not_after(&issuer).unwrap();
+        clock.set(end.minus(DAY));
+        let answer = |next_update| {
+            let mut answer = answer(next_update);
+            answer.produced_at = end.minus(DAY);
+            answer.responses[0].this_update = end.minus(DAY);
+            answer
+        };
         signer.sign_ocsp(&issuer, answer(end)).await.unwrap();
         let late = signer.sign_ocsp(&issuer, answer(end.plus(Duration::from_secs(1)))).await;
         assert!(matches!(late, Err(Error::Refused(_))));
-        let backwards = signer.sign_ocsp(&issuer, answer(now().minus(DAY))).await;
+        let backwards = signer.sign_ocsp(&issuer, answer(end.minus(2 * DAY))).await;
         assert!(matches!(backwards, Err(Error::Refused(_))));
         let empty = OcspAnswer { responses: vec![], ..answer(end) };
         assert!(matches!(signer.sign_ocsp(&issuer, empty).await, Err(Error::Refused(_))));
     }
+}
+
+#[tokio::test]
+async fn nothing_is_said_of_the_time_to_come() {
+    let signer = signer(clock());
+    let issuer = name("ecdsa");
+    let second = Duration::from_secs(1);
+    let crl = |this_update: Timestamp, lasts| CrlContents {
+        scope: crl::Scope::Complete,
+        number: 1,
+        this_update,
+        next_update: this_update.plus(lasts),
+        entries: Vec::new(),
+    };
+    let ahead = now().plus(CLOCK_DIFFERENCE_MAX);
+    let said = |from: Timestamp, lasts: Duration| {
+        let mut answer = answer(from.plus(lasts));
+        answer.responses[0].this_update = from;
+        answer
+    };
+    for (from, lasts, is_fit) in [
+        (ahead, DAY, true),
+        (ahead.plus(second), DAY, false),
+        (now(), 10 * DAY, true),
+        (now(), 10 * DAY + second, false),
+    ] {
+        assert_eq!(signer.sign_crl(&issuer, crl(from, lasts)).await.is_ok(), is_fit, "CRL {from} {lasts:?}");
+        let answered = signer.sign_ocsp(&issuer, said(from, lasts)).await;
+        assert_eq!(answered.is_ok(), is_fit, "OCSP {from} {lasts:?}");
+    }
+    let late = OcspAnswer { produced_at: ahead.plus(second), ..said(now(), DAY) };
+    assert!(signer.sign_ocsp(&issuer, late).await.unwrap_err().to_string().contains("set the clocks"));
 }
 
 #[tokio::test]
@@ -394,7 +452,7 @@ async fn keys_that_the_public_web_does_not_know_sign_for_private_profiles_alone(
     let made = Hierarchy::create(&plan, clock.as_ref(), &SeededRandom::new(7)).unwrap();
     let all = kinds.map(|(issuer, _)| (name(issuer), urls(issuer))).into();
     let signer = LocalSigner::new(made, all, ledger(&clock), clock, Arc::new(SeededRandom::new(8))).unwrap();
-    assert_eq!(signer.renew_delegates(now()).await.unwrap().len(), 4);
+    assert_eq!(signer.renew_delegates(now()).await.len(), 4);
     for (issuer, kind) in kinds {
         assert_eq!(signer.ca(&name(issuer)).unwrap().key.kind(), kind);
         let mut asked = request(issuer, &["www.example.org"]);

@@ -284,7 +284,6 @@ impl Signer for RemoteSigner {
     async fn finish(&self, request: FinalRequest) -> Result<Prepared, Error> {
         let scts = request.scts.encode().map_err(|error| Error::Refused(error.to_string()))?;
         let message = FinishMessage {
-            profile: NamedProfile::of(&request.profile),
             issuer: request.issuer,
             precertificate: request.precertificate.into(),
             scts: scts.into(),

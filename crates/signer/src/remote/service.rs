@@ -146,12 +146,8 @@ impl Service {
     async fn finish(&self, body: &[u8]) -> Result<Vec<u8>, Error> {
         let message: FinishMessage = read(body)?;
         let scts = SctList::parse(&message.scts).map_err(|error| Error::Refused(error.to_string()))?;
-        let request = FinalRequest {
-            profile: self.profile(&message.profile)?,
-            issuer: message.issuer,
-            precertificate: message.precertificate.into_vec(),
-            scts,
-        };
+        let request =
+            FinalRequest { issuer: message.issuer, precertificate: message.precertificate.into_vec(), scts };
         written(&PreparedMessage::from(self.signer.finish(request).await?))
     }
 

@@ -112,8 +112,8 @@ async fn a_certificate_goes_through_the_wall_as_it_would_without() {
         signature: vec![7; 70],
     };
     let scts = SctList::new(vec![sct(1), sct(2)]).unwrap();
-    let (profile, issuer) = (Arc::new(logged()), name("ecdsa"));
-    let finish = FinalRequest { profile, issuer, precertificate: tbs.clone(), scts: scts.clone() };
+    let issuer = name("ecdsa");
+    let finish = FinalRequest { issuer, precertificate: tbs.clone(), scts: scts.clone() };
     let last = remote.finish(finish).await.unwrap();
     assert_eq!(last.kind(), Kind::Certificate);
     let certificate = remote.issue(last).await.unwrap();

@@ -106,7 +106,6 @@ pub(crate) struct AdoptMessage {
 
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct FinishMessage {
-    pub(crate) profile: NamedProfile,
     pub(crate) issuer: IssuerName,
     pub(crate) precertificate: Bytes,
     /// A SignedCertificateTimestampList (RFC 6962, section 3.3).
