@@ -144,7 +144,7 @@ impl Authority {
     ) -> Result<Result<Prepared, Away>, Error> {
         let now = self.clock.now();
         let must_staple = profile.contents.must_staple.answer(request.asks_must_staple()).unwrap_or_default();
-        let issuer = self.issuer_for(&profile, order, now)?;
+        let issuer = self.issuer_for(&profile, order, now).await?;
         let certificate = CertificateRequest {
             serial: self.policy().crl_shards.serial(&issuer, self.random.as_ref()),
             issuer,

@@ -383,10 +383,11 @@ fn keeper(
 /// Takes up what an earlier process had left, and makes those administrators whom the configuration names.
 async fn take_up(config: &Config, authority: &Arc<Authority>) -> Result<(), StartError> {
     let fault = |error: ingam_authority::Error| StartError::caused("open work cannot be taken up", &error);
-    let (resumed, abandoned) = authority.issuances_resume(true).await.map_err(fault)?;
+    // They are taken up once listeners are there, as that can take long: status is given out meanwhile.
+    authority.issuances_release().await.map_err(fault)?;
     let challenges = authority.challenges_resume().map_err(fault)?;
-    if resumed + abandoned + challenges > 0 {
-        tracing::info!(resumed, abandoned, challenges, "took up what an earlier process had left");
+    if challenges > 0 {
+        tracing::info!(challenges, "took up checks that an earlier process had left");
     }
     let settled = authority.revocation_jobs_settle().await;
     settled.map_err(|error| StartError::caused("revocation jobs cannot be taken up", &error))?;

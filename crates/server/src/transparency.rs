@@ -35,7 +35,14 @@ impl Transparency {
         });
         let logs = local.transpose().map_err(failed)?;
         let list = match (&config.transparency.log_list, &logs) {
-            (Some(_), _) => Some(read(config, sources.clock.now()).map_err(StartError::new)?),
+            (Some(_), _) => {
+                let (list, wrong) = read(config, sources.clock.now()).map_err(StartError::new)?;
+                // Status has to be given out whatever the list is: orders that need it wait.
+                for finding in wrong {
+                    tracing::error!(finding, "the list of transparency logs is taken as it is");
+                }
+                Some(list)
+            }
             (None, Some(logs)) => Some(logs.list().map_err(failed)?),
             (None, None) => None,
         };
@@ -60,7 +67,12 @@ impl Transparency {
         }
         let config = config.clone();
         let reading = tokio::task::spawn_blocking(move || read(&config, now));
-        reading.await.map_err(|error| format!("transparency.log_list: {error}"))?.map(Some)
+        let (list, wrong) = reading.await.map_err(|error| format!("transparency.log_list: {error}"))??;
+        match wrong.into_iter().next() {
+            // That the one in force has grown old keeps nothing else from being put in force.
+            Some(wrong) if self.is_another(&list) => Err(wrong),
+            _ => Ok(Some(list)),
+        }
     }
 
     /// Whether this is another list than the one in force.
@@ -85,17 +97,15 @@ fn reachable(address: SocketAddr) -> SocketAddr {
     }
 }
 
-/// Reads the configured list, and holds it against the configuration. It blocks.
-fn read(config: &Config, now: Timestamp) -> Result<LogList, String> {
+/// Reads the configured list, and holds it against the configuration: what is wrong with it comes beside it. It blocks.
+fn read(config: &Config, now: Timestamp) -> Result<(LogList, Vec<String>), String> {
     let path =
         config.transparency.log_list.as_deref().ok_or("transparency.log_list is missing: name a file")?;
     let list = LogList::read(path).map_err(|error| format!("transparency.log_list: {error}"))?;
     let found = config.transparency.check_list(&list, now, &profiles(config));
     let errors = found.iter().filter(|finding| finding.level == Level::Error);
-    match errors.map(|finding| format!("transparency.{finding}")).next() {
-        Some(error) => Err(error),
-        None => Ok(list),
-    }
+    let wrong = errors.map(|finding| format!("transparency.{finding}")).collect();
+    Ok((list, wrong))
 }
 
 /// The profiles whose certificates go to logs, with their validity.

@@ -6,7 +6,7 @@
 //! them and the lint judge that, before the CA's own key is used (BR 4.3.1.2); verifies what came out, and gives it with a
 //! transcript for people (`transcript`). Nothing is written until [`Held::write`], and nothing is ever written over.
 //!
-//! In a rehearsal throwaway keys stand in for every key that would sign, and nothing can be written.
+//! In a rehearsal throwaway keys stand in for every CA's key that would sign, and nothing can be written.
 
 pub(crate) mod contents;
 mod file;

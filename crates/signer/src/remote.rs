@@ -16,4 +16,4 @@ pub mod wire;
 
 pub use client::{Dial, RemoteSigner, Stream};
 pub use service::{Reply, Service};
-pub use wire::{BODY_BYTES_MAX, Operation};
+pub use wire::{BODY_BYTES_MAX, CRL_ENTRIES_MAX, Operation};

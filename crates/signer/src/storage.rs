@@ -3,7 +3,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use ingam_protocol::Random;
 use pem_rfc7468::LineEnding;
@@ -57,6 +57,13 @@ pub(crate) fn make_folder(path: &Path, secrecy: Secrecy) -> Result<(), Error> {
 /// synced, renamed, and the folder synced.
 pub(crate) fn write(folder: &Path, name: &str, contents: &[u8], secrecy: Secrecy) -> Result<(), Error> {
     let path = folder.join(name);
+    let temporary = write_beside(folder, name, contents, secrecy)?;
+    fs::rename(&temporary, &path).map_err(|cause| failed(&path, "put the new file in place", cause))?;
+    sync_folder(folder)
+}
+
+/// Writes a file under the name that it has before it is in its place, and gives its path.
+fn write_beside(folder: &Path, name: &str, contents: &[u8], secrecy: Secrecy) -> Result<PathBuf, Error> {
     let temporary = folder.join(format!(".{name}.new"));
     let mode = match secrecy {
         Secrecy::Public => 0o644,
@@ -78,8 +85,7 @@ pub(crate) fn write(folder: &Path, name: &str, contents: &[u8], secrecy: Secrecy
     file.write_all(contents)
         .and_then(|()| file.sync_all())
         .map_err(|cause| failed(&temporary, "write the file", cause))?;
-    fs::rename(&temporary, &path).map_err(|cause| failed(&path, "put the new file in place", cause))?;
-    sync_folder(folder)
+    Ok(temporary)
 }
 
 /// Makes the names in a folder durable.
@@ -166,15 +172,21 @@ pub(crate) fn write_new(path: &Path, contents: &[u8], secrecy: Secrecy) -> Resul
     let (Some(folder), Some(name)) = (path.parent(), path.file_name().and_then(|name| name.to_str())) else {
         return Err(broken(path, "is no path of a file"));
     };
+    let taken = || broken(path, "is there already, and is never written over: name another, or move it away");
     if path.symlink_metadata().is_ok() {
-        return Err(broken(
-            path,
-            "is there already, and is never written over: name another, or move it away",
-        ));
+        return Err(taken());
     }
     let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     make_folder(folder, secrecy)?;
-    write(folder, name, contents, secrecy)
+    let temporary = write_beside(folder, name, contents, secrecy)?;
+    // A link is never made over what somebody else has put there meanwhile.
+    let linked = fs::hard_link(&temporary, path);
+    fs::remove_file(&temporary).map_err(|cause| failed(&temporary, "remove", cause))?;
+    linked.map_err(|cause| match cause.kind() {
+        io::ErrorKind::AlreadyExists => taken(),
+        _ => failed(path, "put the new file in place", cause),
+    })?;
+    sync_folder(folder)
 }
 
 /// Reads PEM text that holds exactly one PKCS #8 key, which is not encrypted. `path` is for the words of an error.

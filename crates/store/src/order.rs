@@ -449,7 +449,8 @@ impl Store {
             }) else {
                 return Ok(Err(Stale));
             };
-            if order.asked.is_some() {
+            let known = status_of(transaction, &claim.issuer, &claim.serial)?;
+            if order.asked.is_some() && known.is_none_or(|row| !row.state.is_revoked()) {
                 let revoked = StatusState::Revoked { at: now, reason: Reason::Unspecified };
                 status_put(transaction, &claim.issuer, &claim.serial, revoked, claim.not_after)?;
             }

@@ -35,6 +35,13 @@ pub enum StatusState {
     },
 }
 
+impl StatusState {
+    /// Whether it is revoked, for whatever reason.
+    pub fn is_revoked(&self) -> bool {
+        matches!(self, Self::Revoked { .. })
+    }
+}
+
 /// A serial number's row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StatusRow {
@@ -101,7 +108,7 @@ pub(crate) fn status_of(
         .transpose()
 }
 
-/// Writes a serial number's row and keeps the list of what is revoked in step.
+/// Writes a serial number's row and keeps the list of what is revoked in step. What is revoked stays so.
 ///
 /// Only a revocation raises the generation: before it, there is no answer about the serial that could be out of date, as
 /// nothing but `good` and `revoked` is ever kept by anybody.
@@ -113,13 +120,13 @@ pub(crate) fn status_put(
     not_after: Timestamp,
 ) -> Result<(), Error> {
     let key = certificate_key(issuer, serial);
-    if matches!(state, StatusState::Revoked { .. }) {
+    if state.is_revoked() {
         let generation = transaction.raise_generation()?;
         let row = StatusRow { state, not_after, generation }.encode();
         transaction.put(REVOKED, key.clone(), row.clone());
         transaction.put(META, meta_revoked(issuer, serial.shard()), generation.to_be_bytes());
         transaction.put(STATUSES, key, row);
-    } else {
+    } else if status_of(transaction, issuer, serial)?.is_none_or(|row| !row.state.is_revoked()) {
         let generation = transaction.generation()?;
         transaction.put(STATUSES, key, StatusRow { state, not_after, generation }.encode());
     }

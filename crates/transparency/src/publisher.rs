@@ -63,7 +63,7 @@ impl TransparencyService {
             if attempt > 0 {
                 sleep(PAUSE * (1 << (attempt - 1).min(DOUBLINGS_MAX))).await;
             }
-            if self.ask(log, certificate, body.clone()).await.is_ok() {
+            if self.submit(log, certificate, body.clone()).await.is_ok() {
                 return true;
             }
         }

@@ -154,8 +154,26 @@ impl TransparencyService {
         Ok(logs.into_iter().map(|(_, log)| log.clone()).collect())
     }
 
-    /// Submits to one log, and notes how that went.
-    pub(crate) async fn ask(&self, log: &Log, submission: &Submission, body: Bytes) -> Result<Sct, Failure> {
+    /// Submits a precertificate to one log, and notes how that went for the next ones.
+    async fn ask(&self, log: &Log, submission: &Submission, body: Bytes) -> Result<Sct, Failure> {
+        let result = self.submit(log, submission, body).await;
+        match &result {
+            Ok(_) => self.standings.succeeded(log.key.id()),
+            Err(_) => {
+                let rest = Duration::from_secs(self.config.rest_s);
+                self.standings.failed(log.key.id(), self.clock.now(), rest);
+            }
+        }
+        result
+    }
+
+    /// Submits to one log.
+    pub(crate) async fn submit(
+        &self,
+        log: &Log,
+        submission: &Submission,
+        body: Bytes,
+    ) -> Result<Sct, Failure> {
         let begun = Instant::now();
         let url = format!("{}{}", log.url, submission.path());
         let limit = Duration::from_millis(self.config.log_timeout_ms);
@@ -169,13 +187,8 @@ impl TransparencyService {
         counter!("ingam_transparency_submissions_total", "log" => name.clone(), "outcome" => outcome)
             .increment(1);
         histogram!("ingam_transparency_submission_seconds", "log" => name).record(begun.elapsed());
-        match &result {
-            Ok(_) => self.standings.succeeded(log.key.id()),
-            Err(failure) => {
-                let rest = Duration::from_secs(self.config.rest_s);
-                self.standings.failed(log.key.id(), self.clock.now(), rest);
-                tracing::warn!(log = log.description, code = failure.outcome(), %failure, "a transparency log failed");
-            }
+        if let Err(failure) = &result {
+            tracing::warn!(log = log.description, code = failure.outcome(), %failure, "a transparency log failed");
         }
         result
     }
@@ -254,6 +267,9 @@ impl Transparency for TransparencyService {
     fn publish(&self, certificate: Submission) {
         if self.queue.try_send(certificate).is_err() {
             counter!("ingam_transparency_publications_total", "outcome" => "dropped").increment(1);
+            tracing::warn!(
+                "a certificate is not shown to logs, as too many wait: its precertificate is in them"
+            );
         }
     }
 }

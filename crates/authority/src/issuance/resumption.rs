@@ -1,19 +1,20 @@
 //! Step 4: what was left between a finalize and its end, by a process that ended or while the signer was away.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use futures_util::stream::{self, StreamExt as _};
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use ingam_protocol::acme::{
     AuthorizationStatus, Claim, ErrorType, Failure, Order, OrderStatus, Precertificate, Waiting,
 };
-use ingam_protocol::profile::Profile;
+use ingam_protocol::profile::{IssuerName, Profile};
 use ingam_protocol::record::RecordType;
 use ingam_protocol::{Id, Timestamp};
 use ingam_store::AbandonedBy;
 
-use super::signing::{Issuance, LOGS_PAUSE_MIN};
+use super::signing::{Issuance, LOGS_PAUSE_MIN, is_passing};
 use super::{Claimant, read_request};
 use crate::Authority;
 use crate::admission::{check_account, check_dates};
@@ -24,10 +25,6 @@ use crate::public::length;
 /// How long an answer about CAA counts (BR 3.2.2.8).
 const CAA_AGE_MAX: Duration = Duration::from_secs(8 * 60 * 60);
 
-/// How long a precertificate may wait for logs before its order fails and its serial number is revoked. Clients have left long
-/// before.
-const LOGS_WAIT_MAX: Duration = Duration::from_secs(60 * 60);
-
 /// At most this many open orders are looked at in one go.
 const OPEN_PER_PAGE: usize = 256;
 
@@ -35,15 +32,35 @@ const OPEN_PER_PAGE: usize = 256;
 const RESUMED_AT_ONCE: usize = 8;
 
 impl Authority {
-    /// Step 4: takes up what was left between the finalize and the end. Harmless at any time, as only leases that have run
-    /// out are touched; at a start all have, as the process that held them is gone. Gives how many orders were taken up
-    /// and how many were given up.
+    /// Ends all leases: at a start, before anything is claimed anew, the process that held them is gone.
     ///
     /// # Errors
     /// [`Error::Fault`] if the store fails.
-    pub async fn issuances_resume(self: &Arc<Self>, at_start: bool) -> Result<(usize, usize), Error> {
+    pub async fn issuances_release(&self) -> Result<(), Error> {
+        let mut after = None;
+        loop {
+            let page = self.store.issuances_open(after, OPEN_PER_PAGE)?;
+            after = page.last().map(|order| order.id);
+            let full = page.len() == OPEN_PER_PAGE;
+            let held = page.into_iter().filter_map(|order| Some((order.id, order.claim?.token)));
+            let released = held.map(|(id, token)| self.store.order_release(id, token, Timestamp::default()));
+            // What is stale here has ended.
+            let _: Vec<_> = stream::iter(released).buffer_unordered(OPEN_PER_PAGE).try_collect().await?;
+            if !full {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Step 4: takes up what was left between the finalize and the end. Harmless at any time, as only leases that have run
+    /// out are touched. Gives how many orders were taken up and how many were given up.
+    ///
+    /// # Errors
+    /// [`Error::Fault`] if the store fails.
+    pub async fn issuances_resume(self: &Arc<Self>) -> Result<(usize, usize), Error> {
         let (resumed, abandoned) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        let over_by = if at_start { Timestamp::from_unix_s(u64::MAX) } else { self.clock.now() };
+        let over_by = self.clock.now();
+        let away = &self.issuers_away().await;
         let mut after = None;
         loop {
             let page = self.store.issuances_open(after, OPEN_PER_PAGE)?;
@@ -51,7 +68,7 @@ impl Authority {
             let full = page.len() == OPEN_PER_PAGE;
             let each = |order: Order| async {
                 let id = order.id;
-                let outcome = self.take_up(order, over_by).await;
+                let outcome = self.take_up(order, over_by, away).await;
                 match outcome {
                     Ok(TakenUp::Yes) => drop(resumed.fetch_add(1, Ordering::Relaxed)),
                     Ok(TakenUp::GivenUp) => drop(abandoned.fetch_add(1, Ordering::Relaxed)),
@@ -93,7 +110,23 @@ impl Authority {
         false
     }
 
-    async fn take_up(self: &Arc<Self>, order: Order, over_by: Timestamp) -> Result<TakenUp, Error> {
+    /// The issuers that cannot be asked to sign.
+    async fn issuers_away(&self) -> BTreeSet<IssuerName> {
+        let mut away = BTreeSet::new();
+        for issuer in self.signer.issuers() {
+            if self.signer.ready(&issuer.name).await.is_err() {
+                away.insert(issuer.name.clone());
+            }
+        }
+        away
+    }
+
+    async fn take_up(
+        self: &Arc<Self>,
+        order: Order,
+        over_by: Timestamp,
+        away: &BTreeSet<IssuerName>,
+    ) -> Result<TakenUp, Error> {
         let Some(claim) = &order.claim else {
             return match order.waiting.clone() {
                 Some(waiting) => self.take_up_waiting(order, &waiting).await,
@@ -107,17 +140,19 @@ impl Authority {
             return Ok(TakenUp::NotYet);
         }
         let id = order.id;
-        let waited = self.clock.now().since(order.asked.unwrap_or_default());
-        let why = match &order.precertificate {
-            None if order.asked.is_none() => {
-                return self.readopt(order, over_by).await.map(|()| TakenUp::Yes);
-            }
-            Some(Precertificate { certificate: None, .. }) if waited <= LOGS_WAIT_MAX => {
-                return self.finish_again(order, over_by).await.map(|()| TakenUp::Yes);
-            }
-            Some(Precertificate { certificate: None, .. }) => "logs gave no SCTs for an hour",
-            _ => "no signature came before the lease had run out",
-        };
+        let is_unasked = order.asked.is_none();
+        let is_logged = matches!(&order.precertificate, Some(Precertificate { certificate: None, .. }));
+        if (is_unasked || is_logged) && away.contains(&claim.issuer) {
+            self.signer_missed.notify_one();
+            return Ok(TakenUp::NotYet);
+        }
+        if is_logged {
+            return self.finish_again(order, over_by).await.map(|()| TakenUp::Yes);
+        }
+        if is_unasked {
+            return self.readopt(order, over_by).await.map(|()| TakenUp::Yes);
+        }
+        let why = "no signature came before the lease had run out";
         metrics::counter!("ingam_orders_total", "outcome" => "abandoned").increment(1);
         self.abandon(id, AbandonedBy::Finder { over_by }, why, true).await?;
         Ok(TakenUp::GivenUp)
@@ -127,6 +162,13 @@ impl Authority {
     async fn take_up_waiting(self: &Arc<Self>, order: Order, waiting: &Waiting) -> Result<TakenUp, Error> {
         match self.claim_waiting(&order, waiting).await {
             Ok(taken) => Ok(taken),
+            // A finalize would have left the order as it was for these: it is tried again.
+            Err(Error::Refusal(refusal))
+                if is_passing_refusal(&refusal) && self.clock.now() < order.expires =>
+            {
+                tracing::warn!(order = %order.id, detail = refusal.detail, "an order that waited for the signer waits on");
+                Ok(TakenUp::NotYet)
+            }
             Err(Error::Refusal(refusal)) => {
                 self.refuse_waiting(&order, &refusal).await?;
                 Ok(TakenUp::GivenUp)
@@ -220,7 +262,7 @@ impl Authority {
         }
         let prepared = match self.signer.adopt(profile.clone(), claim.tbs.to_vec()).await {
             Ok(prepared) if prepared.serial() == &claim.serial => prepared,
-            Err(cause @ ingam_signer::Error::Away(_)) => {
+            Err(cause) if is_passing(&cause) => {
                 return self.give_back(&Issuance::resumed(order.id, token, claim), &cause).await;
             }
             Ok(_) | Err(_) => {
@@ -279,6 +321,12 @@ impl Authority {
             .is_err()
             .then_some("its account's external key does not permit it"))
     }
+}
+
+/// Whether coming again can help, for nothing that the client would have to change.
+fn is_passing_refusal(refusal: &Refusal) -> bool {
+    refusal.retry_after.is_some()
+        || matches!(refusal.error, ErrorType::Dns | ErrorType::RateLimited | ErrorType::ServerInternal)
 }
 
 /// What came of taking an order up.

@@ -21,6 +21,10 @@ use crate::evidence::{
 /// The shortest time after which logs are asked again that gave no SCTs.
 pub(super) const LOGS_PAUSE_MIN: Duration = Duration::from_secs(5);
 
+/// How long a precertificate may wait for logs before its order fails and its serial number is revoked. Clients have left long
+/// before.
+const LOGS_WAIT_MAX: Duration = Duration::from_secs(60 * 60);
+
 /// What stays the same of an issuance from its claim on.
 #[derive(Clone)]
 pub(super) struct Issuance {
@@ -163,10 +167,11 @@ impl Authority {
     ) -> Result<(), Error> {
         let Issuance { id, token, issuer, serial, .. } = issuance;
         let Some(order) = self.store.order_by_id(*id)? else { return Ok(()) };
-        let prepared = match self.finished(issuance, &order, der, &tbs).await {
+        let prepared = match self.finished(issuance, der, &tbs).await {
             Ok(prepared) => prepared,
             Err(Unfinished::NotNow) => return self.leave_to_logs(issuance, &order).await,
             Err(Unfinished::Away(cause)) => return self.give_back(issuance, &cause).await,
+            Err(Unfinished::TakenOver) => return Ok(()),
             Err(Unfinished::Never(why)) => {
                 return self.abandon(*id, AbandonedBy::Holder(*token), why, true).await;
             }
@@ -193,17 +198,8 @@ impl Authority {
     }
 
     /// The prepared certificate that belongs to a precertificate.
-    async fn finished(
-        &self,
-        issuance: &Issuance,
-        order: &Order,
-        der: Vec<u8>,
-        tbs: &[u8],
-    ) -> Result<Prepared, Unfinished> {
+    async fn finished(&self, issuance: &Issuance, der: Vec<u8>, tbs: &[u8]) -> Result<Prepared, Unfinished> {
         let id = issuance.id;
-        let Ok(profile) = self.profile_of(order) else {
-            return Err(Unfinished::Never("its profile is not offered any more"));
-        };
         let Some(logs) = &self.transparency else {
             tracing::error!(order = %id, "a precertificate waits for logs, and none are configured: add [transparency]");
             return Err(Unfinished::NotNow);
@@ -220,8 +216,11 @@ impl Authority {
                 return Err(Unfinished::NotNow);
             }
         };
+        // Whoever took the order over meanwhile has other promises, and its bytes would make room for these.
+        if !self.holds(issuance).map_err(|_| Unfinished::NotNow)? {
+            return Err(Unfinished::TakenOver);
+        }
         let request = FinalRequest {
-            profile,
             issuer: issuance.issuer.clone(),
             precertificate: tbs.to_vec(),
             scts: scts.clone(),
@@ -229,7 +228,7 @@ impl Authority {
         let finishing = self.signer.finish(request).instrument(debug_span!("signer", doing = "finish"));
         let prepared = match finishing.await {
             Ok(prepared) => prepared,
-            Err(cause @ ingam_signer::Error::Away(_)) => return Err(Unfinished::Away(cause)),
+            Err(cause) if is_passing(&cause) => return Err(Unfinished::Away(cause)),
             Err(cause) => {
                 tracing::error!(order = %id, error = &cause as &dyn std::error::Error, "the signer makes no certificate");
                 return Err(Unfinished::Never("the signer made no certificate of its precertificate"));
@@ -306,11 +305,22 @@ impl Authority {
         Ok(())
     }
 
+    /// Whether the lease is in force.
+    fn holds(&self, issuance: &Issuance) -> Result<bool, Error> {
+        let order = self.store.order_by_id(issuance.id)?;
+        Ok(order.and_then(|order| order.claim).is_some_and(|claim| claim.token == issuance.token))
+    }
+
     /// Logs are not there: they are asked again after half as long as the order has waited already, and before its lease would
-    /// have run out.
+    /// have run out; once it has waited for an hour, it ends.
     async fn leave_to_logs(&self, issuance: &Issuance, order: &Order) -> Result<(), Error> {
         let now = self.clock.now();
         let waited = now.since(order.asked.unwrap_or(now));
+        if waited > LOGS_WAIT_MAX {
+            let why = "logs gave no SCTs for an hour";
+            metrics::counter!("ingam_orders_total", "outcome" => "abandoned").increment(1);
+            return self.abandon(issuance.id, AbandonedBy::Holder(issuance.token), why, true).await;
+        }
         let pause = (waited / 2).max(LOGS_PAUSE_MIN).min(self.policy().lease);
         // Whoever else has it meanwhile has it.
         let _ = self.store.order_release(issuance.id, issuance.token, now.plus(pause)).await?;
@@ -349,12 +359,19 @@ impl Authority {
     }
 }
 
+/// Whether the signer can be asked again later: it is away, or cannot write or sign now.
+pub(super) fn is_passing(cause: &ingam_signer::Error) -> bool {
+    matches!(cause, ingam_signer::Error::Away(_) | ingam_signer::Error::Unavailable(_))
+}
+
 /// Why there is no certificate for a precertificate.
 enum Unfinished {
     /// Logs are not there; they are asked again in a while.
     NotNow,
     /// The signer is not there; it is asked again when it is back.
     Away(ingam_signer::Error),
+    /// The lease ran out, and somebody else has the order.
+    TakenOver,
     /// There will be none: the serial number is revoked.
     Never(&'static str),
 }

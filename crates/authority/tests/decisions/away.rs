@@ -10,7 +10,7 @@ use crate::world::{DAY, Key, Process, Step, World, caller, csr};
 const NAME: &str = "a.example.org";
 
 fn resume(process: &Process) -> (usize, usize) {
-    process.run(process.authority.issuances_resume(false)).unwrap()
+    process.run(process.authority.issuances_resume()).unwrap()
 }
 
 /// An order that was finalized while the signer was away.
@@ -57,7 +57,7 @@ fn it_waits_through_a_power_cut() {
     world.crash(process);
     let process = world.start();
     assert_eq!(process.order_status(&account, id), OrderStatus::Processing);
-    assert_eq!(process.run(process.authority.issuances_resume(true)).unwrap(), (1, 0));
+    assert_eq!(process.resume_at_start(), (1, 0));
     assert_eq!(process.order_status(&account, id), OrderStatus::Valid);
     process.stop();
 }

@@ -47,7 +47,7 @@ fn recorded(process: &Process) -> BTreeSet<Vec<u8>> {
 /// A new process takes up what was left, and the whole world is looked at.
 fn judge(world: &World, mut signed: Vec<Signed>, account: &Account, id: Id, when: &str) -> OrderStatus {
     let process = world.start();
-    process.run(process.authority.issuances_resume(true)).unwrap();
+    process.resume_at_start();
     let mut status = process.order_status(account, id);
     assert_ne!(status, OrderStatus::Processing, "{when}: it is taken up or given up");
     if status == OrderStatus::Ready {

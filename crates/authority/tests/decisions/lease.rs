@@ -32,10 +32,10 @@ fn before_the_signer_was_asked_the_same_bytes_are_signed_once() {
     assert_eq!(process.status(&claim.serial).unwrap().state, StatusState::Reserved);
 
     world.clock.advance(LEASE - SECOND);
-    assert_eq!(process.run(process.authority.issuances_resume(false)).unwrap(), (0, 0));
+    assert_eq!(process.run(process.authority.issuances_resume()).unwrap(), (0, 0));
     assert_eq!(process.order_status(&account, id), OrderStatus::Processing);
     world.clock.advance(SECOND);
-    assert_eq!(process.run(process.authority.issuances_resume(false)).unwrap(), (1, 0));
+    assert_eq!(process.run(process.authority.issuances_resume()).unwrap(), (1, 0));
 
     let view = process.order_view(&account, id);
     assert_eq!(view.status, OrderStatus::Valid);
@@ -46,7 +46,7 @@ fn before_the_signer_was_asked_the_same_bytes_are_signed_once() {
     let signed = process.signer.signed().clone();
     assert_eq!(signed.len(), 1);
     assert_eq!(signed[0].tbs[..], claim.tbs[..]);
-    assert_eq!(process.run(process.authority.issuances_resume(false)).unwrap(), (0, 0));
+    assert_eq!(process.run(process.authority.issuances_resume()).unwrap(), (0, 0));
     process.stop();
 }
 
@@ -67,7 +67,7 @@ fn bytes_that_have_grown_old_are_given_up() {
     let world = World::new();
     let (process, account, id, _) = claimed_by_a_dead_worker(&world);
     world.clock.advance(49 * crate::world::HOUR);
-    process.run(process.authority.issuances_resume(false)).unwrap();
+    process.run(process.authority.issuances_resume()).unwrap();
     let view = process.order_view(&account, id);
     assert_eq!(view.status, OrderStatus::Invalid);
     assert!(process.signer.signed().is_empty());
@@ -90,7 +90,7 @@ fn being_taken_up_makes_no_answer_younger() {
         assert!(process.run(taken).unwrap().is_ok(), "its worker died before anything else");
     }
     world.clock.advance(LEASE);
-    process.run(process.authority.issuances_resume(false)).unwrap();
+    process.run(process.authority.issuances_resume()).unwrap();
     assert_eq!(process.order_status(&account, id), OrderStatus::Invalid);
     assert!(process.signer.signed().is_empty());
     process.stop();
@@ -106,7 +106,7 @@ fn control_that_was_given_up_is_not_signed_for() {
     let given_up = process.authority.authorization_deactivate(&account, authorization, &who);
     process.run(given_up).unwrap().unwrap();
     world.clock.advance(LEASE);
-    process.run(process.authority.issuances_resume(false)).unwrap();
+    process.run(process.authority.issuances_resume()).unwrap();
     assert_eq!(process.order_status(&account, id), OrderStatus::Invalid);
     assert!(process.signer.signed().is_empty());
     process.stop();
@@ -124,11 +124,11 @@ fn after_the_signer_was_asked_the_order_fails_and_a_late_signature_is_not_delive
     process.until("the signer was asked", || process.store.order_by_id(id).unwrap().unwrap().asked.is_some());
     let serial = process.order_view(&account, id).order.claim.unwrap().serial;
     assert_eq!(process.status(&serial).unwrap().state, StatusState::Asked);
-    assert_eq!(process.run(process.authority.issuances_resume(false)).unwrap(), (0, 0));
+    assert_eq!(process.run(process.authority.issuances_resume()).unwrap(), (0, 0));
 
     world.clock.advance(LEASE);
     let generation = process.store.statuses().generation();
-    assert_eq!(process.run(process.authority.issuances_resume(false)).unwrap(), (0, 1));
+    assert_eq!(process.run(process.authority.issuances_resume()).unwrap(), (0, 1));
     assert_eq!(process.order_status(&account, id), OrderStatus::Invalid);
     let revoked = process.status(&serial).unwrap();
     assert!(matches!(revoked.state, StatusState::Revoked { .. }), "{revoked:?}");
@@ -166,6 +166,6 @@ fn a_signature_after_the_lease_that_nobody_took_up_still_counts() {
     world.clock.advance(2 * LEASE);
     process.signer.release();
     process.until("the order is valid", || process.order_status(&account, id) == OrderStatus::Valid);
-    assert_eq!(process.run(process.authority.issuances_resume(false)).unwrap(), (0, 0));
+    assert_eq!(process.run(process.authority.issuances_resume()).unwrap(), (0, 0));
     process.stop();
 }

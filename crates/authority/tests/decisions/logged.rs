@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use ingam_protocol::acme::{Account, AccountUpdate, OrderStatus};
-use ingam_protocol::profile::Transparency;
+use ingam_protocol::profile::{Profile, Transparency};
 use ingam_protocol::record::RecordType;
 use ingam_protocol::{Id, transparency};
 use ingam_store::StatusState;
@@ -27,7 +27,7 @@ fn finalize(process: &Process) -> (Account, Id, OrderStatus) {
 }
 
 fn resume(process: &Process) -> (usize, usize) {
-    process.run(process.authority.issuances_resume(false)).unwrap()
+    process.run(process.authority.issuances_resume()).unwrap()
 }
 
 /// The order has failed, and its serial number is revoked.
@@ -118,7 +118,7 @@ fn logs_that_stay_down_end_the_order_and_its_serial_number() {
     world.logs.set_down(true);
     let (account, id, _) = finalize(&process);
     world.clock.advance(HOUR + LEASE);
-    assert_eq!(resume(&process), (0, 1));
+    assert_eq!(resume(&process), (1, 0));
     assert_given_up(&process, &account, id);
     process.stop();
 }
@@ -133,7 +133,7 @@ fn a_process_that_died_between_the_two_is_followed_by_one_that_goes_on() {
     world.crash(process);
     world.logs.set_down(false);
     let process = world.start();
-    assert_eq!(process.run(process.authority.issuances_resume(true)).unwrap(), (1, 0));
+    assert_eq!(process.resume_at_start(), (1, 0));
     assert_eq!(process.order_status(&account, id), OrderStatus::Valid);
     assert_eq!(process.signer.signed().len(), 1, "the precertificate is not signed again");
     process.stop();
@@ -195,16 +195,50 @@ fn what_was_blocked_between_the_two_is_not_finished() {
 }
 
 #[test]
-fn a_profile_that_is_gone_takes_its_precertificates_with_it() {
-    let mut world = world();
+fn what_becomes_of_its_profile_does_not_matter_to_a_precertificate() {
+    let changes: [fn(&mut Profile); 2] =
+        [|profile| profile.name = "other".to_owned().try_into().unwrap(), |profile| profile.validity = HOUR];
+    for change in changes {
+        let mut world = world();
+        let process = world.start();
+        world.logs.set_down(true);
+        let (account, id, _) = finalize(&process);
+        process.stop();
+        world.change_profile(change);
+        world.logs.set_down(false);
+        let process = world.start();
+        process.resume_at_start();
+        assert_eq!(process.order_status(&account, id), OrderStatus::Valid, "it counts as issued since then");
+        process.stop();
+    }
+}
+
+/// The machine was off, or the token out, for longer than logs are waited for: they are asked before anything is given up.
+#[test]
+fn an_hour_in_which_nobody_asked_logs_is_not_held_against_them() {
+    let world = world();
     let process = world.start();
     world.logs.set_down(true);
     let (account, id, _) = finalize(&process);
     process.stop();
-    world.change_profile(|profile| profile.name = "other".to_owned().try_into().unwrap());
+    world.clock.advance(2 * HOUR);
     world.logs.set_down(false);
     let process = world.start();
-    process.run(process.authority.issuances_resume(true)).unwrap();
-    assert_given_up(&process, &account, id);
+    assert_eq!(process.resume_at_start(), (1, 0));
+    assert_eq!(process.order_status(&account, id), OrderStatus::Valid);
+    process.stop();
+}
+
+/// Orders wait for a ledger that cannot be written as for a signer that is away.
+#[test]
+fn a_signer_that_cannot_write_between_the_two_is_waited_for() {
+    let world = world();
+    let process = world.start();
+    process.signer.break_at(Step::Finish);
+    let (account, id, status) = finalize(&process);
+    assert_eq!(status, OrderStatus::Processing);
+    process.signer.break_at(Step::Never);
+    assert_eq!(resume(&process), (1, 0));
+    assert_eq!(process.order_status(&account, id), OrderStatus::Valid);
     process.stop();
 }

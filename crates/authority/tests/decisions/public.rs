@@ -268,7 +268,7 @@ fn what_was_claimed_the_day_before_is_not_signed_the_day_after() {
     process.claim_and_stop(&account, order, &csr(&key, &["a.example.org"]));
     process.kill_tasks();
     world.clock.advance(HOUR);
-    process.run(process.authority.issuances_resume(true)).unwrap();
+    process.resume_at_start();
     assert_eq!(process.order_status(&account, order), OrderStatus::Invalid);
     assert_eq!(process.certificates(), 0);
     let abandoned = process.records_of(RecordType::IssuanceAbandoned);

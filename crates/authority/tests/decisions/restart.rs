@@ -46,7 +46,7 @@ fn a_claimed_order_is_finished_with_the_same_bytes_without_waiting_for_its_lease
 
     let process = world.start();
     assert_eq!(process.order_status(&account, id), OrderStatus::Processing);
-    assert_eq!(process.run(process.authority.issuances_resume(true)).unwrap(), (1, 0));
+    assert_eq!(process.resume_at_start(), (1, 0));
     let view = process.order_view(&account, id);
     assert_eq!(view.status, OrderStatus::Valid);
     assert_eq!(view.order.certificate, Some(claim.serial));
@@ -80,7 +80,7 @@ fn an_order_whose_signer_had_been_asked_fails_at_the_start() {
         let process = world.start();
         let before = process.order_status(&account, id);
         if before == OrderStatus::Processing {
-            assert_eq!(process.run(process.authority.issuances_resume(true)).unwrap(), (0, 1));
+            assert_eq!(process.resume_at_start(), (0, 1));
             assert_eq!(process.order_status(&account, id), OrderStatus::Invalid);
             assert!(matches!(process.status(&serial).unwrap().state, StatusState::Revoked { .. }));
             assert_eq!(process.certificates(), 0);
@@ -104,7 +104,7 @@ fn what_is_finished_stays_as_it_is() {
     process.stop();
 
     let process = world.start();
-    assert_eq!(process.run(process.authority.issuances_resume(true)).unwrap(), (0, 0));
+    assert_eq!(process.resume_at_start(), (0, 0));
     assert_eq!(process.run(async { process.authority.challenges_resume() }).unwrap(), 0);
     let serial = view.order.certificate.unwrap();
     let found = process.authority.certificate(&account, &view.issuer.unwrap(), &serial).unwrap().unwrap();

@@ -168,7 +168,7 @@ impl World {
         let frontend = Frontend::new(authority.clone(), self.random.clone(), self.config.clone());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let process = Process { router: frontend.router(), authority, store, engine, threads, runtime };
-        process.run(process.authority.issuances_resume(true)).unwrap();
+        process.resume_at_start();
         process.run(async { process.authority.challenges_resume() }).unwrap();
         process
     }
@@ -198,6 +198,14 @@ fn open_tables(disk: &SimulatedDisk) -> Arc<dyn Engine> {
 impl Process {
     pub(crate) fn run<T>(&self, work: impl Future<Output = T>) -> T {
         self.runtime.block_on(work)
+    }
+
+    /// What a start does with orders that an earlier process had left; gives how many were taken up and given up.
+    pub(crate) fn resume_at_start(&self) -> (usize, usize) {
+        self.run(async {
+            self.authority.issuances_release().await.unwrap();
+            self.authority.issuances_resume().await.unwrap()
+        })
     }
 
     /// How many tasks have begun and not ended.

@@ -106,6 +106,13 @@ pub(super) fn check(config: &Config, found: &mut Findings) {
     let signer = &config.signer;
     found.between("signer.timeout_ms", signer.timeout_ms, 100..=120_000);
     let Some(at) = &signer.at else { return };
+    let most = ingam_signer::remote::CRL_ENTRIES_MAX;
+    found.require(
+        config.responder.crl_entries_max <= most,
+        "responder.crl_entries_max",
+        "is more than what a signer that is a process of its own takes in one message",
+        format!("give {most} or fewer, and more crl_shards"),
+    );
     let Ok(place) = at.parse::<SignerAt>() else {
         let fix = "give \"unix:/run/ingam-signer/signer.sock\" or \"https://HOST:PORT\"";
         found.error("signer.at", format!("is {at:?}, which is no place of a signer"), fix);

@@ -19,9 +19,9 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const CLOCK_WARNING: Duration = Duration::from_secs(5);
 /// By this much it is wrong, now or before.
 const CLOCK_FAILING: Duration = Duration::from_secs(5 * 60);
-/// OCSP certificates are renewed when a third of their time is left, by a job that runs each hour.
+/// OCSP certificates are renewed when a third of their time is left, by a job that runs each minute.
 const DELEGATE_RENEWAL_LATE: Duration = Duration::from_secs(3 * 60 * 60);
-/// A CRL is signed anew at half of its time, by a job that looks every ten seconds.
+/// A CRL is signed anew at half of its time, by a job that looks every second.
 const CRL_LATE: Duration = Duration::from_secs(10 * 60);
 /// OCSP signatures that fail in a row and how lately, for it to be more than bad luck.
 const SIGNING_FAILURES: u64 = 10;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use ingam_authority::Authority;
 use ingam_authority::operator::JobRunner;
+use ingam_protocol::record::Record;
 use ingam_signer::Signer;
 use ingam_store::Store;
 use ingam_validation::MultiPerspective;
@@ -17,8 +18,9 @@ use crate::listener::stopped;
 use crate::notify::{self, State};
 use crate::reload::Reloader;
 
-/// How often delegated OCSP certificates are looked at.
-const DELEGATES_PERIOD: Duration = Duration::from_secs(3600);
+/// How often delegated OCSP certificates are looked at: a signer that is a process of its own renews them itself, and each goes
+/// on record soon.
+const DELEGATES_PERIOD: Duration = Duration::from_secs(60);
 
 /// How often it is looked for what limits need not remember.
 const LIMITS_PERIOD: Duration = Duration::from_secs(60);
@@ -29,13 +31,18 @@ const PERSPECTIVES_PERIOD: Duration = Duration::from_secs(30);
 /// How often revocation jobs go on.
 const JOBS_PERIOD: Duration = Duration::from_millis(100);
 
-/// Takes up orders whose holder was not heard of.
+/// Takes up orders whose holder was not heard of: at the start those of an earlier process.
 pub(super) async fn keep_issuances(authority: Arc<Authority>) {
     loop {
-        tokio::time::sleep(authority.lease()).await;
-        if let Err(error) = authority.issuances_resume(false).await {
-            tracing::error!(error = &error as &dyn std::error::Error, "open issuances could not be taken up");
+        match authority.issuances_resume().await {
+            Ok((0, 0)) => {}
+            Ok((resumed, abandoned)) => tracing::info!(resumed, abandoned, "took up orders that were left"),
+            Err(error) => tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "open issuances could not be taken up"
+            ),
         }
+        tokio::time::sleep(authority.lease()).await;
     }
 }
 
@@ -51,7 +58,7 @@ pub(super) async fn keep_waiting(authority: Arc<Authority>) {
         while !authority.signer_is_there().await {
             tokio::time::sleep(SIGNER_PERIOD).await;
         }
-        if let Err(error) = authority.issuances_resume(false).await {
+        if let Err(error) = authority.issuances_resume().await {
             tracing::error!(
                 error = &error as &dyn std::error::Error,
                 "orders that wait could not be taken up"
@@ -64,7 +71,7 @@ pub(super) async fn keep_waiting(authority: Arc<Authority>) {
 pub(super) async fn keep_logged(authority: Arc<Authority>) {
     loop {
         authority.logs_missed().await;
-        if let Err(error) = authority.issuances_resume(false).await {
+        if let Err(error) = authority.issuances_resume().await {
             let error = &error as &dyn std::error::Error;
             tracing::error!(error, "orders that wait for transparency logs could not be taken up");
         }
@@ -141,26 +148,26 @@ pub(super) async fn keep_configuration(mut hangups: Signal, reloader: Arc<Reload
 
 /// Renews delegated OCSP certificates before they end.
 pub(super) async fn keep_delegates(signer: Arc<dyn Signer>, store: Store, sources: Sources) {
+    let mut unrecorded: Vec<Record> = Vec::new();
     loop {
         tokio::time::sleep(DELEGATES_PERIOD).await;
-        let outcome = signer.renew().await;
-        let records = match outcome {
-            Ok(made) => {
-                made.iter().map(|delegate| certificate_record(&delegate.certificate, &sources)).collect()
-            }
-            Err(error) => {
-                tracing::error!(
-                    error = &error as &dyn std::error::Error,
-                    "OCSP certificates could not be renewed"
-                );
-                continue;
-            }
-        };
-        if let Err(error) = store.statuses().records_append(records).await {
-            tracing::error!(
+        match signer.renew().await {
+            Ok(made) => unrecorded
+                .extend(made.iter().map(|delegate| certificate_record(&delegate.certificate, &sources))),
+            Err(error) => tracing::error!(
                 error = &error as &dyn std::error::Error,
-                "new OCSP certificates could not be recorded"
-            );
+                "OCSP certificates could not be renewed"
+            ),
+        }
+        if unrecorded.is_empty() {
+            continue;
+        }
+        match store.statuses().records_append(unrecorded.clone()).await {
+            Ok(()) => unrecorded.clear(),
+            Err(error) => tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "new OCSP certificates could not be recorded: it is tried again"
+            ),
         }
     }
 }

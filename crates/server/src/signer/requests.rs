@@ -16,7 +16,7 @@ use crate::admin::principal;
 use crate::config::Config;
 use crate::listener::Peer;
 
-/// So many requests are read and answered at once; more wait, each no longer than its caller does.
+/// So many requests of one caller are read and answered at once; more wait, each no longer than its caller does.
 const AT_ONCE_MAX: usize = 256;
 
 /// What is smaller than a CRL is no larger than this.
@@ -27,21 +27,31 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// Answers callers.
 pub(super) struct Requests {
     service: Arc<Service>,
-    permissions: BTreeMap<Principal, BTreeSet<Operation>>,
+    callers: BTreeMap<Principal, Caller>,
     body_timeout: Duration,
+}
+
+/// Somebody who may ask, with places of their own: a slow one holds up nobody else.
+struct Caller {
+    may: BTreeSet<Operation>,
     places: Semaphore,
     /// One list at a time may be in memory as JSON.
     lists: Semaphore,
 }
 
+impl Caller {
+    fn new(may: BTreeSet<Operation>) -> Self {
+        Self { may, places: Semaphore::new(AT_ONCE_MAX), lists: Semaphore::new(1) }
+    }
+}
+
 impl Requests {
     pub(super) fn new(config: &Config, service: Arc<Service>) -> Self {
+        let callers = config.signer.permissions().into_iter().map(|(who, may)| (who, Caller::new(may)));
         Self {
             service,
-            permissions: config.signer.permissions(),
+            callers: callers.collect(),
             body_timeout: Duration::from_secs(config.limits.body_timeout_s),
-            places: Semaphore::new(AT_ONCE_MAX),
-            lists: Semaphore::new(1),
         }
     }
 
@@ -63,8 +73,8 @@ impl Requests {
             return refused(405, "signer_path", "use POST".to_owned());
         }
         let who = principal(&peer).map(|peer| peer.principal);
-        if !who.as_ref().and_then(|who| self.permissions.get(who)).is_some_and(|may| may.contains(&operation))
-        {
+        let known = who.as_ref().and_then(|who| self.callers.get(who));
+        let Some(caller) = known.filter(|caller| caller.may.contains(&operation)) else {
             let who = who.map_or_else(|| "whoever shows no certificate".to_owned(), |who| who.to_string());
             metrics::counter!("ingam_signer_refusals_total", "operation" => operation.name()).increment(1);
             tracing::warn!(who, %operation, "somebody asked the signer for what they may not");
@@ -72,10 +82,10 @@ impl Requests {
                 "{who} may not ask for {operation}: name it in signer.callers, and start the signer again"
             );
             return refused(403, "signer_forbidden", why);
-        }
+        };
         let is_list = operation == Operation::Crl;
         let (places, largest) =
-            if is_list { (&self.lists, BODY_BYTES_MAX) } else { (&self.places, USUAL_BYTES_MAX) };
+            if is_list { (&caller.lists, BODY_BYTES_MAX) } else { (&caller.places, USUAL_BYTES_MAX) };
         let Ok(_place) = places.acquire().await else {
             return refused(503, "signer_away", "the signer is about to end".to_owned());
         };
@@ -86,7 +96,7 @@ impl Requests {
                 let why = format!("the message has more than {largest} bytes, or broke off");
                 return refused(413, "signer_message", why);
             }
-            Err(_) => return refused(408, "signer_message", "the message took too long".to_owned()),
+            Err(_) => return refused(408, "signer_slow", "the message took too long".to_owned()),
         };
         reply(self.service.answer(&path, &body).await)
     }

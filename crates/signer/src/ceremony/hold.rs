@@ -46,7 +46,8 @@ pub struct Setting<'a> {
     pub folder: &'a Path,
     /// Where the transcript goes.
     pub transcript: &'a Path,
-    /// Whether throwaway keys stand in for every key that would sign, and nothing is written.
+    /// Whether throwaway keys stand in for every CA's key that would sign, and nothing is written. A request is signed by its
+    /// own key, which signs nothing else.
     pub is_rehearsal: bool,
 }
 

@@ -159,7 +159,10 @@ impl Hierarchy {
 
     fn write_certificates(self, folder: &Path) -> Result<Self, Error> {
         for certificate in self.certificates() {
-            if !folder.join(&certificate.file).exists() {
+            // What an issuing CA that was taken out has left under that name belongs to nothing any more.
+            let path = folder.join(&certificate.file);
+            let there = path.exists().then(|| storage::certificate_from_pem(&path, &storage::read(&path)?));
+            if there.and_then(Result::ok).as_ref() != Some(&certificate.der) {
                 write_certificate(folder, &certificate)?;
             }
         }

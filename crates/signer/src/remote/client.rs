@@ -35,6 +35,9 @@ const DIAL_TIMEOUT: Duration = Duration::from_secs(5);
 /// For how long nobody tries after there was no way to the signer: those who wait behind one that waited in vain need not.
 const DIAL_PAUSE: Duration = Duration::from_millis(500);
 
+/// How long the signing of a CRL may take at least.
+const CRL_TIMEOUT: Duration = Duration::from_secs(60);
+
 /// A connection to the signer's process.
 pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
@@ -82,11 +85,11 @@ enum Unanswered {
 }
 
 impl From<Unanswered> for Error {
-    /// For what can be asked again without harm.
+    /// For what can be asked again without harm. A signer that does not let its caller in any more counts as away until
+    /// somebody has put that right.
     fn from(unanswered: Unanswered) -> Self {
         match unanswered {
-            Unanswered::Unsent(why) | Unanswered::Unknown(why) => Self::Away(why),
-            Unanswered::Refused(why) => Self::Refused(why),
+            Unanswered::Unsent(why) | Unanswered::Unknown(why) | Unanswered::Refused(why) => Self::Away(why),
         }
     }
 }
@@ -105,7 +108,10 @@ impl RemoteSigner {
             told: Mutex::default(),
             connection: tokio::sync::Mutex::default(),
         };
-        signer.sender().await?;
+        signer.sender().await.map_err(|unanswered| match unanswered {
+            Unanswered::Refused(why) => Error::Refused(why),
+            other => other.into(),
+        })?;
         let issuers = signer.facts().issuers.iter().cloned().map(Issuer::from).collect();
         signer.issuers = issuers;
         Ok(signer)
@@ -163,10 +169,13 @@ impl RemoteSigner {
             // How a connection ends is seen by those who use it.
             let _ = driver.await;
         });
-        let facts = self.exchange(sender.clone(), "/v1/facts", Body::from_static(b"{}")).await?;
+        let facts =
+            self.exchange(sender.clone(), "/v1/facts", Body::from_static(b"{}"), self.timeout).await?;
         match understood(&facts) {
             Ok(facts) => self.learn(facts),
-            Err(Error::Refused(why)) => return Err(Unanswered::Refused(why)),
+            Err(Error::Away(why)) if facts.0 == StatusCode::FORBIDDEN => {
+                return Err(Unanswered::Refused(why));
+            }
             Err(error) => return Err(unsent(&error)),
         }
         Ok(sender)
@@ -178,6 +187,7 @@ impl RemoteSigner {
         mut sender: Sender,
         path: &str,
         body: Body,
+        timeout: Duration,
     ) -> Result<(StatusCode, Body), Unanswered> {
         let request = Request::builder()
             .method(Method::POST)
@@ -199,24 +209,37 @@ impl RemoteSigner {
             let body = Limited::new(body, BODY_BYTES_MAX).collect().await;
             Ok((head.status, body.map_err(|error| Unanswered::Unknown(error.to_string()))?.to_bytes()))
         };
-        tokio::time::timeout(self.timeout, exchange).await.unwrap_or_else(|_| {
-            Err(Unanswered::Unknown(format!("there was no answer in {} ms", self.timeout.as_millis())))
+        tokio::time::timeout(timeout, exchange).await.unwrap_or_else(|_| {
+            Err(Unanswered::Unknown(format!("there was no answer in {} ms", timeout.as_millis())))
         })
     }
 
-    /// Asks, on another connection if the first turns out to have ended before anything was sent.
     async fn post<T: DeserializeOwned>(
         &self,
         path: &str,
         message: &impl Serialize,
     ) -> Result<Result<T, Error>, Unanswered> {
+        self.post_within(self.timeout, path, message).await
+    }
+
+    /// Asks, on another connection if the first turns out to have ended before anything was sent.
+    async fn post_within<T: DeserializeOwned>(
+        &self,
+        timeout: Duration,
+        path: &str,
+        message: &impl Serialize,
+    ) -> Result<Result<T, Error>, Unanswered> {
         let body = serde_json::to_vec(message).map_err(|error| Unanswered::Unsent(error.to_string()))?;
         let body = Body::from(body);
-        let answer = match self.exchange(self.sender().await?, path, body.clone()).await {
-            Err(Unanswered::Unsent(_)) => self.exchange(self.sender().await?, path, body).await?,
-            other => other?,
+        let answer = match self.exchange(self.sender().await?, path, body.clone(), timeout).await {
+            Err(Unanswered::Unsent(_)) => self.exchange(self.sender().await?, path, body, timeout).await,
+            other => other,
         };
-        Ok(understood(&answer))
+        if matches!(answer, Err(Unanswered::Unknown(_))) {
+            // The other end may be gone without a word: whoever comes next goes there anew.
+            self.connection.lock().await.sender = None;
+        }
+        Ok(understood(&answer?))
     }
 
     async fn prepared(&self, path: &str, message: &impl Serialize) -> Result<Prepared, Error> {
@@ -245,7 +268,7 @@ fn understood<T: DeserializeOwned>((status, body): &(StatusCode, Body)) -> Resul
     Err(match (code.as_str(), IssuerName::try_from(detail.clone())) {
         ("signer_unknown_issuer", Ok(name)) => Error::UnknownIssuer(name),
         ("signer_unavailable", _) => Error::Unavailable(detail),
-        ("signer_away", _) => Error::Away(detail),
+        ("signer_away" | "signer_forbidden" | "signer_slow", _) => Error::Away(detail),
         _ => Error::Refused(detail),
     })
 }
@@ -351,6 +374,9 @@ impl Signer for RemoteSigner {
             scope: contents.scope.into(),
             entries,
         };
-        self.signed("/v1/crl", &message).await
+        // A list of millions takes its time.
+        let timeout = self.timeout.max(CRL_TIMEOUT);
+        let SignedMessage { der } = self.post_within(timeout, "/v1/crl", &message).await??;
+        Ok(der.into_vec())
     }
 }

@@ -11,8 +11,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Alternate, DelegateCertificate, Issuer, IssuerUrls, KeyKind, Kind, Prepared, PreparedId};
 
-/// No message is larger: a CRL with a million entries fits.
-pub const BODY_BYTES_MAX: usize = 128 << 20;
+/// No message is larger: a CRL with [`CRL_ENTRIES_MAX`] fits.
+pub const BODY_BYTES_MAX: usize = 160 << 20;
+
+/// So many entries a CRL may have: one takes at most 80 bytes of a message.
+pub const CRL_ENTRIES_MAX: usize = 2_000_000;
 
 /// What can be asked of a signer, and allowed to a caller or not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -251,6 +251,14 @@ impl Process {
         self.runtime.block_on(work)
     }
 
+    /// What a start does with orders that an earlier process had left; gives how many were taken up and given up.
+    pub(crate) fn resume_at_start(&self) -> (usize, usize) {
+        self.run(async {
+            self.authority.issuances_release().await.unwrap();
+            self.authority.issuances_resume().await.unwrap()
+        })
+    }
+
     /// Lets background tasks run until `done` holds.
     pub(crate) fn until(&self, what: &str, done: impl Fn() -> bool) {
         let wait = async {

@@ -26,6 +26,8 @@ pub(crate) enum Step {
     Answer,
     /// Signing waits for [`TestSigner::release`], and then goes on.
     Hold,
+    /// Nothing can be made of a precertificate now.
+    Finish,
     /// Its process is not there at all.
     Away,
     /// Its process goes between preparing and signing.
@@ -131,6 +133,9 @@ impl Signer for TestSigner {
     }
 
     async fn finish(&self, request: FinalRequest) -> Result<Prepared, Error> {
+        if self.step() == Step::Finish {
+            return Err(Error::Unavailable("the ledger cannot be written".to_owned()));
+        }
         self.present()?;
         self.inner.finish(request).await
     }

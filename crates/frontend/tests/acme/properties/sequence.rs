@@ -410,7 +410,7 @@ impl Sequence<'_> {
         }
         if !self.world.signer.is_broken() {
             let process = self.process();
-            process.run(process.authority.issuances_resume(false)).unwrap();
+            process.run(process.authority.issuances_resume()).unwrap();
         }
     }
 
