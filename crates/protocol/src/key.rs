@@ -40,6 +40,13 @@ const P521_ALGORITHM: &[u8] = &[
 ];
 const ED25519_ALGORITHM: &[u8] = &[0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70];
 
+/// What is said of a SubjectPublicKeyInfo with another AlgorithmIdentifier.
+const UNKNOWN_ALGORITHM: &str = if cfg!(feature = "aws-lc-rs") {
+    "the key's algorithm or its parameters are not supported: use RSA, EC on P-256, P-384 or P-521, or ML-DSA without parameters"
+} else {
+    "the key's algorithm or its parameters are not supported: use RSA or EC on P-256, P-384 or P-521"
+};
+
 /// A named curve (RFC 7518, section 6.2.1.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Curve {
@@ -268,9 +275,7 @@ impl PublicKey {
             ED25519_ALGORITHM => Self::ed25519(key),
             _ => match MlDsa::of_algorithm(algorithm).filter(|set| set.key_type().is_available()) {
                 Some(set) => Self::ml_dsa(set, key),
-                None => Err(unsupported(
-                    "the key's algorithm or its parameters are not supported: use RSA or EC on P-256, P-384 or P-521",
-                )),
+                None => Err(unsupported(UNKNOWN_ALGORITHM)),
             },
         }
     }
