@@ -12,7 +12,7 @@ use x509_parser::extensions::{GeneralName, ParsedExtension};
 use x509_parser::prelude::FromDer;
 
 use crate::identifier::Identifier;
-use crate::key::{BadKey, Curve, KeyParts, PublicKey, p521};
+use crate::key::{BadKey, Curve, KeyParts, MlDsa, PublicKey, p521};
 
 /// At most this many bytes are a request: a hundred names of full length and a 4096-bit key need less than half.
 pub const CSR_BYTES_MAX: usize = 64 * 1024;
@@ -139,16 +139,37 @@ fn check_signature_algorithm(request: &X509CertificationRequest<'_>) -> Result<(
         "1.2.840.113549.1.1.5" | "1.2.840.10045.4.1" => {
             Err(CsrError::bad("the CSR is signed with SHA-1: use SHA-256"))
         }
-        _ => Err(CsrError::bad(
-            "the CSR's signature algorithm is not supported: use SHA-256 with RSA or ECDSA",
-        )),
+        _ => check_ml_dsa(request).unwrap_or_else(|| {
+            Err(CsrError::bad(
+                "the CSR's signature algorithm is not supported: use SHA-256 with RSA or ECDSA",
+            ))
+        }),
     }
 }
 
+/// `None` if the signature algorithm is not one of ML-DSA, or this build cannot verify it.
+fn check_ml_dsa(request: &X509CertificationRequest<'_>) -> Option<Result<(), CsrError>> {
+    let algorithm = &request.signature_algorithm;
+    MlDsa::of_identifier(algorithm.algorithm.as_bytes()).filter(|set| set.key_type().is_available())?;
+    // RFC 9881, section 2.
+    let is_plain = algorithm.parameters.is_none();
+    Some(is_plain.then_some(()).ok_or_else(|| {
+        CsrError::bad("the CSR's signature algorithm has parameters, and ML-DSA has none: leave them out")
+    }))
+}
+
 fn is_signed_by(request: &X509CertificationRequest<'_>, key: &PublicKey) -> bool {
-    let KeyParts::Ec { curve: Curve::P521, point } = key.parts() else {
-        return request.verify_signature().is_ok();
-    };
+    match key.parts() {
+        KeyParts::Ec { curve: Curve::P521, point } => is_signed_on_p521(request, &point),
+        KeyParts::MlDsa { set, key } => {
+            MlDsa::of_identifier(request.signature_algorithm.algorithm.as_bytes()) == Some(set)
+                && set.is_signed(key, request.certification_request_info.raw, &request.signature_value.data)
+        }
+        _ => request.verify_signature().is_ok(),
+    }
+}
+
+fn is_signed_on_p521(request: &X509CertificationRequest<'_>, point: &[u8]) -> bool {
     let hash = match request.signature_algorithm.algorithm.to_id_string().as_str() {
         "1.2.840.10045.4.3.2" => &SHA256,
         "1.2.840.10045.4.3.3" => &SHA384,
@@ -156,7 +177,7 @@ fn is_signed_by(request: &X509CertificationRequest<'_>, key: &PublicKey) -> bool
         _ => return false,
     };
     let digest = digest(hash, request.certification_request_info.raw);
-    p521::is_signed_der(&point, digest.as_ref(), &request.signature_value.data)
+    p521::is_signed_der(point, digest.as_ref(), &request.signature_value.data)
 }
 
 fn alternative_names(

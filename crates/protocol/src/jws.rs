@@ -41,14 +41,15 @@ impl Algorithm {
         Self::ALL.into_iter().find(|algorithm| algorithm.name() == name)
     }
 
-    /// The one algorithm that a key of this kind signs with.
-    fn of(key: &PublicKey) -> Self {
+    /// The one algorithm that a key of this kind signs with; ML-DSA keys are for certificates, and sign no requests here.
+    fn of(key: &PublicKey) -> Option<Self> {
         match key.parts() {
-            KeyParts::Rsa { .. } => Self::Rs256,
-            KeyParts::Ec { curve: Curve::P256, .. } => Self::Es256,
-            KeyParts::Ec { curve: Curve::P384, .. } => Self::Es384,
-            KeyParts::Ec { curve: Curve::P521, .. } => Self::Es512,
-            KeyParts::Ed25519(_) => Self::EdDsa,
+            KeyParts::Rsa { .. } => Some(Self::Rs256),
+            KeyParts::Ec { curve: Curve::P256, .. } => Some(Self::Es256),
+            KeyParts::Ec { curve: Curve::P384, .. } => Some(Self::Es384),
+            KeyParts::Ec { curve: Curve::P521, .. } => Some(Self::Es512),
+            KeyParts::Ed25519(_) => Some(Self::EdDsa),
+            KeyParts::MlDsa { .. } => None,
         }
     }
 
@@ -301,7 +302,7 @@ impl Jws {
             _ => {
                 return Err(JwsError::Algorithm(format!(
                     "the \"alg\" is not one for this kind of key, which signs with {}",
-                    Algorithm::of(key).name()
+                    Algorithm::of(key).map_or("none of them", Algorithm::name)
                 )));
             }
         };

@@ -4,11 +4,13 @@
 //! read into one [`PublicKey`], and two keys are equal when they are the same key, wherever they came from.
 
 mod flaw;
+pub(crate) mod ml_dsa;
 pub(crate) mod p521;
 mod weak;
 pub mod weak_list;
 
 pub use flaw::{BadKey, KeyFlaw};
+pub use ml_dsa::MlDsa;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -37,6 +39,13 @@ const P521_ALGORITHM: &[u8] = &[
     0x23,
 ];
 const ED25519_ALGORITHM: &[u8] = &[0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70];
+
+/// What is said of a SubjectPublicKeyInfo with another AlgorithmIdentifier.
+const UNKNOWN_ALGORITHM: &str = if cfg!(feature = "aws-lc-rs") {
+    "the key's algorithm or its parameters are not supported: use RSA, EC on P-256, P-384 or P-521, or ML-DSA without parameters"
+} else {
+    "the key's algorithm or its parameters are not supported: use RSA or EC on P-256, P-384 or P-521"
+};
 
 /// A named curve (RFC 7518, section 6.2.1.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -99,11 +108,20 @@ pub enum KeyType {
     /// ECDSA on P-521.
     #[serde(rename = "ecdsa-p521")]
     EcdsaP521,
+    /// ML-DSA-44 (FIPS 204, RFC 9881); as what follows, for private profiles and in builds with aws-lc-rs alone.
+    #[serde(rename = "ml-dsa-44")]
+    MlDsa44,
+    /// ML-DSA-65.
+    #[serde(rename = "ml-dsa-65")]
+    MlDsa65,
+    /// ML-DSA-87.
+    #[serde(rename = "ml-dsa-87")]
+    MlDsa87,
 }
 
 impl KeyType {
-    /// All of them.
-    pub const ALL: [Self; 4] = [Self::Rsa, Self::EcdsaP256, Self::EcdsaP384, Self::EcdsaP521];
+    /// Those that a profile has which names none: what every build has, and the public may have.
+    pub const USUAL: [Self; 4] = [Self::Rsa, Self::EcdsaP256, Self::EcdsaP384, Self::EcdsaP521];
 
     /// Its name in the configuration.
     pub fn name(self) -> &'static str {
@@ -112,7 +130,20 @@ impl KeyType {
             Self::EcdsaP256 => "ecdsa-p256",
             Self::EcdsaP384 => "ecdsa-p384",
             Self::EcdsaP521 => "ecdsa-p521",
+            Self::MlDsa44 => "ml-dsa-44",
+            Self::MlDsa65 => "ml-dsa-65",
+            Self::MlDsa87 => "ml-dsa-87",
         }
+    }
+
+    /// Whether certificates for the public may have such keys: BR 6.1.5 knows no ML-DSA.
+    pub fn is_public(self) -> bool {
+        Self::USUAL.contains(&self)
+    }
+
+    /// Whether this build can tell that somebody holds such a key: ring verifies no ML-DSA.
+    pub fn is_available(self) -> bool {
+        Self::USUAL.contains(&self) || cfg!(feature = "aws-lc-rs")
     }
 }
 
@@ -136,6 +167,11 @@ enum Kind {
     Ed25519 {
         x: [u8; 32],
     },
+    /// As FIPS 204 encodes it, of the set's length.
+    MlDsa {
+        set: MlDsa,
+        key: Vec<u8>,
+    },
 }
 
 /// A borrowed look inside a key, for those who verify with it.
@@ -157,6 +193,13 @@ pub enum KeyParts<'a> {
     },
     /// An Ed25519 key.
     Ed25519(&'a [u8; 32]),
+    /// An ML-DSA key, as FIPS 204 encodes it.
+    MlDsa {
+        /// Which parameters.
+        set: MlDsa,
+        /// The key.
+        key: &'a [u8],
+    },
 }
 
 impl PublicKey {
@@ -168,10 +211,12 @@ impl PublicKey {
             Kind::Ec { curve: Curve::P384, .. } => Some(KeyType::EcdsaP384),
             Kind::Ec { curve: Curve::P521, .. } => Some(KeyType::EcdsaP521),
             Kind::Ed25519 { .. } => None,
+            Kind::MlDsa { set, .. } => Some(set.key_type()),
         }
     }
 
-    /// Reads a JWK (RFC 7517; RFC 8037 for Ed25519) and checks the key. Members that are not the key's are ignored.
+    /// Reads a JWK (RFC 7517; RFC 8037 for Ed25519) and checks the key. Members that are not the key's are ignored. ML-DSA
+    /// keys are for certificates alone, and have none here.
     ///
     /// # Errors
     /// [`BadKey`] if a member is missing or badly encoded, private parts are present, or a check fails.
@@ -228,9 +273,10 @@ impl PublicKey {
             P384_ALGORITHM => Self::uncompressed(Curve::P384, key),
             P521_ALGORITHM => Self::uncompressed(Curve::P521, key),
             ED25519_ALGORITHM => Self::ed25519(key),
-            _ => Err(unsupported(
-                "the key's algorithm or its parameters are not supported: use RSA or EC on P-256, P-384 or P-521",
-            )),
+            _ => match MlDsa::of_algorithm(algorithm).filter(|set| set.key_type().is_available()) {
+                Some(set) => Self::ml_dsa(set, key),
+                None => Err(unsupported(UNKNOWN_ALGORITHM)),
+            },
         }
     }
 
@@ -268,6 +314,11 @@ impl PublicKey {
         Ok(Self(Kind::Ed25519 { x }))
     }
 
+    fn ml_dsa(set: MlDsa, key: &[u8]) -> Result<Self, BadKey> {
+        set.check(key)?;
+        Ok(Self(Kind::MlDsa { set, key: key.to_vec() }))
+    }
+
     /// DER of the key's SubjectPublicKeyInfo in its only form here (RFC 5280, section 4.1.2.7).
     pub fn to_spki(&self) -> Vec<u8> {
         let (algorithm, key) = match &self.0 {
@@ -282,6 +333,7 @@ impl PublicKey {
             }
             Kind::Ec { curve, x, y } => (curve.algorithm(), [&[4], x.as_slice(), y.as_slice()].concat()),
             Kind::Ed25519 { x } => (ED25519_ALGORITHM, x.to_vec()),
+            Kind::MlDsa { set, key } => (set.algorithm(), key.clone()),
         };
         let mut spki = Writer::new();
         spki.wrap(der::tag::SEQUENCE, |spki| {
@@ -304,6 +356,7 @@ impl PublicKey {
                 KeyParts::Ec { curve: *curve, point: [&[4], x.as_slice(), y.as_slice()].concat() }
             }
             Kind::Ed25519 { x } => KeyParts::Ed25519(x),
+            Kind::MlDsa { set, key } => KeyParts::MlDsa { set: *set, key },
         }
     }
 
@@ -320,6 +373,10 @@ impl PublicKey {
                 base64url(y)
             ),
             Kind::Ed25519 { x } => format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{}"}}"#, base64url(x)),
+            // RFC 9964.
+            Kind::MlDsa { set, key } => {
+                format!(r#"{{"alg":"{}","kty":"AKP","pub":"{}"}}"#, set.name(), base64url(key))
+            }
         }
     }
 
@@ -329,6 +386,7 @@ impl PublicKey {
             Kind::Rsa { modulus, .. } => format!("RSA {}", modulus.len() * 8),
             Kind::Ec { curve, .. } => format!("EC {}", curve.name()),
             Kind::Ed25519 { .. } => "Ed25519".to_owned(),
+            Kind::MlDsa { set, .. } => set.name().to_owned(),
         }
     }
 
@@ -359,12 +417,17 @@ struct Stored<'a> {
     x: Option<Bytes>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     y: Option<Bytes>,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    alg: Option<Cow<'a, str>>,
+    #[serde(default, rename = "pub", skip_serializing_if = "Option::is_none")]
+    public: Option<Bytes>,
 }
 
 impl Serialize for PublicKey {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let some = |bytes: &[u8]| Some(Bytes::from(bytes));
-        let none = Stored { kty: "".into(), crv: None, n: None, e: None, x: None, y: None };
+        let none =
+            Stored { kty: "".into(), crv: None, n: None, e: None, x: None, y: None, alg: None, public: None };
         let stored = match &self.0 {
             Kind::Rsa { modulus, exponent } => {
                 Stored { kty: "RSA".into(), n: some(modulus), e: some(exponent), ..none }
@@ -375,6 +438,9 @@ impl Serialize for PublicKey {
             Kind::Ed25519 { x } => {
                 Stored { kty: "OKP".into(), crv: Some("Ed25519".into()), x: some(x), ..none }
             }
+            Kind::MlDsa { set, key } => {
+                Stored { kty: "AKP".into(), alg: Some(set.name().into()), public: some(key), ..none }
+            }
         };
         stored.serialize(serializer)
     }
@@ -383,7 +449,7 @@ impl Serialize for PublicKey {
 /// Reads what the store holds: the checks were made when the key came in, and are not made again.
 impl<'de> Deserialize<'de> for PublicKey {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let Stored { kty, crv, n, e, x, y } = Stored::deserialize(deserializer)?;
+        let Stored { kty, crv, n, e, x, y, alg, public } = Stored::deserialize(deserializer)?;
         let bad = || serde::de::Error::custom("not a key of a known kind");
         let member = |value: Option<Bytes>| value.map(Bytes::into_vec).ok_or_else(bad);
         let kind = match (kty.as_ref(), crv.as_deref()) {
@@ -393,6 +459,10 @@ impl<'de> Deserialize<'de> for PublicKey {
                 Kind::Ec { curve, x: member(x)?, y: member(y)? }
             }
             ("OKP", Some("Ed25519")) => Kind::Ed25519 { x: member(x)?.try_into().map_err(|_| bad())? },
+            ("AKP", None) => {
+                let set = alg.as_deref().and_then(MlDsa::from_name).ok_or_else(bad)?;
+                Kind::MlDsa { set, key: member(public)? }
+            }
             _ => return Err(bad()),
         };
         Ok(Self(kind))

@@ -137,7 +137,7 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Profile {
     /// A profile with what is usual: 90 days, a week for everything else, names and wildcards of any domain, the
-    /// challenges of RFC 8555 and RFC 8737, every kind of key.
+    /// challenges of RFC 8555 and RFC 8737, the usual kinds of keys.
     pub fn usual(name: ProfileName, issuer: IssuerName) -> Self {
         Self {
             name,
@@ -153,7 +153,7 @@ impl Profile {
             names_max: 100,
             identifiers: Allowed::usual(),
             challenges: [ChallengeType::Http01, ChallengeType::Dns01, ChallengeType::TlsAlpn01].into(),
-            key_types: KeyType::ALL.into(),
+            key_types: KeyType::USUAL.into(),
             rsa_bits: RSA_BITS.into(),
             accounts: Accounts::All,
             contents: Contents::usual(),
@@ -178,13 +178,16 @@ impl Profile {
 
     /// Why certificates may not have this key, if they may not; the words go to the client.
     pub fn key_refusal(&self, key: &PublicKey) -> Option<String> {
-        let name = &self.name;
-        if !key.key_type().is_some_and(|kind| self.key_types.contains(&kind)) {
+        let (name, kind) = (&self.name, key.key_type());
+        let beyond = kind.filter(|kind| self.is_public && !kind.is_public());
+        if beyond.is_some() || !kind.is_some_and(|kind| self.key_types.contains(&kind)) {
+            let why = beyond.map_or(String::new(), |kind| {
+                let kind = kind.name();
+                format!("certificates for the public have no \"{kind}\" (Baseline Requirements, section 6.1.5), and ")
+            });
             let kinds: Vec<&str> = self.key_types.iter().map(|kind| kind.name()).collect();
-            return Some(format!(
-                "the profile \"{name}\" takes keys of these kinds alone: {}",
-                kinds.join(", ")
-            ));
+            let kinds = kinds.join(", ");
+            return Some(format!("{why}the profile \"{name}\" takes keys of these kinds alone: {kinds}"));
         }
         let KeyParts::Rsa { modulus, .. } = key.parts() else { return None };
         let bits = rsa_bits(modulus);

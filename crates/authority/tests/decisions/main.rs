@@ -23,6 +23,7 @@
 //! - `external`: a key that operators gave out makes one account, which gets what the key permits.
 //! - `restrictions`: which names and addresses get certificates at all, and with which words others are refused.
 //! - `trials`: what would validate now is told, and nothing comes of it.
+//! - `ml_dsa`: private profiles issue for ML-DSA keys in builds that verify them, and nobody else does.
 //! - `contact`: contacts lie nowhere in the clear.
 //!
 //! Time stands still but for what a test adds to it, chance is seeded, nothing sleeps and nothing listens. What is not
@@ -47,6 +48,7 @@ mod issuers;
 mod lease;
 mod limits;
 mod logged;
+mod ml_dsa;
 mod operator_acts;
 mod operator_finds;
 mod operator_jobs;

@@ -291,6 +291,6 @@ pub const RULES: &[Rule] = &[
         about: "ML-DSA keys",
         source: "BR 6.1.5",
         values: &[always(Forbidden)],
-        kept: "no profile has them",
+        kept: "the start; finalize; the signer",
     },
 ];

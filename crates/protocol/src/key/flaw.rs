@@ -27,6 +27,8 @@ pub enum KeyFlaw {
     NotOnCurve,
     /// The point is in a small group, where anybody can sign.
     SmallOrder,
+    /// The key is zero, where anybody can sign.
+    MlDsaZero,
     /// It is on one of the lists of CVE-2008-0166 that the operator keeps (BR 6.1.1.3).
     DebianWeak,
     /// It is on one of the operator's other lists of keys that are known to everybody.
@@ -37,7 +39,7 @@ pub enum KeyFlaw {
 
 impl KeyFlaw {
     /// All of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Malformed,
         Self::Unsupported,
         Self::PrivateParts,
@@ -49,6 +51,7 @@ impl KeyFlaw {
         Self::RsaClosePrimes,
         Self::NotOnCurve,
         Self::SmallOrder,
+        Self::MlDsaZero,
         Self::DebianWeak,
         Self::Listed,
         Self::Blocked,
@@ -68,6 +71,7 @@ impl KeyFlaw {
             Self::RsaClosePrimes => "rsa_close_primes",
             Self::NotOnCurve => "not_on_curve",
             Self::SmallOrder => "small_order",
+            Self::MlDsaZero => "ml_dsa_zero",
             Self::DebianWeak => "debian_weak",
             Self::Listed => "listed",
             Self::Blocked => "blocked",

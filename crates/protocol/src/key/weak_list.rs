@@ -167,6 +167,7 @@ impl WeakKeys {
             }
             Kind::Ec { x, .. } => super::without_zeros(x),
             Kind::Ed25519 { x } => super::without_zeros(x),
+            Kind::MlDsa { key, .. } => super::without_zeros(key),
         };
         if self.known.is_empty() {
             return Ok(());

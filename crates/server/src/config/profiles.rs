@@ -51,7 +51,7 @@ pub(crate) struct ProfileConfig {
     pub(crate) ancestor_domains: bool,
     /// The challenges that authorizations offer.
     pub(crate) challenges: BTreeSet<ChallengeType>,
-    /// The kinds of keys that certificates may have.
+    /// The kinds of keys that certificates may have; ML-DSA in private profiles, and in builds with aws-lc-rs.
     pub(crate) key_types: BTreeSet<KeyType>,
     /// How many bits RSA keys may have.
     pub(crate) rsa_bits: BTreeSet<u16>,
@@ -155,7 +155,7 @@ impl Default for ProfileConfig {
             names_below: BTreeSet::new(),
             ancestor_domains: false,
             challenges: [ChallengeType::Http01, ChallengeType::Dns01, ChallengeType::TlsAlpn01].into(),
-            key_types: KeyType::ALL.into(),
+            key_types: KeyType::USUAL.into(),
             rsa_bits: RSA_BITS.into(),
             key_encipherment: None,
             extended_key_usages: vec!["server-auth".to_owned()],

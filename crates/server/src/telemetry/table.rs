@@ -113,6 +113,7 @@ const KEY_FLAWS: &[&str] = &[
     "rsa_close_primes",
     "not_on_curve",
     "small_order",
+    "ml_dsa_zero",
     "debian_weak",
     "listed",
     "blocked",

@@ -78,7 +78,8 @@ fn judge(whole: &[u8], expected: &ExpectedAuthority<'_>) -> Verdict {
     signature_algorithm(&parsed, expected)?;
     names(&parsed, expected)?;
     validity(&parsed, expected)?;
-    subject_key::check(parsed.public_key())?;
+    let kind = subject_key::check(parsed.public_key())?;
+    require("subject_key", kind.is_public(), "ceremonies make no certificates for keys of this kind")?;
     let same = parsed.public_key().raw == expected.contents.public_key_info;
     require("subject_key_equal", same, "the subject's key is not the one that was shown")?;
     extensions(&parsed, expected)

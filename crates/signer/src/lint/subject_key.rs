@@ -16,21 +16,40 @@ use crate::key::RSA_ENCRYPTION;
 pub(super) enum Kind {
     /// With a modulus of so many bits.
     Rsa(usize),
-    EllipticCurve(KeyType),
+    /// Of a kind whose keys are all of one length.
+    Fixed(KeyType),
 }
 
-/// How a SubjectPublicKeyInfo with an uncompressed point begins (RFC 5480, section 2), and how long it is, in bytes.
-const CURVES: [(KeyType, &[u8], usize); 3] = [
+impl Kind {
+    /// Whether certificates for the public may have such keys (BR 6.1.5).
+    pub(super) fn is_public(self) -> bool {
+        match self {
+            Self::Rsa(_) => KeyType::Rsa,
+            Self::Fixed(kind) => kind,
+        }
+        .is_public()
+    }
+}
+
+/// How a SubjectPublicKeyInfo begins that has an uncompressed point (RFC 5480, section 2) or an ML-DSA key (RFC 9881, section 4),
+/// and how long it is, in bytes.
+const FIXED: [(KeyType, &[u8], usize); 6] = [
     (KeyType::EcdsaP256, b"\x30\x59\x30\x13\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07\x03\x42\x00\x04", 91),
     (KeyType::EcdsaP384, b"\x30\x76\x30\x10\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x05\x2b\x81\x04\x00\x22\x03\x62\x00\x04", 120),
     (KeyType::EcdsaP521, b"\x30\x81\x9b\x30\x10\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x05\x2b\x81\x04\x00\x23\x03\x81\x86\x00\x04", 158),
+    (KeyType::MlDsa44, b"\x30\x82\x05\x32\x30\x0b\x06\x09\x60\x86\x48\x01\x65\x03\x04\x03\x11\x03\x82\x05\x21\x00", 1334),
+    (KeyType::MlDsa65, b"\x30\x82\x07\xb2\x30\x0b\x06\x09\x60\x86\x48\x01\x65\x03\x04\x03\x12\x03\x82\x07\xa1\x00", 1974),
+    (KeyType::MlDsa87, b"\x30\x82\x0a\x32\x30\x0b\x06\x09\x60\x86\x48\x01\x65\x03\x04\x03\x13\x03\x82\x0a\x21\x00", 2614),
 ];
 
-/// Checks that the key is RSA of 2048 to 4096 bits or on P-256, P-384 or P-521, and encoded the one right way.
+/// What is said of a key of no such kind.
+const UNKNOWN: &str = "neither RSA nor an uncompressed point on P-256, P-384 or P-521, nor an ML-DSA key";
+
+/// Checks that the key is RSA of 2048 to 4096 bits, on P-256, P-384 or P-521, or of ML-DSA, and encoded the one right way.
 pub(super) fn check(key: &SubjectPublicKeyInfo<'_>) -> Verdict<Kind> {
     let is_this = |start: &[u8], length| key.raw.len() == length && key.raw.starts_with(start);
-    if let Some((curve, ..)) = CURVES.iter().find(|(_, start, length)| is_this(start, *length)) {
-        return Ok(Kind::EllipticCurve(*curve));
+    if let Some((kind, ..)) = FIXED.iter().find(|(_, start, length)| is_this(start, *length)) {
+        return Ok(Kind::Fixed(*kind));
     }
     match key.parsed() {
         Ok(PublicKey::RSA(rsa)) => {
@@ -46,9 +65,7 @@ pub(super) fn check(key: &SubjectPublicKeyInfo<'_>) -> Verdict<Kind> {
             require("subject_key_rsa", framed.is_ok(), "no SEQUENCE of two INTEGERs")?;
             check_rsa(rsa.modulus, rsa.exponent).map(Kind::Rsa)
         }
-        _ => {
-            Err(Finding::new("subject_key", "neither RSA nor an uncompressed point on P-256, P-384 or P-521"))
-        }
+        _ => Err(Finding::new("subject_key", UNKNOWN)),
     }
 }
 
@@ -59,8 +76,10 @@ pub(super) fn check_profile(kind: Kind, profile: &Profile) -> Verdict {
             let is_size = profile.rsa_bits.iter().any(|allowed| usize::from(*allowed) == bits);
             profile.key_types.contains(&KeyType::Rsa) && is_size
         }
-        Kind::EllipticCurve(curve) => profile.key_types.contains(&curve),
+        Kind::Fixed(kind) => profile.key_types.contains(&kind),
     };
+    let found = "no key of this kind is in a certificate for the public (BR 6.1.5)";
+    require("subject_key_public", kind.is_public() || !profile.is_public, found)?;
     require("subject_key_allowed", takes, "the profile takes no keys of this kind or size")
 }
 

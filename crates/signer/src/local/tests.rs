@@ -437,23 +437,32 @@ fn a_signer_without_urls_or_with_strange_ones_does_not_start() {
     }
 }
 
+/// Issuers whose keys the public web does not know.
+#[cfg(feature = "aws-lc-rs")]
+const PRIVATE: [(&str, KeyKind); 4] = [
+    ("p521", KeyKind::EcdsaP521),
+    ("ml44", KeyKind::MlDsa44),
+    ("ml65", KeyKind::MlDsa65),
+    ("ml87", KeyKind::MlDsa87),
+];
+
+/// A signer with those.
+#[cfg(feature = "aws-lc-rs")]
+fn private_signer() -> LocalSigner {
+    let clock = Arc::new(FixedClock::new(now()));
+    let issuers = PRIVATE.map(|(issuer, key)| crate::hierarchy::IssuerPlan { name: name(issuer), key });
+    let plan = crate::hierarchy::Plan { issuers: issuers.into(), ..crate::testing::plan() };
+    let made = Hierarchy::create(&plan, clock.as_ref(), &SeededRandom::new(7)).unwrap();
+    let all = PRIVATE.map(|(issuer, _)| (name(issuer), urls(issuer))).into();
+    LocalSigner::new(made, all, ledger(&clock), clock, Arc::new(SeededRandom::new(8))).unwrap()
+}
+
 #[cfg(feature = "aws-lc-rs")]
 #[tokio::test]
 async fn keys_that_the_public_web_does_not_know_sign_for_private_profiles_alone() {
-    let kinds = [
-        ("p521", KeyKind::EcdsaP521),
-        ("ml44", KeyKind::MlDsa44),
-        ("ml65", KeyKind::MlDsa65),
-        ("ml87", KeyKind::MlDsa87),
-    ];
-    let clock = Arc::new(FixedClock::new(now()));
-    let issuers = kinds.map(|(issuer, key)| crate::hierarchy::IssuerPlan { name: name(issuer), key });
-    let plan = crate::hierarchy::Plan { issuers: issuers.into(), ..crate::testing::plan() };
-    let made = Hierarchy::create(&plan, clock.as_ref(), &SeededRandom::new(7)).unwrap();
-    let all = kinds.map(|(issuer, _)| (name(issuer), urls(issuer))).into();
-    let signer = LocalSigner::new(made, all, ledger(&clock), clock, Arc::new(SeededRandom::new(8))).unwrap();
+    let signer = private_signer();
     assert_eq!(signer.renew_delegates(now()).await.len(), 4);
-    for (issuer, kind) in kinds {
+    for (issuer, kind) in PRIVATE {
         assert_eq!(signer.ca(&name(issuer)).unwrap().key.kind(), kind);
         let mut asked = request(issuer, &["www.example.org"]);
         let refused = signer.prepare(asked.clone()).await.unwrap_err().to_string();
@@ -461,5 +470,46 @@ async fn keys_that_the_public_web_does_not_know_sign_for_private_profiles_alone(
         Arc::make_mut(&mut asked.profile).is_public = false;
         // The signature is verified before it is given out.
         signer.issue(signer.prepare(asked).await.unwrap()).await.unwrap();
+    }
+}
+
+/// From a request that another implementation made to a certificate whose signature is verified with the issuer's key as its
+/// certificate has it.
+#[cfg(feature = "aws-lc-rs")]
+#[tokio::test]
+async fn ml_dsa_issuers_sign_for_ml_dsa_keys() {
+    use ingam_protocol::csr::SigningRequest;
+    use ingam_protocol::key::KeyType;
+
+    let made: [&[u8]; 3] = [
+        include_bytes!("../../../../testdata/ml-dsa/request-44.der"),
+        include_bytes!("../../../../testdata/ml-dsa/request-65.der"),
+        include_bytes!("../../../../testdata/ml-dsa/request-87.der"),
+    ];
+    let signer = private_signer();
+    for (issuer, kind) in PRIVATE {
+        let above = signer.issuers().iter().find(|known| known.name == name(issuer)).unwrap();
+        let (_, above) = X509Certificate::from_der(&above.certificate).unwrap();
+        for (number, csr) in (0..).zip(made) {
+            let csr = SigningRequest::parse(csr).unwrap();
+            let mut asked = request(issuer, &["a.example.org"]);
+            asked.serial = Serial::new(&SeededRandom::new(number));
+            asked.public_key_info = csr.public_key_info().to_vec();
+            let profile = Arc::make_mut(&mut asked.profile);
+            (profile.is_public, profile.key_types) =
+                (false, [KeyType::MlDsa44, KeyType::MlDsa65, KeyType::MlDsa87].into());
+            let leaf = signer.issue(signer.prepare(asked).await.unwrap()).await.unwrap();
+            let (_, leaf) = X509Certificate::from_der(&leaf).unwrap();
+            assert_eq!(leaf.public_key().raw, csr.public_key_info());
+            assert_eq!(leaf.key_usage().unwrap().unwrap().value.flags, 1, "digitalSignature alone");
+            let (key, tbs) = (&above.public_key().subject_public_key.data, leaf.tbs_certificate.as_ref());
+            let own = &signer.ca(&name(issuer)).unwrap().key;
+            assert_eq!(own.kind(), kind);
+            let algorithm = own.algorithm();
+            algorithm.verify(key, tbs, &leaf.signature_value.data).unwrap();
+            let mut turned = leaf.signature_value.data.to_vec();
+            turned[20] ^= 1;
+            algorithm.verify(key, tbs, &turned).unwrap_err();
+        }
     }
 }

@@ -36,7 +36,7 @@ fn a_sha_256_is_of_the_whole_key_or_of_its_number() {
         let number = match &key.0 {
             Kind::Rsa { modulus, .. } => modulus.clone(),
             Kind::Ec { x, .. } => crate::key::without_zeros(x).to_vec(),
-            Kind::Ed25519 { .. } => unreachable!(),
+            Kind::Ed25519 { .. } | Kind::MlDsa { .. } => unreachable!(),
         };
         let (of_key, of_number) = (hex(&key.spki_hash()), hex(&sha256(&number)));
         assert_eq!(flaw(format!("{of_key}\n"), &key), Some(KeyFlaw::Listed));

@@ -194,6 +194,21 @@ fn pointers(table: &str, settings: &ProfileConfig, found: &mut Findings) {
 
 /// Kinds and sizes of keys.
 fn keys(table: &str, settings: &ProfileConfig, found: &mut Findings) {
+    let key = format!("{table}.key_types");
+    for kind in &settings.key_types {
+        let (reason, fix) = if settings.public && !kind.is_public() {
+            (
+                "which certificates for the public may not have (BR 6.1.5)",
+                "set public = false for a private CA",
+            )
+        } else if !kind.is_available() {
+            ("which this build does not have", "build with `--features aws-lc-rs`")
+        } else {
+            continue;
+        };
+        let name = kind.name();
+        found.error(key.as_str(), format!("has \"{name}\", {reason}"), format!("take it out, or {fix}"));
+    }
     let key = format!("{table}.rsa_bits");
     let with_rsa = settings.key_types.contains(&KeyType::Rsa);
     let reason = "is empty, and key_types has \"rsa\"";

@@ -155,3 +155,64 @@ fn keys_that_the_profile_does_not_take_are_refused() {
     assert_eq!(refused(KeyKind::Rsa2048, |profile| profile.rsa_bits = [3072, 4096].into()), wanted);
     assert_eq!(refused(KeyKind::Rsa2048, |profile| profile.rsa_bits = [2048].into()), None);
 }
+
+/// SubjectPublicKeyInfo of ML-DSA keys that another implementation made. The lint knows them in every build.
+const ML_DSA: [(KeyType, &[u8]); 3] = [
+    (KeyType::MlDsa44, include_bytes!("../../../../../testdata/ml-dsa/key-44.der")),
+    (KeyType::MlDsa65, include_bytes!("../../../../../testdata/ml-dsa/key-65.der")),
+    (KeyType::MlDsa87, include_bytes!("../../../../../testdata/ml-dsa/key-87.der")),
+];
+
+/// A private profile's request for such a key.
+fn request_for(kind: KeyType, key: &[u8]) -> CertificateRequest {
+    let mut request = request_of(KeyKind::EcdsaP256, |profile| {
+        profile.is_public = false;
+        profile.key_types = [kind].into();
+    });
+    request.public_key_info = key.to_vec();
+    request
+}
+
+#[test]
+fn ml_dsa_keys_are_for_private_profiles_that_list_them_and_for_signatures_alone() {
+    let ca = signing_ca("ecdsa");
+    let refused = |request: &CertificateRequest| refusal(&leaf::build(request, &ca).unwrap(), request, &ca);
+    for (kind, key) in ML_DSA {
+        let request = request_for(kind, key);
+        assert_eq!(refused(&request), None);
+        let [mut public, mut unlisted] = [&request, &request].map(Clone::clone);
+        Arc::make_mut(&mut public.profile).is_public = true;
+        assert_eq!(refused(&public).as_deref(), Some("subject_key_public"));
+        Arc::make_mut(&mut unlisted.profile).key_types = KeyType::USUAL.into();
+        assert_eq!(refused(&unlisted).as_deref(), Some("subject_key_allowed"));
+        // RFC 9881, section 5; what RSA keys may have in this profile.
+        assert!(request.profile.contents.key_encipherment);
+        let mut params = leaf::params(&request, &ca).unwrap();
+        params.key_usages.push(KeyUsagePurpose::KeyEncipherment);
+        let tbs = leaf::encode_tbs(&params, &request.public_key_info, &ca).unwrap();
+        assert_eq!(refusal(&tbs, &request, &ca).as_deref(), Some("key_usage"));
+    }
+}
+
+#[test]
+fn an_ml_dsa_key_has_one_encoding() {
+    let ca = signing_ca("ecdsa");
+    let (kind, key) = ML_DSA[0];
+    // NULL for parameters, another set's name, an octet less, an octet more.
+    let with_null = [b"\x30\x82\x05\x34\x30\x0d", &key[6..17], &[tag::NULL, 0], &key[17..]].concat();
+    let mut other_set = key.to_vec();
+    other_set[16] = 0x12;
+    let resized = |length: u16, rest: &[u8]| {
+        let [high, low] = (length + 1).to_be_bytes();
+        let bits = [&[0x03, 0x82, high, low, 0], rest].concat();
+        encode::sequence(&[&key[4..17], &bits])
+    };
+    let short = resized(1311, &key[22..key.len() - 1]);
+    let long = resized(1313, &[&key[22..], &[0]].concat());
+    assert_eq!(resized(1312, &key[22..]), key);
+    for bad in [with_null, other_set, short, long] {
+        let request = request_for(kind, &bad);
+        let tbs = leaf::build(&request, &ca).unwrap();
+        assert_eq!(refusal(&tbs, &request, &ca).as_deref(), Some("subject_key"));
+    }
+}

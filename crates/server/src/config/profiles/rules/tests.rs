@@ -98,6 +98,9 @@ fn what_is_not_allowed_is_told_by_its_key_and_section() {
         ("rsa_bits = [2052]", "rsa_bits", "BR 6.1.5"),
         ("rsa_bits = [8192]", "rsa_bits", "BR 6.1.5"),
         ("key_types = ['ed25519']", "key_types", ""),
+        ("key_types = ['rsa', 'ml-dsa-44']", "key_types", "BR 6.1.5"),
+        ("key_types = ['ml-dsa-65']", "key_types", "BR 6.1.5"),
+        ("key_types = ['ml-dsa-87']", "key_types", "BR 6.1.5"),
         ("revocation_pointers = false", "revocation_pointers", "more than seven days"),
         ("ocsp_pointer = false\ncrl_pointer = false", "revocation_pointers", "more than seven days"),
         ("validity_s = 604801\nocsp_pointer = false\ncrl_pointer = false", "revocation_pointers", "nobody"),
@@ -113,6 +116,24 @@ fn what_is_not_allowed_is_told_by_its_key_and_section() {
         assert_eq!(found.len(), 1, "{profile}: {found:?}");
         assert_eq!(found[0].0, key, "{profile}: {found:?}");
         assert!(found[0].1.contains(reason), "{profile}: {found:?}");
+    }
+}
+
+#[test]
+fn ml_dsa_keys_are_for_private_profiles_of_builds_that_verify_them() {
+    let profile = "public = false\nkey_types = ['ecdsa-p256', 'ml-dsa-44', 'ml-dsa-65', 'ml-dsa-87']";
+    if KeyType::MlDsa44.is_available() {
+        assert_eq!(errors(profile), []);
+        assert!(made(profile).key_types.contains(&KeyType::MlDsa87));
+        return;
+    }
+    let findings = reading(profile).into_findings();
+    let told: Vec<_> = findings.iter().filter(|one| one.key == "profiles.classic.key_types").collect();
+    assert_eq!(told.len(), 3, "{told:?}");
+    for (finding, name) in told.iter().zip(["ml-dsa-44", "ml-dsa-65", "ml-dsa-87"]) {
+        assert_eq!(finding.level, Level::Error);
+        assert_eq!(finding.reason, format!("has \"{name}\", which this build does not have"));
+        assert_eq!(finding.fix, "take it out, or build with `--features aws-lc-rs`");
     }
 }
 
