@@ -1,13 +1,15 @@
-//! What other makers' programs say of CA certificates and CRLs: openssl, GnuTLS's certtool, and pkilint of PyPI.
+//! What other makers' programs say of certificates, CRLs and OCSP answers: openssl, GnuTLS's certtool and ocsptool, and pkilint
+//! of PyPI.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use tokio::process::Command;
 
+use crate::certificate::Files;
 use crate::command::{Finished, run, target_folder};
 
 const OPENSSL: &str = "Install openssl, on Debian with `apt-get install openssl`";
-const CERTTOOL: &str = "Install GnuTLS's certtool, on Debian with `apt-get install gnutls-bin`";
+const GNUTLS: &str = "Install GnuTLS's programs, on Debian with `apt-get install gnutls-bin`";
 const PKILINT: &str = "scripts/test installs pkilint into target/clients/pkilint";
 
 /// openssl with these arguments, in this folder; it must succeed.
@@ -25,8 +27,48 @@ pub async fn certtool_verifies(folder: &Path, files: &[&str]) {
     std::fs::write(&chain, text).expect("a writable folder");
     let mut command = Command::new("certtool");
     command.arg("--verify-chain").arg("--infile").arg(&chain);
-    let finished = run(&mut command, CERTTOOL).await.succeeded();
+    let finished = run(&mut command, GNUTLS).await.succeeded();
     assert!(finished.said().contains("Verified"), "{finished}");
+}
+
+/// certtool takes this CRL (DER) for one of this issuer (PEM).
+pub async fn certtool_verifies_crl(crl: &Path, issuer: &Path) {
+    let mut command = Command::new("certtool");
+    command.args(["--verify-crl", "--infile"]).arg(pem_of_crl(crl).await);
+    command.arg("--load-ca-certificate").arg(issuer);
+    let finished = run(&mut command, GNUTLS).await.succeeded();
+    assert!(finished.said().contains("Verified. The certificate is trusted."), "{finished}");
+}
+
+/// certtool reads no CRL in DER while its trusted certificates are in PEM.
+async fn pem_of_crl(crl: &Path) -> PathBuf {
+    let pem = crl.with_extension("crl.pem");
+    let mut command = Command::new("openssl");
+    command.args(["crl", "-inform", "DER", "-in"]).arg(crl).arg("-out").arg(&pem);
+    run(&mut command, OPENSSL).await.succeeded();
+    pem
+}
+
+/// ocsptool takes this OCSP answer for one of this issuer (PEM), or for one of a delegate whose certificate came with it.
+pub async fn ocsptool_verifies(response: &Path, issuer: &Path, is_delegated: bool) {
+    let mut command = Command::new("ocsptool");
+    command.args(["--verify-response", "--load-response"]).arg(response);
+    // It finds the issuer among those it trusts by subjectKeyIdentifier alone, and the answer has the hash of the key.
+    command.arg(if is_delegated { "--load-trust" } else { "--load-signer" }).arg(issuer);
+    let finished = run(&mut command, GNUTLS).await.succeeded();
+    assert!(finished.said().contains("Verifying OCSP Response: Success."), "{finished}");
+}
+
+/// What openssl has against a leaf or its issuing CA, where these CRLs (DER) have to speak for each; `None`: nothing.
+pub async fn openssl_by_crls(root: &Path, files: &Files, crls: &[&Path]) -> Option<String> {
+    let mut command = Command::new("openssl");
+    command.args(["verify", "-x509_strict", "-crl_check_all", "-purpose", "sslserver", "-CAfile"]).arg(root);
+    command.arg("-untrusted").arg(&files.issuer);
+    for crl in crls {
+        command.arg("-CRLfile").arg(crl);
+    }
+    let finished = run(command.arg(&files.leaf), OPENSSL).await;
+    (!finished.status.success()).then(|| finished.said())
 }
 
 /// pkilint finds nothing above a notice in a certificate: by RFC 5280, and by the Baseline Requirements too if `is_public`.
