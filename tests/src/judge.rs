@@ -1,16 +1,14 @@
-//! What other makers' programs say of certificates, CRLs and OCSP answers: openssl, GnuTLS's certtool and ocsptool, and pkilint
-//! of PyPI.
+//! What other makers' programs say of certificates, CRLs and OCSP answers: openssl, and GnuTLS's certtool and ocsptool.
 
 use std::path::{Path, PathBuf};
 
 use tokio::process::Command;
 
 use crate::certificate::Files;
-use crate::command::{Finished, run, target_folder};
+use crate::command::{Finished, run};
 
 const OPENSSL: &str = "Install openssl, on Debian with `apt-get install openssl`";
 const GNUTLS: &str = "Install GnuTLS's programs, on Debian with `apt-get install gnutls-bin`";
-const PKILINT: &str = "scripts/test installs pkilint into target/clients/pkilint";
 
 /// openssl with these arguments, in this folder; it must succeed.
 pub async fn openssl(folder: &Path, arguments: &[&str]) -> Finished {
@@ -69,31 +67,4 @@ pub async fn openssl_by_crls(root: &Path, files: &Files, crls: &[&Path]) -> Opti
     }
     let finished = run(command.arg(&files.leaf), OPENSSL).await;
     (!finished.status.success()).then(|| finished.said())
-}
-
-/// pkilint finds nothing above a notice in a certificate: by RFC 5280, and by the Baseline Requirements too if `is_public`.
-/// Its own guess at the kind of certificate must be `kind`.
-pub async fn pkilint_accepts(folder: &Path, file: &str, kind: &str, is_public: bool) {
-    let plain = ["lint", "-s", "WARNING", file];
-    finds_nothing(folder, "lint_pkix_cert", &plain).await;
-    if is_public {
-        let detected = ["lint", "-d", "-o", "-s", "WARNING", file];
-        let finished = finds_nothing(folder, "lint_cabf_serverauth_cert", &detected).await;
-        assert!(finished.said().contains(kind), "it is taken for a {kind}: {finished}");
-    }
-}
-
-/// The same for the CRL of a CA, DER.
-pub async fn pkilint_accepts_crl(folder: &Path, file: &str) {
-    for profile in ["PKIX", "BR"] {
-        finds_nothing(folder, "lint_crl", &["lint", "-p", profile, "-t", "ARL", "-s", "WARNING", file]).await;
-    }
-}
-
-async fn finds_nothing(folder: &Path, program: &str, arguments: &[&str]) -> Finished {
-    let program = target_folder().join("clients/pkilint/bin").join(program);
-    let mut command = Command::new(program);
-    let finished = run(command.args(arguments).current_dir(folder), PKILINT).await;
-    // It ends with the number of findings.
-    finished.succeeded()
 }
