@@ -1,14 +1,14 @@
-//! What other makers' programs say of CA certificates and CRLs: openssl, GnuTLS's certtool, and pkilint of PyPI.
+//! What other makers' programs say of certificates, CRLs and OCSP answers: openssl, and GnuTLS's certtool and ocsptool.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use tokio::process::Command;
 
-use crate::command::{Finished, run, target_folder};
+use crate::certificate::Files;
+use crate::command::{Finished, run};
 
 const OPENSSL: &str = "Install openssl, on Debian with `apt-get install openssl`";
-const CERTTOOL: &str = "Install GnuTLS's certtool, on Debian with `apt-get install gnutls-bin`";
-const PKILINT: &str = "scripts/test installs pkilint into target/clients/pkilint";
+const GNUTLS: &str = "Install GnuTLS's programs, on Debian with `apt-get install gnutls-bin`";
 
 /// openssl with these arguments, in this folder; it must succeed.
 pub async fn openssl(folder: &Path, arguments: &[&str]) -> Finished {
@@ -25,33 +25,46 @@ pub async fn certtool_verifies(folder: &Path, files: &[&str]) {
     std::fs::write(&chain, text).expect("a writable folder");
     let mut command = Command::new("certtool");
     command.arg("--verify-chain").arg("--infile").arg(&chain);
-    let finished = run(&mut command, CERTTOOL).await.succeeded();
+    let finished = run(&mut command, GNUTLS).await.succeeded();
     assert!(finished.said().contains("Verified"), "{finished}");
 }
 
-/// pkilint finds nothing above a notice in a certificate: by RFC 5280, and by the Baseline Requirements too if `is_public`.
-/// Its own guess at the kind of certificate must be `kind`.
-pub async fn pkilint_accepts(folder: &Path, file: &str, kind: &str, is_public: bool) {
-    let plain = ["lint", "-s", "WARNING", file];
-    finds_nothing(folder, "lint_pkix_cert", &plain).await;
-    if is_public {
-        let detected = ["lint", "-d", "-o", "-s", "WARNING", file];
-        let finished = finds_nothing(folder, "lint_cabf_serverauth_cert", &detected).await;
-        assert!(finished.said().contains(kind), "it is taken for a {kind}: {finished}");
-    }
+/// certtool takes this CRL (DER) for one of this issuer (PEM).
+pub async fn certtool_verifies_crl(crl: &Path, issuer: &Path) {
+    let mut command = Command::new("certtool");
+    command.args(["--verify-crl", "--infile"]).arg(pem_of_crl(crl).await);
+    command.arg("--load-ca-certificate").arg(issuer);
+    let finished = run(&mut command, GNUTLS).await.succeeded();
+    assert!(finished.said().contains("Verified. The certificate is trusted."), "{finished}");
 }
 
-/// The same for the CRL of a CA, DER.
-pub async fn pkilint_accepts_crl(folder: &Path, file: &str) {
-    for profile in ["PKIX", "BR"] {
-        finds_nothing(folder, "lint_crl", &["lint", "-p", profile, "-t", "ARL", "-s", "WARNING", file]).await;
-    }
+/// certtool reads no CRL in DER while its trusted certificates are in PEM.
+async fn pem_of_crl(crl: &Path) -> PathBuf {
+    let pem = crl.with_extension("crl.pem");
+    let mut command = Command::new("openssl");
+    command.args(["crl", "-inform", "DER", "-in"]).arg(crl).arg("-out").arg(&pem);
+    run(&mut command, OPENSSL).await.succeeded();
+    pem
 }
 
-async fn finds_nothing(folder: &Path, program: &str, arguments: &[&str]) -> Finished {
-    let program = target_folder().join("clients/pkilint/bin").join(program);
-    let mut command = Command::new(program);
-    let finished = run(command.args(arguments).current_dir(folder), PKILINT).await;
-    // It ends with the number of findings.
-    finished.succeeded()
+/// ocsptool takes this OCSP answer for one of this issuer (PEM), or for one of a delegate whose certificate came with it.
+pub async fn ocsptool_verifies(response: &Path, issuer: &Path, is_delegated: bool) {
+    let mut command = Command::new("ocsptool");
+    command.args(["--verify-response", "--load-response"]).arg(response);
+    // It finds the issuer among those it trusts by subjectKeyIdentifier alone, and the answer has the hash of the key.
+    command.arg(if is_delegated { "--load-trust" } else { "--load-signer" }).arg(issuer);
+    let finished = run(&mut command, GNUTLS).await.succeeded();
+    assert!(finished.said().contains("Verifying OCSP Response: Success."), "{finished}");
+}
+
+/// What openssl has against a leaf or its issuing CA, where these CRLs (DER) have to speak for each; `None`: nothing.
+pub async fn openssl_by_crls(root: &Path, files: &Files, crls: &[&Path]) -> Option<String> {
+    let mut command = Command::new("openssl");
+    command.args(["verify", "-x509_strict", "-crl_check_all", "-purpose", "sslserver", "-CAfile"]).arg(root);
+    command.arg("-untrusted").arg(&files.issuer);
+    for crl in crls {
+        command.arg("-CRLfile").arg(crl);
+    }
+    let finished = run(command.arg(&files.leaf), OPENSSL).await;
+    (!finished.status.success()).then(|| finished.said())
 }

@@ -8,7 +8,8 @@
 //! - [`client`] is a small ACME client, made to be quick under load and to send wrong things on purpose. It is built
 //!   from [`jws`] (keys and signatures), [`http`] (one kept-alive connection) and [`challenge`] (answers to http-01, dns-01).
 //! - [`certificate`] reads what came back, [`ocsp`] asks for statuses without a process for each question, and
-//!   [`openssl`] lets somebody else judge chain, OCSP answer and CRL; [`judge`] those of CAs, by three programs.
+//!   [`openssl`] lets somebody else judge chain, OCSP answer and CRL; [`judge`] and [`pkilint`] files of
+//!   every kind.
 //! - [`operator`] is whoever runs the CA: the command line, client certificates, the admin API over mutual TLS;
 //!   [`transcript`] plays written sessions of the command line again.
 //! - [`perspective`] runs `ingam serve --role perspective` in several places, each of which [`names`] shows an Internet of its
@@ -37,6 +38,7 @@ pub mod openssl;
 pub mod operator;
 pub mod pebble;
 pub mod perspective;
+pub mod pkilint;
 pub mod ports;
 pub mod proxy;
 pub mod random;

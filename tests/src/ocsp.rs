@@ -110,6 +110,33 @@ pub fn status(response: &[u8]) -> Status {
     read_status(response).unwrap_or_else(|| panic!("no OCSP response: {response:02X?}"))
 }
 
+/// The certificates that came with a response, DER: that of a delegate, where one signed it.
+#[track_caller]
+pub fn certificates(response: &[u8]) -> Vec<Vec<u8>> {
+    read_certificates(response).unwrap_or_else(|| panic!("no OCSP response: {response:02X?}"))
+}
+
+fn read_certificates(response: &[u8]) -> Option<Vec<Vec<u8>>> {
+    let mut response = Der(response).inside(0x30)?;
+    response.inside(0x0A)?;
+    let mut bytes = response.inside(0xA0)?.inside(0x30)?;
+    bytes.inside(0x06)?;
+    // BasicOCSPResponse { tbsResponseData, signatureAlgorithm, signature, certs }.
+    let mut basic = bytes.inside(0x04)?.inside(0x30)?;
+    for _ in 0..3 {
+        basic.any()?;
+    }
+    let Some(mut certificates) = basic.inside(0xA0) else { return Some(Vec::new()) };
+    let mut rest = certificates.inside(0x30)?;
+    let mut found = Vec::new();
+    while rest.tag().is_some() {
+        let before = rest.0;
+        rest.any()?;
+        found.push(before[..before.len() - rest.0.len()].to_vec());
+    }
+    Some(found)
+}
+
 fn read_status(response: &[u8]) -> Option<Status> {
     let mut response = Der(response).inside(0x30)?;
     let code = *response.inside(0x0A)?.0.first()?;

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use ingam_tests::judge::{certtool_verifies, openssl, pkilint_accepts, pkilint_accepts_crl};
+use ingam_tests::judge::{certtool_verifies, openssl};
+use ingam_tests::pkilint::{Kind, Questions};
 
 use crate::room::{Room, examples};
 
@@ -104,16 +105,18 @@ async fn openssl_certtool_and_pkilint_find_nothing_in_what_is_made() {
     certtool_verifies(folder, &["below-2.pem", "root-2-by-root.pem", "root.pem"]).await;
     openssl(folder, &["req", "-in", "tls-1.csr", "-noout", "-verify"]).await;
     openssl(folder, &["crl", "-inform", "DER", "-in", "root.crl", "-noout", "-CAfile", "root.pem"]).await;
+    let mut questions = Questions::default();
     for (file, kind) in [
-        ("root.pem", "ROOT-CA"),
-        ("tls-1.pem", "INTERNAL-UNCONSTRAINED-TLS-CA"),
-        ("below-2.pem", "INTERNAL-UNCONSTRAINED-TLS-CA"),
-        ("root-2-by-root.pem", "INTERNAL-UNCONSTRAINED-TLS-CA"),
-        ("ocsp.pem", "OCSP-RESPONDER"),
+        ("root.pem", Kind::Root),
+        ("tls-1.pem", Kind::IssuingCa),
+        ("below-2.pem", Kind::IssuingCa),
+        ("root-2-by-root.pem", Kind::IssuingCa),
+        ("ocsp.pem", Kind::OcspResponder),
+        ("root.crl", Kind::AuthorityCrl),
     ] {
-        pkilint_accepts(folder, file, kind, true).await;
+        questions.add(kind, &room.path(file));
     }
-    pkilint_accepts_crl(folder, "root.crl").await;
+    questions.are_answered_with_nothing_but(&[]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -141,6 +144,7 @@ async fn a_crl_counts_on_and_keeps_what_was_on_the_one_before() {
     room.refused("again.toml", &["crl.revoked[0].serial", "is on the CRL before"]).await;
     room.write("again.toml", &room.text("again.toml").replace(&entry, ""));
     room.hold("again.toml").await;
+    let mut questions = Questions::default();
     for (file, number) in [("second.crl", "02"), ("third.crl", "03")] {
         let shown =
             openssl(room.folder(), &["crl", "-inform", "DER", "-noout", "-text", "-crlnumber", "-in", file])
@@ -151,8 +155,9 @@ async fn a_crl_counts_on_and_keeps_what_was_on_the_one_before() {
             text.contains(&format!("crlnumber=0x{number}")) || text.contains(&format!("crlnumber={number}")),
             "{shown}"
         );
-        pkilint_accepts_crl(room.folder(), file).await;
+        questions.add(Kind::AuthorityCrl, &room.path(file));
     }
+    questions.are_answered_with_nothing_but(&[]).await;
     openssl(room.folder(), &["crl", "-inform", "DER", "-in", "third.crl", "-out", "third.pem"]).await;
     let judged = ["verify", "-crl_check", "-CAfile", "root.pem", "-CRLfile", "third.pem", "tls-1.pem"];
     let mut command = tokio::process::Command::new("openssl");
@@ -246,5 +251,7 @@ async fn everything_that_is_wrong_is_told_at_once_with_its_section() {
     );
     let own = room.hold("own.toml").await;
     assert!(own.text().contains("NOT held against the Baseline Requirements"), "{own}");
-    pkilint_accepts(room.folder(), "own.pem", "", false).await;
+    let mut questions = Questions::default();
+    questions.add(Kind::Private, &room.path("own.pem"));
+    questions.are_answered_with_nothing_but(&[]).await;
 }

@@ -4,6 +4,7 @@
 //! Not a failure: the wording of sentences and of transcripts, as long as the thing and its remedy are named.
 
 mod examples;
+mod kinds;
 mod room;
 mod taken_over;
 mod tokens;

@@ -183,6 +183,29 @@ fn configuration_and_hierarchy_fit_each_other() {
 }
 
 #[test]
+fn what_signs_for_the_public_names_a_crl_in_its_certificate() {
+    let (_folder, mut config) = made();
+    config.environment = Environment::Production;
+    let told = |config: &Config| {
+        let mut found = Findings::new();
+        check(config, now(), &mut found);
+        let lines = found.iter().map(ToString::to_string).filter(|line| line.contains("7.1.2.11.2"));
+        lines.collect::<Vec<_>>()
+    };
+    let lines = told(&config);
+    assert!(lines.len() == 1 && lines[0].contains("profiles.classic.issuer"), "{lines:?}");
+    assert!(lines[0].contains("has one sign for the public"), "{lines:?}");
+    config.profiles.get_mut("classic").unwrap().public = false;
+    assert!(told(&config).is_empty());
+    let mut params = rcgen::CertificateParams::default();
+    let key = rcgen::KeyPair::generate().unwrap();
+    assert!(!names_crl(params.self_signed(&key).unwrap().der()));
+    let uris = vec!["http://pki.ca.example/root.crl".to_owned()];
+    params.crl_distribution_points = vec![rcgen::CrlDistributionPoint { uris }];
+    assert!(names_crl(params.self_signed(&key).unwrap().der()));
+}
+
+#[test]
 fn an_issuer_that_stands_by_may_be_as_old_as_it_likes() {
     let (_folder, mut config) = made();
     let end = now().plus((5 * 365 - 2) * DAY).minus(Duration::from_secs(1));
