@@ -77,7 +77,7 @@ impl Transparency {
 
     /// Whether this is another list than the one in force.
     pub(crate) fn is_another(&self, list: &LogList) -> bool {
-        self.service.as_ref().is_some_and(|service| service.list().made_at != list.made_at)
+        self.service.as_ref().is_some_and(|service| *service.list() != *list)
     }
 
     /// Puts a list in force.

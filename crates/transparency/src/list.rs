@@ -44,7 +44,7 @@ pub enum Kind {
 }
 
 /// A log.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Log {
     /// Its description in the list.
     pub description: String,
@@ -70,7 +70,7 @@ impl Log {
 }
 
 /// Logs that may be asked, and when the list was made.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LogList {
     /// When the list was made.
     pub made_at: Timestamp,
