@@ -252,7 +252,7 @@ fn public_issuers(config: &Config, loaded: &Hierarchy, found: &mut Findings) {
         for issuer in &loaded.intermediates {
             let name = issuer.name.as_str();
             if signs(name) && !names_crl(&issuer.certificate) {
-                found.warning(
+                found.error(
                     format!("{}.{}", dotted("profiles", profile), settings.issuers_key()),
                     format!("has {name} sign for the public, whose certificate names no CRL (BR 7.1.2.11.2)"),
                     "take one in whose ceremony set crl_url (docs/operations/ceremonies.md), or set public = false",
