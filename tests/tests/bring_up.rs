@@ -95,6 +95,11 @@ async fn from_nothing_to_a_certificate_in_production() {
         assert!(checked.text().contains(mention), "{checked}");
     }
 
+    // A CA is made once, which is said before anything is asked for.
+    let again = home.init("ca.toml", &[]).await;
+    is_refused(&again, &["already has a hierarchy", "ingam issuer add"]);
+    assert!(!again.stderr.contains("passphrase"), "{again}");
+
     // As systemd starts it, it tells systemd.
     let notified = UnixDatagram::bind(home.path("notify")).expect("a socket");
     let mut command = with_credentials(&home, "ca.toml");
