@@ -140,6 +140,14 @@ async fn a_used_port_stops_the_start() {
         is_refused(&setup.run(home.path()).await, &[&port.to_string()]);
         drop(taken);
     }
+    let ports = [setup.ports.acme, setup.ports.publication, setup.ports.metrics, setup.ports.dns];
+    let mut taken = Vec::new();
+    for port in ports {
+        taken.push(TcpListener::bind(("127.0.0.1", port)).await.expect("the port is free until now"));
+    }
+    let refused = setup.run(home.path()).await;
+    is_refused(&refused, &ports.map(|port| format!(":{port} ")).each_ref().map(String::as_str));
+    assert!(!home.path().join("state").exists(), "no folder is made for a start that cannot be");
 }
 
 #[tokio::test(flavor = "multi_thread")]
