@@ -54,6 +54,8 @@ pub(crate) fn run(options: &Ceremony) -> Result<(), StartError> {
     let folder = options.file.parent().unwrap_or(Path::new(""));
     let mut found = reading.found.clone();
     let plan = Plan::of(&reading.value, folder, &mut found);
+    ceremony::foresee(&reading.value, folder, sources.clock.now(), &mut found);
+    let plan = plan.filter(|_| found.count(Level::Error) == 0);
     let stopped = |found: &Findings| {
         let verb = if options.dry_run { "rehearsed" } else { "held" };
         let mut lines = reading.sentences(&name, found, Level::Error);

@@ -19,6 +19,7 @@
 
 mod ca;
 pub mod ceremony;
+mod country;
 mod crypto;
 mod delegate;
 mod encode;
@@ -40,6 +41,7 @@ mod testing;
 mod throwaway;
 pub mod tls;
 
+pub use country::is_country;
 pub use delegate::DelegateCertificate;
 pub use hierarchy::Hierarchy;
 pub use key::{CaKey, KeyKind, PrivateKey, TokenSigner};
