@@ -498,7 +498,17 @@ pub(crate) fn local_signer(
         StartError::caused(&format!("the signer's ledger {} cannot be opened", folder.display()), &error)
     })?;
     let ledger = Ledger::open(Arc::new(files), clock.clone()).map_err(failed)?;
-    let signer = LocalSigner::new(hierarchy, config.issuer_urls()?, ledger, clock.clone(), random.clone());
+    let urls = config.issuer_urls()?;
+    if let Some(unlisted) = hierarchy.intermediates.iter().find(|issuer| !urls.contains_key(&issuer.name)) {
+        let (name, kind) = (&unlisted.name, unlisted.key_kind().map_err(failed)?);
+        return Err(StartError(format!(
+            "the issuing CA '{name}' is in {}/hierarchy.json, and not in the configuration: add a line below \
+             [hierarchy.issuers], as {name} = \"{}\"",
+            config.state.display(),
+            kind.name()
+        )));
+    }
+    let signer = LocalSigner::new(hierarchy, urls, ledger, clock.clone(), random.clone());
     signer.map_err(failed)
 }
 
