@@ -29,6 +29,7 @@ use crate::config::{Config, Reading, issuer_name};
 use crate::hierarchy;
 use crate::serve::{Sources, StartError, StateLock};
 use crate::system::SystemClock;
+use crate::terminal;
 
 /// As long as an issuer's name may be, so that a profile can be called by it.
 const ISSUER_NAME_MAX: usize = 32;
@@ -164,8 +165,7 @@ pub(crate) async fn init(options: &Init) -> Result<(), StartError> {
     if let (Some(path), Some(text)) = (&options.systemd_unit, &plan.unit) {
         write_new(path, text, "the unit")?;
     }
-    let told = writeln!(std::io::stdout(), "{}", plan.next);
-    told.map_err(|error| StartError::new(format!("standard output: {error}")))
+    terminal::told(writeln!(std::io::stdout(), "{}", plan.next))
 }
 
 /// Finds out everything, and writes nothing.

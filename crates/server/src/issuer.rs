@@ -16,6 +16,7 @@ use crate::config::Config;
 use crate::hierarchy;
 use crate::serve::{Sources, StartError, StateLock};
 use crate::system::SystemClock;
+use crate::terminal;
 
 const EXAMPLES: &str = "\
 The CA must not run meanwhile. docs/operations/issuers.md tells how an issuing CA is replaced.
@@ -119,7 +120,7 @@ pub(crate) async fn run(options: &Issuer) -> Result<(), StartError> {
         Act::Remove(options) => remove(options)?,
     };
     let mut out = std::io::stdout().lock();
-    out.write_all(told.as_bytes()).map_err(|error| StartError::new(format!("standard output: {error}")))
+    terminal::told(out.write_all(told.as_bytes()))
 }
 
 impl Place {
