@@ -345,7 +345,8 @@ async fn nothing_is_ever_written_over() {
         &["ca.service", "never written over"],
     );
     assert!(!home.path("ca.toml").exists() && !home.path("state").exists(), "nothing was made");
-    home.init("ca.toml", &staging).await.succeeded();
+    let made = home.init("ca.toml", &staging).await.succeeded();
+    assert!(!made.stderr.contains("\"level\""), "a command logs no JSON beside its own words: {made}");
 
     let kept = |file: &str| fs::read(home.path(file)).expect("a file");
     let before = ["ca.toml", "state/keys/ecdsa.pem", "state/keys/root.pem"].map(kept);

@@ -195,6 +195,9 @@ async fn a_broken_config_stops_the_start() {
     missing.args(["dev", "--config"]).arg(home.path().join("missing.toml"));
     missing.arg("--dir").arg(home.path().join("state"));
     is_refused(&run(&mut missing, "").await, &["missing.toml"]);
+    let mut unmade = Command::new(binary());
+    unmade.args(["serve", "--config", "missing.toml"]).current_dir(home.path());
+    is_refused(&run(&mut unmade, "").await, &["missing.toml", "ingam init --config missing.toml"]);
     assert!(!home.path().join("state/roots").exists(), "nothing was made before everything was checked");
 }
 

@@ -201,7 +201,7 @@ fn read_file(path: &Path, hint: &str) -> Result<String, ConfigError> {
         |why: String| ConfigError::new(format!("the configuration {} cannot be read: {why}", path.display()));
     let mut text = String::new();
     let file = File::open(path).map_err(|error| match error.kind() {
-        ErrorKind::NotFound => unreadable(format!("there is no such file{hint}")),
+        ErrorKind::NotFound => unreadable(format!("{error}{hint}")),
         _ => unreadable(error.to_string()),
     })?;
     file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text).map_err(|error| unreadable(error.to_string()))?;

@@ -116,3 +116,19 @@ impl Dial for Tls {
         Ok(Box::new(self.connector.connect(self.name.clone(), stream).await?))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signer_that_is_not_there_is_named_with_its_place() {
+        let mut config = Config::default();
+        config.signer.at = Some("unix:/run/a.sock".to_owned());
+        let away = not_there(&config, &ingam_signer::Error::Away("nobody".to_owned())).to_string();
+        assert!(away.contains("unix:/run/a.sock") && away.contains("ingam serve --role signer"), "{away}");
+        assert!(!away.contains("signer.callers"), "{away}");
+        let refused = not_there(&config, &ingam_signer::Error::Refused("no".to_owned())).to_string();
+        assert!(refused.contains("unix:/run/a.sock") && refused.contains("signer.callers"), "{refused}");
+    }
+}
