@@ -95,6 +95,11 @@ async fn from_nothing_to_a_certificate_in_production() {
         assert!(checked.text().contains(mention), "{checked}");
     }
 
+    // A CA is made once, which is said before anything is asked for.
+    let again = home.init("ca.toml", &[]).await;
+    is_refused(&again, &["already has a hierarchy", "ingam issuer add"]);
+    assert!(!again.stderr.contains("passphrase"), "{again}");
+
     // As systemd starts it, it tells systemd.
     let notified = UnixDatagram::bind(home.path("notify")).expect("a socket");
     let mut command = with_credentials(&home, "ca.toml");
@@ -340,7 +345,8 @@ async fn nothing_is_ever_written_over() {
         &["ca.service", "never written over"],
     );
     assert!(!home.path("ca.toml").exists() && !home.path("state").exists(), "nothing was made");
-    home.init("ca.toml", &staging).await.succeeded();
+    let made = home.init("ca.toml", &staging).await.succeeded();
+    assert!(!made.stderr.contains("\"level\""), "a command logs no JSON beside its own words: {made}");
 
     let kept = |file: &str| fs::read(home.path(file)).expect("a file");
     let before = ["ca.toml", "state/keys/ecdsa.pem", "state/keys/root.pem"].map(kept);

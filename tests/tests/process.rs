@@ -140,6 +140,14 @@ async fn a_used_port_stops_the_start() {
         is_refused(&setup.run(home.path()).await, &[&port.to_string()]);
         drop(taken);
     }
+    let ports = [setup.ports.acme, setup.ports.publication, setup.ports.metrics, setup.ports.dns];
+    let mut taken = Vec::new();
+    for port in ports {
+        taken.push(TcpListener::bind(("127.0.0.1", port)).await.expect("the port is free until now"));
+    }
+    let refused = setup.run(home.path()).await;
+    is_refused(&refused, &ports.map(|port| format!(":{port} ")).each_ref().map(String::as_str));
+    assert!(!home.path().join("state").exists(), "no folder is made for a start that cannot be");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -187,6 +195,9 @@ async fn a_broken_config_stops_the_start() {
     missing.args(["dev", "--config"]).arg(home.path().join("missing.toml"));
     missing.arg("--dir").arg(home.path().join("state"));
     is_refused(&run(&mut missing, "").await, &["missing.toml"]);
+    let mut unmade = Command::new(binary());
+    unmade.args(["serve", "--config", "missing.toml"]).current_dir(home.path());
+    is_refused(&run(&mut unmade, "").await, &["missing.toml", "ingam init --config missing.toml"]);
     assert!(!home.path().join("state/roots").exists(), "nothing was made before everything was checked");
 }
 

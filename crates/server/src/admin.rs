@@ -11,24 +11,20 @@ use ingam_operator::api::Reload;
 use ingam_operator::{Host, LastError, Operator};
 use ingam_protocol::operator::Principal;
 use ring::digest::{SHA256, digest};
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tower::ServiceExt;
 
 use crate::config::Config;
 use crate::health::Health;
-use crate::listener::{Peer, PeerAddress, Socket, bind, bind_unix, stopped};
+use crate::listener::{Peer, PeerAddress, Socket, bind_unix, stopped};
 use crate::reload::Reloader;
 use crate::serve::StartError;
 use crate::telemetry;
 
-/// The sockets of the admin API.
-pub(crate) struct AdminSockets {
-    /// On this machine.
+/// The socket of the admin API on this machine.
+pub(crate) struct AdminSocket {
     pub(crate) unix: Socket,
-    /// Over TCP, for holders of client certificates.
-    pub(crate) tcp: Vec<TcpListener>,
-    /// Takes the Unix socket's file away at the end.
+    /// Takes its file away at the end.
     pub(crate) file: SocketFile,
 }
 
@@ -46,12 +42,11 @@ pub(crate) fn socket_path(config: &Config) -> PathBuf {
     config.operator.socket.clone().unwrap_or_else(|| config.state.join("admin.sock"))
 }
 
-impl AdminSockets {
+impl AdminSocket {
     pub(crate) async fn bind(config: &Config) -> Result<Self, StartError> {
         let path = socket_path(config);
         let unix = bind_unix("operator.socket", &path).await.map_err(StartError::new)?;
-        let tcp = bind("admin", &config.listen.admin).await.map_err(StartError::new)?;
-        Ok(Self { unix, tcp, file: SocketFile(path) })
+        Ok(Self { unix, file: SocketFile(path) })
     }
 }
 

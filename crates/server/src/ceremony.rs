@@ -12,7 +12,7 @@ use ingam_signer::ceremony::{self, KeyPlace, Passphrases, Plan, Setting};
 
 use crate::config::OtherFile;
 use crate::serve::{Sources, StartError};
-use crate::terminal::Terminal;
+use crate::terminal::{self, Terminal};
 
 /// No ceremony's file is larger.
 const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -54,6 +54,8 @@ pub(crate) fn run(options: &Ceremony) -> Result<(), StartError> {
     let folder = options.file.parent().unwrap_or(Path::new(""));
     let mut found = reading.found.clone();
     let plan = Plan::of(&reading.value, folder, &mut found);
+    ceremony::foresee(&reading.value, folder, sources.clock.now(), &mut found);
+    let plan = plan.filter(|_| found.count(Level::Error) == 0);
     let stopped = |found: &Findings| {
         let verb = if options.dry_run { "rehearsed" } else { "held" };
         let mut lines = reading.sentences(&name, found, Level::Error);
@@ -79,7 +81,7 @@ pub(crate) fn run(options: &Ceremony) -> Result<(), StartError> {
     let shown = held.transcript().to_owned();
     held.write().map_err(|error| StartError::caused("what was made could not be written", &error))?;
     let mut out = std::io::stdout().lock();
-    out.write_all(shown.as_bytes()).map_err(|error| StartError::new(format!("standard output: {error}")))
+    terminal::told(out.write_all(shown.as_bytes()))
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, StartError> {

@@ -19,7 +19,7 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 use crate::config::{self, Config, Environment, Reading, Role};
 use crate::serve::StartError;
 use crate::system::SystemClock;
-use crate::transparency;
+use crate::{terminal, transparency};
 
 /// What it ends with when it found what stops a start.
 const EXIT_FOUND: u8 = 1;
@@ -95,8 +95,11 @@ pub(crate) fn run(options: &Check) -> Result<ExitCode, StartError> {
         }
     }
     let found = reading.into_findings();
-    let told = if options.json { print::json(&found) } else { print::people(&options.config, &found) };
-    told.map_err(|error| StartError::new(format!("standard output: {error}")))?;
+    let is_serve = options.role == Role::All && !options.dev;
+    terminal::told(match options.json {
+        true => print::json(&found),
+        false => print::people(&options.config, &found, is_serve),
+    })?;
     let stops = |finding: &Finding| match finding.level {
         Level::Error => true,
         Level::Warning => options.deny_warnings,

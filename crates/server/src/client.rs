@@ -11,6 +11,7 @@ use ingam_operator::command::{Admin, Status};
 use crate::CommandLine;
 use crate::serve::StartError;
 use crate::system::SystemClock;
+use crate::terminal;
 
 /// What asks, and what writes manuals.
 #[derive(Debug, Subcommand)]
@@ -53,13 +54,8 @@ pub(crate) async fn run(client: Client) -> Result<ExitCode, StartError> {
         Client::Admin(admin) => Ok(Box::pin(admin.run(Arc::new(SystemClock))).await),
         Client::Status(status) => Ok(Box::pin(status.run(Arc::new(SystemClock))).await),
         Client::Completions { shell } => {
-            match std::io::stdout().write_all(&completions(shell)) {
-                // Whoever reads no further has what they wanted.
-                Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-                    Err(StartError::new(format!("standard output: {error}")))
-                }
-                _ => Ok(ExitCode::SUCCESS),
-            }
+            terminal::told(std::io::stdout().write_all(&completions(shell)))?;
+            Ok(ExitCode::SUCCESS)
         }
         Client::Man { dir } => {
             manual(&dir).map_err(|error| {

@@ -15,7 +15,7 @@ use crate::admin::socket_path;
 use crate::config::{Config, ConfigError, RateLimits, Reading};
 use crate::hierarchy::load_or_make;
 use crate::reload::CertificateSource;
-use crate::serve::{Keys, Running, Sources, Start, StartError, StateLock, call_own_doors};
+use crate::serve::{Keys, Ports, Running, Sources, Start, StartError, StateLock, call_own_doors};
 use crate::served_certificate::{ServedCertificate, ServerIdentity};
 use crate::system::SystemClock;
 
@@ -50,6 +50,15 @@ pub(crate) async fn run(options: Dev, metrics: PrometheusHandle) -> Result<(), S
             "tls.issue is not for `ingam dev`, which makes its own certificate: remove it",
         ));
     }
+    if config.signer.at.is_some() {
+        return Err(StartError::new(
+            "signer.at is for `ingam serve`: `ingam dev` has its keys in its own process, so leave it out",
+        ));
+    }
+    // A folder that is there may be another process's, which says more than ports do. One that is not is not made in vain.
+    let known = options.dir.as_deref().filter(|dir| dir.is_dir());
+    let lock = known.map(StateLock::take).transpose()?;
+    let ports = Ports::bind(&config.listen).await?;
     // Removed when this function ends.
     let throwaway = match options.dir {
         Some(_) => None,
@@ -64,12 +73,7 @@ pub(crate) async fn run(options: Dev, metrics: PrometheusHandle) -> Result<(), S
     };
     config.state = state.clone();
     let sources = Sources::of_the_system();
-    if config.signer.at.is_some() {
-        return Err(StartError::new(
-            "signer.at is for `ingam serve`: `ingam dev` has its keys in its own process, so leave it out",
-        ));
-    }
-    let lock = StateLock::take(&config.state)?;
+    let lock = lock.map_or_else(|| StateLock::take(&config.state), Ok)?;
     let (hierarchy, made) = load_or_make(&config, &sources)?;
     let tls = DevTls::load_or_create(&config.state, sources.clock.as_ref(), sources.random.as_ref())
         .map_err(|error| StartError::caused("the certificate of the https endpoints", &error))?;
@@ -81,6 +85,7 @@ pub(crate) async fn run(options: Dev, metrics: PrometheusHandle) -> Result<(), S
     let start = Start {
         config: config.clone(),
         lock,
+        ports,
         keys: Keys::Here(hierarchy),
         made,
         certificate,

@@ -29,6 +29,7 @@ use crate::config::{Config, Reading, issuer_name};
 use crate::hierarchy;
 use crate::serve::{Sources, StartError, StateLock};
 use crate::system::SystemClock;
+use crate::terminal;
 
 /// As long as an issuer's name may be, so that a profile can be called by it.
 const ISSUER_NAME_MAX: usize = 32;
@@ -164,8 +165,7 @@ pub(crate) async fn init(options: &Init) -> Result<(), StartError> {
     if let (Some(path), Some(text)) = (&options.systemd_unit, &plan.unit) {
         write_new(path, text, "the unit")?;
     }
-    let told = writeln!(std::io::stdout(), "{}", plan.next);
-    told.map_err(|error| StartError::new(format!("standard output: {error}")))
+    terminal::told(writeln!(std::io::stdout(), "{}", plan.next))
 }
 
 /// Finds out everything, and writes nothing.
@@ -182,6 +182,9 @@ fn plan(options: &Init, sources: &Sources) -> Result<Plan, StartError> {
         )));
     }
     let existing = if is_new { None } else { Some(Config::read(path, SystemClock.now())?) };
+    // Before anything is asked for: no answer would help.
+    let state = existing.as_ref().map(|config| &config.state).or(settings.state.as_ref());
+    state.map_or(Ok(()), |state| refuse_what_is_there(state))?;
     let mut questions = Questions::new();
     let (environment, answers) = match &existing {
         Some(config) => (Some(config.environment), None),
@@ -339,7 +342,8 @@ fn make_state_folder(state: &Path) -> Result<(), StartError> {
 fn refuse_what_is_there(state: &Path) -> Result<(), StartError> {
     if Hierarchy::is_in(state) {
         return Err(StartError::new(format!(
-            "{} already has a hierarchy: a CA's keys are made once; start it with `ingam serve`",
+            "{} already has a hierarchy, and a CA's keys are made once: start it with `ingam serve`, take further issuing CAs in \
+             with `ingam issuer add`, or name another state folder for another CA",
             state.display()
         )));
     }

@@ -16,6 +16,7 @@ use crate::config::Config;
 use crate::hierarchy;
 use crate::serve::{Sources, StartError, StateLock};
 use crate::system::SystemClock;
+use crate::terminal;
 
 const EXAMPLES: &str = "\
 The CA must not run meanwhile. docs/operations/issuers.md tells how an issuing CA is replaced.
@@ -119,7 +120,7 @@ pub(crate) async fn run(options: &Issuer) -> Result<(), StartError> {
         Act::Remove(options) => remove(options)?,
     };
     let mut out = std::io::stdout().lock();
-    out.write_all(told.as_bytes()).map_err(|error| StartError::new(format!("standard output: {error}")))
+    terminal::told(out.write_all(told.as_bytes()))
 }
 
 impl Place {
@@ -221,17 +222,22 @@ fn remove(options: &Remove) -> Result<String, StartError> {
     let listed = Hierarchy::listed(&config.state).map_err(failed)?;
     let end =
         listed.iter().find(|issuer| issuer.name == *name).and_then(|issuer| ends_at(&issuer.certificate));
+    let mut reasons = Vec::new();
     if let Some(end) = end.filter(|end| *end >= SystemClock.now() && !options.unexpired) {
-        return Err(StartError::new(format!(
+        reasons.push(format!(
             "'{name}' is valid until {end}, and has to tell the status of its certificates until then: take it out of the \
              profiles instead, so that it stands by; --unexpired removes it all the same"
-        )));
+        ));
     }
-    let used = config.profiles.iter().find(|(_, profile)| profile.weights().contains_key(name.as_str()));
-    if let Some((profile, _)) = used {
-        return Err(StartError::new(format!(
+    let is_there = listed.iter().any(|issuer| issuer.name == *name);
+    let used = config.profiles.iter().filter(|(_, profile)| profile.weights().contains_key(name.as_str()));
+    for (profile, _) in used.filter(|_| is_there) {
+        reasons.push(format!(
             "the profile '{profile}' names '{name}' as its issuer: take it out there first, whatever its weight"
-        )));
+        ));
+    }
+    if !reasons.is_empty() {
+        return Err(StartError::new(reasons.join("\n")));
     }
     Hierarchy::remove_issuer(&config.state, name).map_err(failed)?;
     Ok(format!(

@@ -17,6 +17,7 @@ use ring::digest::{SHA256, digest};
 use crate::config::Reading;
 use crate::serve::StartError;
 use crate::system::SystemClock;
+use crate::terminal;
 
 use common_factors::{Shared, shared_factors};
 
@@ -108,7 +109,7 @@ pub(crate) fn run(command: &Keys) -> Result<ExitCode, StartError> {
         text.push_str(&told(&shared, &holders, options.show_factors));
     }
     let written = std::io::stdout().write_all(text.as_bytes());
-    written.map_err(|error| StartError::new(format!("standard output: {error}")))?;
+    terminal::told(written)?;
     Ok(if shared.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(EXIT_FOUND) })
 }
 

@@ -112,16 +112,23 @@ pub(crate) struct Listener {
 /// Binds every address of a listener.
 ///
 /// An IPv6 address on a machine without IPv6 is passed over as long as another address of the list could be bound.
-pub(crate) async fn bind(key: &str, addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, String> {
+///
+/// # Errors
+/// A line for each address that cannot be listened on.
+pub(crate) fn bind(key: &str, addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, String> {
     let mut sockets = Vec::with_capacity(addresses.len());
+    let mut failures = Vec::new();
     for address in addresses {
         match listen_on(*address) {
             Ok(socket) => sockets.push(socket),
             Err(error) if address.is_ipv6() && is_without_ipv6(&error) => {
                 tracing::warn!(%address, "this machine has no such IPv6 address: not listening there");
             }
-            Err(error) => return Err(bind_failure(key, *address, &error)),
+            Err(error) => failures.push(bind_failure(key, *address, &error)),
         }
+    }
+    if !failures.is_empty() {
+        return Err(failures.join("\n"));
     }
     if sockets.is_empty() && !addresses.is_empty() {
         return Err(format!(
@@ -394,7 +401,7 @@ mod tests {
         // Whether a port is free for both shows when it is tried.
         for _ in 0..20 {
             let port = TcpListener::bind("0.0.0.0:0").await.unwrap().local_addr().unwrap().port();
-            if let Ok(sockets) = bind("acme", &any(port)).await {
+            if let Ok(sockets) = bind("acme", &any(port)) {
                 assert!((1..=2).contains(&sockets.len()), "one, where there is no IPv6");
                 return;
             }

@@ -38,6 +38,7 @@ use clap::{Parser, Subcommand};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::serve::StartError;
+use crate::telemetry::LogsOf;
 
 /// What a failed start or a wrong command line ends with.
 const EXIT_START: u8 = 2;
@@ -83,16 +84,19 @@ fn main() -> ExitCode {
     };
     // For reqwest, which asks for the process's default; all else names its provider. It fails if one is set already.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let quiet = "info,hickory_net=off,hickory_proto=off,hickory_resolver=off";
+    let logs = match &command {
+        Command::Dev(_) | Command::Serve(_) => LogsOf::Service,
+        _ => LogsOf::Command,
+    };
     #[cfg(feature = "otel")]
     let traces = match telemetry::Traces::start() {
         Ok(traces) => traces,
         Err(error) => return failed(&StartError::caused("traces cannot be sent", error.as_ref())),
     };
     #[cfg(feature = "otel")]
-    telemetry::start_logs(quiet, &traces);
+    telemetry::start_logs(logs, &traces);
     #[cfg(not(feature = "otel"))]
-    telemetry::start_logs(quiet);
+    telemetry::start_logs(logs);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return failed(&StartError::caused("threads cannot be started", &error)),

@@ -74,8 +74,8 @@ impl Running {
         let local = LocalPerspective::new(config.validation.clone(), clock.clone())
             .map_err(|error| StartError::new(format!("validation: {error}")))?;
         let local = Arc::new(local);
-        let asked = bind("perspective", &config.listen.perspective).await.map_err(StartError::new)?;
-        let watched = bind("metrics", &config.listen.metrics).await.map_err(StartError::new)?;
+        let asked = bind("perspective", &config.listen.perspective).map_err(StartError::new)?;
+        let watched = bind("metrics", &config.listen.metrics).map_err(StartError::new)?;
         let health = Arc::new(PerspectiveHealth::new(config, clock, local.clone(), certificate.clone()));
         let (shutdown, stopping) = watch::channel(false);
         let limits = SharedLimits::new(connection_limits(config));

@@ -16,7 +16,7 @@ use rustls_pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use crate::config::{Config, Environment, Role};
 use crate::notify::{self, State};
 use crate::reload::CertificateSource;
-use crate::serve::{Keys, Running, Sources, Start, StartError, StateLock};
+use crate::serve::{Keys, Ports, Running, Sources, Start, StartError, StateLock};
 use crate::served_certificate::{ServedCertificate, ServerIdentity};
 use crate::system::SystemClock;
 use crate::{End, hierarchy, perspective, signer};
@@ -65,6 +65,7 @@ pub(crate) async fn serve(options: &Serve, metrics: PrometheusHandle) -> Result<
     let start = Start {
         config: config.clone(),
         lock,
+        ports: Ports::bind(&config.listen).await?,
         keys,
         made: Vec::new(),
         certificate,

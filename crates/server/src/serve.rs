@@ -24,7 +24,7 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
 use crate::acme::{self, Transport};
-use crate::admin;
+use crate::admin::{self, AdminSocket};
 use crate::certificate_keeper::CertificateKeeper;
 use crate::config::Config;
 use crate::health::{self, Health};
@@ -40,13 +40,12 @@ use crate::system::{SystemClock, SystemRandomness};
 use crate::transparency::Transparency;
 use crate::{telemetry, test_ct, test_dns};
 
-use taken::Sockets;
 use upkeep::{
     keep_configuration, keep_delegates, keep_issuances, keep_jobs, keep_limits, keep_logged,
     keep_perspectives, keep_waiting,
 };
 
-pub(crate) use taken::StateLock;
+pub(crate) use taken::{Ports, StateLock};
 pub(crate) use upkeep::{hangups, keep_metrics, until};
 
 /// Why the process does not start; one sentence for the operator, or a line for each mistake.
@@ -127,6 +126,8 @@ pub(crate) struct Start {
     pub(crate) config: Config,
     /// The state folder is this process's.
     pub(crate) lock: StateLock,
+    /// Bound already: a port that is taken is found before anything is changed.
+    pub(crate) ports: Ports,
     pub(crate) keys: Keys,
     /// CA certificates that were made just now and have to go on record.
     pub(crate) made: Vec<Vec<u8>>,
@@ -153,10 +154,19 @@ struct Built {
 impl Running {
     /// Opens everything in `config.state` and listens.
     pub(crate) async fn start(start: Start) -> Result<Self, StartError> {
-        let Start { config, lock, keys, made, certificate, certificate_source, read, metrics, sources } =
-            start;
-        // Sockets first: a port that is taken is found before anything is changed.
-        let sockets = Sockets::bind(&config).await?;
+        let Start {
+            config,
+            lock,
+            ports,
+            keys,
+            made,
+            certificate,
+            certificate_source,
+            read,
+            metrics,
+            sources,
+        } = start;
+        let admin = AdminSocket::bind(&config).await?;
         let signer: Arc<dyn Signer> = match keys {
             Keys::Here(hierarchy) => Arc::new(local_signer(&config, hierarchy, &sources)?),
             Keys::Apart => match remote_signer(&config).await? {
@@ -201,7 +211,7 @@ impl Running {
             _lock: lock,
         };
         let going = Going { config: &config, sources: &sources, stopping, reloader };
-        if let Err(error) = running.set_going(going, built, made, sockets, metrics).await {
+        if let Err(error) = running.set_going(going, built, made, (ports, admin), metrics).await {
             running.stop().await;
             return Err(error);
         }
@@ -213,7 +223,7 @@ impl Running {
         going: Going<'_>,
         built: Built,
         made: Vec<Vec<u8>>,
-        sockets: Sockets,
+        (sockets, local): (Ports, AdminSocket),
         metrics: PrometheusHandle,
     ) -> Result<(), StartError> {
         let Going { config, sources, ref stopping, ref reloader } = going;
@@ -271,12 +281,11 @@ impl Running {
         tasks.spawn(Listener { front: plain_front, ..open }.serve(plain, stop()));
         tasks.spawn(listener("management", sockets.management.into(), Some(acceptor)).serve(managed, stop()));
         tasks.spawn(listener("publication", sockets.publication.into(), None).serve(publication, stop()));
-        if let Some(client_ca) = config.operator.client_ca.as_ref().filter(|_| !sockets.admin.tcp.is_empty())
-        {
+        if let Some(client_ca) = config.operator.client_ca.as_ref().filter(|_| !sockets.admin.is_empty()) {
             let tls = Some(TlsAcceptor::from(reloader.certificate.for_operators(client_ca)?));
-            tasks.spawn(listener("admin", sockets.admin.tcp.into(), tls).serve(admin.clone(), stop()));
+            tasks.spawn(listener("admin", sockets.admin.into(), tls).serve(admin.clone(), stop()));
         }
-        let (local, file) = (listener("admin", sockets.admin.unix.into(), None), sockets.admin.file);
+        let (local, file) = (listener("admin", local.unix.into(), None), local.file);
         let local = local.serve(admin, stop());
         tasks.spawn(async move {
             local.await;
@@ -489,7 +498,17 @@ pub(crate) fn local_signer(
         StartError::caused(&format!("the signer's ledger {} cannot be opened", folder.display()), &error)
     })?;
     let ledger = Ledger::open(Arc::new(files), clock.clone()).map_err(failed)?;
-    let signer = LocalSigner::new(hierarchy, config.issuer_urls()?, ledger, clock.clone(), random.clone());
+    let urls = config.issuer_urls()?;
+    if let Some(unlisted) = hierarchy.intermediates.iter().find(|issuer| !urls.contains_key(&issuer.name)) {
+        let (name, kind) = (&unlisted.name, unlisted.key_kind().map_err(failed)?);
+        return Err(StartError(format!(
+            "the issuing CA '{name}' is in {}/hierarchy.json, and not in the configuration: add a line below \
+             [hierarchy.issuers], as {name} = \"{}\"",
+            config.state.display(),
+            kind.name()
+        )));
+    }
+    let signer = LocalSigner::new(hierarchy, urls, ledger, clock.clone(), random.clone());
     signer.map_err(failed)
 }
 

@@ -107,8 +107,8 @@ impl Running {
             }
             None => (None, None),
         };
-        let tcp = bind("signer", &config.listen.signer).await.map_err(StartError::new)?;
-        let watched = bind("metrics", &config.listen.metrics).await.map_err(StartError::new)?;
+        let tcp = bind("signer", &config.listen.signer).map_err(StartError::new)?;
+        let watched = bind("metrics", &config.listen.metrics).map_err(StartError::new)?;
         let health = Arc::new(SignerHealth::new(config, sources.clock.clone(), signer));
         let (shutdown, stopping) = watch::channel(false);
         let limits = SharedLimits::new(connection_limits(config));

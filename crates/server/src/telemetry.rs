@@ -24,13 +24,27 @@ pub(crate) use traces::Traces;
 /// As the log, there is one for the process.
 static LAST_ERRORS: LazyLock<Arc<LastErrors>> = LazyLock::new(|| LastErrors::new(Arc::new(SystemClock)));
 
-/// Starts logging to standard error: text on a terminal, JSON otherwise. `filter` is in the syntax of `RUST_LOG`, which
-/// wins over it. Spans go to `traces` too; warnings and errors are kept for the status page, whatever the filter says.
-pub(crate) fn start_logs(filter: &str, #[cfg(feature = "otel")] traces: &Traces) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(filter));
+/// What a process logs for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LogsOf {
+    /// A service: its log is kept and searched.
+    Service,
+    /// A command, whose own words are what somebody reads: errors alone, and never as JSON.
+    Command,
+}
+
+/// Names on whose account nothing is logged.
+const QUIET: &str = "hickory_net=off,hickory_proto=off,hickory_resolver=off";
+
+/// Starts logging to standard error: text on a terminal, a service's as JSON otherwise. `RUST_LOG` wins over what is usual. Spans go to `traces` too; warnings and errors are kept for the status page, whatever the filter says.
+pub(crate) fn start_logs(of: LogsOf, #[cfg(feature = "otel")] traces: &Traces) {
+    let level = if of == LogsOf::Service { "info" } else { "error" };
+    let filter =
+        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(format!("{level},{QUIET}")));
     let logs = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
-    let logs = if std::io::stderr().is_terminal() {
-        logs.with_filter(filter).boxed()
+    let is_terminal = std::io::stderr().is_terminal();
+    let logs = if is_terminal || of == LogsOf::Command {
+        logs.with_ansi(is_terminal).with_filter(filter).boxed()
     } else {
         logs.json().flatten_event(true).with_filter(filter).boxed()
     };

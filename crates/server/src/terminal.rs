@@ -1,13 +1,26 @@
 //! Questions to a person: on standard input, if that is a terminal. They are written to standard error, so that what
 //! `init` has to say can go elsewhere.
 
-use std::io::{BufRead, IsTerminal, StdinLock, Write};
+use std::io::{self, BufRead, IsTerminal, StdinLock, Write};
 
 use ingam_signer::Passphrase;
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 use zeroize::Zeroizing;
 
 use crate::serve::StartError;
+
+/// What became of writing to standard output. Whoever reads no further, as `head`, has what they wanted.
+///
+/// # Errors
+/// [`StartError`] if it failed in any other way.
+pub(crate) fn told(outcome: io::Result<()>) -> Result<(), StartError> {
+    match outcome {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(StartError::new(format!("standard output: {error}")))
+        }
+        _ => Ok(()),
+    }
+}
 
 /// So often a question is asked anew.
 const TRIES_MAX: usize = 10;
@@ -23,7 +36,7 @@ pub(crate) struct Terminal {
 impl Terminal {
     /// Standard input, if it is a terminal.
     pub(crate) fn of_the_process() -> Option<Self> {
-        let input = std::io::stdin();
+        let input = io::stdin();
         input.is_terminal().then(|| Self { input: input.lock() })
     }
 
@@ -93,7 +106,7 @@ impl Terminal {
 
     fn line(&mut self) -> Result<Zeroizing<Vec<u8>>, StartError> {
         let mut line = Zeroizing::new(Vec::with_capacity(256));
-        let mut limited = std::io::Read::take(&mut self.input, LINE_BYTES_MAX);
+        let mut limited = io::Read::take(&mut self.input, LINE_BYTES_MAX);
         limited.read_until(b'\n', &mut line).map_err(unusable)?;
         if line.is_empty() {
             return Err(StartError::new("broken off: nothing was written"));
@@ -103,11 +116,11 @@ impl Terminal {
 }
 
 fn tell(text: &str) -> Result<(), StartError> {
-    let mut out = std::io::stderr().lock();
+    let mut out = io::stderr().lock();
     out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(unusable)
 }
 
-fn unusable(error: std::io::Error) -> StartError {
+fn unusable(error: io::Error) -> StartError {
     StartError::new(format!("the terminal cannot be used: {error}"))
 }
 
@@ -118,7 +131,7 @@ struct Silence {
 
 impl Silence {
     fn begin() -> Result<Self, StartError> {
-        let input = std::io::stdin();
+        let input = io::stdin();
         let before = tcgetattr(&input).map_err(|error| unusable(error.into()))?;
         let mut silent = before.clone();
         silent.local_modes.remove(LocalModes::ECHO);
@@ -130,6 +143,6 @@ impl Silence {
 impl Drop for Silence {
     fn drop(&mut self) {
         // If it fails, the terminal is gone.
-        let _ = tcsetattr(std::io::stdin(), OptionalActions::Now, &self.before);
+        let _ = tcsetattr(io::stdin(), OptionalActions::Now, &self.before);
     }
 }

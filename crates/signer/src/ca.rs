@@ -155,9 +155,16 @@ impl SigningCa {
         let (usual, others) =
             chains.split_first().ok_or_else(|| broken("it has no chain to a root".to_owned()))?;
         let alternates = others.iter().map(Alternate::of).collect::<Result<_, _>>().map_err(broken)?;
+        let on_token = key.on_token().map(ToString::to_string);
         let key = Key::of(&key)?;
         if key.public_key() != facts.public_key {
-            return Err(broken("its key does not belong to its certificate".to_owned()));
+            let place = match on_token {
+                Some(token) => token,
+                None => format!("keys/{name}.pem"),
+            };
+            return Err(broken(format!(
+                "its key, {place}, does not belong to its certificate, issuers/{name}.pem"
+            )));
         }
         let issuer = Issuer {
             name: name.clone(),

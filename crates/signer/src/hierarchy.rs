@@ -41,7 +41,7 @@ use crate::ca::{LoadedCertificate, certified_key};
 use crate::key::{Key, key_identifier};
 use crate::sealing::Cost;
 use crate::storage::{self, Secrecy, Unlocking, broken};
-use crate::{CaKey, Error, KeyKind, KeyLocation, Passphrase, PrivateKey, encode};
+use crate::{CaKey, Error, KeyKind, KeyLocation, Passphrase, PrivateKey, encode, is_country};
 
 /// How long a root is valid.
 const ROOT_VALIDITY: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
@@ -58,12 +58,15 @@ const ISSUERS_MAX: usize = 16;
 /// As long as an issuer's name may be, so that it fits into a common name with the random suffix.
 const ISSUER_NAME_MAX: usize = 32;
 
+/// The country of a hierarchy for which none was chosen (BR 3.2.2.3 has it for places without a code).
+const NO_COUNTRY: &str = "XX";
+
 const MANIFEST: &str = "hierarchy.json";
 
 /// What a hierarchy is to look like.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// The countryName of all subjects: two upper-case letters (ISO 3166-1).
+    /// The countryName of all subjects: two upper-case letters that ISO 3166-1 assigns, or `XX` where nobody chose.
     pub country: String,
     /// The organizationName of all subjects, at most 64 characters.
     pub organization: String,
@@ -455,10 +458,10 @@ impl Plan {
     pub fn check(&self) -> Findings {
         let mut found = Findings::new();
         found.require(
-            self.country.len() == 2 && self.country.bytes().all(|byte| byte.is_ascii_uppercase()),
+            is_country(&self.country) || self.country == NO_COUNTRY,
             "country",
             format!("is {:?}", self.country),
-            "give two upper-case letters, as in \"KR\"",
+            "give two upper-case letters that ISO 3166-1 assigns to a country, as in \"KR\"",
         );
         let length = self.organization.chars().count();
         found.require(

@@ -19,6 +19,7 @@
 
 mod ca;
 pub mod ceremony;
+mod country;
 mod crypto;
 mod delegate;
 mod encode;
@@ -40,6 +41,7 @@ mod testing;
 mod throwaway;
 pub mod tls;
 
+pub use country::is_country;
 pub use delegate::DelegateCertificate;
 pub use hierarchy::Hierarchy;
 pub use key::{CaKey, KeyKind, PrivateKey, TokenSigner};
@@ -350,7 +352,8 @@ impl Error {
 impl std::fmt::Display for Error {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Refused(why) => write!(f, "the signer refuses: {why}"),
+            // Commands refuse too, where no process of a signer runs: the words stand alone.
+            Self::Refused(why) => f.write_str(why),
             Self::UnknownIssuer(name) => write!(f, "no key is loaded for the issuer '{name}'"),
             Self::Unavailable(what) => write!(f, "the key could not be used: {what}"),
             Self::Away(why) => write!(f, "the signer is not there: {why}"),

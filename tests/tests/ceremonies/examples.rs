@@ -225,7 +225,21 @@ async fn everything_that_is_wrong_is_told_at_once_with_its_section() {
         "bad.toml",
         &[("validity_days = 1826", "validity_days = 9000"), ("\"Example TLS 1\"", "\"Example TLS 2\"")],
     );
-    room.refused("bad.toml", &["key.request", "which is not that of [subject]"]).await;
+    room.refused(
+        "bad.toml",
+        &["key.request", "which is not that of [subject]", "certificate.validity_days", "after its issuer"],
+    )
+    .await;
+    room.change(
+        "intermediate.toml",
+        "bad.toml",
+        &[("validity_days = 1826", "validity_days = 9000"), ("country = \"KR\"", "country = \"QQ\"")],
+    );
+    room.refused(
+        "bad.toml",
+        &["subject.country", "ISO 3166-1", "certificate.validity_days", "after its issuer"],
+    )
+    .await;
     room.change("intermediate.toml", "bad.toml", &[("validity_days = 1826", "validity_days = 9000")]);
     room.refused("bad.toml", &["certificate.validity_days", "after its issuer"]).await;
     room.change(

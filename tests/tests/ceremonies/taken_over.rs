@@ -111,7 +111,11 @@ async fn a_ca_of_ceremonies_issues_and_its_issuing_ca_is_replaced() {
     ];
     let joined = issuer(&home, &joining).await.succeeded();
     assert!(joined.text().contains("tls-2 = \"ecdsa-p384\""), "{joined}");
-    refused(&issuer(&home, &joining).await, "its name is taken");
+    refused(&issuer(&home, &joining).await, "the name 'tls-2' is taken");
+    refused(
+        &run(&mut home.command("serve", "ca.toml"), "").await,
+        "[hierarchy.issuers], as tls-2 = \"ecdsa-p384\"",
+    );
     home.change("ca.toml", "[hierarchy.issuers]\n", "[hierarchy.issuers]\ntls-2 = \"ecdsa-p384\"\n");
     let listed = issuer(&home, &["list"]).await.succeeded();
     assert!(
@@ -128,6 +132,13 @@ async fn a_ca_of_ceremonies_issues_and_its_issuing_ca_is_replaced() {
     judge.status(&first).await.is_good();
     service.stop().await;
     refused(&issuer(&home, &["remove", "tls-1"]).await, "--unexpired");
+    let both = issuer(&home, &["remove", "tls-2"]).await;
+    refused(&both, "--unexpired");
+    refused(&both, "names 'tls-2' as its issuer");
+    let unknown = issuer(&home, &["remove", "tls-3"]).await;
+    refused(&unknown, "there is no issuing CA 'tls-3'");
+    refused(&unknown, "there are: tls-1, tls-2");
+    assert!(!unknown.stderr.contains("the signer"), "{unknown}");
     refused(&issuer(&home, &["remove", "tls-2", "--unexpired"]).await, "names 'tls-2' as its issuer");
     // By weights too, whatever they are.
     home.change("ca.toml", "issuer = \"tls-2\"", "issuers = { tls-1 = 0, tls-2 = 1 }");

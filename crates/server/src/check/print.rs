@@ -26,14 +26,18 @@ pub(super) fn json(found: &[Finding]) -> io::Result<()> {
     out.flush()
 }
 
-/// A list on standard output, with colours if that is a terminal and `NO_COLOR` is not set.
-pub(super) fn people(file: &Path, found: &[Finding]) -> io::Result<()> {
-    list(&mut anstream::stdout().lock(), file, found)
+/// A list on standard output, with colours if that is a terminal and `NO_COLOR` is not set. `is_serve`: the file was taken for
+/// a whole configuration of `ingam serve`.
+pub(super) fn people(file: &Path, found: &[Finding], is_serve: bool) -> io::Result<()> {
+    list(&mut anstream::stdout().lock(), file, found, is_serve)
 }
 
-fn list(out: &mut dyn Write, file: &Path, found: &[Finding]) -> io::Result<()> {
+fn list(out: &mut dyn Write, file: &Path, found: &[Finding], is_serve: bool) -> io::Result<()> {
     let bold = Style::new().bold();
     writeln!(out, "{bold}{}{bold:#}", file.display())?;
+    if is_serve && counts(found)[0] > 0 {
+        writeln!(out, "as `ingam serve` takes it; a file for `ingam dev --config` is looked at with --dev")?;
+    }
     let groups = [
         (Level::Error, "Errors, which stop a start or make it useless:", AnsiColor::Red),
         (Level::Warning, "Warnings about what is allowed, and unwise:", AnsiColor::Yellow),
@@ -85,12 +89,12 @@ mod tests {
         let error = Finding { line: Some(7), ..Finding::error("", "is no TOML", "mend it") };
         let told = |found: &[Finding]| {
             let mut out = anstream::StripStream::new(Vec::new());
-            list(&mut out, Path::new("a.toml"), found).unwrap();
+            list(&mut out, Path::new("a.toml"), found, true).unwrap();
             String::from_utf8(out.into_inner()).unwrap()
         };
         assert_eq!(
             told(&[error, warning]),
-            "a.toml\n\nErrors, which stop a start or make it useless:\n  the file (line 7)\n    is no TOML\n    to do: \
+            "a.toml\nas `ingam serve` takes it; a file for `ingam dev --config` is looked at with --dev\n\nErrors, which stop a start or make it useless:\n  the file (line 7)\n    is no TOML\n    to do: \
              mend it\n\nWarnings about what is allowed, and unwise:\n  listen.metrics\n    is open\n    to do: close \
              it\n\n1 error, 1 warning\n"
         );

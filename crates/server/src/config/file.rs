@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs::File;
-use std::io::Read as _;
+use std::io::{ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
 
 use ingam_protocol::finding::{Level, covers, dotted};
@@ -63,7 +63,8 @@ impl Reading {
     /// # Errors
     /// [`ConfigError`] if the file itself cannot be read.
     pub(crate) fn of_file(path: &Path) -> Result<Self, ConfigError> {
-        Ok(Self { path: Some(path.to_owned()), ..Self::of_text(Table::new(), &read_file(path)?) })
+        let hint = format!("; if this is to be a new CA, `ingam init --config {}` makes it", path.display());
+        Ok(Self { path: Some(path.to_owned()), ..Self::of_text(Table::new(), &read_file(path, &hint)?) })
     }
 
     /// Reads the file for `ingam dev`, if there is one, over what is built in.
@@ -73,7 +74,7 @@ impl Reading {
     pub(crate) fn of_development(path: Option<&Path>) -> Result<Self, ConfigError> {
         let base: Table = toml::from_str(DEVELOPMENT).map_err(|error| ConfigError::new(error.to_string()))?;
         let Some(path) = path else { return Ok(Self::of_text(base, "")) };
-        Ok(Self { path: Some(path.to_owned()), ..Self::of_text(base, &read_file(path)?) })
+        Ok(Self { path: Some(path.to_owned()), ..Self::of_text(base, &read_file(path, "")?) })
     }
 
     /// Lays a text over `base` and reads the whole.
@@ -194,11 +195,15 @@ fn sentence(file: &str, finding: &Finding) -> String {
     sentence
 }
 
-fn read_file(path: &Path) -> Result<String, ConfigError> {
+/// `hint`: what to do if there is no such file.
+fn read_file(path: &Path, hint: &str) -> Result<String, ConfigError> {
     let unreadable =
         |why: String| ConfigError::new(format!("the configuration {} cannot be read: {why}", path.display()));
     let mut text = String::new();
-    let file = File::open(path).map_err(|error| unreadable(error.to_string()))?;
+    let file = File::open(path).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => unreadable(format!("{error}{hint}")),
+        _ => unreadable(error.to_string()),
+    })?;
     file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text).map_err(|error| unreadable(error.to_string()))?;
     if u64::try_from(text.len()).unwrap_or(u64::MAX) > FILE_BYTES_MAX {
         return Err(unreadable("it has more than a mebibyte, as no configuration has".to_owned()));

@@ -165,6 +165,17 @@ pub(super) fn check_process(config: &Config, found: &mut Findings) {
             found.error("signer.callers", bad.to_string(), fix);
         }
     }
+    for operation in [Operation::Prepare, Operation::Issue] {
+        if !signer.callers.values().any(|allowed| allowed.contains(&operation)) {
+            let name = operation.name();
+            let reason = format!("lets nobody {name}: no certificate can be issued with this signer");
+            found.warning(
+                "signer.callers",
+                reason,
+                format!("give the CA {name:?} too, unless that is meant"),
+            );
+        }
+    }
 }
 
 #[cfg(test)]
@@ -211,9 +222,17 @@ mod tests {
         let complete = |config: &mut Config| {
             config.signer.state = Some("/var/lib/ingam-signer".into());
             config.signer.socket = Some("/run/a.sock".into());
-            config.signer.callers = [("uid:1".to_owned(), [Operation::Facts].into())].into();
+            config.signer.callers =
+                [("uid:1".to_owned(), [Operation::Facts, Operation::Prepare, Operation::Issue].into())]
+                    .into();
         };
         assert_eq!(keys(check_process, complete), Vec::<String>::new());
+        let useless = |config: &mut Config| {
+            complete(config);
+            config.signer.callers =
+                [("uid:1".to_owned(), [Operation::Facts, Operation::Prepare].into())].into();
+        };
+        assert_eq!(keys(check_process, useless), ["signer.callers"]);
         let listening = |config: &mut Config| {
             complete(config);
             config.listen.signer = vec!["127.0.0.1:1".parse().unwrap()];

@@ -282,10 +282,12 @@ fn read_organization(text: &str) -> Result<String, String> {
 }
 
 fn read_country(text: &str) -> Result<String, String> {
-    if text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_uppercase()) {
+    if ingam_signer::is_country(text) {
         Ok(text.to_owned())
     } else {
-        Err(format!("\"{text}\" is not two upper-case letters (ISO 3166-1), as in KR"))
+        Err(format!(
+            "\"{text}\" is not two upper-case letters that ISO 3166-1 assigns to a country, as in KR"
+        ))
     }
 }
 
@@ -346,6 +348,7 @@ mod tests {
     #[test]
     fn names_in_certificates_are_as_certificates_want_them() {
         assert!(read_country("KR").is_ok() && read_country("kr").is_err() && read_country("KOR").is_err());
+        assert!(read_country("KO").is_err() && read_country("XX").is_err());
         assert!(read_organization("Example").is_ok() && read_organization("").is_err());
         assert!(read_organization(&"x".repeat(65)).is_err());
     }

@@ -2,49 +2,69 @@
 
 use std::fs::File;
 use std::io;
+use std::net::SocketAddr;
 use std::path::Path;
 
 use tokio::net::UdpSocket;
 
 use super::StartError;
-use crate::admin::AdminSockets;
-use crate::config::Config;
+use crate::config::Listen;
 use crate::listener::{bind, bind_failure};
 
-/// Every socket of the process, bound and not yet served.
-pub(super) struct Sockets {
+/// Every socket of the process with a port, bound and not yet served.
+pub(crate) struct Ports {
     pub(super) acme: Vec<tokio::net::TcpListener>,
     pub(super) acme_plain: Vec<tokio::net::TcpListener>,
     pub(super) management: Vec<tokio::net::TcpListener>,
     pub(super) publication: Vec<tokio::net::TcpListener>,
     pub(super) metrics: Vec<tokio::net::TcpListener>,
-    pub(super) admin: AdminSockets,
+    pub(super) admin: Vec<tokio::net::TcpListener>,
     pub(super) dns_udp: Vec<UdpSocket>,
     pub(super) dns_tcp: Vec<tokio::net::TcpListener>,
     pub(super) dns_management: Vec<tokio::net::TcpListener>,
     pub(super) ct_log: Vec<tokio::net::TcpListener>,
 }
 
-impl Sockets {
-    pub(super) async fn bind(config: &Config) -> Result<Self, StartError> {
-        let listen = &config.listen;
+impl Ports {
+    /// Binds them all, before anything is changed.
+    ///
+    /// # Errors
+    /// [`StartError`] has a line for each address that cannot be listened on.
+    pub(crate) async fn bind(listen: &Listen) -> Result<Self, StartError> {
+        let mut failures = Vec::new();
         let mut dns_udp = Vec::with_capacity(listen.dns.len());
         for address in &listen.dns {
-            let socket = UdpSocket::bind(address).await;
-            dns_udp.push(socket.map_err(|error| StartError(bind_failure("dns", *address, &error)))?);
+            match UdpSocket::bind(address).await {
+                Ok(socket) => dns_udp.push(socket),
+                Err(error) => failures.push(bind_failure("dns", *address, &error)),
+            }
         }
-        Ok(Self {
-            acme: bind("acme", &listen.acme).await.map_err(StartError)?,
-            acme_plain: bind("acme_plain", &listen.acme_plain).await.map_err(StartError)?,
-            management: bind("management", &listen.management).await.map_err(StartError)?,
-            publication: bind("publication", &listen.publication).await.map_err(StartError)?,
-            metrics: bind("metrics", &listen.metrics).await.map_err(StartError)?,
-            admin: AdminSockets::bind(config).await?,
+        let mut bound = |key, addresses: &[SocketAddr]| {
+            bind(key, addresses).unwrap_or_else(|why| {
+                failures.push(why);
+                Vec::new()
+            })
+        };
+        let ports = Self {
+            acme: bound("acme", &listen.acme),
+            acme_plain: bound("acme_plain", &listen.acme_plain),
+            management: bound("management", &listen.management),
+            publication: bound("publication", &listen.publication),
+            metrics: bound("metrics", &listen.metrics),
+            admin: bound("admin", &listen.admin),
             dns_udp,
-            dns_tcp: bind("dns", &listen.dns).await.map_err(StartError)?,
-            dns_management: bind("dns_management", &listen.dns_management).await.map_err(StartError)?,
-            ct_log: bind("ct_log", &listen.ct_log).await.map_err(StartError)?,
-        })
+            dns_tcp: bound("dns", &listen.dns),
+            dns_management: bound("dns_management", &listen.dns_management),
+            ct_log: bound("ct_log", &listen.ct_log),
+        };
+        // UDP and TCP of one address are one sentence.
+        let mut lines: Vec<&str> = Vec::new();
+        for line in failures.iter().flat_map(|failure| failure.lines()) {
+            if !lines.contains(&line) {
+                lines.push(line);
+            }
+        }
+        if lines.is_empty() { Ok(ports) } else { Err(StartError(lines.join("\n"))) }
     }
 }
 

@@ -37,12 +37,24 @@ pub(crate) async fn remote_signer(config: &Config) -> Result<Option<RemoteSigner
                 tried += 1;
                 tokio::time::sleep(PAUSE).await;
             }
-            Err(error) => {
-                let doing = "signer.at: the signer does not let this CA in; is it running, and is this one of its signer.callers?";
-                return Err(StartError::caused(doing, &error));
-            }
+            Err(error) => return Err(not_there(config, &error)),
         }
     }
+}
+
+/// Why there is no signer, by where it should be.
+fn not_there(config: &Config, error: &ingam_signer::Error) -> StartError {
+    let at = config.signer.at.as_deref().unwrap_or_default();
+    let doing = match error {
+        ingam_signer::Error::Away(_) => format!(
+            "signer.at is {at}, and no signer answered there for half a minute: start it with `ingam serve --role signer`, or \
+             name the place where it listens (its signer.socket, or listen.signer)"
+        ),
+        _ => format!(
+            "signer.at: the signer at {at} does not let this CA in; is this one of its signer.callers?"
+        ),
+    };
+    StartError::caused(&doing, error)
 }
 
 struct Socket(PathBuf);
@@ -102,5 +114,21 @@ impl Dial for Tls {
         let stream = TcpStream::connect((self.host.as_str(), self.port)).await?;
         stream.set_nodelay(true)?;
         Ok(Box::new(self.connector.connect(self.name.clone(), stream).await?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signer_that_is_not_there_is_named_with_its_place() {
+        let mut config = Config::default();
+        config.signer.at = Some("unix:/run/a.sock".to_owned());
+        let away = not_there(&config, &ingam_signer::Error::Away("nobody".to_owned())).to_string();
+        assert!(away.contains("unix:/run/a.sock") && away.contains("ingam serve --role signer"), "{away}");
+        assert!(!away.contains("signer.callers"), "{away}");
+        let refused = not_there(&config, &ingam_signer::Error::Refused("no".to_owned())).to_string();
+        assert!(refused.contains("unix:/run/a.sock") && refused.contains("signer.callers"), "{refused}");
     }
 }

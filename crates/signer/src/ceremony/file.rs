@@ -67,7 +67,7 @@ impl Kind {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Subject {
-    /// countryName: two upper-case letters (ISO 3166-1).
+    /// countryName: two upper-case letters that ISO 3166-1 assigns to a country.
     pub country: String,
     /// organizationName, at most 64 characters.
     pub organization: String,

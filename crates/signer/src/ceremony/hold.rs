@@ -10,8 +10,8 @@ use zeroize::Zeroizing;
 use super::contents::{self, Contents, Role};
 use super::file::{Kind, Subject};
 use super::keys::{KeyPlace, Opened, Passphrases, sealed};
-use super::material::{self, Authority, Certified, Previous, Signer, noted};
-use super::plan::{Act, Before, CertificatePlan, KeySource, ListPlan, Plan, RequestPlan, SubjectPlan};
+use super::material::{self, Authority, Certified, OURS, Previous, REQUEST, Signer, noted};
+use super::plan::{Act, Before, CertificatePlan, DAY, KeySource, ListPlan, Plan, RequestPlan, SubjectPlan};
 use super::transcript::{self, KeyLine, Product};
 use crate::ca::LoadedCertificate;
 use crate::key::Key;
@@ -23,10 +23,20 @@ use crate::{Error, KeyKind, Passphrase, PrivateKey, encode};
 /// Puts together what is signed, the algorithm and the signature.
 type Wrap = fn(&[u8], &[u8], &[u8]) -> Vec<u8>;
 
-/// A day: as far back as notBefore may lie (BR 7.1.2.1.1, 7.1.2.10.1).
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// As many entries as a CRL that is made here may have.
 const ENTRIES_MAX: usize = 2000;
+
+/// What to do about a token that makes no key.
+const TOKEN: &str =
+    "see that the token can make this kind of key, and that key.location has a name that is free on it";
+/// What to do about a passphrase that cannot be had.
+const PASSPHRASE: &str =
+    "name a file that its owner alone may read, with the passphrase in one line, or run this on a terminal";
+/// What to do about a CRL that does not continue.
+const PREVIOUS: &str = "name the last CRL of this issuer, or write number and all entries instead";
+/// What to do about a key that did not sign.
+const SIGNING: &str =
+    "see that the key, or the token that it is on, can be used, and hold the ceremony again";
 
 /// Around a ceremony: time, chance, people, and the names in the transcript.
 pub struct Setting<'a> {
@@ -92,6 +102,9 @@ pub fn hold(plan: &Plan, setting: &mut Setting<'_>) -> Result<Held, Findings> {
     let mut found = Findings::new();
     let now = setting.clock.now().whole_second();
     free(plan, setting, &mut found);
+    if found.clone().into_result().is_err() {
+        return Err(found);
+    }
     let mut stage = Stage { plan, setting, found: &mut found, now };
     let held = match &plan.act {
         Act::Certificate(certificate) => stage.certificate(certificate),
@@ -101,7 +114,7 @@ pub fn hold(plan: &Plan, setting: &mut Setting<'_>) -> Result<Held, Findings> {
     match (held, found.clone().into_result()) {
         (Some(held), Ok(())) => Ok(held),
         (None, Ok(())) => {
-            found.error("", "could not be held", "look at what is named above");
+            found.error("", "could not be held", OURS);
             Err(found)
         }
         (_, Err(_)) => Err(found),
@@ -195,7 +208,7 @@ impl Stage<'_, '_> {
             subject_key = self.made_on_token(subject_key)?;
         }
         let whole = self.build(&draft, &subject_key, dates, self.setting.is_rehearsal)?;
-        let pem = noted(self.found, "certificate.file", storage::certificate_to_pem(&whole))?;
+        let pem = noted(self.found, ("certificate.file", OURS), storage::certificate_to_pem(&whole))?;
         let mut keys = vec![subject_key.line.clone()];
         if let (Some(signer), Some(issuer)) = (&signer, &plan.issuer) {
             keys.push(KeyLine::of_signer(signer, &issuer.key));
@@ -213,7 +226,7 @@ impl Stage<'_, '_> {
     /// The same key's place, with the key that the token made for it.
     fn made_on_token(&mut self, stand_in: SubjectKey) -> Option<SubjectKey> {
         let MadeKey { kind, place, secret, .. } = stand_in.made?;
-        let key = noted(self.found, "key.generate", place.make_on_token(kind, &secret))??;
+        let key = noted(self.found, ("key.generate", TOKEN), place.make_on_token(kind, &secret))??;
         let certified = Certified::of_key(&key);
         let line = KeyLine::made(&certified, &place);
         Some(SubjectKey { certified, key: Some(key), line, made: None })
@@ -267,7 +280,7 @@ impl Stage<'_, '_> {
             let chains = LoadedCertificate::read(&whole)
                 .and_then(|made| made.check_issued_by(&signer.authority.facts));
             if let Err(why) = chains {
-                self.found.error("", format!("made a certificate that {why}"), "report this");
+                self.found.error("", format!("made a certificate that {why}"), OURS);
                 return None;
             }
         }
@@ -284,7 +297,7 @@ impl Stage<'_, '_> {
             }
             SubjectPlan::Existing(path) => {
                 let key = "certificate.existing";
-                let existing = noted(self.found, key, Authority::read(path))?;
+                let existing = Authority::noted(self.found, key, path)?;
                 self.found.require(
                     self.now <= existing.facts.not_after,
                     key,
@@ -319,10 +332,13 @@ impl Stage<'_, '_> {
                     return None;
                 }
                 let secret = place.secret_of_new(self.setting.passphrases);
-                let secret = noted(self.found, "key.passphrase_file", secret)?;
-                let made =
-                    noted(self.found, "key.generate", PrivateKey::generate(*kind, self.setting.random))?;
-                let key = noted(self.found, "key.generate", Key::load(&made))?;
+                let secret = noted(self.found, ("key.passphrase_file", PASSPHRASE), secret)?;
+                let made = noted(
+                    self.found,
+                    ("key.generate", "name another kind"),
+                    PrivateKey::generate(*kind, self.setting.random),
+                )?;
+                let key = noted(self.found, ("key.generate", OURS), Key::load(&made))?;
                 let certified = Certified::of_key(&key);
                 let line = KeyLine::made(&certified, place);
                 let made = MadeKey { kind: *kind, place: place.clone(), key: made, secret };
@@ -337,7 +353,8 @@ impl Stage<'_, '_> {
             }
             KeySource::Elsewhere(path) => {
                 let key = "key.request";
-                let asked = noted(self.found, key, material::request_in(path, &contents::name(subject)))?;
+                let asked =
+                    noted(self.found, (key, REQUEST), material::request_in(path, &contents::name(subject)))?;
                 match Certified::of_info(asked.public_key_info) {
                     Ok(certified) => {
                         let line = KeyLine::elsewhere(&certified, "the subject, by its request", path);
@@ -378,13 +395,7 @@ impl Stage<'_, '_> {
             "set it to more days",
         );
         let Some(signer) = signer else { return };
-        let end = signer.authority.facts.not_after;
-        self.found.require(
-            not_after <= end,
-            "certificate.validity_days",
-            format!("lets it end at {not_after}, after its issuer, which ends at {end}"),
-            format!("set it to {} at most", end.since(not_before).as_secs() / DAY.as_secs()),
-        );
+        signer.authority.outlives(not_before, not_after, self.found);
     }
 
     /// What subject and issuer have to do with each other.
@@ -416,18 +427,7 @@ impl Stage<'_, '_> {
         if self.plan.kind == Kind::OcspResponder {
             return;
         }
-        let fits = match (authority.above.path_length, plan.path_length) {
-            (None, _) => true,
-            (Some(room), Some(wanted)) => u32::from(wanted) < room,
-            (Some(room), None) => room > 0,
-        };
-        let room = authority.above.path_length.unwrap_or_default();
-        self.found.require(
-            fits,
-            "certificate.path_length",
-            format!("does not fit below the issuer, whose own is {room}"),
-            "set it lower than the issuer's, or sign with a CA that may have CAs below it",
-        );
+        authority.has_room(plan.path_length, self.found);
     }
 
     fn role(&self, plan: &CertificatePlan) -> Role {
@@ -450,7 +450,8 @@ impl Stage<'_, '_> {
         let (number, mut entries) = match &plan.before {
             Before::Number(number) => (*number, Vec::new()),
             Before::Is(path) => {
-                let previous = noted(self.found, "crl.previous", Previous::read(path, &signer.authority))?;
+                let previous =
+                    noted(self.found, ("crl.previous", PREVIOUS), Previous::read(path, &signer.authority))?;
                 (previous.number.checked_add(1)?, previous.entries)
             }
         };
@@ -509,9 +510,10 @@ impl Stage<'_, '_> {
         let info = contents::request(&contents::name(&plan.subject), &subject_key.certified.public_key_info);
         // The key of a request signs nothing but the request: there is nothing to rehearse, and nothing to keep away.
         let algorithm = own.algorithm().identifier();
-        let signature = noted(self.found, "key", own.sign_checked_blocking(own.public_key(), &info))?;
+        let signature =
+            noted(self.found, ("key", SIGNING), own.sign_checked_blocking(own.public_key(), &info))?;
         let whole = encode::certificate(&info, algorithm, &signature);
-        let pem = noted(self.found, "request.file", storage::request_to_pem(&whole))?;
+        let pem = noted(self.found, ("request.file", OURS), storage::request_to_pem(&whole))?;
         let product = Product::Request { der: &whole };
         self.held(&plan.file, pem.into_bytes(), product, &[subject_key.line], subject_key.made)
     }
@@ -527,10 +529,11 @@ impl Stage<'_, '_> {
         is_trial: bool,
     ) -> Option<Vec<u8>> {
         let algorithm = key.algorithm();
-        let stand_in = noted(self.found, "", Key::throwaway(algorithm, self.setting.random))?;
+        let stand_in = noted(self.found, ("", OURS), Key::throwaway(algorithm, self.setting.random))?;
         let mut signed = Vec::new();
         for key in [&stand_in, key].into_iter().take(if is_trial { 1 } else { 2 }) {
-            let signature = noted(self.found, "", key.sign_checked_blocking(key.public_key(), tbs))?;
+            let signature =
+                noted(self.found, ("", SIGNING), key.sign_checked_blocking(key.public_key(), tbs))?;
             signed = wrap(tbs, algorithm.identifier(), &signature);
             if let Err(why) = judge(&signed) {
                 self.found.error(
@@ -557,7 +560,7 @@ impl Stage<'_, '_> {
         let transcript = match transcript {
             Ok(transcript) => transcript,
             Err(why) => {
-                self.found.error("", format!("made what cannot be read: {why}"), "report this");
+                self.found.error("", format!("made what cannot be read: {why}"), OURS);
                 return None;
             }
         };
@@ -566,7 +569,7 @@ impl Stage<'_, '_> {
             && let Some(path) = made.place.file()
         {
             let sealed = sealed(&made.key, &made.secret, self.setting.random);
-            let contents = noted(self.found, "key.location", sealed)?.into();
+            let contents = noted(self.found, ("key.location", OURS), sealed)?.into();
             files.push(NewFile { path: path.to_owned(), contents, secrecy: Secrecy::Secret });
         }
         let text = transcript.clone().into_bytes().into();

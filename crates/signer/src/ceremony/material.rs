@@ -12,7 +12,7 @@ use x509_parser::prelude::FromDer;
 use x509_parser::revocation_list::CertificateRevocationList;
 
 use super::keys::{Guard, KeyPlace, Opened, Passphrases};
-use super::plan::IssuerPlan;
+use super::plan::{DAY, IssuerPlan};
 use crate::Error;
 use crate::ca::LoadedCertificate;
 use crate::key::{Key, key_identifier, public_key_of};
@@ -55,6 +55,53 @@ impl Authority {
     }
 }
 
+/// The key of the file that names the issuer's certificate.
+pub(super) const ISSUER: &str = "issuer.certificate";
+
+impl Authority {
+    /// Reads the certificate that `key` names; what is wrong goes into `found`.
+    pub(super) fn noted(found: &mut Findings, key: &str, path: &Path) -> Option<Self> {
+        noted(found, (key, "name the PEM file of the CA's certificate, and no other"), Self::read(path))
+    }
+
+    /// As an issuer: it has not ended.
+    pub(super) fn is_valid(&self, now: Timestamp, found: &mut Findings) {
+        found.require(
+            now <= self.facts.not_after,
+            ISSUER,
+            format!("is of a CA that ended at {}", self.facts.not_after),
+            "sign with a CA that is valid",
+        );
+    }
+
+    /// As an issuer: it ends after what it signs.
+    pub(super) fn outlives(&self, not_before: Timestamp, not_after: Timestamp, found: &mut Findings) {
+        let end = self.facts.not_after;
+        found.require(
+            not_after <= end,
+            "certificate.validity_days",
+            format!("lets it end at {not_after}, after its issuer, which ends at {end}"),
+            format!("set it to {} at most", end.since(not_before).as_secs() / DAY.as_secs()),
+        );
+    }
+
+    /// As an issuer: a CA with this path length fits below it.
+    pub(super) fn has_room(&self, path_length: Option<u8>, found: &mut Findings) {
+        let fits = match (self.above.path_length, path_length) {
+            (None, _) => true,
+            (Some(room), Some(wanted)) => u32::from(wanted) < room,
+            (Some(room), None) => room > 0,
+        };
+        let room = self.above.path_length.unwrap_or_default();
+        found.require(
+            fits,
+            "certificate.path_length",
+            format!("does not fit below the issuer, whose own is {room}"),
+            "set it lower than the issuer's, or sign with a CA that may have CAs below it",
+        );
+    }
+}
+
 /// Who signs, with the key at hand.
 pub(super) struct Signer {
     pub(super) authority: Authority,
@@ -70,13 +117,8 @@ impl Signer {
         now: Timestamp,
         found: &mut Findings,
     ) -> Option<Self> {
-        let authority = noted(found, "issuer.certificate", Authority::read(&plan.certificate))?;
-        found.require(
-            now <= authority.facts.not_after,
-            "issuer.certificate",
-            format!("is of a CA that ended at {}", authority.facts.not_after),
-            "sign with a CA that is valid",
-        );
+        let authority = Authority::noted(found, ISSUER, &plan.certificate)?;
+        authority.is_valid(now, found);
         let Opened { key, guard } = open("issuer.key", &plan.key, passphrases, found)?;
         let fits = key.public_key() == authority.facts.public_key;
         found.require(
@@ -96,7 +138,8 @@ pub(super) fn open(
     passphrases: &mut dyn Passphrases,
     found: &mut Findings,
 ) -> Option<Opened> {
-    noted(found, name, place.open(passphrases))
+    let fix = "name the key that belongs here, and give its passphrase, or its token's PIN";
+    noted(found, (name, fix), place.open(passphrases))
 }
 
 /// What a request asks by.
@@ -213,12 +256,22 @@ impl Previous {
     }
 }
 
-/// The value, or its error as a finding about `key`.
-pub(super) fn noted<T>(found: &mut Findings, key: &str, outcome: Result<T, Error>) -> Option<T> {
+/// What to do about a request that is none.
+pub(super) const REQUEST: &str =
+    "have it made by whoever has the key, as config/ceremony/request.toml shows, and name its PEM file";
+/// What to do about what should not be.
+pub(super) const OURS: &str = "report this";
+
+/// The value, or its error as a finding about `key`, with what to do about it.
+pub(super) fn noted<T>(
+    found: &mut Findings,
+    (key, fix): (&str, &str),
+    outcome: Result<T, Error>,
+) -> Option<T> {
     match outcome {
         Ok(value) => Some(value),
         Err(error) => {
-            found.error(key, format!("cannot be used: {}", in_full(&error)), "put this right");
+            found.error(key, format!("cannot be used: {}", in_full(&error)), fix);
             None
         }
     }

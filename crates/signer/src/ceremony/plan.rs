@@ -11,10 +11,10 @@ use ingam_protocol::{Findings, Reason, Serial, Timestamp};
 use super::contents;
 use super::file::{Certificate, File, Issuer, Key, Kind, RevocationList, Revoked, Subject};
 use super::keys::{KeyPlace, kind_of};
-use crate::KeyKind;
+use crate::{KeyKind, is_country};
 
 /// A day of a certificate's validity (BR 6.3.2).
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+pub(super) const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// A root's days for the public (BR 7.1.2.1.1).
 const PUBLIC_ROOT_DAYS: std::ops::RangeInclusive<u32> = 2922..=9132;
 /// A CA's days elsewhere: a hundred years.
@@ -279,13 +279,11 @@ impl Reading<'_> {
 
     /// BR 7.1.2.10.2, and RFC 5280, appendix A.1.
     fn subject(&mut self, given: &Subject) -> Option<Subject> {
-        let is_country =
-            given.country.len() == 2 && given.country.bytes().all(|byte| byte.is_ascii_uppercase());
         self.found.require(
-            is_country,
+            is_country(&given.country),
             "subject.country",
             format!("is {:?}", given.country),
-            "give two upper-case letters (ISO 3166-1), as in \"KR\"; a CA's subject has a countryName (BR 7.1.2.10.2)",
+            "give two upper-case letters that ISO 3166-1 assigns to a country, as in \"KR\"; a CA's subject has a countryName (BR 7.1.2.10.2)",
         );
         for (key, text) in [("organization", &given.organization), ("common_name", &given.common_name)] {
             let fits = (1..=NAME_CHARACTERS_MAX).contains(&text.chars().count())
@@ -316,7 +314,8 @@ impl Reading<'_> {
         let place = self.place("key.location", given.location.as_deref(), given.passphrase_file.as_ref());
         let Some(wanted) = &given.generate else { return place.map(KeySource::Present) };
         let Some(kind) = kind_of(wanted) else {
-            let fix = format!("give one of {}", KeyKind::ALL.map(KeyKind::name).join(", "));
+            let all = KeyKind::ALL.into_iter().filter(|kind| kind.is_available()).map(KeyKind::name);
+            let fix = format!("give one of {}", all.collect::<Vec<_>>().join(", "));
             self.found.error("key.generate", format!("is {wanted:?}"), fix);
             return None;
         };
@@ -653,6 +652,6 @@ const REASONS: [Reason; 5] = [
 ];
 
 /// A day, which begins at midnight UTC, or a moment.
-fn moment(text: &str) -> Option<Timestamp> {
+pub(super) fn moment(text: &str) -> Option<Timestamp> {
     Timestamp::from_rfc3339(text).or_else(|| Timestamp::from_rfc3339(&format!("{text}T00:00:00Z")))
 }

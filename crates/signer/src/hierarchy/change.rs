@@ -9,7 +9,7 @@ use ingam_protocol::{Clock, Random};
 
 use super::existing::Files;
 use super::manifest::Manifest;
-use super::{Hierarchy, ISSUERS_MAX, key_path, write_certificate, write_key};
+use super::{Hierarchy, ISSUERS_MAX, MANIFEST, key_path, write_certificate, write_key};
 use crate::sealing::Cost;
 use crate::storage::{self, Secrecy, Unlocking, broken};
 use crate::{CaKey, Error, KeyLocation, Passphrase};
@@ -47,14 +47,17 @@ impl Hierarchy {
         random: &dyn Random,
     ) -> Result<Self, Error> {
         let Joining { name, certificate: path, key, secret, further } = joining;
-        let refuse = |why: String| Err(Error::Refused(format!("the issuing CA '{name}' cannot join: {why}")));
+        let refuse = |why: String| Err(Error::Refused(why));
         if self.intermediates.iter().any(|other| other.name == *name)
             || self.roots().any(|root| root.name == *name)
         {
-            return refuse("its name is taken; give it another".to_owned());
+            let roots = self.roots().map(|root| root.name.as_str());
+            let taken = roots.chain(self.intermediates.iter().map(|other| other.name.as_str()));
+            let taken = taken.collect::<Vec<_>>().join(", ");
+            return refuse(format!("the name '{name}' is taken, as there are {taken}: give it another"));
         }
         if self.intermediates.len() >= ISSUERS_MAX {
-            return refuse(format!("there are {ISSUERS_MAX} already; remove one that has ended"));
+            return refuse(format!("there are {ISSUERS_MAX} issuing CAs already; remove one that has ended"));
         }
         let key_file = key_path(folder, name);
         let own_file = folder.join(format!("issuers/{name}.pem"));
@@ -79,12 +82,12 @@ impl Hierarchy {
         let mut files = Files::of(&grown, folder);
         grown.more_roots.extend(files.read_further(further, &grown.root)?);
         let issuer = files.issuer(name, storage::read_certificate(path)?, ca_key, path)?;
-        issuer.fits(clock.now(), random).map_err(|why| broken(path, why))?;
-        grown.intermediates.push(issuer);
+        grown.intermediates.push(issuer.clone());
         grown.check(&|file| files.path_of(file), &|other| match key {
             KeyLocation::File(path) if other == name => path.clone(),
             _ => key_path(folder, other),
         })?;
+        issuer.fits(clock.now(), random).map_err(|why| broken(path, why))?;
         if let Some(key) = grown.intermediates.last().and_then(|issuer| issuer.key.held()) {
             storage::make_folder(&folder.join("keys"), Secrecy::Secret)?;
             write_key(&folder.join("keys"), name, key, passphrase, Cost::FULL, random)?;
@@ -131,10 +134,14 @@ impl Hierarchy {
     /// [`Error::Refused`] if there is none of this name, or no other.
     pub fn remove_issuer(folder: &Path, name: &IssuerName) -> Result<(), Error> {
         let mut manifest = Manifest::read(folder)?;
-        let before = manifest.issuers.len();
+        let before: Vec<IssuerName> = manifest.issuers.iter().map(|listed| listed.name.clone()).collect();
         manifest.issuers.retain(|listed| listed.name != *name);
-        if manifest.issuers.len() == before {
-            return Err(Error::Refused(format!("there is no issuing CA '{name}'")));
+        if manifest.issuers.len() == before.len() {
+            let there = before.iter().map(IssuerName::as_str).collect::<Vec<_>>().join(", ");
+            return Err(Error::Refused(format!(
+                "there is no issuing CA '{name}' in {}; there are: {there}",
+                folder.join(MANIFEST).display()
+            )));
         }
         if manifest.issuers.is_empty() {
             return Err(Error::Refused(format!("'{name}' is the only issuing CA: add another first")));
