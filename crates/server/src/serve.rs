@@ -509,7 +509,7 @@ pub(crate) fn local_signer(
         )));
     }
     let signer = LocalSigner::new(hierarchy, urls, ledger, clock.clone(), random.clone());
-    signer.map_err(failed)
+    Ok(signer.map_err(failed)?.holding_lengths(config.dated_rules().lengths))
 }
 
 /// The primary perspective together with the remote ones; none where there are no others.

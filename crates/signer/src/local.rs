@@ -5,6 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use ingam_protocol::baseline::CERTIFICATE_VALIDITY;
 use ingam_protocol::crl::{self, RevocationList};
 use ingam_protocol::ocsp::{self, ResponseData};
 use ingam_protocol::profile::{IssuerName, Profile};
@@ -16,6 +17,7 @@ use x509_parser::prelude::FromDer;
 use crate::ca::SigningCa;
 use crate::delegate::{Delegate, DelegateCertificate, Draft};
 use crate::key::Algorithm;
+use crate::leaf::Validity;
 use crate::lint::{Linted, Stage};
 use crate::{
     CertificateRequest, CrlContents, Error, FinalRequest, Hierarchy, Issuer, IssuerUrls, Kind, Ledger,
@@ -45,6 +47,8 @@ pub struct LocalSigner {
     cas: BTreeMap<IssuerName, Arc<SigningCa>>,
     /// For those issuers that do not sign OCSP answers themselves, once [`Signer::renew`] was called.
     delegates: RwLock<BTreeMap<IssuerName, Arc<Delegate>>>,
+    /// Whether certificates of public profiles last no longer than they may by the day.
+    holds_lengths: bool,
 }
 
 impl LocalSigner {
@@ -75,7 +79,15 @@ impl LocalSigner {
             issuers.push(ca.issuer.clone());
             cas.insert(name, Arc::new(ca));
         }
-        Ok(Self { clock, random, ledger, issuers, cas, delegates: RwLock::new(BTreeMap::new()) })
+        let delegates = RwLock::new(BTreeMap::new());
+        Ok(Self { clock, random, ledger, issuers, cas, delegates, holds_lengths: false })
+    }
+
+    /// From now on nothing is prepared for a public profile that lasts longer than it may by this signer's clock (BR 6.3.2),
+    /// whatever its profile says and whoever asks.
+    #[must_use]
+    pub fn holding_lengths(self, holds_lengths: bool) -> Self {
+        Self { holds_lengths, ..self }
     }
 
     /// [`Signer::renew`], as of `now`.
@@ -156,6 +168,9 @@ impl LocalSigner {
         }
         let stage = Stage::first(profile);
         let linted = lint::certificate(tbs, &lint::Expected { profile, ca, request, stage })?;
+        if profile.is_public && self.holds_lengths {
+            self.check_length(linted.validity())?;
+        }
         self.put_down_linted(ca, stage.kind(), linted, None).await
     }
 
@@ -194,6 +209,18 @@ impl LocalSigner {
         }
         let (not_before, not_after) = (validity.not_before, validity.not_after);
         Ok(Prepared { id, issuer, kind, serial, not_before, not_after, tbs })
+    }
+
+    fn check_length(&self, Validity { not_before, not_after }: Validity) -> Result<(), Error> {
+        let lasts = not_after.since(not_before).saturating_add(Duration::from_secs(1));
+        match CERTIFICATE_VALIDITY.longest_at(self.clock.now()) {
+            Some(longest) if lasts > longest => Err(Error::Refused(format!(
+                "a public certificate would last longer than the {} days that it may by now (BR 6.3.2): lower the profile's \
+                 validity_s",
+                longest.as_secs() / 86_400
+            ))),
+            _ => Ok(()),
+        }
     }
 
     /// Bytes that were recorded long ago must not be signed now.

@@ -165,6 +165,30 @@ async fn prepared_bytes_are_signed_once_whoever_holds_them() {
     }
 }
 
+/// The day counts at the signer, too, whatever a caller's profile says.
+#[tokio::test]
+async fn public_certificates_last_no_longer_than_they_may_by_the_day() {
+    let day = |text: &str| Timestamp::from_rfc3339(text).unwrap();
+    let (before, change) = (day("2029-03-14T23:59:59Z"), day("2029-03-15T00:00:00Z"));
+    for (at, is_public, holds, is_fit) in [
+        (before, true, true, true),
+        (change, true, true, false),
+        (change, false, true, true),
+        (change, true, false, true),
+    ] {
+        let clock = Arc::new(FixedClock::new(at));
+        let signer = signer(clock).holding_lengths(holds);
+        let mut wanted = CertificateRequest { now: at, ..request("ecdsa", &["a.example"]) };
+        Arc::make_mut(&mut wanted.profile).is_public = is_public;
+        let outcome = signer.prepare(wanted).await.map(drop);
+        let words = outcome.as_ref().map_err(ToString::to_string);
+        assert_eq!(outcome.is_ok(), is_fit, "{at} {is_public} {holds}: {words:?}");
+        if !is_fit {
+            assert!(words.unwrap_err().contains("47 days"));
+        }
+    }
+}
+
 /// What logs might promise: their signatures are not looked at here.
 fn scts(logs: &[u8]) -> SctList {
     let sct = |log: &u8| Sct {
