@@ -12,8 +12,8 @@ use tokio::time::sleep;
 use crate::list::Log;
 use crate::{Submission, TransparencyService};
 
-/// How many certificates are shown at once.
-const AT_ONCE_MAX: usize = 16;
+/// How many certificates are shown at once, those among them that wait for a log to be tried again.
+const AT_ONCE_MAX: usize = 256;
 
 /// How long after the first failure a log is tried again; doubles with each further one.
 const PAUSE: Duration = Duration::from_secs(5);
