@@ -102,12 +102,7 @@ impl Authority {
 
     /// Whether any of the issuers can be asked to sign.
     pub async fn signer_is_there(&self) -> bool {
-        for issuer in self.signer.issuers() {
-            if self.signer.ready(&issuer.name).await.is_ok() {
-                return true;
-            }
-        }
-        false
+        self.issuers_away().await.len() < self.signer.issuers().len()
     }
 
     /// The issuers that cannot be asked to sign.
@@ -129,7 +124,7 @@ impl Authority {
     ) -> Result<TakenUp, Error> {
         let Some(claim) = &order.claim else {
             return match order.waiting.clone() {
-                Some(waiting) => self.take_up_waiting(order, &waiting).await,
+                Some(waiting) => self.take_up_waiting(order, &waiting, away).await,
                 None => Ok(TakenUp::NotYet),
             };
         };
@@ -159,8 +154,13 @@ impl Authority {
     }
 
     /// A finalize that found no signer: everything is looked at as of now, as if it came now.
-    async fn take_up_waiting(self: &Arc<Self>, order: Order, waiting: &Waiting) -> Result<TakenUp, Error> {
-        match self.claim_waiting(&order, waiting).await {
+    async fn take_up_waiting(
+        self: &Arc<Self>,
+        order: Order,
+        waiting: &Waiting,
+        away: &BTreeSet<IssuerName>,
+    ) -> Result<TakenUp, Error> {
+        match self.claim_waiting(&order, waiting, away).await {
             Ok(taken) => Ok(taken),
             // A finalize would have left the order as it was for these: it is tried again.
             Err(Error::Refusal(refusal))
@@ -177,7 +177,12 @@ impl Authority {
         }
     }
 
-    async fn claim_waiting(self: &Arc<Self>, order: &Order, waiting: &Waiting) -> Result<TakenUp, Error> {
+    async fn claim_waiting(
+        self: &Arc<Self>,
+        order: &Order,
+        waiting: &Waiting,
+        away: &BTreeSet<IssuerName>,
+    ) -> Result<TakenUp, Error> {
         let Some(account) = self.account(order.account)?.filter(|account| account.deactivated.is_none())
         else {
             return Err(Error::refusal(ErrorType::Unauthorized, "the account was deactivated"));
@@ -189,7 +194,8 @@ impl Authority {
         check_dates(order, &profile, self.clock.now())?;
         let request = read_request(&waiting.csr, &account, order, &profile)?;
         self.refuse_key(request.key(), ErrorType::BadCsr)?;
-        if self.signer_is_there().await {
+        // Nobody is asked about CAA for an issuer that could not sign.
+        if profile.issuers.signing().any(|issuer| !away.contains(issuer)) {
             let looked = self.look_again(order, &profile, None).await?;
             let Ok(prepared) = self.prepare(&request, order, profile.clone()).await? else {
                 self.signer_missed.notify_one();

@@ -172,6 +172,7 @@ impl Authority {
             Err(Unfinished::NotNow) => return self.leave_to_logs(issuance, &order).await,
             Err(Unfinished::Away(cause)) => return self.give_back(issuance, &cause).await,
             Err(Unfinished::TakenOver) => return Ok(()),
+            Err(Unfinished::Failed(fault)) => return Err(fault),
             Err(Unfinished::Never(why)) => {
                 return self.abandon(*id, AbandonedBy::Holder(*token), why, true).await;
             }
@@ -217,7 +218,7 @@ impl Authority {
             }
         };
         // Whoever took the order over meanwhile has other promises, and its bytes would make room for these.
-        if !self.holds(issuance).map_err(|_| Unfinished::NotNow)? {
+        if !self.holds(issuance).map_err(Unfinished::Failed)? {
             return Err(Unfinished::TakenOver);
         }
         let request = FinalRequest {
@@ -372,6 +373,8 @@ enum Unfinished {
     Away(ingam_signer::Error),
     /// The lease ran out, and somebody else has the order.
     TakenOver,
+    /// The store fails; the order is taken up when the lease has run out.
+    Failed(Error),
     /// There will be none: the serial number is revoked.
     Never(&'static str),
 }
