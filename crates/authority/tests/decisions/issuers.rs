@@ -81,6 +81,31 @@ fn an_issuer_that_ends_before_the_certificate_signs_no_more() {
 }
 
 #[test]
+fn an_issuer_whose_token_is_out_is_passed_over_while_another_signs() {
+    let mut world = World::of_issuers(&["ecdsa", "other", "standby"]);
+    weigh(&mut world, &[("ecdsa", 1000), ("other", 1), ("standby", 0)]);
+    let process = world.start();
+    process.signer.take_out([name("ecdsa")]);
+    assert_eq!(shares(&process, 3), [("other".to_owned(), 3)].into());
+
+    // With both out, the order waits for one of them, though a third is there that does not sign.
+    process.signer.take_out([name("ecdsa"), name("other")]);
+    let (account, key) = (process.account(), Key::new());
+    let ready = process.ready_order(&account, &["a.example.org"]);
+    process.finalize(&account, ready.order.id, &csr(&key, &["a.example.org"])).unwrap();
+    assert_eq!(process.order_status(&account, ready.order.id), OrderStatus::Processing);
+    assert!(process.run(process.authority.signer_is_there()));
+    let token = || process.store.order_by_id(ready.order.id).unwrap().unwrap().claim.unwrap().token;
+    let before = token();
+    assert_eq!(process.run(process.authority.issuances_resume()).unwrap(), (0, 0));
+    assert_eq!(token(), before, "nothing is written meanwhile");
+    process.signer.take_out([]);
+    assert_eq!(process.run(process.authority.issuances_resume()).unwrap(), (1, 0));
+    assert_eq!(process.order_status(&account, ready.order.id), OrderStatus::Valid);
+    process.stop();
+}
+
+#[test]
 fn what_was_claimed_goes_on_once_its_issuer_stands_by() {
     let mut world = World::of_issuers(&["ecdsa", "other"]);
     weigh(&mut world, &[("ecdsa", 1), ("other", 0)]);

@@ -1,6 +1,6 @@
 //! A signer that can be told to fail or to hang at a step, and that remembers what it signed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -44,6 +44,8 @@ pub(crate) struct TestSigner {
     inner: LocalSigner,
     issuers: Vec<Issuer>,
     step: Mutex<Step>,
+    /// Issuers whose tokens are out.
+    out: Mutex<BTreeSet<IssuerName>>,
     signed: Mutex<Vec<Signed>>,
     held: Semaphore,
     is_silent: AtomicBool,
@@ -64,7 +66,13 @@ impl TestSigner {
             issuer.not_after = ends.get(&issuer.name).copied().unwrap_or(issuer.not_after);
         }
         let (step, held) = (Mutex::new(Step::Never), Semaphore::new(0));
-        Self { inner, issuers, step, signed: Mutex::default(), held, is_silent: AtomicBool::new(false) }
+        let (out, signed) = (Mutex::default(), Mutex::default());
+        Self { inner, issuers, step, out, signed, held, is_silent: AtomicBool::new(false) }
+    }
+
+    /// From now on the tokens of these issuers are out, and those of all others in.
+    pub(crate) fn take_out(&self, issuers: impl IntoIterator<Item = IssuerName>) {
+        *self.out.lock().unwrap() = issuers.into_iter().collect();
     }
 
     /// From now on it breaks at this step.
@@ -115,6 +123,9 @@ impl Signer for TestSigner {
         self.present()?;
         if self.step() == Step::Going {
             return Err(Error::Away("nobody listens".to_owned()));
+        }
+        if self.out.lock().unwrap().contains(issuer) {
+            return Err(Self::asleep());
         }
         self.inner.ready(issuer).await
     }
