@@ -18,44 +18,35 @@
 //! twice is for its own records to see to.
 
 mod frame;
+mod index;
 #[cfg(test)]
 mod tests;
+mod writer;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use ingam_journal::files::{File, Files};
+use ingam_journal::files::Files;
 use ingam_protocol::bytes::hex;
 use ingam_protocol::{Clock, Serial, Timestamp};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::Error;
-use frame::{Act, Damage, FRAME_BYTES, Frame, digest_of};
-
-/// For how many days a file is kept beside today's. Bytes are prepared with a notBefore of at most two days ahead, and
-/// signed at most two days after it.
-const DAYS_KEPT: u64 = 5;
+use frame::{Act, FRAME_BYTES, Frame, digest_of};
+use index::{Entry, Index};
+use writer::Writer;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How many frames wait to be written; who brings one more waits as well.
 const QUEUE_MAX: usize = 4096;
 
-/// A file grows by so many bytes of zeros at a time: what does not grow is synced faster.
-const GROWTH_BYTES: u64 = 256 << 10;
-
 /// No day's file is larger: 134 million frames.
 const FILE_BYTES_MAX: u64 = 16 << 30;
-
-/// So many frames of a day may be there for something to be prepared still: the rest is for what was prepared to be used.
-const FRAMES_TO_PREPARE: u64 = FILE_BYTES_MAX / FRAME_BYTES_U64 / 4 * 3;
-
-/// So much of a file is read at once: whole frames.
-const READ_BYTES: usize = 1 << 20;
 
 const FRAME_BYTES_U64: u64 = FRAME_BYTES as u64;
 
@@ -117,27 +108,6 @@ impl Subject<'_> {
     }
 }
 
-/// What is known of one of a serial number's two signatures.
-#[derive(Clone, Copy)]
-struct Entry {
-    /// The first half of the SHA-256 of the bytes.
-    digest: [u8; 16],
-    used: bool,
-}
-
-/// Entries by the day whose file has them; each key is in one, after a start perhaps in several.
-#[derive(Default)]
-struct Index {
-    days: BTreeMap<u64, Day>,
-}
-
-#[derive(Default)]
-struct Day {
-    entries: HashMap<[u8; 16], Entry>,
-    /// How many frames its file has, or is about to have.
-    frames: u64,
-}
-
 /// The ledger, open. Dropping it writes what waits.
 pub struct Ledger {
     clock: Arc<dyn Clock>,
@@ -169,7 +139,7 @@ impl Ledger {
         }
         let (queue, jobs) = mpsc::channel(QUEUE_MAX);
         let broken = Arc::new(AtomicBool::new(false));
-        let mut writer = Writer { files, frames, open: None, broken: broken.clone() };
+        let mut writer = Writer::new(files, frames, broken.clone());
         let writer =
             std::thread::Builder::new().name("signer-ledger".to_owned()).spawn(move || writer.run(jobs));
         let writer = writer.map_err(unreadable)?;
@@ -284,210 +254,8 @@ impl Drop for Ledger {
     }
 }
 
-impl Index {
-    fn entry(&self, key: &[u8; 16]) -> Option<Entry> {
-        let mut all = self.days.values().rev().filter_map(|day| day.entries.get(key));
-        // A use counts on whichever day: clocks can be set back. Else the latest day knows best.
-        let latest = all.next()?;
-        Some(all.find(|entry| entry.used && !latest.used).copied().unwrap_or(*latest))
-    }
-
-    fn was_used(&self, frame: &Frame) -> bool {
-        self.entry(&frame.key()).is_some_and(|entry| entry.used && entry.digest == frame.digest_half())
-    }
-
-    /// Whether a day's file has room for nothing but the use of what was prepared.
-    fn is_full(&self, day: u64) -> bool {
-        self.days.get(&day).is_some_and(|day| day.frames >= FRAMES_TO_PREPARE)
-    }
-
-    fn put(&mut self, day: u64, key: [u8; 16], entry: Entry) {
-        for (_, other) in self.days.iter_mut().filter(|(number, _)| **number != day) {
-            other.entries.remove(&key);
-        }
-        let own = self.days.entry(day).or_default();
-        own.entries.insert(key, entry);
-        own.frames += 1;
-        let days: Vec<u64> = self.days.keys().copied().collect();
-        too_old(&days, day).iter().for_each(|old| drop(self.days.remove(old)));
-    }
-
-    /// Takes in a day's file, makes good what the end of an earlier process left in it, and gives how many frames it has.
-    fn read(&mut self, day: u64, file: &dyn File, name: &str) -> Result<u64, Error> {
-        let length = file.length().map_err(unreadable)?.min(FILE_BYTES_MAX);
-        let (mut place, mut end, mut synced) = (0_u64, 0_u64, 0_u64);
-        // Places without a frame: behind the last one they are where writing goes on.
-        let mut gaps = Vec::new();
-        let mut buffer = vec![0; READ_BYTES];
-        while place * FRAME_BYTES_U64 < length {
-            let room =
-                usize::try_from(length - place * FRAME_BYTES_U64).unwrap_or(READ_BYTES).min(READ_BYTES);
-            let chunk = buffer.get_mut(..room).unwrap_or_default();
-            file.read_at(place * FRAME_BYTES_U64, chunk).map_err(unreadable)?;
-            for bytes in chunk.chunks(FRAME_BYTES) {
-                match Frame::read(bytes) {
-                    Ok(Some(frame)) => {
-                        synced = synced.max(frame.synced);
-                        end = place + 1;
-                        self.take(day, &frame);
-                    }
-                    Ok(None) => gaps.push(place),
-                    Err(Damage::Torn) => {
-                        gaps.push(place);
-                        end = place + 1;
-                    }
-                    Err(Damage::Newer) => {
-                        return Err(damaged(name, "was written by a newer version of this program"));
-                    }
-                }
-                place += 1;
-            }
-        }
-        gaps.retain(|gap| *gap < end);
-        // What was not synced may be missing or torn, in any way. What was must be there.
-        if gaps.iter().any(|gap| *gap < synced) {
-            return Err(damaged(name, "has lost what had been made durable"));
-        }
-        for gap in &gaps {
-            file.write_at(gap * FRAME_BYTES_U64, &Frame::void()).map_err(unreadable)?;
-        }
-        if end > 0 {
-            file.sync().map_err(unreadable)?;
-        }
-        Ok(end)
-    }
-
-    fn take(&mut self, day: u64, frame: &Frame) {
-        let own = self.days.entry(day).or_default();
-        own.frames += 1;
-        if frame.act == Act::Void {
-            return;
-        }
-        let entry = Entry { digest: frame.digest_half(), used: frame.act == Act::Used };
-        let known = own.entries.entry(frame.key()).or_insert(entry);
-        if !known.used {
-            *known = entry;
-        }
-    }
-}
-
-/// A day's file.
-struct Open {
-    day: u64,
-    file: Arc<dyn File>,
-    length: u64,
-    /// How many frames it has, and how many of them are durable.
-    frames: u64,
-    synced: u64,
-}
-
-/// Writes what comes, as much as there is at a time with one sync.
-struct Writer {
-    files: Arc<dyn Files>,
-    /// How many frames the day's file has, for days that are not open.
-    frames: BTreeMap<u64, u64>,
-    open: Option<Open>,
-    broken: Arc<AtomicBool>,
-}
-
-impl Writer {
-    fn run(&mut self, mut jobs: mpsc::Receiver<Job>) {
-        while let Some(first) = jobs.blocking_recv() {
-            let mut batch = vec![first];
-            while batch.len() < QUEUE_MAX
-                && let Ok(job) = jobs.try_recv()
-            {
-                batch.push(job);
-            }
-            if let Err(error) = self.write(&batch) {
-                // Whether it is on the disk is not known: nothing more is signed before somebody has looked.
-                self.broken.store(true, Ordering::Release);
-                tracing::error!(
-                    error = &error as &dyn std::error::Error,
-                    "the signer's ledger cannot be written"
-                );
-                return;
-            }
-            for done in batch.into_iter().filter_map(|job| job.done) {
-                // Whoever does not wait any more does not sign.
-                let _ = done.send(());
-            }
-        }
-    }
-
-    fn write(&mut self, batch: &[Job]) -> io::Result<()> {
-        for jobs in batch.chunk_by(|one, next| one.day == next.day) {
-            let Some(first) = jobs.first() else { continue };
-            self.open_day(first.day)?;
-            if let Some(open) = &mut self.open {
-                open.write(jobs)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Goes on in the file of this day, and takes away those that are too old.
-    fn open_day(&mut self, day: u64) -> io::Result<()> {
-        if self.open.as_ref().is_some_and(|open| open.day == day) {
-            return Ok(());
-        }
-        if let Some(open) = self.open.take() {
-            open.file.sync()?;
-            self.frames.insert(open.day, open.frames);
-        }
-        let file = self.files.create(&name_of(day))?;
-        self.files.sync_directory()?;
-        let (length, frames) = (file.length()?, self.frames.get(&day).copied().unwrap_or(0));
-        self.open = Some(Open { day, file, length, frames, synced: frames });
-        let mut days: Vec<u64> = self.files.list()?.iter().filter_map(|name| day_of_name(name)).collect();
-        days.sort_unstable();
-        for old in too_old(&days, day) {
-            self.files.remove(&name_of(*old))?;
-        }
-        Ok(())
-    }
-}
-
-impl Open {
-    fn write(&mut self, jobs: &[Job]) -> io::Result<()> {
-        let mut bytes = Vec::with_capacity(jobs.len() * FRAME_BYTES);
-        for job in jobs {
-            bytes.extend_from_slice(&job.frame.encode(self.synced));
-        }
-        let (from, end) =
-            (self.frames * FRAME_BYTES_U64, (self.frames + to_u64(jobs.len())) * FRAME_BYTES_U64);
-        if end > FILE_BYTES_MAX {
-            return Err(io::Error::new(io::ErrorKind::FileTooLarge, "a day's ledger is full"));
-        }
-        if end > self.length {
-            self.length = end.next_multiple_of(GROWTH_BYTES);
-            self.file.set_length(self.length)?;
-        }
-        self.file.write_at(from, &bytes)?;
-        self.frames += to_u64(jobs.len());
-        // Preparations alone can wait for the next use.
-        if jobs.iter().any(|job| job.done.is_some()) {
-            self.file.sync()?;
-            self.synced = self.frames;
-        }
-        Ok(())
-    }
-}
-
-fn to_u64(count: usize) -> u64 {
-    u64::try_from(count).unwrap_or(u64::MAX)
-}
-
 fn day_of(at: Timestamp) -> u64 {
     at.unix_s() / DAY.as_secs()
-}
-
-/// Which of these days, in their order, need not be kept while this one is written.
-fn too_old(days: &[u64], day: u64) -> &[u64] {
-    let kept = usize::try_from(DAYS_KEPT + 1).unwrap_or(usize::MAX);
-    let candidates = days.get(..days.len().saturating_sub(kept)).unwrap_or_default();
-    let end = candidates.partition_point(|old| old + DAYS_KEPT < day);
-    candidates.get(..end).unwrap_or_default()
 }
 
 /// `DAY.ledger`, the day as days since 1970, so that names sort as days do.

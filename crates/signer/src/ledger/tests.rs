@@ -3,6 +3,8 @@
 use ingam_journal::simulated::SimulatedDisk;
 use ingam_protocol::time::{FixedClock, SeededRandom};
 
+use super::frame::Damage;
+use super::index::{DAYS_KEPT, FRAMES_TO_PREPARE};
 use super::*;
 
 const ISSUER: [u8; 32] = [7; 32];
