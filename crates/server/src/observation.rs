@@ -33,12 +33,19 @@ const EXPOSITION: HeaderValue = HeaderValue::from_static("text/plain; version=0.
 pub(crate) trait Reporter: Send + Sync {
     /// As of now.
     async fn report(&self) -> Report;
+
+    /// From now on no role is ready: the process is about to end.
+    fn stop(&self);
 }
 
 #[async_trait]
 impl Reporter for Health {
     async fn report(&self) -> Report {
         Self::report(self).await
+    }
+
+    fn stop(&self) {
+        Self::stop(self);
     }
 }
 

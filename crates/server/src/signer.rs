@@ -11,7 +11,6 @@ mod dial;
 mod health;
 mod requests;
 
-use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,22 +19,17 @@ use ingam_protocol::time::Clock;
 use ingam_signer::Hierarchy;
 use ingam_signer::remote::Service;
 use metrics_exporter_prometheus::PrometheusHandle;
-use tokio::sync::watch;
-use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
 use crate::admin::SocketFile;
 use crate::config::Config;
-use crate::listener::{Front, Listener, SharedLimits, Sockets, bind, bind_unix};
-use crate::notify::{self, State};
-use crate::observation::{Observation, Observed};
+use crate::listener::{bind, bind_unix};
 use crate::production::{chain_of, check_keys, key_of, protect_memory};
-use crate::serve::{
-    Sources, StartError, StateLock, connection_limits, hangups, keep_metrics, local_signer, until,
-};
+use crate::role::RoleProcess;
+use crate::serve::{Sources, StartError, StateLock, local_signer};
 use crate::served_certificate::{ServedCertificate, ServerIdentity};
 use crate::system::SystemClock;
-use crate::{End, hierarchy, telemetry};
+use crate::{hierarchy, telemetry};
 
 use health::SignerHealth;
 use requests::Requests;
@@ -43,7 +37,7 @@ use requests::Requests;
 pub(crate) use dial::remote_signer;
 
 /// How often it is looked whether an OCSP certificate has to be renewed.
-const RENEWAL_PERIOD: Duration = Duration::from_secs(3600);
+const RENEWAL_PERIOD: Duration = Duration::from_secs(60);
 
 /// Runs the signer until it is told to end.
 pub(crate) async fn serve(file: &Path, metrics: PrometheusHandle) -> Result<(), StartError> {
@@ -56,112 +50,49 @@ pub(crate) async fn serve(file: &Path, metrics: PrometheusHandle) -> Result<(), 
             config.state.display()
         )));
     }
-    let running = Running::start(&config, metrics).await?;
-    let end = End::listen()?;
-    let mut hangups = hangups()?;
+    let sources = Sources::of_the_system();
+    let _lock = StateLock::take(&config.state)?;
+    check_keys(&config)?;
+    let signer = Arc::new(local_signer(&config, hierarchy::load(&config)?, &sources)?);
+    telemetry::know_issuers(ingam_signer::Signer::issuers(signer.as_ref()));
+    let service = Arc::new(Service::new(signer.clone(), config.catalog()?.iter().cloned()));
+    service.renew().await;
+    let (unix, _file) = match &config.signer.socket {
+        Some(path) => {
+            let socket = bind_unix("signer.socket", path).await.map_err(StartError::new)?;
+            (Some(socket), Some(SocketFile::new(path.clone())))
+        }
+        None => (None, None),
+    };
+    let tcp = bind("signer", &config.listen.signer).map_err(StartError::new)?;
+    let watched = bind("metrics", &config.listen.metrics).map_err(StartError::new)?;
+    let health = Arc::new(SignerHealth::new(&config, sources.clock.clone(), signer));
+    let mut process = RoleProcess::new(&config, health, metrics, watched);
+    let requests = Arc::new(Requests::new(&config, service.clone()));
+    let answer = move |request, peer| {
+        let requests = requests.clone();
+        async move { requests.answer(request, peer).await }
+    };
+    if let Some(unix) = unix {
+        process.serve("signer", unix.into(), None, answer.clone());
+    }
+    if !tcp.is_empty() {
+        process.serve("signer", tcp.into(), Some(acceptor(&config)?), answer);
+    }
+    process.keep(keep_renewed(service.clone()));
     tracing::info!(socket = ?config.signer.socket, listen = ?config.listen.signer, "listening");
-    let told = writeln!(std::io::stdout(), "ready");
-    if told.is_ok() {
-        notify::tell(State::Ready);
-        let mut ended = std::pin::pin!(end.come());
-        loop {
-            tokio::select! {
-                () = &mut ended => break,
-                Some(()) = hangups.recv() => running.read_profiles(file),
-            }
-        }
-    }
-    notify::tell(State::Stopping);
-    running.stop().await;
-    told.map_err(|error| StartError::new(format!("standard output: {error}")))
+    process.run(async || read_profiles(&service, file)).await
 }
 
-/// A signer that listens.
-struct Running {
-    shutdown: watch::Sender<bool>,
-    tasks: JoinSet<()>,
-    service: Arc<Service>,
-    health: Arc<SignerHealth>,
-    observed: Observed,
-    _file: Option<SocketFile>,
-    _lock: StateLock,
-}
-
-impl Running {
-    async fn start(config: &Config, metrics: PrometheusHandle) -> Result<Self, StartError> {
-        let sources = Sources::of_the_system();
-        let lock = StateLock::take(&config.state)?;
-        check_keys(config)?;
-        let signer = Arc::new(local_signer(config, hierarchy::load(config)?, &sources)?);
-        telemetry::know_issuers(ingam_signer::Signer::issuers(signer.as_ref()));
-        let catalog = config.catalog()?;
-        let service = Arc::new(Service::new(signer.clone(), catalog.iter().cloned()));
-        service
-            .renew()
-            .await
-            .map_err(|error| StartError::caused("OCSP certificates cannot be made", &error))?;
-        let (unix, file) = match &config.signer.socket {
-            Some(path) => {
-                let socket = bind_unix("signer.socket", path).await.map_err(StartError::new)?;
-                (Some(socket), Some(SocketFile::new(path.clone())))
-            }
-            None => (None, None),
-        };
-        let tcp = bind("signer", &config.listen.signer).map_err(StartError::new)?;
-        let watched = bind("metrics", &config.listen.metrics).map_err(StartError::new)?;
-        let health = Arc::new(SignerHealth::new(config, sources.clock.clone(), signer));
-        let (shutdown, stopping) = watch::channel(false);
-        let limits = SharedLimits::new(connection_limits(config));
-        let listener = |name, sockets, tls| Listener {
-            name,
-            sockets,
-            tls,
-            front: Front::default(),
-            connections_max: config.limits.connections_max,
-            limits: limits.clone(),
-        };
-        let metrics = Arc::new(metrics);
-        let observation = Observation::new(health.clone(), metrics.clone());
-        let observed = Observed::serve(listener("metrics", watched.into(), None), observation);
-        let requests = Arc::new(Requests::new(config, service.clone()));
-        let answer = move |request, peer| {
-            let requests = requests.clone();
-            async move { requests.answer(request, peer).await }
-        };
-        let mut tasks = JoinSet::new();
-        if let Some(unix) = unix {
-            tasks.spawn(listener("signer", unix.into(), None).serve(answer.clone(), stopping.clone()));
+/// Puts the profiles in force that the file has now; with a mistake in it nothing is changed.
+fn read_profiles(service: &Service, file: &Path) {
+    let read = Config::read_signer(file, SystemClock.now());
+    match read.and_then(|config| config.catalog()) {
+        Ok(catalog) => {
+            service.replace_profiles(catalog.iter().cloned());
+            tracing::info!("the profiles were read again");
         }
-        if !tcp.is_empty() {
-            let tls = Some(acceptor(config)?);
-            tasks.spawn(listener("signer", Sockets::from(tcp), tls).serve(answer, stopping.clone()));
-        }
-        tasks.spawn(until(stopping.clone(), keep_metrics(metrics)));
-        tasks.spawn(until(stopping, keep_renewed(service.clone())));
-        Ok(Self { shutdown, tasks, service, health, observed, _file: file, _lock: lock })
-    }
-
-    /// Puts the profiles in force that the file has now; with a mistake in it nothing is changed.
-    fn read_profiles(&self, file: &Path) {
-        notify::tell(State::Reloading);
-        let read = Config::read_signer(file, SystemClock.now());
-        match read.and_then(|config| config.catalog()) {
-            Ok(catalog) => {
-                self.service.replace_profiles(catalog.iter().cloned());
-                tracing::info!("the profiles were read again");
-            }
-            Err(error) => tracing::error!(%error, "the profiles were not read again: nothing was changed"),
-        }
-        notify::tell(State::Ready);
-    }
-
-    /// Stops listening and lets what is being signed end. Those who watch are told first, and served to the last.
-    async fn stop(mut self) {
-        self.health.stop();
-        // Nobody listens any more if this fails.
-        let _ = self.shutdown.send(true);
-        while self.tasks.join_next().await.is_some() {}
-        self.observed.stop().await;
+        Err(error) => tracing::error!(%error, "the profiles were not read again: nothing was changed"),
     }
 }
 
@@ -177,15 +108,10 @@ fn acceptor(config: &Config) -> Result<TlsAcceptor, StartError> {
     Ok(TlsAcceptor::from(shown.for_callers(client_ca)?))
 }
 
-/// Renews what the signer needs of its own before it ends.
+/// Renews what the signer needs of its own before it ends, and makes what could not be made before.
 async fn keep_renewed(service: Arc<Service>) {
     loop {
         tokio::time::sleep(RENEWAL_PERIOD).await;
-        if let Err(error) = service.renew().await {
-            tracing::error!(
-                error = &error as &dyn std::error::Error,
-                "OCSP certificates could not be renewed: it is tried again"
-            );
-        }
+        service.renew().await;
     }
 }

@@ -90,7 +90,12 @@ impl LocalSigner {
         Self { holds_lengths, ..self }
     }
 
-    /// [`Signer::renew`], as of `now`.
+    /// [`Signer::renew`], which never fails here.
+    pub(crate) async fn renew_now(&self) -> Vec<DelegateCertificate> {
+        self.renew_delegates(self.clock.now()).await
+    }
+
+    /// The same as of `now`.
     pub async fn renew_delegates(&self, now: Timestamp) -> Vec<DelegateCertificate> {
         let mut made = Vec::new();
         for (name, ca) in &self.cas {
@@ -419,7 +424,7 @@ impl Signer for LocalSigner {
     }
 
     async fn renew(&self) -> Result<Vec<DelegateCertificate>, Error> {
-        Ok(self.renew_delegates(self.clock.now()).await)
+        Ok(self.renew_now().await)
     }
 
     fn delegates_not_after(&self) -> Vec<(IssuerName, Option<Timestamp>)> {

@@ -41,11 +41,6 @@ impl PerspectiveHealth {
         Self { clock, local, certificate, environment, started, stopping: AtomicBool::new(false) }
     }
 
-    /// From now on it is not ready.
-    pub(super) fn stop(&self) {
-        self.stopping.store(true, Ordering::Release);
-    }
-
     fn lacks(&self, now: Timestamp, certificate: Option<&CertificateReport>) -> Vec<Lack> {
         let lack = |level, code, detail: String, fix: &str| Lack { code, level, detail, fix: fix.to_owned() };
         let mut lacks = Vec::new();
@@ -90,5 +85,9 @@ impl Reporter for PerspectiveHealth {
             storage: StorageReport::default(),
             clock: ClockReport::default(),
         }
+    }
+
+    fn stop(&self) {
+        self.stopping.store(true, Ordering::Release);
     }
 }

@@ -29,11 +29,6 @@ impl SignerHealth {
         Self { clock, signer, environment, started, stopping: AtomicBool::new(false) }
     }
 
-    /// From now on it is not ready.
-    pub(super) fn stop(&self) {
-        self.stopping.store(true, Ordering::Release);
-    }
-
     async fn lacks(&self) -> Vec<Lack> {
         let lack = |code, detail: String, fix: &str| Lack {
             code,
@@ -82,5 +77,9 @@ impl Reporter for SignerHealth {
             storage: StorageReport::default(),
             clock: ClockReport::default(),
         }
+    }
+
+    fn stop(&self) {
+        self.stopping.store(true, Ordering::Release);
     }
 }

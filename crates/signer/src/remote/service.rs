@@ -49,17 +49,14 @@ impl Service {
         *self.profiles.write().unwrap_or_else(PoisonError::into_inner) = named;
     }
 
-    /// Renews what the signer needs of its own; to be called at the start and then once an hour.
-    ///
-    /// # Errors
-    /// As [`Signer::renew`].
-    pub async fn renew(&self) -> Result<(), Error> {
-        let made = self.signer.renew().await?;
+    /// Renews what the signer needs of its own; to be called at the start and then once a minute. What cannot be made is told in
+    /// the log, and tried again by the next call.
+    pub async fn renew(&self) {
+        let made = self.signer.renew_now().await;
         let mut delegates = self.delegates.lock().unwrap_or_else(PoisonError::into_inner);
         delegates.extend(made.into_iter().map(DelegateMessage::from));
         let over = delegates.len().saturating_sub(DELEGATES_MAX);
         delegates.drain(..over);
-        Ok(())
     }
 
     /// Answers a POST to one of the paths of [`super::Operation`].
