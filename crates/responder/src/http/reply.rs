@@ -110,7 +110,10 @@ pub(super) mod plain {
     use super::*;
 
     pub(in crate::http) fn not_found() -> Response<Full<Bytes>> {
-        words(StatusCode::NOT_FOUND, "There is nothing here.\n")
+        words(
+            StatusCode::NOT_FOUND,
+            "There is nothing here: there are /ocsp, /crl/NAME.crl, /issuer/NAME.crt and /roots.pem.\n",
+        )
     }
 
     pub(in crate::http) fn method_not_allowed(allowed: &'static str) -> Response<Full<Bytes>> {
