@@ -116,20 +116,7 @@ impl Chain {
     /// Where the leaf says that the CRL is.
     #[track_caller]
     pub fn crl_url(&self) -> String {
-        let leaf = self.parsed();
-        for extension in leaf.extensions() {
-            let ParsedExtension::CRLDistributionPoints(points) = extension.parsed_extension() else {
-                continue;
-            };
-            for point in points.iter() {
-                if let Some(DistributionPointName::FullName(names)) = &point.distribution_point
-                    && let Some(url) = names.iter().find_map(url_of)
-                {
-                    return url;
-                }
-            }
-        }
-        panic!("the certificate has no CRL distribution point");
+        crl_url(self.leaf())
     }
 
     fn access(&self, method: &str) -> String {
@@ -162,6 +149,25 @@ pub struct Files {
     pub leaf: PathBuf,
     /// PEM of its issuer, and of what is above.
     pub issuer: PathBuf,
+}
+
+/// Where a certificate (DER) says that the CRL is.
+#[track_caller]
+pub fn crl_url(der: &[u8]) -> String {
+    let certificate = parse(der);
+    for extension in certificate.extensions() {
+        let ParsedExtension::CRLDistributionPoints(points) = extension.parsed_extension() else {
+            continue;
+        };
+        for point in points.iter() {
+            if let Some(DistributionPointName::FullName(names)) = &point.distribution_point
+                && let Some(url) = names.iter().find_map(url_of)
+            {
+                return url;
+            }
+        }
+    }
+    panic!("the certificate has no CRL distribution point");
 }
 
 /// Takes a certificate apart; fails the test if it is none, or if bytes follow it.

@@ -3,11 +3,13 @@
 //! - [`RevocationList`]: what is signed, written back to front in one buffer; [`certificate_list`] puts the signature to it
 //!   in the same buffer, as lists can be large.
 //! - [`Scope`]: which of an issuer's certificates a list is about; [`ShardCounts`]: how many lists there are.
-//! - [`SignedList`]: a list of our own, read back from where it was kept.
+//! - [`SignedList`]: a list of our own, read back from where it was kept; [`ForeignList`]: one that anybody wrote.
 
+mod foreign;
 mod read;
 mod scope;
 
+pub use foreign::ForeignList;
 pub use read::SignedList;
 pub use scope::{SHARDS_MAX, Scope, ShardCounts};
 

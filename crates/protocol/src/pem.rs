@@ -7,6 +7,8 @@ use x509_parser::certification_request::X509CertificationRequest;
 use x509_parser::pem::parse_x509_pem;
 use x509_parser::prelude::FromDer;
 
+use crate::der::tag;
+
 /// The textual encoding of a certificate (RFC 7468, section 5), with a line end behind it.
 pub fn certificate(der: &[u8]) -> String {
     let encoded = STANDARD.encode(der);
@@ -22,6 +24,17 @@ pub fn certificate(der: &[u8]) -> String {
     }
     text.push_str("-----END CERTIFICATE-----\n");
     text
+}
+
+/// The DER in a file that holds it as it is, or in a PEM block with this label (RFC 7468); `None` if neither is there. That it is
+/// of that kind is not looked at.
+pub fn der(file: &[u8], label: &str) -> Option<Vec<u8>> {
+    // Certificates and CRLs begin with a SEQUENCE, and no text does.
+    if file.first() == Some(&tag::SEQUENCE) {
+        return Some(file.to_vec());
+    }
+    let (_, block) = parse_x509_pem(file).ok()?;
+    (block.label == label).then_some(block.contents)
 }
 
 /// The SubjectPublicKeyInfo (DER) in the first PEM block of the text: of a certificate, a certificate request, or a public
@@ -47,6 +60,17 @@ mod tests {
     use rcgen::PublicKeyData;
 
     use super::*;
+
+    #[test]
+    fn der_is_found_as_it_is_and_below_its_label() {
+        let made = rcgen::generate_simple_self_signed(["a.example".to_owned()]).unwrap();
+        let known = made.cert.der().to_vec();
+        assert_eq!(der(&known, "CERTIFICATE").as_ref(), Some(&known));
+        assert_eq!(der(made.cert.pem().as_bytes(), "CERTIFICATE").as_ref(), Some(&known));
+        for nothing in [made.signing_key.serialize_pem().as_bytes(), b"", b"-----BEGIN CERTIFICATE-----"] {
+            assert_eq!(der(nothing, "CERTIFICATE"), None);
+        }
+    }
 
     #[test]
     fn public_keys_are_found_in_whatever_carries_them() {

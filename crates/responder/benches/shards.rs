@@ -101,6 +101,7 @@ fn close((store, process): (Store, StoreProcess)) {
 fn signer(clock: &Arc<FixedClock>) -> Arc<LocalSigner> {
     let plan = Plan {
         is_public: true,
+        publication: "http://localhost:14080".to_owned(),
         country: "XX".to_owned(),
         organization: "Ingam".to_owned(),
         root: IssuerName::try_from("root".to_owned()).unwrap(),

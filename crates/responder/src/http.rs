@@ -7,7 +7,7 @@ mod target;
 use std::error::Error;
 use std::future::Future;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -23,6 +23,7 @@ use crate::config::{Config, StartError};
 use crate::counters::Counters;
 use crate::crl::{self, CrlService, NoList, PublishedCrl};
 use crate::ocsp::{Answer, OcspService};
+use crate::offline::{OfflineFiles, OfflineList};
 use crate::statuses::Statuses;
 
 use document::Documents;
@@ -48,6 +49,7 @@ struct Parts {
     crls: Arc<CrlService>,
     audit: Arc<Audit>,
     documents: Documents,
+    offline: RwLock<Arc<OfflineFiles>>,
 
     body_timeout: Duration,
     ocsp_max_age: Duration,
@@ -98,6 +100,7 @@ impl Responder {
             crls: Arc::new(crls),
             audit,
             documents,
+            offline: RwLock::default(),
             body_timeout: settings.body_timeout,
             ocsp_max_age: settings.ocsp_max_age,
             ocsp_cache_control: cacheable_for(settings.ocsp_max_age),
@@ -118,6 +121,16 @@ impl Responder {
 
     pub(crate) fn audit(&self) -> &Audit {
         &self.parts.audit
+    }
+
+    /// Gives these files out from now on, and none of those before.
+    pub fn replace_offline(&self, files: OfflineFiles) {
+        *self.parts.offline.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(files);
+    }
+
+    /// The files of CAs whose keys are offline.
+    pub fn offline(&self) -> Arc<OfflineFiles> {
+        self.parts.offline.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Records what was signed, in batches, until `shutdown` is done and the rest is recorded too. Without it running,
@@ -142,6 +155,7 @@ impl Responder {
     /// | `/crl/NAME/N.crl` | GET, HEAD | the current CRL of a shard of an issuer, DER |
     /// | `/crl/NAME.json` | GET, HEAD | the URLs of all CRLs of an issuer, as a JSON array |
     /// | `/issuer/NAME.crt` | GET, HEAD | the certificate of an issuer, DER |
+    /// | `/crl/NAME.crl`, `/issuer/NAME.crt` | GET, HEAD | the same of a CA whose key is offline, from [`OfflineFiles`] |
     /// | `/roots.pem` | GET, HEAD | all roots, PEM |
     ///
     /// The request's target must be as the client sent it: decoded by nobody, slashes as they were.
@@ -163,7 +177,10 @@ impl Responder {
                 self.crl(issuer, shard, &head.headers, head.method == Method::HEAD).await
             }
             Route::CrlUrls(issuer) => self.parts.documents.crl_urls(issuer, &head.headers),
-            Route::Issuer(issuer) => self.parts.documents.issuer(issuer, &head.headers),
+            Route::Issuer(issuer) => {
+                let offline = self.offline().certificates.get(issuer).cloned();
+                self.parts.documents.issuer(issuer, offline, &head.headers)
+            }
             Route::Roots => self.parts.documents.roots(&head.headers),
         };
         if head.method == Method::HEAD { reply.map(|_| Full::default()) } else { reply }
@@ -242,9 +259,29 @@ impl Responder {
         };
         match reply.await {
             Ok(reply) => reply,
-            Err(NoList::Unknown) => plain::not_found(),
+            Err(NoList::Unknown) => match self.offline().lists.get(issuer).filter(|_| shard.is_none()) {
+                Some(list) => self.offline_crl_reply(list, headers),
+                None => plain::not_found(),
+            },
             Err(NoList::Unavailable) => plain::unavailable(),
         }
+    }
+
+    /// A list that has ended is given out all the same: there is no other, and its dates say so.
+    fn offline_crl_reply(&self, list: &OfflineList, headers: &HeaderMap) -> Response<Full<Bytes>> {
+        let left = list.dates.next_update.since(self.parts.clock.now());
+        let cache_control = cacheable_for(left.min(self.parts.crl_max_age));
+        let validators = Validators {
+            etag: &list.etag,
+            last_modified: Some((&list.last_modified, list.dates.this_update)),
+            expires: Some(&list.expires),
+        };
+        if validators.match_request(headers) {
+            return not_modified(&validators, cache_control);
+        }
+        let mut reply = with_body(list.body.clone(), PKIX_CRL, cache_control);
+        validators.write(reply.headers_mut());
+        reply
     }
 
     async fn crl_reply(

@@ -4,6 +4,7 @@
 //! - [`OcspService`]: a request's DER in, an [`Answer`] out. Answers are kept in memory and only given out when the
 //!   certificate's status is known to be the same still.
 //! - [`CrlService`]: the current CRLs of each issuer, which lie in files.
+//! - [`OfflineFiles`]: certificates and CRLs of CAs whose keys are offline, as somebody put them into a folder.
 //! - [`Responder`]: both over HTTP, with the issuers' certificates. It is a plain hyper service on the raw request
 //!   target: anything that cleans paths in front of it breaks base64 with slashes.
 //! - [`SigningEvent`]: what is recorded of every signature, in batches, by [`Responder::run_recorder`]. A signature
@@ -18,6 +19,7 @@ mod date;
 mod http;
 mod issuers;
 mod ocsp;
+mod offline;
 mod seldom;
 mod statuses;
 mod stored;
@@ -27,6 +29,7 @@ pub use config::{Config, ConfigError, Nonces, StartError};
 pub use crl::{CrlService, PublishedCrl};
 pub use http::Responder;
 pub use ocsp::{Answer, KeptAnswer, OcspService};
+pub use offline::{OfflineError, OfflineFiles};
 pub use statuses::{ShardsInUse, Signed, SigningEvent, Status, StatusError, Statuses};
 pub use stored::StoredStatuses;
 

@@ -8,6 +8,8 @@ use ingam_authority::{Authority, Policy};
 use ingam_frontend::Frontend;
 use ingam_operator::api::Reload;
 use ingam_protocol::profile::IssuerName;
+use ingam_responder::{OfflineFiles, Responder};
+use ingam_signer::hierarchy::PUBLISHED;
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
@@ -86,6 +88,7 @@ pub(crate) struct Reloader {
     pub(crate) certificate: Arc<ServedCertificate>,
     pub(crate) health: Health,
     pub(crate) transparency: Transparency,
+    pub(crate) responder: Arc<Responder>,
     /// The issuers whose keys are loaded.
     pub(crate) issuers: Vec<IssuerName>,
     /// What is in force. Held for the whole of a reload, so that there is one at a time.
@@ -149,6 +152,10 @@ impl Reloader {
         if logs.as_ref().is_some_and(|logs| self.transparency.is_another(logs)) {
             reload.changed.push(LOG_LIST.to_owned());
         }
+        let offline = self.offline_of(&in_force).await.map_err(|error| vec![error.to_string()])?;
+        if !offline.is_same(&self.responder.offline()) {
+            reload.changed.push(PUBLISHED.to_owned());
+        }
         // From here on only a failing disk can be in the way; the record comes first.
         let told = json!({ "changed": reload.changed, "needs_restart": reload.needs_restart });
         let unrecorded = |error: &dyn std::error::Error| vec![format!("nothing was changed: {error}")];
@@ -158,6 +165,7 @@ impl Reloader {
             self.watch_certificate();
         }
         self.transparency.replace_list(logs);
+        self.responder.replace_offline(offline);
         self.authority.policy_replace(policy);
         self.frontend.config_replace(serve::frontend_config(&in_force));
         self.limits.replace(serve::connection_limits(&in_force));
@@ -167,6 +175,14 @@ impl Reloader {
         tracing::info!(changed = ?reload.changed, needs_restart = ?reload.needs_restart, "the configuration was reloaded");
         *current = in_force;
         Ok(reload)
+    }
+
+    /// What CAs publish whose keys are offline, as it lies there now.
+    async fn offline_of(&self, config: &Config) -> Result<OfflineFiles, StartError> {
+        let (folder, issuers) = (config.state.join(PUBLISHED), self.issuers.clone());
+        let reading = tokio::task::spawn_blocking(move || OfflineFiles::read(&folder, &issuers));
+        let read = reading.await.map_err(|error| StartError::caused(PUBLISHED, &error))?;
+        read.map_err(|error| StartError::new(error.to_string()))
     }
 }
 

@@ -14,7 +14,8 @@ use ingam_operator::Operator;
 use ingam_protocol::profile::IssuerName;
 use ingam_protocol::record::{Record, RecordType};
 use ingam_protocol::time::{Clock, Random};
-use ingam_responder::{Responder, StoredStatuses};
+use ingam_responder::{OfflineFiles, Responder, StoredStatuses};
+use ingam_signer::hierarchy::PUBLISHED;
 use ingam_signer::{Hierarchy, Ledger, LocalSigner, Signer, memory};
 use ingam_store::{Store, StoreProcess};
 use ingam_validation::{LocalPerspective, MultiPerspective, Reporter};
@@ -197,6 +198,7 @@ impl Running {
             issuers: built.signer.issuers().iter().map(|issuer| issuer.name.clone()).collect(),
             health: built.health.clone(),
             transparency: built.transparency.clone(),
+            responder: built.responder.clone(),
             current: tokio::sync::Mutex::new(config.clone()),
         });
         reloader.watch_certificate();
@@ -447,6 +449,9 @@ fn build(
     let (folder, statuses) = (config.state.join("crls"), Arc::new(statuses));
     let responder = Responder::new(&config.responder, &folder, statuses, signer.clone(), clock.clone())
         .map_err(|error| StartError::caused("responder", &error))?;
+    let issuers: Vec<IssuerName> = signer.issuers().iter().map(|issuer| issuer.name.clone()).collect();
+    let offline = OfflineFiles::read(&config.state.join(PUBLISHED), &issuers);
+    responder.replace_offline(offline.map_err(|error| StartError::new(error.to_string()))?);
     let transparency = Transparency::build(config, signer.issuers(), sources)?;
     let parts = ingam_authority::Parts {
         store: store.clone(),

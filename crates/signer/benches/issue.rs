@@ -54,6 +54,7 @@ fn signer(folder: &std::path::Path) -> LocalSigner {
     let clock = Arc::new(FixedClock::new(now()));
     let plan = Plan {
         is_public: true,
+        publication: "http://localhost:14080".to_owned(),
         country: "XX".to_owned(),
         organization: "Ingam Development".to_owned(),
         root: name("root"),

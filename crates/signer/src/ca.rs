@@ -211,7 +211,7 @@ impl Alternate {
 
 /// Certificates point to plain http only (BR 7.1.2.7.7, 7.1.2.11.2): whoever fetches a CRL to verify a TLS
 /// certificate must not need a TLS certificate for it.
-fn check_urls(urls: &IssuerUrls) -> Result<(), String> {
+pub(crate) fn check_urls(urls: &IssuerUrls) -> Result<(), String> {
     for url in [&urls.ocsp, &urls.issuer, &urls.crl] {
         let host = url.strip_prefix("http://").unwrap_or_default();
         if host.is_empty() || url.len() > 512 || !url.bytes().all(|byte| byte.is_ascii_graphic()) {

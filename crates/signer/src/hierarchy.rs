@@ -7,6 +7,7 @@
 //! In a folder:
 //! - `hierarchy.json`: which files belong to it; written last, so that without it there is no hierarchy;
 //! - `roots/NAME.pem`, `issuers/NAME.pem`: certificates;
+//! - `published/NAME.crt`, `published/NAME.crl`: what roots publish, DER. Their CRLs are put there by hand, but for the first;
 //! - `keys/NAME.pem`: private keys (PKCS #8, mode 0600), each encrypted if [`Protection`] says so; an issuing CA whose key is
 //!   on a token has none, but a PKCS #11 URI in `hierarchy.json`.
 //!
@@ -17,75 +18,37 @@ mod chain;
 mod change;
 mod existing;
 mod key_files;
+mod make;
 mod manifest;
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use ingam_protocol::bytes::hex;
+use ingam_protocol::Random;
 use ingam_protocol::profile::IssuerName;
-use ingam_protocol::time::random_array;
-use ingam_protocol::{Clock, Findings, Random, Serial, Timestamp};
-use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, DnValue, ExtendedKeyUsagePurpose, IsCa,
-    KeyIdMethod, KeyUsagePurpose, SerialNumber,
-};
 
 pub use chain::{CaCertificate, Chain};
 pub use change::{Joining, ListedIssuer};
 pub use existing::{Existing, ExistingIssuer};
 pub use key_files::{KeyFile, KeyOwner};
+pub use make::{IssuerPlan, Plan};
 
 use self::manifest::{Listed, Manifest};
 use crate::ca::{LoadedCertificate, certified_key};
-use crate::key::{Key, key_identifier};
+use crate::key::Key;
 use crate::sealing::Cost;
 use crate::storage::{self, Secrecy, Unlocking, broken};
-use crate::{CaKey, Error, KeyKind, KeyLocation, Passphrase, PrivateKey, encode, is_country};
+use crate::{CaKey, Error, KeyKind, KeyLocation, Passphrase, PrivateKey};
 
-/// How long a root is valid.
-const ROOT_VALIDITY: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
-/// How long an issuing CA is valid.
-const ISSUER_VALIDITY: Duration = Duration::from_secs(5 * 365 * 24 * 60 * 60);
-/// How far the CAs' notBefore lies back: as far as a leaf's may, so that a CA is never younger than what it signed.
-const BACKDATE: Duration = Duration::from_secs(48 * 60 * 60);
 /// How a passphrase that is missing or wrong can be given, for the words of an error.
 const PASSPHRASE_GIVEN_BY: &str =
     "[hierarchy] passphrase_file, or the service's credential issuer-passphrase";
 /// As many issuing CAs as one hierarchy may have.
 const ISSUERS_MAX: usize = 16;
 
-/// As long as an issuer's name may be, so that it fits into a common name with the random suffix.
-const ISSUER_NAME_MAX: usize = 32;
-
-/// The country of a hierarchy for which none was chosen (BR 3.2.2.3 has it for places without a code).
-const NO_COUNTRY: &str = "XX";
-
 const MANIFEST: &str = "hierarchy.json";
 
-/// What a hierarchy is to look like.
-#[derive(Clone, Debug)]
-pub struct Plan {
-    /// The countryName of all subjects: two upper-case letters that ISO 3166-1 assigns, or `XX` where nobody chose.
-    pub country: String,
-    /// The organizationName of all subjects, at most 64 characters.
-    pub organization: String,
-    /// The root's name inside the CA. Its key is on P-384.
-    pub root: IssuerName,
-    /// Whether it issues for the public web: its issuing CAs then carry the policy that its certificates claim.
-    pub is_public: bool,
-    /// The issuing CAs, 1 to 16; names have at most 32 characters and differ from each other and from the root's.
-    pub issuers: Vec<IssuerPlan>,
-}
-
-/// What an issuing CA is to look like.
-#[derive(Clone, Debug)]
-pub struct IssuerPlan {
-    /// Its name inside the CA.
-    pub name: IssuerName,
-    /// What kind of key it gets.
-    pub key: KeyKind,
-}
+/// The folder with what CAs publish whose keys are offline: `NAME.crl` and `NAME.crt`.
+pub const PUBLISHED: &str = "published";
 
 /// Under what the keys of a hierarchy are encrypted when they are written; `None`: they lie open, for their owner alone.
 #[derive(Clone, Debug, Default)]
@@ -105,6 +68,8 @@ pub struct Root {
     pub certificate: Vec<u8>,
     /// Its key: there when it was just made, never when it was loaded.
     pub key: Option<PrivateKey>,
+    /// Its first CRL, DER, with nothing on it: likewise.
+    pub crl: Option<Vec<u8>>,
 }
 
 /// An issuing CA with its key.
@@ -158,47 +123,6 @@ impl<'a> From<Option<&'a Passphrase>> for Secrets<'a> {
 }
 
 impl Hierarchy {
-    /// Makes keys and certificates. All subjects end with the same eight random characters, so that two hierarchies
-    /// are never taken for each other. RSA keys take about a second each. Elliptic keys come from ring, which has its
-    /// own source of randomness; all else comes from `random`.
-    ///
-    /// # Errors
-    /// [`Error::Refused`] for a plan without issuers, with too many, or with a name twice; [`Error::Unavailable`] if a
-    /// key could not be made.
-    pub fn create(plan: &Plan, clock: &dyn Clock, random: &dyn Random) -> Result<Self, Error> {
-        plan.check()
-            .into_result()
-            .map_err(|finding| Error::Refused(format!("this hierarchy cannot be made: {finding}")))?;
-        let not_before = clock.now().minus(BACKDATE).whole_second();
-        let suffix = hex(&random_array::<4>(random));
-        let key = PrivateKey::generate(KeyKind::EcdsaP384, random)?;
-        let signing = Key::load(&key)?;
-        let mut params = plan.ca_params(&format!("Root {suffix}"), &signing)?;
-        set_validity(&mut params, not_before, ROOT_VALIDITY);
-        params.serial_number = Some(serial_number(random));
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        let root_certificate = params.self_signed(&signing).map_err(not_built)?.der().to_vec();
-        let issuer = rcgen::Issuer::new(params, signing);
-        let mut intermediates = Vec::with_capacity(plan.issuers.len());
-        for wanted in &plan.issuers {
-            let key = PrivateKey::generate(wanted.key, random)?;
-            let loaded = Key::load(&key)?;
-            let mut params = plan.ca_params(&format!("{} {suffix}", wanted.name), &loaded)?;
-            set_validity(&mut params, not_before, ISSUER_VALIDITY);
-            params.serial_number = Some(serial_number(random));
-            restrict_to_leaves(&mut params, plan.is_public);
-            let certificate = params.signed_by(&loaded, &issuer).map_err(not_built)?.der().to_vec();
-            let chains = vec![Chain::direct(&wanted.name, &certificate, &plan.root, &root_certificate)];
-            let name = wanted.name.clone();
-            intermediates.push(Intermediate { name, certificate, key: key.into(), chains });
-        }
-        let root = Root { name: plan.root.clone(), certificate: root_certificate, key: Some(key) };
-        let made = Self { root, more_roots: Vec::new(), intermediates };
-        made.check_in(Path::new("the new hierarchy"))?;
-        Ok(made)
-    }
-
     /// Whether a folder holds a hierarchy, whole or damaged.
     pub fn is_in(folder: &Path) -> bool {
         folder.join(MANIFEST).exists()
@@ -247,6 +171,9 @@ impl Hierarchy {
         for certificate in self.certificates() {
             write_certificate(folder, &certificate)?;
         }
+        for root in self.roots() {
+            publish(folder, root)?;
+        }
         storage::sync_folder(folder)?;
         self.manifest().write(folder)?;
         // The folder itself may be new.
@@ -274,7 +201,7 @@ impl Hierarchy {
         let mut roots = Vec::with_capacity(manifest.roots.len());
         for name in manifest.roots {
             let certificate = read_certificate(&format!("roots/{name}.pem"))?;
-            roots.push(Root { name, certificate, key: None });
+            roots.push(Root { name, certificate, key: None, crl: None });
         }
         let mut intermediates = Vec::with_capacity(manifest.issuers.len());
         for Listed { name, key, chains } in manifest.issuers {
@@ -438,6 +365,17 @@ fn write_certificate(folder: &Path, certificate: &CaCertificate) -> Result<(), E
     storage::write(folder, name, pem.as_bytes(), Secrecy::Public)
 }
 
+/// Puts a root's certificate, and its CRL if it has just been made, where they are given out from.
+fn publish(folder: &Path, root: &Root) -> Result<(), Error> {
+    let published = folder.join(PUBLISHED);
+    storage::make_folder(&published, Secrecy::Public)?;
+    let files = [("crt", Some(&root.certificate)), ("crl", root.crl.as_ref())];
+    for (ending, der) in files.into_iter().filter_map(|(ending, der)| Some((ending, der?))) {
+        storage::write(&published, &format!("{}.{ending}", root.name), der, Secrecy::Public)?;
+    }
+    Ok(())
+}
+
 fn write_key(
     keys: &Path,
     name: &IssuerName,
@@ -453,104 +391,12 @@ fn write_key(
     storage::write(keys, &file_name(name), pem.as_bytes(), Secrecy::Secret)
 }
 
-impl Plan {
-    /// Looks at every part of the plan, by the names of its fields, before anything is made.
-    pub fn check(&self) -> Findings {
-        let mut found = Findings::new();
-        found.require(
-            is_country(&self.country) || self.country == NO_COUNTRY,
-            "country",
-            format!("is {:?}", self.country),
-            "give two upper-case letters that ISO 3166-1 assigns to a country, as in \"KR\"",
-        );
-        let length = self.organization.chars().count();
-        found.require(
-            (1..=64).contains(&length),
-            "organization",
-            format!("has {length} characters"),
-            "give 1 to 64 characters",
-        );
-        let count = self.issuers.len();
-        found.require(
-            (1..=ISSUERS_MAX).contains(&count),
-            "issuers",
-            format!("has {count} issuing CAs"),
-            "give 1 to 16",
-        );
-        for issuer in &self.issuers {
-            let name = issuer.name.as_str();
-            let same = self.issuers.iter().filter(|other| other.name == issuer.name).count();
-            found.require(
-                name.len() <= ISSUER_NAME_MAX,
-                format!("issuers.{name}"),
-                "has a name of more than 32 characters, which leaves no room in its subject",
-                "choose a shorter one",
-            );
-            found.require(
-                same == 1 && issuer.name != self.root,
-                format!("issuers.{name}"),
-                "has a name that is there twice",
-                "give the root and each issuing CA a name of its own",
-            );
-        }
-        found
-    }
-
-    /// What roots and issuing CAs have in common: how subjects begin, and key identifiers.
-    fn ca_params(&self, subject: &str, key: &Key) -> Result<CertificateParams, Error> {
-        let mut name = DistinguishedName::new();
-        // X.520 has the country as PrintableString, and nothing else.
-        let country = self.country.as_str().try_into().map_err(not_built)?;
-        name.push(DnType::CountryName, DnValue::PrintableString(country));
-        name.push(DnType::OrganizationName, self.organization.as_str());
-        name.push(DnType::CommonName, common_name(&self.organization, subject));
-        let mut params = CertificateParams::default();
-        params.distinguished_name = name;
-        params.use_authority_key_identifier_extension = true;
-        params.key_identifier_method = KeyIdMethod::PreSpecified(key_identifier(key.public_key()).to_vec());
-        Ok(params)
-    }
-}
-
 fn key_path(folder: &Path, name: &IssuerName) -> PathBuf {
     folder.join("keys").join(file_name(name))
 }
 
 fn file_name(name: &IssuerName) -> String {
     format!("{name}.pem")
-}
-
-fn not_built(error: rcgen::Error) -> Error {
-    Error::Unavailable(format!("a CA certificate could not be made ({error})"))
-}
-
-/// The organization and what tells this CA from its siblings, within the 64 characters of a common name (RFC 5280,
-/// appendix A.1); where both do not fit, the organization is cut.
-fn common_name(organization: &str, subject: &str) -> String {
-    let room = 63_usize.saturating_sub(subject.chars().count());
-    let cut: String = organization.chars().take(room).collect();
-    format!("{} {subject}", cut.trim_end())
-}
-
-fn set_validity(params: &mut CertificateParams, not_before: Timestamp, validity: Duration) {
-    params.not_before = not_before.to_date_time();
-    params.not_after = not_before.plus(validity.saturating_sub(Duration::from_secs(1))).to_date_time();
-}
-
-fn serial_number(random: &dyn Random) -> SerialNumber {
-    SerialNumber::from_slice(Serial::new(random).as_bytes())
-}
-
-/// What an issuing CA may do: sign leaves, CRLs, and OCSP answers itself (RFC 6960, section 4.2.2.2), which is what
-/// digitalSignature is for.
-fn restrict_to_leaves(params: &mut CertificateParams, is_public: bool) {
-    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-    params.key_usages =
-        vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-    if is_public {
-        params.custom_extensions = vec![encode::certificate_policies()];
-    }
 }
 
 #[cfg(test)]

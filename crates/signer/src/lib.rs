@@ -144,6 +144,16 @@ pub struct IssuerUrls {
 }
 
 impl IssuerUrls {
+    /// Those of a CA of this name that publishes below `base`: scheme, host and port.
+    pub fn below(base: &str, name: &IssuerName) -> Self {
+        let base = base.trim_end_matches('/');
+        Self {
+            ocsp: format!("{base}/ocsp"),
+            issuer: format!("{base}/issuer/{name}.crt"),
+            crl: format!("{base}/crl/{name}.crl"),
+        }
+    }
+
     /// Where the CRL of a shard is, or of what belongs to none: the distribution point of the certificates that it is
     /// about, and its own. `/crl/NAME.crl`, and `/crl/NAME/N.crl` for a shard.
     pub fn crl_of(&self, shard: Option<Shard>) -> String {

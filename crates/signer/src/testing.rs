@@ -30,6 +30,7 @@ pub(crate) fn plan() -> Plan {
         country: "XX".to_owned(),
         organization: "Ingam Development".to_owned(),
         root: name("root"),
+        publication: "http://localhost:14080".to_owned(),
         issuers: vec![
             IssuerPlan { name: name("ecdsa"), key: KeyKind::EcdsaP256 },
             IssuerPlan { name: name("rsa"), key: KeyKind::Rsa2048 },

@@ -73,6 +73,7 @@ impl World {
         let clock = FixedClock::new(now());
         let plan = Plan {
             is_public: true,
+            publication: "http://localhost:14080".to_owned(),
             country: "XX".to_owned(),
             organization: "Ingam Development".to_owned(),
             root: name("root"),

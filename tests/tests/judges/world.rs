@@ -230,29 +230,37 @@ impl World {
         lists
     }
 
-    /// The root's list, which `ingam ceremony` makes of its key; with this issuing CA on it, if any.
-    pub(crate) async fn root_list(&mut self, revoked: Option<&Leaf>) -> PathBuf {
+    /// The root's list, from where the certificate of this leaf's issuer says that it is.
+    pub(crate) async fn root_list(&mut self, leaf: &Leaf) -> PathBuf {
+        let url = ingam_tests::certificate::crl_url(leaf.chain.issuer());
+        let der = fetch(&url).await.expect("an answer").expect(200).body.to_vec();
+        self.write("crl", &der)
+    }
+
+    /// The next one, which `ingam ceremony` makes with this leaf's issuer on it, and which the CA is handed.
+    pub(crate) async fn next_root_list(&mut self, leaf: &Leaf, before: &Path) -> PathBuf {
         self.made += 1;
         let file = self.folder.join(format!("{}.crl", self.made));
-        let state = self.server.state();
-        let mut text = format!(
+        let state = self.server.state().to_owned();
+        let issuer = ingam_tests::certificate::parse(leaf.chain.issuer());
+        let serial = issuer.raw_serial().iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let text = format!(
             "kind = \"crl\"\npublic = true\npresent = [\"Ann Lee\", \"Bo Kim\"]\n[issuer]\ncertificate = \"{state}/roots/root.pem\"\n\
-             key = \"{state}/keys/root.pem\"\n[crl]\nnumber = {number}\nnext_update_days = 365\nfile = \"{file}\"\n",
+             key = \"{state}/keys/root.pem\"\n[crl]\nprevious = \"{before}\"\nnext_update_days = 365\nfile = \"{file}\"\n\
+             [[crl.revoked]]\nserial = \"{serial}\"\ndate = \"2026-11-01\"\nreason = \"keyCompromise\"\n",
             state = state.display(),
-            number = self.made,
+            before = before.display(),
             file = file.display(),
+            serial = serial.trim_start_matches("00"),
         );
-        if let Some(leaf) = revoked {
-            let issuer = ingam_tests::certificate::parse(leaf.chain.issuer());
-            let serial = issuer.raw_serial().iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-            let serial = serial.trim_start_matches("00");
-            text += &format!(
-                "[[crl.revoked]]\nserial = \"{serial}\"\ndate = \"2026-11-01\"\nreason = \"keyCompromise\"\n"
-            );
-        }
         let ceremony = self.write("toml", text.as_bytes());
         let mut command = Command::new(binary());
         run(command.arg("ceremony").arg(ceremony), "").await.succeeded();
+        fs::copy(&file, state.join("published/root.crl")).expect("a folder that can be written");
+        let reload = self.server.admin_json(&["reload", "--reason", "the root's next list"]).await;
+        assert_eq!(reload["changed"], serde_json::json!(["published"]));
+        let given_out = self.root_list(leaf).await;
+        assert_eq!(fs::read(given_out).expect("a list"), fs::read(&file).expect("a list"));
         file
     }
 

@@ -60,6 +60,7 @@ pub(crate) fn issuer() -> IssuerName {
 pub(crate) fn hierarchy() -> Hierarchy {
     let plan = Plan {
         is_public: true,
+        publication: "http://localhost:14080".to_owned(),
         country: "XX".to_owned(),
         organization: "Ingam Tests".to_owned(),
         root: "root".to_owned().try_into().unwrap(),

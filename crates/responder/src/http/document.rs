@@ -25,9 +25,13 @@ struct Document {
 }
 
 impl Document {
-    fn new(body: Vec<u8>, content_type: &'static str, max_age: Duration) -> Self {
-        let content_type = HeaderValue::from_static(content_type);
-        Self { etag: etag(&body), body: body.into(), content_type, max_age }
+    fn new(body: impl Into<Bytes>, content_type: &'static str, max_age: Duration) -> Self {
+        let (body, content_type) = (body.into(), HeaderValue::from_static(content_type));
+        Self { etag: etag(&body), body, content_type, max_age }
+    }
+
+    fn certificate(der: impl Into<Bytes>) -> Self {
+        Self::new(der, "application/pkix-cert", MAX_AGE)
     }
 
     fn reply(&self, headers: &HeaderMap) -> Response<Full<Bytes>> {
@@ -58,10 +62,8 @@ impl Documents {
             }
         }
         let bundle: String = roots.into_iter().map(pem::certificate).collect();
-        let certificate = |issuer: &Issuer| {
-            let der = issuer.certificate.clone();
-            (issuer.name.to_string(), Document::new(der, "application/pkix-cert", MAX_AGE))
-        };
+        let certificate =
+            |issuer: &Issuer| (issuer.name.to_string(), Document::certificate(issuer.certificate.clone()));
         let urls = |issuer: &Issuer| {
             let array = serde_json::Value::from(crl_urls(issuer)).to_string();
             (issuer.name.to_string(), Document::new(array.into_bytes(), "application/json", URLS_MAX_AGE))
@@ -73,8 +75,17 @@ impl Documents {
         }
     }
 
-    pub(super) fn issuer(&self, name: &str, headers: &HeaderMap) -> Response<Full<Bytes>> {
-        reply(&self.issuers, name, headers)
+    /// `offline` is the certificate of a CA of this name whose key is offline, if there is one.
+    pub(super) fn issuer(
+        &self,
+        name: &str,
+        offline: Option<Bytes>,
+        headers: &HeaderMap,
+    ) -> Response<Full<Bytes>> {
+        match offline {
+            Some(der) => Document::certificate(der).reply(headers),
+            None => reply(&self.issuers, name, headers),
+        }
     }
 
     pub(super) fn crl_urls(&self, name: &str, headers: &HeaderMap) -> Response<Full<Bytes>> {

@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request};
+use http::{Method, Request};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Frame};
 use ingam_protocol::Serial;
@@ -24,10 +24,6 @@ fn world() -> World {
     world.statuses.issue(1);
     world.statuses.issue(2);
     world
-}
-
-fn header<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
-    headers.get(name).map_or("", |value| value.to_str().unwrap())
 }
 
 /// A certificate whose request's base64 has both of the characters that paths and forms mistreat.

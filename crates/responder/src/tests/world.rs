@@ -569,3 +569,7 @@ pub(super) fn request(cert_ids: &[Vec<u8>], nonce: Option<&[u8]>) -> Vec<u8> {
 pub(super) fn noise(seed: u64) -> [u8; 64] {
     ingam_protocol::time::random_array(&SeededRandom::new(seed))
 }
+
+pub(super) fn header<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
+    headers.get(name).map_or("", |value| value.to_str().unwrap())
+}

@@ -1,5 +1,7 @@
 //! The state folder: whether it can be used, and whether what is in it can go on.
 
+mod published;
+
 use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -11,8 +13,6 @@ use ingam_signer::Hierarchy;
 use ingam_signer::hierarchy::{KeyOwner, Secrets};
 use ingam_store::EngineChoice;
 use rustix::fs::{Access, AtFlags, CWD, accessat, statvfs};
-use x509_parser::oid_registry::OID_X509_EXT_CRL_DISTRIBUTION_POINTS;
-use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::{Dates, in_full};
 use crate::config::{self, Config, Environment};
@@ -238,35 +238,7 @@ fn hierarchy(config: &Config, now: Timestamp, found: &mut Findings) {
     for (name, profile) in &config.profiles {
         profile_issuers(&dotted("profiles", name), profile, &issuers, Looked { config, now }, found);
     }
-    if config.environment == Environment::Production {
-        public_issuers(config, &loaded, found);
-    }
-}
-
-/// What issues for the public web says in its own certificate where the CRL is that could list it (BR 7.1.2.11.2). Ceremonies write
-/// that; a hierarchy that `ingam init` makes has no place for the CRL of its root.
-fn public_issuers(config: &Config, loaded: &Hierarchy, found: &mut Findings) {
-    for (profile, settings) in config.profiles.iter().filter(|(_, settings)| settings.public) {
-        let weights = settings.weights();
-        let signs = |name: &str| weights.iter().any(|(issuer, weight)| *issuer == name && *weight > 0);
-        for issuer in &loaded.intermediates {
-            let name = issuer.name.as_str();
-            if signs(name) && !names_crl(&issuer.certificate) {
-                found.error(
-                    format!("{}.{}", dotted("profiles", profile), settings.issuers_key()),
-                    format!("has {name} sign for the public, whose certificate names no CRL (BR 7.1.2.11.2)"),
-                    "take one in whose ceremony set crl_url (docs/operations/ceremonies.md), or set public = false",
-                );
-            }
-        }
-    }
-}
-
-/// Whether a certificate has cRLDistributionPoints.
-fn names_crl(der: &[u8]) -> bool {
-    X509Certificate::from_der(der).is_ok_and(|(_, certificate)| {
-        certificate.extensions().iter().any(|one| one.oid == OID_X509_EXT_CRL_DISTRIBUTION_POINTS)
-    })
+    published::check(config, &loaded, now, found);
 }
 
 /// For whom and when a profile is looked at.

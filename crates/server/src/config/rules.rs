@@ -269,7 +269,9 @@ fn plan(config: &Config, found: &mut Findings) -> Option<Plan> {
     let is_good = all && is_whole && root.is_some();
     let is_public = config.profiles.values().any(|profile| profile.public);
     let (country, organization) = (hierarchy.country.clone(), hierarchy.organization.clone());
-    let plan = Plan { country, organization, root: root.or_else(|| stand_in("--"))?, is_public, issuers };
+    let root = root.or_else(|| stand_in("--"))?;
+    let publication = config.urls.publication.clone();
+    let plan = Plan { country, organization, root, is_public, publication, issuers };
     found.below("hierarchy", plan.check());
     is_good.then_some(plan)
 }
@@ -322,13 +324,8 @@ impl Config {
     /// # Errors
     /// [`ConfigError`] for what [`check`] would have found.
     pub(crate) fn issuer_urls(&self) -> Result<BTreeMap<IssuerName, IssuerUrls>, ConfigError> {
-        let base = self.urls.publication.trim_end_matches('/');
         let plan = self.plan()?;
-        let urls = |name: &IssuerName| IssuerUrls {
-            ocsp: format!("{base}/ocsp"),
-            issuer: format!("{base}/issuer/{name}.crt"),
-            crl: format!("{base}/crl/{name}.crl"),
-        };
+        let urls = |name: &IssuerName| IssuerUrls::below(&self.urls.publication, name);
         Ok(plan.issuers.into_iter().map(|issuer| (issuer.name.clone(), urls(&issuer.name))).collect())
     }
 }

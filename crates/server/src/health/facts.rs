@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use ingam_protocol::Timestamp;
 use ingam_protocol::certificate::Validity;
+use ingam_protocol::crl::ForeignList;
 use ingam_protocol::health::{
     CertificateReport, ClockReport, IssuerReport, QueueReport, Report, RoleReport, StorageReport,
 };
@@ -170,6 +171,8 @@ pub(super) struct Facts {
     /// For each issuer that needs an OCSP certificate, that one's last second.
     pub(super) delegates: Vec<(IssuerName, Option<Timestamp>)>,
     pub(super) crls: Vec<CrlCondition>,
+    /// The CRLs of CAs whose keys are offline, by their names.
+    pub(super) offline_crls: Vec<(String, ForeignList)>,
     pub(super) signing: SigningCondition,
     /// How old an OCSP answer may become.
     pub(super) answer_age_max: Duration,
@@ -216,6 +219,7 @@ pub(super) async fn gather(
         signing_trouble,
         delegates,
         crls,
+        offline_crls: parts.responder.offline().lists(),
         signing: parts.responder.signing(),
         answer_age_max: parts.answer_age_max,
         queues: vec![parts.authority.checks(), parts.validation.queue(), signatures, events, transactions],

@@ -43,7 +43,7 @@ pub(super) fn judge(facts: &Facts, config: &Config) -> Vec<RoleReport> {
                 Role::Frontend => frontend(facts, config),
                 Role::Validation => validation(facts),
                 Role::Signer => signer(facts, config),
-                Role::Responder => responder(facts),
+                Role::Responder => responder(facts, config),
                 Role::Store => store(facts, config),
                 Role::Journal => journal(facts, config),
             };
@@ -257,7 +257,7 @@ fn clock(facts: &Facts, config: &Config) -> Vec<Lack> {
     lacks
 }
 
-fn responder(facts: &Facts) -> Vec<Lack> {
+fn responder(facts: &Facts, config: &Config) -> Vec<Lack> {
     let mut lacks = Vec::new();
     let ended = |name: &IssuerName| {
         facts.issuers.iter().any(|issuer| issuer.name == *name && issuer.not_after < facts.now)
@@ -282,11 +282,26 @@ fn responder(facts: &Facts) -> Vec<Lack> {
             lacks.push(warning(Code::Crl, detail, fix));
         }
     }
+    lacks.extend(offline_crls(facts, config));
     lacks.extend(ocsp(facts));
     lacks.extend(crowded(facts, "ocsp_signatures", Code::OcspQueue, "responder.signings_queued"));
     let events = "how quickly the store commits: nothing is signed once this is full";
     lacks.extend(crowded(facts, "signing_events", Code::SigningEventsQueue, events));
     lacks
+}
+
+/// CRLs that a ceremony makes. The responder works without a newer one, so it is warned of, before and after.
+fn offline_crls(facts: &Facts, config: &Config) -> Vec<Lack> {
+    let judged = facts.offline_crls.iter().filter_map(|(name, list)| {
+        let fix = format!("make the next one by a ceremony, put it into published/{name}.crl, and reload");
+        let ends = match left(facts.now, list.this_update, list.next_update, config) {
+            Left::Enough => return None,
+            Left::Little(left) => format!("ends in {}", lasting(left)),
+            Left::None => format!("ended at {}", list.next_update),
+        };
+        Some(warning(Code::Crl, format!("the CRL of {name}, whose key is offline, {ends}"), fix))
+    });
+    judged.collect()
 }
 
 fn ocsp(facts: &Facts) -> Vec<Lack> {

@@ -135,7 +135,7 @@ impl Files {
         let file = format!("roots/{name}.pem");
         self.sources.push((file.clone(), path.to_owned()));
         self.roots.push(CaCertificate { file, der: certificate.clone() });
-        Ok(Root { name: name.clone(), certificate, key: None })
+        Ok(Root { name: name.clone(), certificate, key: None, crl: None })
     }
 
     /// Reads further CA certificates, and gives those that are roots. Each gets its file's name, made fit.
@@ -163,7 +163,7 @@ impl Files {
                 let certificate = CaCertificate { file, der: der.clone() };
                 if is_root {
                     self.roots.push(certificate);
-                    more_roots.push(Root { name, certificate: der, key: None });
+                    more_roots.push(Root { name, certificate: der, key: None, crl: None });
                 } else {
                     self.pool.push(certificate);
                 }

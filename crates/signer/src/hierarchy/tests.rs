@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use ingam_protocol::time::{FixedClock, SeededRandom};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer;
+use x509_parser::revocation_list::CertificateRevocationList;
 
 use super::*;
 use crate::testing::{hierarchy, name, now, plan};
@@ -274,6 +275,34 @@ fn private_cas_claim_no_policy() {
 }
 
 #[test]
+fn issuing_cas_name_the_roots_crl_and_certificate_and_both_are_there() {
+    let (folder, made) = (tempfile::tempdir().unwrap(), create(1));
+    save(&made, folder.path());
+    let published = |name: &str| fs::read(folder.path().join(PUBLISHED).join(name)).unwrap();
+    assert_eq!(published("root.crt"), made.root.certificate);
+    let list = published("root.crl");
+    let (_, read) = CertificateRevocationList::from_der(&list).unwrap();
+    let (_, root) = X509Certificate::from_der(&made.root.certificate).unwrap();
+    read.verify_signature(root.public_key()).unwrap();
+    assert_eq!(
+        (read.issuer().as_raw(), read.iter_revoked_certificates().count()),
+        (root.subject().as_raw(), 0)
+    );
+    assert_eq!(read.last_update().timestamp(), i64::try_from(now().unix_s()).unwrap());
+    // Both ends count: a year, and no second more (BR 4.9.7).
+    let lasts = read.next_update().unwrap().timestamp() - read.last_update().timestamp();
+    assert_eq!(lasts, 365 * 24 * 60 * 60 - 1);
+    let (_, issuer) = X509Certificate::from_der(&made.intermediates[0].certificate).unwrap();
+    let value = |oid: &[u8]| {
+        let mut all = issuer.iter_extensions().filter(|extension| extension.oid.as_bytes() == oid);
+        String::from_utf8_lossy(all.next().unwrap().value).into_owned()
+    };
+    assert!(value(b"\x55\x1d\x1f").ends_with("http://localhost:14080/crl/root.crl"));
+    let access = value(b"\x2b\x06\x01\x05\x05\x07\x01\x01");
+    assert!(access.ends_with("http://localhost:14080/issuer/root.crt"), "{access}");
+}
+
+#[test]
 fn impossible_plans_are_refused() {
     let issuer = |text: &str| IssuerPlan { name: name(text), key: KeyKind::EcdsaP256 };
     for bad in [
@@ -286,6 +315,7 @@ fn impossible_plans_are_refused() {
         Plan { country: "XXX".to_owned(), ..elliptic() },
         Plan { organization: String::new(), ..elliptic() },
         Plan { organization: "x".repeat(65), ..elliptic() },
+        Plan { publication: "https://pki.ca.example".to_owned(), ..elliptic() },
     ] {
         let refused = Hierarchy::create(&bad, &FixedClock::new(now()), &SeededRandom::new(1));
         assert!(matches!(refused, Err(Error::Refused(_))), "{bad:?}");

@@ -2,11 +2,10 @@
 
 use std::fs;
 
-use ingam_protocol::finding::Level;
 use ingam_protocol::profile::IssuerName;
 use ingam_protocol::time::{FixedClock, SeededRandom};
 use ingam_signer::KeyKind;
-use ingam_signer::hierarchy::{IssuerPlan, Plan, Protection};
+use ingam_signer::hierarchy::{IssuerPlan, PUBLISHED, Plan, Protection};
 use tempfile::TempDir;
 
 use super::*;
@@ -29,6 +28,7 @@ fn made() -> (TempDir, Config) {
         organization,
         root: name("root"),
         is_public: true,
+        publication: "http://pki.ca.example".to_owned(),
         issuers: vec![issuer("one"), issuer("two")],
     };
     let hierarchy = Hierarchy::create(&plan, &FixedClock::new(now()), &SeededRandom::new(1)).unwrap();
@@ -187,24 +187,42 @@ fn configuration_and_hierarchy_fit_each_other() {
 fn what_signs_for_the_public_names_a_crl_in_its_certificate() {
     let (_folder, mut config) = made();
     config.environment = Environment::Production;
-    let told = |config: &Config| {
+    let mut loaded = Hierarchy::load(&config.state, None).unwrap();
+    let told = |config: &Config, loaded: &Hierarchy| {
         let mut found = Findings::new();
-        check(config, now(), &mut found);
-        let errors = found.iter().filter(|finding| finding.level == Level::Error);
-        let lines = errors.map(ToString::to_string).filter(|line| line.contains("7.1.2.11.2"));
-        lines.collect::<Vec<_>>()
+        published::check(config, loaded, now(), &mut found);
+        found.iter().map(ToString::to_string).collect::<Vec<_>>()
     };
-    let lines = told(&config);
-    assert!(lines.len() == 1 && lines[0].contains("profiles.classic.issuer"), "{lines:?}");
-    assert!(lines[0].contains("has one sign for the public"), "{lines:?}");
-    config.profiles.get_mut("classic").unwrap().public = false;
-    assert!(told(&config).is_empty());
-    let mut params = rcgen::CertificateParams::default();
+    assert!(told(&config, &loaded).is_empty());
     let key = rcgen::KeyPair::generate().unwrap();
-    assert!(!names_crl(params.self_signed(&key).unwrap().der()));
-    let uris = vec!["http://pki.ca.example/root.crl".to_owned()];
-    params.crl_distribution_points = vec![rcgen::CrlDistributionPoint { uris }];
-    assert!(names_crl(params.self_signed(&key).unwrap().der()));
+    let without = rcgen::CertificateParams::default().self_signed(&key).unwrap();
+    loaded.intermediates[0].certificate = without.der().to_vec();
+    let lines = told(&config, &loaded);
+    assert!(lines.len() == 1 && lines[0].contains("profiles.classic.issuer"), "{lines:?}");
+    assert!(lines[0].contains("has one sign for the public") && lines[0].contains("7.1.2.11.2"), "{lines:?}");
+    config.profiles.get_mut("classic").unwrap().public = false;
+    assert!(told(&config, &loaded).is_empty());
+}
+
+#[test]
+fn the_crl_that_issuing_cas_name_is_there_and_has_not_ended() {
+    let (_folder, mut config) = made();
+    config.urls.publication = "http://pki.ca.example".to_owned();
+    let list = config.state.join("published/root.crl");
+    assert!(found(&config).is_empty());
+    let mut later = Findings::new();
+    check(&config, now().plus(365 * DAY), &mut later);
+    assert!(
+        later.iter().any(|finding| finding.reason.contains("root.crl, which ended at 2027-11-27")),
+        "{later:?}"
+    );
+    let made = fs::read(&list).unwrap();
+    fs::remove_file(&list).unwrap();
+    assert_eq!(found(&config), ["W state", "W state"]);
+    config.urls.publication = "http://elsewhere.example".to_owned();
+    assert!(found(&config).is_empty());
+    fs::write(&list, &made[1..]).unwrap();
+    assert_eq!(found(&config), ["E state"]);
 }
 
 #[test]
@@ -228,6 +246,8 @@ fn an_issuer_that_stands_by_may_be_as_old_as_it_likes() {
 #[test]
 fn issuers_age() {
     let (_folder, config) = made();
+    // The root's CRL ends long before.
+    fs::remove_dir_all(config.state.join(PUBLISHED)).unwrap();
     let mut both = Findings::new();
     // Five years, and 48 hours of them lie before the day it was made.
     let end = now().plus((5 * 365 - 2) * DAY).minus(Duration::from_secs(1));

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use ingam_protocol::crl::ForeignList;
 use ingam_protocol::health::{CertificateReport, ClockReport, CrlReport};
 use ingam_protocol::profile::IssuerName;
 use ingam_responder::{CrlCondition, SigningCondition};
@@ -60,6 +61,10 @@ fn well() -> Facts {
         }],
         delegates: vec![(name("rsa"), Some(now().plus(20 * DAY)))],
         crls: vec![CrlCondition { issuer: name("rsa"), current: Some(crl), failed: false }],
+        offline_crls: vec![(
+            "root".to_owned(),
+            ForeignList { this_update: now().minus(100 * DAY), next_update: now().plus(265 * DAY) },
+        )],
         signing: SigningCondition { failures: 0, last_failure: Timestamp::default() },
         answer_age_max: 7 * DAY / 2,
         queues: [
@@ -242,6 +247,11 @@ fn crls_age_and_go_missing() {
     lacks(Code::Crl, FAILING, |facts| aged(facts, 7 * DAY + SECOND));
     lacks(Code::Crl, FAILING, |facts| facts.crls[0].current = None);
     lacks(Code::Crl, WARNING, |facts| facts.crls[0].failed = true);
+    let ends_in =
+        |left: Duration| move |facts: &mut Facts| facts.offline_crls[0].1.next_update = facts.now.plus(left);
+    lacks(Code::Crl, None, ends_in(30 * DAY));
+    lacks(Code::Crl, WARNING, ends_in(30 * DAY - SECOND));
+    lacks(Code::Crl, WARNING, |facts| facts.offline_crls[0].1.next_update = facts.now.minus(SECOND));
 }
 
 #[test]
