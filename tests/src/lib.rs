@@ -15,6 +15,7 @@
 //! - [`perspective`] runs `ingam serve --role perspective` in several places, each of which [`names`] shows an Internet of its
 //!   own.
 //! - [`expression`] finds the names in a PromQL expression.
+//! - [`token`] is SoftHSM, on which keys of CAs can be.
 //! - [`forward`] makes a port of a Unix socket, [`proxy`] runs nginx and HAProxy, [`fetched`] finds programs that are not installed.
 //! - [`command`] runs foreign programs under a time limit, [`pebble`] starts another CA for comparison, [`random`] is
 //!   randomness with a seed that a failed test prints.
@@ -45,6 +46,7 @@ pub mod random;
 pub mod server;
 pub mod service;
 pub mod site;
+pub mod token;
 pub mod transcript;
 
 pub use error::Error;
