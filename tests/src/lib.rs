@@ -10,6 +10,7 @@
 //! - [`certificate`] reads what came back, [`ocsp`] asks for statuses without a process for each question, and
 //!   [`openssl`] lets somebody else judge chain, OCSP answer and CRL; [`judge`] and [`pkilint`] files of
 //!   every kind.
+//! - [`certbot`] is that client, where more than one story needs it.
 //! - [`operator`] is whoever runs the CA: the command line, client certificates, the admin API over mutual TLS;
 //!   [`transcript`] plays written sessions of the command line again.
 //! - [`perspective`] runs `ingam serve --role perspective` in several places, each of which [`names`] shows an Internet of its
@@ -22,6 +23,7 @@
 //!
 //! The harness panics where it cannot go on: in a test that is a failure with a sentence.
 
+pub mod certbot;
 pub mod certificate;
 pub mod challenge;
 pub mod client;
