@@ -1,15 +1,19 @@
 //! What ceremonies made becomes a CA: a root, a CA between and an issuing CA are taken over; another issuing CA joins and is
-//! put in the place of the first, which goes on answering; and an older root's cross-certificate gives a second chain.
+//! put in the place of the first, which goes on answering; and an older root's cross-certificate gives a second chain, which
+//! certbot takes where it is told to prefer it.
 
 use std::path::Path;
 
-use ingam_tests::certificate::Chain;
+use ingam_tests::certbot::Certbot;
+use ingam_tests::certificate::{Chain, parse};
 use ingam_tests::challenge::{Prover, WebAnswers};
 use ingam_tests::client::{CertificateRequest, Client};
 use ingam_tests::command::{Finished, run};
 use ingam_tests::openssl::Openssl;
 use ingam_tests::server::{Server, binary};
 use ingam_tests::service::{Home, Service};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
 use tokio::process::Command;
 
 use crate::room::Room;
@@ -189,12 +193,37 @@ async fn an_older_root_gives_a_second_chain(home: &Home, room: &Room) {
     let alternate = Chain::from_pem(answer.text().as_bytes());
     assert_eq!(alternate.leaf(), chain.leaf());
     for (root, chain) in [("root.pem", &chain), ("old.pem", &alternate)] {
-        Openssl::trusting(&room.path(root)).verify(chain, &["three.example.org"]).await;
+        leads_to(chain, &room.path(root), &["three.example.org"]).await;
     }
+    certbot_takes_the_chain_that_it_prefers(home, room).await;
     let bundle = format!("http://localhost:{}/roots.pem", home.ports().publication);
     let bundle = ingam_tests::http::fetch(&bundle).await.expect("the bundle").expect(200).text();
     for root in ["root.pem", "old.pem"] {
         assert!(bundle.contains(room.text(root).trim()), "{root} is in the bundle: {bundle}");
     }
     service.stop().await;
+}
+
+/// Without a word, the usual chain; by the name of a root, the one that leads there, at renewals too.
+async fn certbot_takes_the_chain_that_it_prefers(home: &Home, room: &Room) {
+    let (site, names) = (home.site(), ["four.example.org"]);
+    let certbot = Certbot::new(&site, home.path("certbot"));
+    certbot.run(&["register", "--agree-tos", "--register-unsafely-without-email"]).await;
+    let old = ["--preferred-chain", "Example Root 0"];
+    let new = ["--preferred-chain", "Example Root 1"];
+    for (lineage, further, root) in
+        [("usual", &[][..], "root.pem"), ("new", &new[..], "root.pem"), ("old", &old[..], "old.pem")]
+    {
+        let chain = certbot.standalone(lineage, &names, further).await;
+        leads_to(&chain, &room.path(root), &names).await;
+    }
+    certbot.run(&["renew", "--cert-name", "old", "--force-renewal", "--no-random-sleep-on-renew"]).await;
+    leads_to(&certbot.chain("old"), &room.path("old.pem"), &names).await;
+}
+
+/// The chain verifies by this root alone, which signed the last certificate in it.
+async fn leads_to(chain: &Chain, root: &Path, names: &[&str]) {
+    let pem = CertificateDer::from_pem_file(root).expect("a root");
+    assert_eq!(parse(chain.last()).issuer(), parse(&pem).subject());
+    Openssl::trusting(root).verify(chain, names).await;
 }
