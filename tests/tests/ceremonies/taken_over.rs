@@ -2,6 +2,7 @@
 //! put in the place of the first, which goes on answering; and an older root's cross-certificate gives a second chain, which
 //! certbot takes where it is told to prefer it.
 
+use std::fs;
 use std::path::Path;
 
 use ingam_tests::certbot::Certbot;
@@ -9,6 +10,7 @@ use ingam_tests::certificate::{Chain, parse};
 use ingam_tests::challenge::{Prover, WebAnswers};
 use ingam_tests::client::{CertificateRequest, Client};
 use ingam_tests::command::{Finished, run};
+use ingam_tests::jws::base64url;
 use ingam_tests::openssl::Openssl;
 use ingam_tests::server::{Server, binary};
 use ingam_tests::service::{Home, Service};
@@ -113,6 +115,7 @@ async fn a_ca_of_ceremonies_issues_and_its_issuing_ca_is_replaced() {
         "--key-passphrase-file",
         &at("issuer.passphrase"),
     ];
+    nothing_joins_without_a_record(&home, &joining).await;
     let joined = issuer(&home, &joining).await.succeeded();
     assert!(joined.text().contains("tls-2 = \"ecdsa-p384\""), "{joined}");
     refused(&issuer(&home, &joining).await, "the name 'tls-2' is taken");
@@ -132,6 +135,9 @@ async fn a_ca_of_ceremonies_issues_and_its_issuing_ca_is_replaced() {
     let second = from_the_second(&home).await;
     judge.verify(&second, &["two.example.org"]).await;
     judge.status(&second).await.is_good();
+    let second_ca = base64url(second.issuer());
+    let recorded = authority_records(&home).await.matches(&second_ca).count();
+    assert_eq!(recorded, 2, "a record of the attempt that broke off, and one of that which did not");
     // The first goes on answering for what it issued.
     judge.status(&first).await.is_good();
     service.stop().await;
@@ -151,6 +157,46 @@ async fn a_ca_of_ceremonies_issues_and_its_issuing_ca_is_replaced() {
     assert!(listed.text().contains("stands by") && listed.text().contains("weight 1"), "{listed}");
     home.change("ca.toml", "issuers = { tls-1 = 0, tls-2 = 1 }", "issuer = \"tls-2\"");
     an_older_root_gives_a_second_chain(&home, &room).await;
+}
+
+/// An issuing CA that cannot go on record does not join; one that is on record may fail to.
+async fn nothing_joins_without_a_record(home: &Home, joining: &[&str]) {
+    let attempt = async |mention: &str| {
+        refused(&issuer(home, joining).await, mention);
+        let listed = issuer(home, &["list"]).await.succeeded();
+        assert!(!listed.text().contains("tls-2"), "{listed}");
+        // What it left is used by nobody, and is in the way of the next attempt.
+        refused(&issuer(home, joining).await, "an attempt that broke off");
+        for file in ["state/issuers/tls-2.pem", "state/keys/tls-2.pem"] {
+            fs::remove_file(home.path(file)).expect("it was written");
+        }
+    };
+    let (store, aside) = (home.path("state/store.redb"), home.path("store.redb"));
+    fs::rename(&store, &aside).expect("a writable folder");
+    fs::create_dir(&store).expect("a writable folder");
+    attempt("the store cannot be opened").await;
+    fs::remove_dir(&store).expect("an empty folder");
+    fs::rename(&aside, &store).expect("a writable folder");
+    let in_the_way = home.path("state/.hierarchy.json.new");
+    fs::create_dir(&in_the_way).expect("a writable folder");
+    attempt("hierarchy.json").await;
+    fs::remove_dir(&in_the_way).expect("an empty folder");
+}
+
+/// What is on record of CA certificates.
+async fn authority_records(home: &Home) -> String {
+    let mut command = Command::new(binary());
+    command.args(["admin", "--dir"]).arg(home.path("state"));
+    command.args([
+        "log",
+        "search",
+        "--type",
+        "authority_certificate_created",
+        "--reason",
+        "a test",
+        "--json",
+    ]);
+    run(&mut command, "").await.succeeded().text()
 }
 
 /// A certificate of the second issuing CA, which a reload has put to work, or is about to.
