@@ -56,6 +56,11 @@ impl Chain {
         &self.ders[1]
     }
 
+    /// The certificate in DER that a root has to have signed.
+    pub fn last(&self) -> &[u8] {
+        &self.ders[self.ders.len() - 1]
+    }
+
     /// The leaf taken apart.
     pub fn parsed(&self) -> X509Certificate<'_> {
         parse(self.leaf())

@@ -12,6 +12,9 @@ use tokio::time::timeout;
 /// No program that a test starts may run longer than this.
 pub const LIMIT: Duration = Duration::from_secs(120);
 
+/// What to do where an ACME client is missing.
+pub const INSTALL_CLIENTS: &str = "Run `scripts/test` once, which installs all clients";
+
 /// A program that has ended.
 #[derive(Debug)]
 pub struct Finished {
@@ -89,6 +92,18 @@ pub fn profile_folder() -> PathBuf {
 /// Cargo's target folder.
 pub fn target_folder() -> PathBuf {
     profile_folder().parent().expect("a profile's folder is in the target folder").to_owned()
+}
+
+/// A program that `scripts/test` puts into `target/clients`.
+pub fn installed(name: &str) -> PathBuf {
+    let path = target_folder().join("clients").join(name);
+    assert!(path.is_file(), "{} is not there. Run `scripts/test` once, which puts it there", path.display());
+    path
+}
+
+/// Runs a program that must succeed.
+pub async fn done(command: &mut Command) -> Finished {
+    run(command, INSTALL_CLIENTS).await.succeeded()
 }
 
 /// Writes a shell script that a client can run as its hook.

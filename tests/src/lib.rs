@@ -10,17 +10,20 @@
 //! - [`certificate`] reads what came back, [`ocsp`] asks for statuses without a process for each question, and
 //!   [`openssl`] lets somebody else judge chain, OCSP answer and CRL; [`judge`] and [`pkilint`] files of
 //!   every kind.
+//! - [`certbot`] is that client, where more than one story needs it.
 //! - [`operator`] is whoever runs the CA: the command line, client certificates, the admin API over mutual TLS;
 //!   [`transcript`] plays written sessions of the command line again.
 //! - [`perspective`] runs `ingam serve --role perspective` in several places, each of which [`names`] shows an Internet of its
 //!   own.
 //! - [`expression`] finds the names in a PromQL expression.
+//! - [`token`] is SoftHSM, on which keys of CAs can be.
 //! - [`forward`] makes a port of a Unix socket, [`proxy`] runs nginx and HAProxy, [`fetched`] finds programs that are not installed.
 //! - [`command`] runs foreign programs under a time limit, [`pebble`] starts another CA for comparison, [`random`] is
 //!   randomness with a seed that a failed test prints.
 //!
 //! The harness panics where it cannot go on: in a test that is a failure with a sentence.
 
+pub mod certbot;
 pub mod certificate;
 pub mod challenge;
 pub mod client;
@@ -45,6 +48,7 @@ pub mod random;
 pub mod server;
 pub mod service;
 pub mod site;
+pub mod token;
 pub mod transcript;
 
 pub use error::Error;

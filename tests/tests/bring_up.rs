@@ -365,6 +365,27 @@ async fn nothing_is_ever_written_over() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn keys_that_are_not_on_record_are_no_ca() {
+    let home = Home::new();
+    let staging = [home.settings("staging"), home.new_keys()].concat();
+    // The last file of all cannot be written.
+    fs::create_dir_all(home.path("state/.hierarchy.json.new")).expect("a writable folder");
+    is_refused(&home.init("ca.toml", &staging).await, &["hierarchy.json"]);
+    assert!(home.path("state/store.redb").exists(), "what was made went on record before");
+    assert!(!home.path("state/hierarchy.json").exists());
+    serve_refused(&home, "ca.toml", &["hierarchy"]).await;
+    is_refused(&home.init("ca.toml", &[]).await, &["choose another folder", "broken off"]);
+    for part in ["store.redb", "store.redb.log", "journal"] {
+        let _ = fs::remove_file(home.path("state").join(part));
+        let _ = fs::remove_dir_all(home.path("state").join(part));
+    }
+    is_refused(&home.init("ca.toml", &[]).await, &["keys, but no hierarchy.json", "broken off"]);
+    fs::remove_dir_all(home.path("state")).expect("a writable folder");
+    fs::remove_file(home.path("ca.toml")).expect("a writable folder");
+    home.init("ca.toml", &staging).await.succeeded();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn production_starts_with_protected_keys_and_no_public_profile_without_logs() {
     let home = Home::new();
     new_production(&home, home.ports().dns).await;

@@ -18,105 +18,75 @@ use ingam_tests::error::Error;
 use ingam_tests::openssl::Openssl;
 use ingam_tests::server::Server;
 use ingam_tests::service::{Home, Service};
+use ingam_tests::token::{PIN, Tokens};
 use tokio::process::Command;
 use tokio::time::{Instant, timeout};
 
-const MODULE: &str = "/usr/lib/softhsm/libsofthsm2.so";
-const PIN: &str = "4711-0815";
-const INSTALL: &str = "Install it, on Debian with `apt-get install openssl softhsm2 gnutls-bin`";
 /// How long an order may take that has nothing to wait for but the token.
 const SOON: Duration = Duration::from_secs(30);
 
-/// SoftHSM with its tokens in the home.
-struct Tokens<'a> {
+/// A CA in a home, and its token there.
+struct Place<'a> {
     home: &'a Home,
+    tokens: Tokens,
 }
 
-impl<'a> Tokens<'a> {
-    /// One token, `ingam`, with a PIN in a file of its own.
+impl<'a> Place<'a> {
+    /// With a token without keys.
     async fn new(home: &'a Home) -> Self {
-        fs::create_dir(home.path("tokens")).expect("a writable folder");
-        let conf = format!("directories.tokendir = {}\nlog.level = ERROR\n", home.text("tokens"));
-        fs::write(home.path("softhsm2.conf"), conf).expect("a writable folder");
-        home.write_secret("token-pin", &format!("{PIN}\n"));
-        let tokens = Self { home };
-        let token = ["--init-token", "--free", "--label", "ingam", "--so-pin", "12345678", "--pin", PIN];
-        tokens.run("softhsm2-util", &token).await;
-        tokens
-    }
-
-    fn environment(&self, command: &mut Command) {
-        command.env("SOFTHSM2_CONF", self.home.path("softhsm2.conf"));
-    }
-
-    async fn run(&self, program: &str, arguments: &[&str]) -> Finished {
-        let mut command = Command::new(program);
-        self.environment(&mut command);
-        run(command.args(arguments).current_dir(self.home.path(".")), INSTALL).await.succeeded()
+        Self { home, tokens: Tokens::new(home.folder()).await }
     }
 
     /// A new key, and a certificate for it from the root that openssl has.
     async fn make_issuer(&self, name: &str, kind: &[&str]) {
-        let (public, token) = (format!("{name}.pub"), ["--provider", MODULE, "--login", "--set-pin", PIN]);
-        let key = ["--label", name, "--outfile", &public, "pkcs11:token=ingam"];
-        self.run("p11tool", &[&token[..], kind, &key].concat()).await;
+        let public = format!("{name}.pub");
+        self.tokens.generate(name, kind, &public).await;
         let (subject, certificate) = (format!("/C=KR/O=Example/CN={name}"), format!("{name}.pem"));
         let who = ["x509", "-new", "-force_pubkey", &public, "-subj", &subject, "-days", "300"];
         let by = ["-CA", "root.pem", "-CAkey", "root.key", "-extfile", "issuer.ext", "-out", &certificate];
-        self.run("openssl", &[&who[..], &by].concat()).await;
-    }
-
-    fn uri(&self, name: &str) -> String {
-        let pin = self.home.text("token-pin");
-        format!("pkcs11:token=ingam;object={name}?module-path={MODULE}&pin-source=file:{pin}")
-    }
-
-    fn pull_out(&self) {
-        fs::rename(self.home.path("tokens"), self.home.path("tokens-away")).expect("the token is there");
-    }
-
-    fn put_back(&self) {
-        fs::rename(self.home.path("tokens-away"), self.home.path("tokens")).expect("the token is away");
+        self.tokens.run("openssl", &[&who[..], &by].concat()).await;
     }
 
     fn serve(&self) -> Command {
         let mut command = self.home.command("serve", "ca.toml");
-        self.environment(&mut command);
+        self.tokens.environment(&mut command);
         command
     }
 
     /// `ingam init` and `ingam check` with the token at hand.
     async fn ingam(&self, command: &str, arguments: &[String]) -> Finished {
         let mut line = self.home.command(command, "ca.toml");
-        self.environment(&mut line);
+        self.tokens.environment(&mut line);
         run(line.args(arguments), "").await
     }
 }
 
 /// An offline root of openssl's, and what it says of issuing CAs.
-async fn make_root(tokens: &Tokens<'_>) {
+async fn make_root(place: &Place<'_>) {
     let root =
         ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-384", "-nodes", "-days", "900"];
     let usage = ["-addext", "keyUsage=critical,keyCertSign,cRLSign", "-subj", "/C=KR/O=Example/CN=Root"];
-    tokens.run("openssl", &[&root[..], &usage, &["-keyout", "root.key", "-out", "root.pem"]].concat()).await;
+    place
+        .tokens
+        .run("openssl", &[&root[..], &usage, &["-keyout", "root.key", "-out", "root.pem"]].concat())
+        .await;
     let extensions = "basicConstraints=critical,CA:true,pathlen:0\n\
                       keyUsage=critical,digitalSignature,keyCertSign,cRLSign\n\
                       extendedKeyUsage=serverAuth\n\
                       subjectKeyIdentifier=hash\n\
                       authorityKeyIdentifier=keyid\n";
-    fs::write(tokens.home.path("issuer.ext"), extensions).expect("a writable folder");
+    fs::write(place.home.path("issuer.ext"), extensions).expect("a writable folder");
 }
 
 /// `ingam init` with these issuers, all on the token.
-async fn take_over(tokens: &Tokens<'_>, issuers: &[&str]) -> Finished {
-    let mut arguments = tokens.home.settings("production");
-    arguments.extend(["--existing-root".to_owned(), tokens.home.text("root.pem")]);
+async fn take_over(place: &Place<'_>, issuers: &[&str]) -> Finished {
+    let mut arguments = place.home.settings("production");
+    arguments.extend(["--existing-root".to_owned(), place.home.text("root.pem")]);
     for name in issuers {
-        let certificate = tokens.home.text(&format!("{name}.pem"));
-        arguments
-            .extend(["--existing-issuer".to_owned(), format!("{name}={certificate},{}", tokens.uri(name))]);
+        let (certificate, key) = (place.home.text(&format!("{name}.pem")), place.tokens.uri(name));
+        arguments.extend(["--existing-issuer".to_owned(), format!("{name}={certificate},{key}")]);
     }
-    tokens.ingam("init", &arguments).await
+    place.ingam("init", &arguments).await
 }
 
 async fn issue(client: &mut Client, name: &str, prover: &Prover) -> Result<Chain, Error> {
@@ -125,30 +95,30 @@ async fn issue(client: &mut Client, name: &str, prover: &Prover) -> Result<Chain
 }
 
 /// A production CA with an ECDSA and an RSA issuer on one token, and what its clients need.
-async fn whole(tokens: &Tokens<'_>, dns_port: u16) {
-    make_root(tokens).await;
-    tokens.make_issuer("ecdsa", &["--generate-privkey=ecdsa", "--curve=secp384r1"]).await;
-    tokens.make_issuer("rsa", &["--generate-privkey=rsa", "--bits=3072"]).await;
-    take_over(tokens, &["ecdsa", "rsa"]).await.succeeded();
-    tokens.home.adapt("ca.toml", dns_port);
-    let manifest = fs::read_to_string(tokens.home.path("state/hierarchy.json")).expect("a hierarchy");
+async fn whole(place: &Place<'_>, dns_port: u16) {
+    make_root(place).await;
+    place.make_issuer("ecdsa", &["--generate-privkey=ecdsa", "--curve=secp384r1"]).await;
+    place.make_issuer("rsa", &["--generate-privkey=rsa", "--bits=3072"]).await;
+    take_over(place, &["ecdsa", "rsa"]).await.succeeded();
+    place.home.adapt("ca.toml", dns_port);
+    let manifest = fs::read_to_string(place.home.path("state/hierarchy.json")).expect("a hierarchy");
     assert!(manifest.contains("pkcs11:token=ingam;object=ecdsa?") && !manifest.contains(PIN), "{manifest}");
-    let keys: Vec<PathBuf> = fs::read_dir(tokens.home.path("state/keys"))
+    let keys: Vec<PathBuf> = fs::read_dir(place.home.path("state/keys"))
         .expect("keys/")
         .flatten()
         .map(|file| file.path())
         .collect();
     assert!(keys.is_empty(), "no key of an issuing CA is in a file: {keys:?}");
-    let checked = tokens.ingam("check", &[]).await.succeeded();
+    let checked = place.ingam("check", &[]).await.succeeded();
     assert!(checked.text().contains("0 errors"), "{checked}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn keys_on_a_token_issue_and_go_on_after_it_was_pulled_out_under_load() {
     let (beside, home) = (Server::start().await, Home::new());
-    let tokens = Tokens::new(&home).await;
-    whole(&tokens, beside.ports().dns).await;
-    let service = Service::start(tokens.serve(), &home.path("service.log")).await;
+    let place = Place::new(&home).await;
+    whole(&place, beside.ports().dns).await;
+    let service = Service::start(place.serve(), &home.path("service.log")).await;
     let prover = Arc::new(Prover::Http(WebAnswers::listen(home.ports().http).await));
     let judge = Openssl::trusting(&home.path("root.pem"));
     let mut client = Client::registered(&home.site()).await.expect("an account");
@@ -189,13 +159,13 @@ async fn keys_on_a_token_issue_and_go_on_after_it_was_pulled_out_under_load() {
     for _ in 0..2 {
         grows(&good).await;
         let before = waits(&service);
-        tokens.pull_out();
+        place.tokens.pull_out();
         let begun = Instant::now();
         while waits(&service) < before + 3 {
             assert!(begun.elapsed() < Duration::from_secs(20), "no order waits: {}", service.log());
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        tokens.put_back();
+        place.tokens.put_back();
         grows(&good).await;
     }
     stop.store(true, Ordering::Relaxed);
@@ -234,31 +204,31 @@ async fn grows(count: &AtomicUsize) {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_wrong_with_a_token_stops_the_start_once() {
     let (beside, home) = (Server::start().await, Home::new());
-    let tokens = Tokens::new(&home).await;
-    whole(&tokens, beside.ports().dns).await;
+    let place = Place::new(&home).await;
+    whole(&place, beside.ports().dns).await;
     let refused = async |mentions: &[&str]| {
-        let ended = run(&mut tokens.serve(), "").await;
+        let ended = run(&mut place.serve(), "").await;
         assert_eq!(ended.status.code(), Some(2), "systemd does not try again: {ended}");
         for mention in mentions {
             assert!(ended.stderr.contains(mention), "{mention} is named: {ended}");
         }
     };
-    tokens.pull_out();
+    place.tokens.pull_out();
     fs::create_dir(home.path("tokens")).expect("a writable folder");
     refused(&["token=ingam;object=ecdsa", "0 tokens fit", "none at all"]).await;
     fs::remove_dir(home.path("tokens")).expect("an empty folder");
-    tokens.put_back();
-    home.write_secret("token-pin", "wrong\n");
+    place.tokens.put_back();
+    place.tokens.write_pin("wrong");
     refused(&["PinIncorrect", "not tried again"]).await;
-    home.write_secret("token-pin", &format!("{PIN}\n"));
-    Service::start(tokens.serve(), &home.path("service.log")).await.stop().await;
+    place.tokens.write_pin(PIN);
+    Service::start(place.serve(), &home.path("service.log")).await.stop().await;
     // The PIN by a descriptor, as from a shell.
     home.change("state/hierarchy.json", &format!("&pin-source=file:{}", home.text("token-pin")), "");
     refused(&["wants a PIN", "pin_fd"]).await;
     home.change("ca.toml", "[hierarchy]\n", "[hierarchy]\npin_fd = 3\n");
     let mut shell = Command::new("sh");
-    tokens.environment(&mut shell);
+    place.tokens.environment(&mut shell);
     let line = format!("exec {} serve --config ca.toml 3<token-pin", ingam_tests::server::binary().display());
-    shell.args(["-c", &line]).current_dir(home.path(".")).kill_on_drop(true);
+    shell.args(["-c", &line]).current_dir(home.folder()).kill_on_drop(true);
     Service::start(shell, &home.path("descriptor.log")).await.stop().await;
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use ingam_protocol::Finding;
 use ingam_protocol::record::{Record, RecordType};
-use ingam_signer::hierarchy::{Protection, Secrets};
+use ingam_signer::hierarchy::{Protection, Secrets, Written};
 use ingam_signer::{Hierarchy, Passphrase};
 use ingam_store::Store;
 
@@ -77,8 +77,9 @@ pub(crate) fn load_or_make(
     }
     refuse_second_life(&config.state)?;
     let made = make(config, sources)?;
-    // Loaded again, as any later start does: what was saved is what is used.
-    let loaded = save(&made, config, &Protection::default(), sources)?;
+    // The start puts it on record before it signs anything.
+    let protection = Protection::default();
+    let loaded = take_up(write(&made, config, &protection, sources)?, config, &protection)?;
     let certificates = certificates(&made);
     Ok((loaded, certificates))
 }
@@ -86,22 +87,33 @@ pub(crate) fn load_or_make(
 /// Makes a hierarchy as the configuration says, in memory.
 pub(crate) fn make(config: &Config, sources: &Sources) -> Result<Hierarchy, StartError> {
     let plan = config.plan()?;
-    Hierarchy::create(&plan, sources.clock.as_ref(), sources.random.as_ref())
-        .map_err(|error| StartError::caused("the CA's hierarchy cannot be made", &error))
+    Hierarchy::create(&plan, sources.clock.as_ref(), sources.random.as_ref()).map_err(not_made)
 }
 
-/// Writes a hierarchy into the state folder, and reads it again as any later start does.
-pub(crate) fn save(
+/// Writes a hierarchy's files into the state folder. Nobody uses it before it is taken up.
+pub(crate) fn write(
     hierarchy: &Hierarchy,
     config: &Config,
     protection: &Protection,
     sources: &Sources,
+) -> Result<Written, StartError> {
+    hierarchy.write(&config.state, protection, sources.random.as_ref()).map_err(not_made)
+}
+
+/// Makes what was written the state folder's hierarchy, and reads it again as any later start does.
+pub(crate) fn take_up(
+    written: Written,
+    config: &Config,
+    protection: &Protection,
 ) -> Result<Hierarchy, StartError> {
-    let failed = |error| StartError::caused("the CA's hierarchy cannot be made", &error);
-    hierarchy.save(&config.state, protection, sources.random.as_ref()).map_err(failed)?;
+    written.take_up().map_err(not_made)?;
     let pin = pin(config)?;
     Hierarchy::load(&config.state, Secrets { passphrase: protection.issuers.as_ref(), pin: pin.as_ref() })
-        .map_err(failed)
+        .map_err(not_made)
+}
+
+fn not_made(error: ingam_signer::Error) -> StartError {
+    StartError::caused("the CA's hierarchy cannot be made", &error)
 }
 
 /// DER of all certificates of a hierarchy, the root's first.
@@ -143,7 +155,8 @@ pub(crate) fn refuse_second_life(state: &Path) -> Result<(), Finding> {
                 "is {}, which has no hierarchy.json, but {trace} of a CA that has lived",
                 state.display()
             ),
-            "restore hierarchy.json, keys/, issuers/ and roots/ from a backup, or choose another folder",
+            "restore hierarchy.json, keys/, issuers/ and roots/ from a backup; or choose another folder, as after an `ingam init` that \
+             was broken off",
         )),
     }
 }

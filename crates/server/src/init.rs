@@ -159,9 +159,11 @@ pub(crate) async fn init(options: &Init) -> Result<(), StartError> {
     if let Some(text) = &plan.text {
         write_new(&options.config, text, "the configuration")?;
     }
-    hierarchy::save(&made, &plan.config, &plan.protection, &sources)?;
+    let written = hierarchy::write(&made, &plan.config, &plan.protection, &sources)?;
     let certificates = hierarchy::certificates(&made).into_iter();
     hierarchy::record(&plan.config, certificates, plan.taken.is_some(), &sources).await?;
+    // Not before it is on record: nobody is to sign with keys that no record knows.
+    hierarchy::take_up(written, &plan.config, &plan.protection)?;
     if let (Some(path), Some(text)) = (&options.systemd_unit, &plan.unit) {
         write_new(path, text, "the unit")?;
     }
@@ -347,6 +349,7 @@ fn refuse_what_is_there(state: &Path) -> Result<(), StartError> {
             state.display()
         )));
     }
+    hierarchy::refuse_second_life(state)?;
     if state.join("keys").exists() {
         return Err(StartError::new(format!(
             "{0} has keys, but no hierarchy.json: restore that from a backup; or, if an earlier `ingam init` was broken \
@@ -354,7 +357,7 @@ fn refuse_what_is_there(state: &Path) -> Result<(), StartError> {
             state.display()
         )));
     }
-    Ok(hierarchy::refuse_second_life(state)?)
+    Ok(())
 }
 
 /// Writes a file that is not there yet, durably.

@@ -111,7 +111,7 @@ fn issuer_name(text: &str) -> Result<IssuerName, String> {
 /// Does what was asked for.
 ///
 /// # Errors
-/// [`StartError`] says what stands against it; nothing was changed then.
+/// [`StartError`] says what stands against it. The hierarchy is as it was then; files that it does not name may have come.
 pub(crate) async fn run(options: &Issuer) -> Result<(), StartError> {
     let told = match &options.act {
         Act::List(place) => list(&place.read()?)?,
@@ -175,9 +175,10 @@ async fn add(options: &Add) -> Result<String, StartError> {
     let known = hierarchy::certificates(&before);
     let failed = |error| StartError::caused("the issuing CA cannot join", &error);
     let (clock, random) = (sources.clock.as_ref(), sources.random.as_ref());
-    let grown =
+    let written =
         before.add_issuer(&config.state, &joining, passphrase.as_ref(), clock, random).map_err(failed)?;
-    record_new(&config, &grown, &known, &sources).await?;
+    record_new(&config, written.hierarchy(), &known, &sources).await?;
+    let grown = written.take_up().map_err(failed)?;
     let added = grown.intermediates.last();
     let kind = added.and_then(|added| added.key_kind().ok()).map_or("", |kind| kind.name());
     let chains = added.map_or(0, |added| added.chains.len());
@@ -207,10 +208,10 @@ async fn chain(options: &Chain) -> Result<String, StartError> {
     let mut config = options.place.read()?;
     let (_lock, before, _) = open(&mut config, options.issuer_passphrase_file.as_deref())?;
     let known = hierarchy::certificates(&before);
-    let grown = before
-        .add_chains(&config.state, &options.certificates)
-        .map_err(|error| StartError::caused("no chain was added", &error))?;
-    record_new(&config, &grown, &known, &sources).await?;
+    let failed = |error| StartError::caused("no chain was added", &error);
+    let written = before.add_chains(&config.state, &options.certificates).map_err(failed)?;
+    record_new(&config, written.hierarchy(), &known, &sources).await?;
+    written.take_up().map_err(failed)?;
     Ok(format!("{}They are offered from the next start on.\n", list(&config)?))
 }
 
@@ -259,7 +260,8 @@ fn open(
     Ok((lock, hierarchy::load(config)?, hierarchy::passphrase(config)?))
 }
 
-/// Puts the certificates that came in on record.
+/// Puts the certificates that are coming in on record, before they are taken up: whatever breaks off, there is no issuing CA
+/// without its record, though there may be a record of one that has not joined.
 async fn record_new(
     config: &Config,
     grown: &Hierarchy,

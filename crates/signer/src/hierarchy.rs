@@ -20,6 +20,7 @@ mod existing;
 mod key_files;
 mod make;
 mod manifest;
+mod written;
 
 use std::path::{Path, PathBuf};
 
@@ -31,6 +32,7 @@ pub use change::{Joining, ListedIssuer};
 pub use existing::{Existing, ExistingIssuer};
 pub use key_files::{KeyFile, KeyOwner};
 pub use make::{IssuerPlan, Plan};
+pub use written::Written;
 
 use self::manifest::{Listed, Manifest};
 use crate::ca::{LoadedCertificate, certified_key};
@@ -136,16 +138,29 @@ impl Hierarchy {
     /// [`Error::Refused`] if the folder already has a hierarchy, as keys are never written over; [`Error::Load`] names
     /// a file that could not be written.
     pub fn save(&self, folder: &Path, protection: &Protection, random: &dyn Random) -> Result<(), Error> {
-        self.save_at(Cost::FULL, folder, protection, random)
+        self.write(folder, protection, random)?.take_up().map(drop)
     }
 
-    fn save_at(
+    /// [`Hierarchy::save`] but for its last step, before which the hierarchy can go on record.
+    ///
+    /// # Errors
+    /// As [`Hierarchy::save`].
+    pub fn write(
+        &self,
+        folder: &Path,
+        protection: &Protection,
+        random: &dyn Random,
+    ) -> Result<Written, Error> {
+        self.write_at(Cost::FULL, folder, protection, random)
+    }
+
+    fn write_at(
         &self,
         cost: Cost,
         folder: &Path,
         protection: &Protection,
         random: &dyn Random,
-    ) -> Result<(), Error> {
+    ) -> Result<Written, Error> {
         if Self::is_in(folder) {
             return Err(Error::Refused(format!(
                 "{} already holds a hierarchy: choose another folder, or move it away",
@@ -175,12 +190,7 @@ impl Hierarchy {
             publish(folder, root)?;
         }
         storage::sync_folder(folder)?;
-        self.manifest().write(folder)?;
-        // The folder itself may be new.
-        match folder.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => storage::sync_folder(parent),
-            _ => Ok(()),
-        }
+        Ok(Written::new(self.clone(), folder))
     }
 
     /// Reads the hierarchy that a folder holds, with the passphrase of the issuing CAs' keys if there is one. It is used

@@ -1,15 +1,21 @@
 //! What ceremonies made becomes a CA: a root, a CA between and an issuing CA are taken over; another issuing CA joins and is
-//! put in the place of the first, which goes on answering; and an older root's cross-certificate gives a second chain.
+//! put in the place of the first, which goes on answering; and an older root's cross-certificate gives a second chain, which
+//! certbot takes where it is told to prefer it.
 
+use std::fs;
 use std::path::Path;
 
-use ingam_tests::certificate::Chain;
+use ingam_tests::certbot::Certbot;
+use ingam_tests::certificate::{Chain, parse};
 use ingam_tests::challenge::{Prover, WebAnswers};
 use ingam_tests::client::{CertificateRequest, Client};
 use ingam_tests::command::{Finished, run};
+use ingam_tests::jws::base64url;
 use ingam_tests::openssl::Openssl;
 use ingam_tests::server::{Server, binary};
 use ingam_tests::service::{Home, Service};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
 use tokio::process::Command;
 
 use crate::room::Room;
@@ -109,6 +115,7 @@ async fn a_ca_of_ceremonies_issues_and_its_issuing_ca_is_replaced() {
         "--key-passphrase-file",
         &at("issuer.passphrase"),
     ];
+    nothing_joins_without_a_record(&home, &joining).await;
     let joined = issuer(&home, &joining).await.succeeded();
     assert!(joined.text().contains("tls-2 = \"ecdsa-p384\""), "{joined}");
     refused(&issuer(&home, &joining).await, "the name 'tls-2' is taken");
@@ -128,6 +135,9 @@ async fn a_ca_of_ceremonies_issues_and_its_issuing_ca_is_replaced() {
     let second = from_the_second(&home).await;
     judge.verify(&second, &["two.example.org"]).await;
     judge.status(&second).await.is_good();
+    let second_ca = base64url(second.issuer());
+    let recorded = authority_records(&home).await.matches(&second_ca).count();
+    assert_eq!(recorded, 2, "a record of the attempt that broke off, and one of that which did not");
     // The first goes on answering for what it issued.
     judge.status(&first).await.is_good();
     service.stop().await;
@@ -147,6 +157,46 @@ async fn a_ca_of_ceremonies_issues_and_its_issuing_ca_is_replaced() {
     assert!(listed.text().contains("stands by") && listed.text().contains("weight 1"), "{listed}");
     home.change("ca.toml", "issuers = { tls-1 = 0, tls-2 = 1 }", "issuer = \"tls-2\"");
     an_older_root_gives_a_second_chain(&home, &room).await;
+}
+
+/// An issuing CA that cannot go on record does not join; one that is on record may fail to.
+async fn nothing_joins_without_a_record(home: &Home, joining: &[&str]) {
+    let attempt = async |mention: &str| {
+        refused(&issuer(home, joining).await, mention);
+        let listed = issuer(home, &["list"]).await.succeeded();
+        assert!(!listed.text().contains("tls-2"), "{listed}");
+        // What it left is used by nobody, and is in the way of the next attempt.
+        refused(&issuer(home, joining).await, "an attempt that broke off");
+        for file in ["state/issuers/tls-2.pem", "state/keys/tls-2.pem"] {
+            fs::remove_file(home.path(file)).expect("it was written");
+        }
+    };
+    let (store, aside) = (home.path("state/store.redb"), home.path("store.redb"));
+    fs::rename(&store, &aside).expect("a writable folder");
+    fs::create_dir(&store).expect("a writable folder");
+    attempt("the store cannot be opened").await;
+    fs::remove_dir(&store).expect("an empty folder");
+    fs::rename(&aside, &store).expect("a writable folder");
+    let in_the_way = home.path("state/.hierarchy.json.new");
+    fs::create_dir(&in_the_way).expect("a writable folder");
+    attempt("hierarchy.json").await;
+    fs::remove_dir(&in_the_way).expect("an empty folder");
+}
+
+/// What is on record of CA certificates.
+async fn authority_records(home: &Home) -> String {
+    let mut command = Command::new(binary());
+    command.args(["admin", "--dir"]).arg(home.path("state"));
+    command.args([
+        "log",
+        "search",
+        "--type",
+        "authority_certificate_created",
+        "--reason",
+        "a test",
+        "--json",
+    ]);
+    run(&mut command, "").await.succeeded().text()
 }
 
 /// A certificate of the second issuing CA, which a reload has put to work, or is about to.
@@ -189,12 +239,37 @@ async fn an_older_root_gives_a_second_chain(home: &Home, room: &Room) {
     let alternate = Chain::from_pem(answer.text().as_bytes());
     assert_eq!(alternate.leaf(), chain.leaf());
     for (root, chain) in [("root.pem", &chain), ("old.pem", &alternate)] {
-        Openssl::trusting(&room.path(root)).verify(chain, &["three.example.org"]).await;
+        leads_to(chain, &room.path(root), &["three.example.org"]).await;
     }
+    certbot_takes_the_chain_that_it_prefers(home, room).await;
     let bundle = format!("http://localhost:{}/roots.pem", home.ports().publication);
     let bundle = ingam_tests::http::fetch(&bundle).await.expect("the bundle").expect(200).text();
     for root in ["root.pem", "old.pem"] {
         assert!(bundle.contains(room.text(root).trim()), "{root} is in the bundle: {bundle}");
     }
     service.stop().await;
+}
+
+/// Without a word, the usual chain; by the name of a root, the one that leads there, at renewals too.
+async fn certbot_takes_the_chain_that_it_prefers(home: &Home, room: &Room) {
+    let (site, names) = (home.site(), ["four.example.org"]);
+    let certbot = Certbot::new(&site, home.path("certbot"));
+    certbot.run(&["register", "--agree-tos", "--register-unsafely-without-email"]).await;
+    let old = ["--preferred-chain", "Example Root 0"];
+    let new = ["--preferred-chain", "Example Root 1"];
+    for (lineage, further, root) in
+        [("usual", &[][..], "root.pem"), ("new", &new[..], "root.pem"), ("old", &old[..], "old.pem")]
+    {
+        let chain = certbot.standalone(lineage, &names, further).await;
+        leads_to(&chain, &room.path(root), &names).await;
+    }
+    certbot.run(&["renew", "--cert-name", "old", "--force-renewal", "--no-random-sleep-on-renew"]).await;
+    leads_to(&certbot.chain("old"), &room.path("old.pem"), &names).await;
+}
+
+/// The chain verifies by this root alone, which signed the last certificate in it.
+async fn leads_to(chain: &Chain, root: &Path, names: &[&str]) {
+    let pem = CertificateDer::from_pem_file(root).expect("a root");
+    assert_eq!(parse(chain.last()).issuer(), parse(&pem).subject());
+    Openssl::trusting(root).verify(chain, names).await;
 }

@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
+use ingam_tests::command::installed;
 use tokio::process::Command;
 
 use crate::driver::{self, Driver};
 use crate::matrix::{Ability, Column, Story};
-use crate::world::{World, installed, version};
+use crate::world::{World, version};
 
 pub static STORY: Story = Story::new(|| Box::pin(story()));
 

@@ -7,10 +7,11 @@ use std::path::PathBuf;
 use std::process::Stdio;
 
 use ingam_tests::certificate::Chain;
+use ingam_tests::command::installed;
 use tokio::process::{Child, Command};
 
 use crate::matrix::{Ability, Column, Story};
-use crate::world::{World, has_rsa_key, installed, until, version};
+use crate::world::{World, has_rsa_key, until, version};
 
 pub static STORY: Story = Story::new(|| Box::pin(story()));
 

@@ -1,15 +1,13 @@
-//! certbot as a person would use it: standalone for http-01, hooks for dns-01.
-//!
-//! It is the newest of PyPI, in `target/clients`, where `scripts/test` puts it.
+//! certbot as a person would use it: standalone for http-01, hooks for dns-01. That it takes the chain it is told to prefer is
+//! in `ceremonies`, where a CA has two.
 
-use std::path::PathBuf;
-
+use ingam_tests::certbot::{Certbot, program};
 use ingam_tests::certificate::Chain;
-use ingam_tests::command::{Finished, write_script};
+use ingam_tests::command::write_script;
 use tokio::process::Command;
 
 use crate::matrix::{Ability, Column, Story};
-use crate::world::{World, done, has_rsa_key, installed, text, version};
+use crate::world::{World, has_rsa_key, text, version};
 
 pub static STORY: Story = Story::new(|| Box::pin(story()));
 
@@ -21,67 +19,26 @@ fn story_of_certbot() {
     STORY.succeeds();
 }
 
-fn program() -> PathBuf {
-    installed("bin/certbot")
+/// certbot with a folder of this name.
+fn certbot_of<'a>(world: &'a World, name: &str) -> Certbot<'a> {
+    Certbot::new(&world.site, world.folder.join(name))
 }
 
-/// certbot with folders of its own, pointed at one server.
-struct Certbot<'a> {
-    world: &'a World,
-    folder: PathBuf,
-}
-
-impl<'a> Certbot<'a> {
-    fn of(world: &'a World, name: &str) -> Self {
-        Self { world, folder: world.folder.join(name) }
+async fn wildcard(world: &World, certbot: &Certbot<'_>, names: &[&str]) -> Chain {
+    let url = format!("http://127.0.0.1:{}", world.site.dns_management_port);
+    let (auth, cleanup) = (certbot.folder().join("auth.sh"), certbot.folder().join("cleanup.sh"));
+    let set =
+        r#"curl -sSf -d "{\"host\":\"_acme-challenge.$CERTBOT_DOMAIN.\",\"value\":\"$CERTBOT_VALIDATION\"}""#;
+    let clear = r#"curl -sSf -d "{\"host\":\"_acme-challenge.$CERTBOT_DOMAIN.\"}""#;
+    write_script(&auth, &format!("{set} {url}/set-txt\n"));
+    write_script(&cleanup, &format!("{clear} {url}/clear-txt\n"));
+    let mut arguments = vec!["certonly", "--manual", "--preferred-challenges", "dns", "--cert-name", "dns"];
+    arguments.extend(["--manual-auth-hook", text(&auth), "--manual-cleanup-hook", text(&cleanup)]);
+    for name in names {
+        arguments.extend(["-d", name]);
     }
-
-    async fn run(&self, arguments: &[&str]) -> Finished {
-        let mut command = Command::new(program());
-        command.args(arguments).args(["--non-interactive", "--server", &self.world.site.directory]);
-        for (flag, name) in [("--config-dir", "config"), ("--work-dir", "work"), ("--logs-dir", "logs")] {
-            command.arg(flag).arg(self.folder.join(name));
-        }
-        command.env("REQUESTS_CA_BUNDLE", &self.world.site.tls_ca);
-        done(&mut command).await
-    }
-
-    async fn standalone(&self, lineage: &str, names: &[&str], further: &[&str]) -> Chain {
-        let port = self.world.site.http_port.to_string();
-        let mut arguments = vec!["certonly", "--standalone", "--preferred-challenges", "http"];
-        arguments.extend(["--http-01-address", "127.0.0.1", "--http-01-port", &port, "--cert-name", lineage]);
-        arguments.extend(further);
-        for name in names {
-            arguments.extend(["-d", name]);
-        }
-        self.run(&arguments).await;
-        self.chain(lineage)
-    }
-
-    async fn wildcard(&self, names: &[&str]) -> Chain {
-        let url = format!("http://127.0.0.1:{}", self.world.site.dns_management_port);
-        let (auth, cleanup) = (self.folder.join("auth.sh"), self.folder.join("cleanup.sh"));
-        let set = r#"curl -sSf -d "{\"host\":\"_acme-challenge.$CERTBOT_DOMAIN.\",\"value\":\"$CERTBOT_VALIDATION\"}""#;
-        let clear = r#"curl -sSf -d "{\"host\":\"_acme-challenge.$CERTBOT_DOMAIN.\"}""#;
-        write_script(&auth, &format!("{set} {url}/set-txt\n"));
-        write_script(&cleanup, &format!("{clear} {url}/clear-txt\n"));
-        let mut arguments =
-            vec!["certonly", "--manual", "--preferred-challenges", "dns", "--cert-name", "dns"];
-        arguments.extend(["--manual-auth-hook", text(&auth), "--manual-cleanup-hook", text(&cleanup)]);
-        for name in names {
-            arguments.extend(["-d", name]);
-        }
-        self.run(&arguments).await;
-        self.chain("dns")
-    }
-
-    fn chain(&self, lineage: &str) -> Chain {
-        Chain::from_file(&self.file(lineage, "fullchain.pem"))
-    }
-
-    fn file(&self, lineage: &str, name: &str) -> PathBuf {
-        self.folder.join("config/live").join(lineage).join(name)
-    }
+    certbot.run(&arguments).await;
+    certbot.chain("dns")
 }
 
 async fn story() -> Column {
@@ -93,7 +50,7 @@ async fn story() -> Column {
     rsa_and_profile(&mut world).await;
     must_staple(&mut world).await;
     external_account(&mut world).await;
-    Certbot::of(&world, "certbot").run(&["unregister"]).await;
+    certbot_of(&world, "certbot").run(&["unregister"]).await;
     let oldest = world.accounts().await.remove(0);
     assert_eq!(oldest.status, "deactivated");
     world.shows(Ability::Deactivate);
@@ -101,7 +58,7 @@ async fn story() -> Column {
 }
 
 async fn account(world: &mut World) {
-    let certbot = Certbot::of(world, "certbot");
+    let certbot = certbot_of(world, "certbot");
     certbot.run(&["register", "--agree-tos", "--email", "first@example.org"]).await;
     let account = world.account().await;
     assert_eq!(world.contacts(&account).await, ["mailto:first@example.org"]);
@@ -113,7 +70,7 @@ async fn account(world: &mut World) {
 
 async fn http_01_and_renewal(world: &mut World) {
     let names = ["one.certbot.example.org", "two.certbot.example.org"];
-    let certbot = Certbot::of(world, "certbot");
+    let certbot = certbot_of(world, "certbot");
     let first = certbot.standalone("web", &names, &[]).await;
     world.is_issued(&first, &names).await;
     assert!(!has_rsa_key(&first), "certbot's keys are on P-256 unless it is told otherwise");
@@ -124,7 +81,7 @@ async fn http_01_and_renewal(world: &mut World) {
     world.is_issued(&second, &names).await;
     renewal_info(world).await;
 
-    let certbot = Certbot::of(world, "certbot");
+    let certbot = certbot_of(world, "certbot");
     let arguments = ["--cert-name", "web", "--reason", "superseded", "--no-delete-after-revoke"];
     certbot.run(&[&["revoke"][..], &arguments].concat()).await;
     world.is_revoked(&second, Some("superseded")).await;
@@ -139,7 +96,7 @@ async fn http_01_and_renewal(world: &mut World) {
 async fn renewal_info(world: &mut World) {
     let Some(url) = world.renewal_info() else { return };
     let before = world.requests(&url).await;
-    let certbot = Certbot::of(world, "certbot");
+    let certbot = certbot_of(world, "certbot");
     let serial = certbot.chain("web").serial();
     certbot.run(&["renew", "--cert-name", "web", "--no-random-sleep-on-renew"]).await;
     assert!(world.requests(&url).await > before, "certbot asks when to renew");
@@ -150,7 +107,7 @@ async fn renewal_info(world: &mut World) {
 
 /// What an operator has put into an incident is renewed early, and nothing else.
 async fn pulled_forward(world: &World) {
-    let certbot = Certbot::of(world, "certbot");
+    let certbot = certbot_of(world, "certbot");
     let leaked = certbot.standalone("leaked", &["leaked.certbot.example.org"], &[]).await;
     let kept = certbot.standalone("kept", &["kept.certbot.example.org"], &[]).await;
     let page = "https://ca.example/leak";
@@ -166,8 +123,8 @@ async fn pulled_forward(world: &World) {
 
 async fn dns_01(world: &mut World) {
     let names = ["*.dns.example.org", "dns.example.org"];
-    let certbot = Certbot::of(world, "certbot");
-    let chain = certbot.wildcard(&names).await;
+    let certbot = certbot_of(world, "certbot");
+    let chain = wildcard(world, &certbot, &names).await;
     world.is_issued(&chain, &names).await;
 
     let (certificate, key) = (certbot.file("dns", "cert.pem"), certbot.file("dns", "privkey.pem"));
@@ -183,7 +140,7 @@ async fn dns_01(world: &mut World) {
 async fn rsa_and_profile(world: &mut World) {
     let name = "rsa.certbot.example.org";
     let further = ["--key-type", "rsa", "--rsa-key-size", "2048", "--required-profile", "classic-rsa"];
-    let chain = Certbot::of(world, "certbot").standalone("rsa", &[name], &further).await;
+    let chain = certbot_of(world, "certbot").standalone("rsa", &[name], &further).await;
     world.is_issued(&chain, &[name]).await;
     assert!(has_rsa_key(&chain), "an RSA key was asked for");
     world.is_of_the_rsa_profile(&chain);
@@ -195,7 +152,7 @@ async fn rsa_and_profile(world: &mut World) {
 async fn must_staple(world: &mut World) {
     let name = "staple.certbot.example.org";
     let further = ["--must-staple", "--required-profile", "private"];
-    let chain = Certbot::of(world, "certbot").standalone("staple", &[name], &further).await;
+    let chain = certbot_of(world, "certbot").standalone("staple", &[name], &further).await;
     world.is_issued(&chain, &[name]).await;
     let leaf = chain.parsed();
     let feature = leaf.extensions().iter().find(|one| one.oid.to_id_string() == "1.3.6.1.5.5.7.1.24");
@@ -204,7 +161,7 @@ async fn must_staple(world: &mut World) {
 
 async fn external_account(world: &mut World) {
     let Some(external) = world.external_account().await else { return };
-    let certbot = Certbot::of(world, "external");
+    let certbot = certbot_of(world, "external");
     let further = ["--eab-kid", &external.kid, "--eab-hmac-key", &external.hmac];
     let arguments = ["register", "--agree-tos", "--register-unsafely-without-email"];
     certbot.run(&[&arguments[..], &further].concat()).await;

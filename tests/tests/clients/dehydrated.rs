@@ -4,11 +4,11 @@ use std::path::PathBuf;
 
 use ingam_tests::certificate::Chain;
 use ingam_tests::challenge::WebAnswers;
-use ingam_tests::command::{Finished, write_script};
+use ingam_tests::command::{Finished, done, write_script};
 use tokio::process::Command;
 
 use crate::matrix::{Ability, Column, Story};
-use crate::world::{World, done, has_rsa_key, text};
+use crate::world::{World, has_rsa_key, text};
 
 pub static STORY: Story = Story::new(|| Box::pin(story()));
 

@@ -4,10 +4,11 @@ use std::path::PathBuf;
 
 use ingam_tests::certificate::Chain;
 use ingam_tests::challenge::WebAnswers;
+use ingam_tests::command::done;
 use tokio::process::Command;
 
 use crate::matrix::Ability;
-use crate::world::{World, done, has_rsa_key};
+use crate::world::{World, has_rsa_key};
 
 /// The program around a library, with a folder of its own.
 pub struct Driver<'a> {

@@ -6,11 +6,11 @@
 use std::path::PathBuf;
 
 use ingam_tests::certificate::Chain;
-use ingam_tests::command::write_script;
+use ingam_tests::command::{done, write_script};
 use tokio::process::Command;
 
 use crate::matrix::{Ability, Column, Story};
-use crate::world::{World, done, has_rsa_key, version};
+use crate::world::{World, has_rsa_key, version};
 
 pub static STORY: Story = Story::new(|| Box::pin(story()));
 

@@ -7,11 +7,11 @@ use std::process::Stdio;
 
 use ingam_tests::certificate::Chain;
 use ingam_tests::challenge::WebAnswers;
-use ingam_tests::command::{Finished, write_script};
+use ingam_tests::command::{Finished, done, write_script};
 use tokio::process::{Child, Command};
 
 use crate::matrix::{Ability, Column, Story};
-use crate::world::{World, done, has_rsa_key, text, version};
+use crate::world::{World, has_rsa_key, text, version};
 
 pub static STORY: Story = Story::new(|| Box::pin(story()));
 

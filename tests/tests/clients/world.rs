@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use ingam_tests::certificate::{Chain, parse};
 use ingam_tests::client::Client;
-use ingam_tests::command::{Finished, run, target_folder};
+use ingam_tests::command::{INSTALL_CLIENTS, run};
 use ingam_tests::http::fetch;
 use ingam_tests::openssl::Openssl;
 use ingam_tests::server::Server;
@@ -206,22 +206,10 @@ pub fn text(path: &Path) -> &str {
     path.to_str().expect("a temporary folder with a plain name")
 }
 
-/// A program that `scripts/test` puts into `target/clients`.
-pub fn installed(name: &str) -> PathBuf {
-    let path = target_folder().join("clients").join(name);
-    assert!(path.is_file(), "{} is not there. Run `scripts/test` once, which puts it there", path.display());
-    path
-}
-
-/// Runs a program that must succeed.
-pub async fn done(command: &mut Command) -> Finished {
-    run(command, "Run `scripts/test` once, which installs all clients").await.succeeded()
-}
-
 /// Runs a program for its version: the first word with a digit in front, in what it says.
 pub async fn version(command: &mut Command) -> String {
     // uacme tells its version, and fails.
-    let said = run(command, "Run `scripts/test` once, which installs all clients").await.said();
+    let said = run(command, INSTALL_CLIENTS).await.said();
     let mut words = said.split(|c: char| c.is_whitespace() || c == '/' || c == ',');
     let found = words.find(|word| word.trim_start_matches('v').starts_with(|c: char| c.is_ascii_digit()));
     found.unwrap_or_else(|| panic!("no version in {said}")).trim_start_matches('v').to_owned()

@@ -1,5 +1,6 @@
 //! Every kind of certificate, CRL and OCSP answer that a running CA makes, before judges that nobody here wrote: pkilint, openssl, GnuTLS
-//! and rustls-webpki. A CA with a key of each kind issues by each profile, revokes for each reason, and is asked in each way.
+//! and rustls-webpki. A CA with a key of each kind issues by each profile, revokes for each reason, and is asked in each way: once with
+//! these keys in files, and once with them on a token.
 //!
 //! Nothing that pkilint calls more than a notice may be found, but what [`LET_THROUGH`] says aloud. What ceremonies make is judged in
 //! `ceremonies`, and profiles with every setting in the server's own tests. Not a failure: whether the issuer or a delegate signs
@@ -17,7 +18,9 @@ use ingam_tests::pkilint::{Kind, LetThrough, Questions};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 
-use crate::world::{Answered, FURTHER_PROFILES, ISSUERS, KEYS, LOGGED, Leaf, List, PRIVATE, REASONS, World};
+use crate::world::{
+    Answered, FURTHER_PROFILES, ISSUERS, KEYS, Keys, LOGGED, Leaf, List, PRIVATE, REASONS, World,
+};
 
 /// What pkilint finds, and why it stays.
 const LET_THROUGH: &[LetThrough] = &[
@@ -96,7 +99,16 @@ fn is_revoked(status: &Status, by: u8) -> bool {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_that_a_running_ca_makes_is_found_wanting() {
-    let mut world = World::start().await;
+    all_stand(World::start(Keys::InFiles).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_that_a_ca_makes_with_keys_on_a_token_is_found_wanting() {
+    all_stand(World::start(Keys::OnToken).await).await;
+}
+
+/// Everything is made, and all judges have their say.
+async fn all_stand(mut world: World) {
     let made = make(&mut world).await;
     let questions = questions(&mut world, &made).await;
     tokio::join!(questions.are_answered_with_nothing_but(LET_THROUGH), programs::judge(&world.root, &made));

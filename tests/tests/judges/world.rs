@@ -12,7 +12,9 @@ use ingam_tests::http::fetch;
 use ingam_tests::judge::openssl;
 use ingam_tests::ocsp::{self, Hash};
 use ingam_tests::server::{Server, Setup, binary};
-use serde_json::json;
+use ingam_tests::token::Tokens;
+use serde_json::{Value, json};
+use tempfile::TempDir;
 use tokio::process::Command;
 
 /// Each issuing CA, and a profile that it signs for.
@@ -63,6 +65,13 @@ fn config() -> String {
             transparency = \"required\"\n"
 }
 
+/// Where the keys of the issuing CAs are. The root's, which signs at ceremonies alone, is in a file.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Keys {
+    InFiles,
+    OnToken,
+}
+
 /// A subscriber's certificate.
 pub(crate) struct Leaf {
     pub(crate) profile: String,
@@ -101,11 +110,14 @@ pub(crate) struct World {
 }
 
 impl World {
-    pub(crate) async fn start() -> Self {
+    pub(crate) async fn start(keys: Keys) -> Self {
         // pkilint takes http://localhost for no URL.
         let publication_host = "127.0.0.1".to_owned();
         let setup = Setup { further_config: config(), publication_host, ..Setup::new() };
-        let server = Server::start_with(setup).await;
+        let server = match keys {
+            Keys::InFiles => Server::start_with(setup).await,
+            Keys::OnToken => start_on_token(setup).await,
+        };
         let client = Client::registered(&server.site()).await.expect("an account");
         let prover = Prover::Dns(Zone::managed_at(server.ports().dns_management));
         let folder = server.scratch("judged");
@@ -272,6 +284,31 @@ impl World {
         let der = items.iter().map(|record| record["payload"]["precertificate"].as_str().expect("DER"));
         der.map(from_base64url).collect()
     }
+}
+
+/// A CA whose keys move onto a token before it signs for anybody: no file has one any more.
+async fn start_on_token(mut setup: Setup) -> Server {
+    let home = TempDir::new().expect("a temporary folder");
+    let tokens = Tokens::new(home.path()).await;
+    let settings = tokens.settings().to_str().expect("a path in UTF-8").to_owned();
+    setup.environment.push(("SOFTHSM2_CONF".to_owned(), settings));
+    let mut server = Server::start_in(home, setup).await;
+    server.stop().await;
+    let manifest = server.state().join("hierarchy.json");
+    let text = fs::read(&manifest).expect("a hierarchy");
+    let mut hierarchy: Value = serde_json::from_slice(&text).expect("JSON");
+    let listed = hierarchy["issuers"].as_array_mut().expect("issuing CAs");
+    assert_eq!(listed.len(), ISSUERS.len());
+    for (number, issuer) in listed.iter_mut().enumerate() {
+        let name = issuer["name"].as_str().expect("a name").to_owned();
+        let file = server.state().join(format!("keys/{name}.pem"));
+        tokens.import(&name, &file, number + 1).await;
+        fs::remove_file(&file).expect("the key is in a file");
+        issuer["key"] = tokens.uri(&name).into();
+    }
+    fs::write(&manifest, hierarchy.to_string()).expect("a writable folder");
+    server.restart().await;
+    server
 }
 
 /// A key of this kind in the folder, and a CSR for it, DER.

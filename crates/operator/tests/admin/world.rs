@@ -163,6 +163,7 @@ fn signer(clock: &Arc<FixedClock>, random: &Arc<SeededRandom>) -> LocalSigner {
         organization: "Ingam Tests".to_owned(),
         root: "root".to_owned().try_into().unwrap(),
         is_public: true,
+        publication: "http://localhost:14080".to_owned(),
         issuers: vec![IssuerPlan { name: issuer(), key: KeyKind::EcdsaP256 }],
     };
     let hierarchy = Hierarchy::create(&plan, clock.as_ref(), random.as_ref()).unwrap();

@@ -278,6 +278,7 @@ fn hierarchy(clock: &FixedClock, random: &SeededRandom) -> Hierarchy {
         organization: "Ingam Tests".to_owned(),
         root: "root".to_owned().try_into().unwrap(),
         is_public: true,
+        publication: "http://localhost:14080".to_owned(),
         issuers: vec![IssuerPlan { name: issuer(), key: KeyKind::EcdsaP256 }],
     };
     Hierarchy::create(&plan, clock, random).unwrap()

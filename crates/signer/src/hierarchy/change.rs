@@ -9,7 +9,7 @@ use ingam_protocol::{Clock, Random};
 
 use super::existing::Files;
 use super::manifest::Manifest;
-use super::{Hierarchy, ISSUERS_MAX, MANIFEST, key_path, write_certificate, write_key};
+use super::{Hierarchy, ISSUERS_MAX, MANIFEST, Written, key_path, write_certificate, write_key};
 use crate::sealing::Cost;
 use crate::storage::{self, Secrecy, Unlocking, broken};
 use crate::{CaKey, Error, KeyLocation, Passphrase};
@@ -34,7 +34,7 @@ pub struct Joining {
 
 impl Hierarchy {
     /// Takes an issuing CA in: by the checks of [`Hierarchy::take_over`], beside those that are there. Its key is encrypted
-    /// under `passphrase`, if there is one. Gives the hierarchy as it is then.
+    /// under `passphrase`, if there is one. Gives the hierarchy as it is once that is taken up.
     ///
     /// # Errors
     /// [`Error::Refused`] if its name is taken, or there are too many; [`Error::Load`] names the file and what is wrong.
@@ -45,7 +45,7 @@ impl Hierarchy {
         passphrase: Option<&Passphrase>,
         clock: &dyn Clock,
         random: &dyn Random,
-    ) -> Result<Self, Error> {
+    ) -> Result<Written, Error> {
         let Joining { name, certificate: path, key, secret, further } = joining;
         let refuse = |why: String| Err(Error::Refused(why));
         if self.intermediates.iter().any(|other| other.name == *name)
@@ -65,7 +65,8 @@ impl Hierarchy {
         let is_there = [(own_file.exists(), &own_file), (is_file && key_file.exists(), &key_file)];
         if let Some((_, taken)) = is_there.into_iter().find(|(exists, _)| *exists) {
             return refuse(format!(
-                "{} is there already, and is never written over: move it away",
+                "{} is there already, from an issuing CA that has left or an attempt that broke off, and is never written over: \
+                 move it away",
                 taken.display()
             ));
         }
@@ -96,11 +97,11 @@ impl Hierarchy {
     }
 
     /// Takes further CA certificates in, and makes anew the chains of all issuing CAs, of which the usual ones stay first.
-    /// Gives the hierarchy as it is then.
+    /// Gives the hierarchy as it is once that is taken up.
     ///
     /// # Errors
     /// [`Error::Refused`] if no chain comes of them; [`Error::Load`] names the file and what is wrong.
-    pub fn add_chains(mut self, folder: &Path, further: &[PathBuf]) -> Result<Self, Error> {
+    pub fn add_chains(mut self, folder: &Path, further: &[PathBuf]) -> Result<Written, Error> {
         let mut files = Files::of(&self, folder);
         self.more_roots.extend(files.read_further(further, &self.root)?);
         let mut added = 0;
@@ -164,7 +165,7 @@ impl Hierarchy {
         listed.collect()
     }
 
-    fn write_certificates(self, folder: &Path) -> Result<Self, Error> {
+    fn write_certificates(self, folder: &Path) -> Result<Written, Error> {
         for certificate in self.certificates() {
             // What an issuing CA that was taken out has left under that name belongs to nothing any more.
             let path = folder.join(&certificate.file);
@@ -174,8 +175,7 @@ impl Hierarchy {
             }
         }
         storage::sync_folder(folder)?;
-        self.manifest().write(folder)?;
-        Ok(self)
+        Ok(Written::new(self, folder))
     }
 }
 

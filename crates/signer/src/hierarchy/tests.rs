@@ -57,7 +57,7 @@ fn passphrase(text: &str) -> Passphrase {
 fn keys_lie_under_the_passphrases_that_are_asked_for() {
     let (folder, made) = (tempfile::tempdir().unwrap(), create(1));
     let protection = Protection { root: Some(passphrase("offline")), issuers: Some(passphrase("at hand")) };
-    made.save_at(Cost::NONE, folder.path(), &protection, &SeededRandom::new(4)).unwrap();
+    made.write_at(Cost::NONE, folder.path(), &protection, &SeededRandom::new(4)).unwrap().take_up().unwrap();
     let at_hand = passphrase("at hand");
     let loaded = Hierarchy::load(folder.path(), Some(&at_hand)).unwrap();
     assert!(loaded.intermediates[0].key == made.intermediates[0].key);
@@ -90,7 +90,11 @@ fn a_passphrase_for_keys_that_lie_open_does_no_harm() {
 fn key_files_are_told_apart_without_a_passphrase() {
     let folder = tempfile::tempdir().unwrap();
     let protection = Protection { root: None, issuers: Some(passphrase("at hand")) };
-    create(1).save_at(Cost::NONE, folder.path(), &protection, &SeededRandom::new(4)).unwrap();
+    create(1)
+        .write_at(Cost::NONE, folder.path(), &protection, &SeededRandom::new(4))
+        .unwrap()
+        .take_up()
+        .unwrap();
     let keys = folder.path().join("keys");
     let file = |name: &str, owner, is_encrypted| KeyFile { path: keys.join(name), owner, is_encrypted };
     let issuer = file("ecdsa.pem", KeyOwner::Issuer(name("ecdsa")), true);
@@ -137,6 +141,16 @@ fn what_a_broken_off_attempt_left_is_written_over() {
     assert!(refusal(folder.path()).contains("ingam init"));
     save(&made, folder.path());
     assert_eq!(Hierarchy::load(folder.path(), None).unwrap().root.certificate, made.root.certificate);
+}
+
+#[test]
+fn what_is_written_is_no_hierarchy_before_it_is_taken_up() {
+    let (folder, made) = (tempfile::tempdir().unwrap(), create(2));
+    let written = made.write(folder.path(), &Protection::default(), &SeededRandom::new(3)).unwrap();
+    assert_eq!(written.hierarchy().certificates(), made.certificates());
+    assert!(!Hierarchy::is_in(folder.path()));
+    written.take_up().unwrap();
+    assert_eq!(Hierarchy::load(folder.path(), None).unwrap().certificates(), made.certificates());
 }
 
 #[test]

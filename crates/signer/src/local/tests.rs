@@ -1,5 +1,5 @@
 //! The signer through its trait: what it gives is consistent with itself, and what it must not sign it refuses.
-//! Whether other programs can read it is for `tests/openssl.rs`.
+//! Whether other programs can read it is for `tests/openssl`.
 
 use ingam_protocol::ocsp::{CertStatus, SingleResponse};
 use ingam_protocol::profile::Issuers;

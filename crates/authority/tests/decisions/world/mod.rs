@@ -126,6 +126,7 @@ impl World {
         let name = |text: &str| IssuerName::try_from(text.to_owned()).unwrap();
         let plan = Plan {
             is_public: true,
+            publication: "http://localhost:14080".to_owned(),
             country: "XX".to_owned(),
             organization: "Ingam Tests".to_owned(),
             root: name("root"),

@@ -119,7 +119,7 @@ fn two_roots() -> Hierarchy {
     std::fs::write(folder.path().join("old-root.key"), key.serialize_pem()).unwrap();
     cross_certify(folder.path());
     let files = ["old-root.pem", "cross.pem"].map(|name| folder.path().join(name));
-    made.add_chains(folder.path(), &files).unwrap();
+    made.add_chains(folder.path(), &files).unwrap().take_up().unwrap();
     Hierarchy::load(folder.path(), None).unwrap()
 }
 

@@ -1,5 +1,5 @@
 //! What the signer makes, openssl judges: hierarchy, leaves of every kind of key, OCSP answers of both kinds of signer,
-//! CRLs. An openssl that is not there is a failure: these tests are the only ones in which another program reads our
+//! CRLs. What it makes with keys that builds with aws-lc-rs alone have is in `private`. An openssl that is not there is a failure: these tests are the only ones in which another program reads our
 //! bytes.
 #![allow(
     clippy::unwrap_used,
@@ -9,7 +9,9 @@
     reason = "functions beside the tests of this file are tests too, which clippy cannot know"
 )]
 
-use std::collections::BTreeMap;
+#[cfg(feature = "aws-lc-rs")]
+mod private;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -25,8 +27,8 @@ use ingam_protocol::{Identifier, Random, Reason, Serial, Shard, Timestamp};
 use ingam_signer::hierarchy::{Existing, ExistingIssuer, IssuerPlan, Plan, Protection};
 use ingam_signer::tls::DevTls;
 use ingam_signer::{
-    CertificateRequest, CrlContents, Hierarchy, IssuerUrls, KeyKind, Ledger, LocalSigner, OcspAnswer,
-    Passphrase, Signer,
+    CertificateRequest, CrlContents, DelegateCertificate, Hierarchy, IssuerUrls, KeyKind, Ledger,
+    LocalSigner, OcspAnswer, Passphrase, Signer,
 };
 
 /// openssl looks at the real time, so these tests do too.
@@ -65,47 +67,49 @@ struct World {
     folder: tempfile::TempDir,
     signer: LocalSigner,
     hierarchy: Hierarchy,
+    /// Certificates of those who answer for issuers.
+    delegates: Vec<DelegateCertificate>,
 }
 
 impl World {
     async fn new() -> Self {
+        Self::made(true, &[("ecdsa", KeyKind::EcdsaP256), ("rsa", KeyKind::Rsa2048)]).await
+    }
+
+    /// A signer with a new hierarchy, of issuers with keys of these kinds.
+    async fn made(is_public: bool, issuers: &[(&str, KeyKind)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let clock = FixedClock::new(now());
         let plan = Plan {
-            is_public: true,
+            is_public,
             publication: "http://localhost:14080".to_owned(),
             country: "XX".to_owned(),
             organization: "Ingam Development".to_owned(),
             root: name("root"),
-            issuers: vec![
-                IssuerPlan { name: name("ecdsa"), key: KeyKind::EcdsaP256 },
-                IssuerPlan { name: name("rsa"), key: KeyKind::Rsa2048 },
-            ],
+            issuers: issuers.iter().map(|(own, key)| IssuerPlan { name: name(own), key: *key }).collect(),
         };
-        let made = Hierarchy::create(&plan, &clock, &SystemRandomness).unwrap();
+        let made = Hierarchy::create(&plan, &FixedClock::new(now()), &SystemRandomness).unwrap();
         made.save(folder.path(), &Protection::default(), &SystemRandomness).unwrap();
         Self::of(folder).await
     }
 
-    /// A signer with what is in a folder. Issuers are called `ecdsa` and `rsa`.
+    /// A signer with what is in a folder.
     async fn of(folder: tempfile::TempDir) -> Self {
         let clock = Arc::new(FixedClock::new(now()));
         let hierarchy = Hierarchy::load(folder.path(), None).unwrap();
-        let urls = ["ecdsa", "rsa"].map(|issuer| {
+        let urls = hierarchy.intermediates.iter().map(|issuer| {
+            let issuer = issuer.name.clone();
             let urls = IssuerUrls {
-                ocsp: "http://localhost:14080/ocsp".to_owned(),
-                issuer: format!("http://localhost:14080/issuer/{issuer}"),
-                crl: format!("http://localhost:14080/crl/{issuer}"),
+                ocsp: "http://127.0.0.1:14080/ocsp".to_owned(),
+                issuer: format!("http://127.0.0.1:14080/issuer/{issuer}"),
+                crl: format!("http://127.0.0.1:14080/crl/{issuer}"),
             };
-            (name(issuer), urls)
+            (issuer, urls)
         });
         let ledger = Ledger::open(Arc::new(SimulatedDisk::new()), clock.clone()).unwrap();
         let random = Arc::new(SystemRandomness);
-        let signer =
-            LocalSigner::new(hierarchy.clone(), BTreeMap::from(urls), ledger, clock, random).unwrap();
+        let signer = LocalSigner::new(hierarchy.clone(), urls.collect(), ledger, clock, random).unwrap();
         let delegates = signer.renew_delegates(now()).await;
-        assert!(delegates.iter().any(|delegate| delegate.issuer == name("rsa")));
-        Self { folder, signer, hierarchy }
+        Self { folder, signer, hierarchy, delegates }
     }
 
     fn path(&self, file: &str) -> String {
@@ -233,9 +237,9 @@ async fn a_leaf_reads_as_it_should() {
         "X509v3 Extended Key Usage: \n                TLS Web Server Authentication\n",
         "X509v3 Basic Constraints: critical\n                CA:FALSE\n",
         "Policy: 2.23.140.1.2.1\n",
-        "OCSP - URI:http://localhost:14080/ocsp\n",
-        "CA Issuers - URI:http://localhost:14080/issuer/ecdsa\n",
-        "URI:http://localhost:14080/crl/ecdsa\n",
+        "OCSP - URI:http://127.0.0.1:14080/ocsp\n",
+        "CA Issuers - URI:http://127.0.0.1:14080/issuer/ecdsa\n",
+        "URI:http://127.0.0.1:14080/crl/ecdsa\n",
         "X509v3 Subject Key Identifier",
         "X509v3 Authority Key Identifier",
     ] {
@@ -261,7 +265,15 @@ async fn ocsp_verdict(world: &World, issuer: &str, status: CertStatus) -> String
 
 /// Asks as openssl does, answers as told, and lets openssl judge the answer.
 async fn ocsp_verdict_of(world: &World, issuer: &str, leaf: &str, status: CertStatus) -> String {
+    let (request, response) = answer(world, issuer, leaf, status).await;
     let (root, intermediate) = (world.path("roots/root.pem"), world.path(&format!("issuers/{issuer}.pem")));
+    let asked = ["ocsp", "-issuer", &intermediate, "-cert", leaf, "-reqin", &request, "-respin", &response];
+    openssl(&[&asked[..], &["-CAfile", &root, "-verify_other", &intermediate, "-no_nonce"]].concat())
+}
+
+/// Files of a question about a leaf, as openssl asks it, and of the answer, which is as told.
+async fn answer(world: &World, issuer: &str, leaf: &str, status: CertStatus) -> (String, String) {
+    let intermediate = world.path(&format!("issuers/{issuer}.pem"));
     let (request, response) = (world.path("request.der"), world.path("response.der"));
     openssl(&["ocsp", "-issuer", &intermediate, "-cert", leaf, "-reqout", &request]);
     let asked = parse_request(&fs::read(&request).unwrap()).unwrap();
@@ -276,27 +288,14 @@ async fn ocsp_verdict_of(world: &World, issuer: &str, leaf: &str, status: CertSt
         nonce: asked.nonce.clone(),
     };
     fs::write(&response, world.signer.sign_ocsp(&name(issuer), answer).await.unwrap()).unwrap();
-    openssl(&[
-        "ocsp",
-        "-issuer",
-        &intermediate,
-        "-cert",
-        leaf,
-        "-reqin",
-        &request,
-        "-respin",
-        &response,
-        "-CAfile",
-        &root,
-        "-verify_other",
-        &intermediate,
-        "-no_nonce",
-    ])
+    (request, response)
 }
 
 #[tokio::test]
 async fn ocsp_answers_of_both_kinds_of_signer_verify() {
     let world = World::new().await;
+    assert!(world.delegates.iter().all(|delegate| delegate.issuer == name("rsa")));
+    assert_eq!(world.delegates.len(), 1);
     for issuer in ["ecdsa", "rsa"] {
         let good = ocsp_verdict(&world, issuer, CertStatus::Good).await;
         assert!(good.contains("Response verify OK") && good.contains(": good"), "{good}");
@@ -313,65 +312,67 @@ async fn ocsp_answers_of_both_kinds_of_signer_verify() {
     }
 }
 
+/// A list of an issuer, of one day, with these certificates on it.
+async fn list(world: &World, issuer: &str, scope: Scope, serials: Vec<Serial>) -> Vec<u8> {
+    let revoked = |serial| Entry { serial, revoked_at: now(), reason: Reason::Superseded };
+    let contents = CrlContents {
+        scope,
+        number: 7,
+        this_update: now(),
+        next_update: now().plus(Duration::from_secs(86400)),
+        entries: serials.into_iter().map(revoked).collect(),
+    };
+    world.signer.sign_crl(&name(issuer), contents).await.unwrap()
+}
+
 #[tokio::test]
 async fn crls_verify_and_revoke() {
     let world = World::new().await;
-    let shard = Shard(12);
     for (issuer, scope) in [
         ("ecdsa", Scope::Complete),
         ("rsa", Scope::Complete),
         ("ecdsa", Scope::Unsharded),
-        ("ecdsa", Scope::Shard(shard)),
-        ("rsa", Scope::Shard(shard)),
+        ("ecdsa", Scope::Shard(SHARD)),
+        ("rsa", Scope::Shard(SHARD)),
     ] {
-        let new_serial = || match scope.shard() {
-            None => Serial::new(&SystemRandomness),
-            Some(shard) => Serial::in_shard(&SystemRandomness, shard),
-        };
-        let key = world.subject_key(P256);
-        let serial = new_serial();
-        let leaf = world.leaf_with(serial.clone(), profile(issuer), key.clone(), &["example.org"]).await;
-        let other = world.leaf_with(new_serial(), profile(issuer), key.clone(), &["example.net"]).await;
-        let elsewhere = Serial::in_shard(&SystemRandomness, Shard(13));
-        let elsewhere = world.leaf_with(elsewhere, profile(issuer), key, &["example.net"]).await;
-        let contents = CrlContents {
-            scope,
-            number: 7,
-            this_update: now(),
-            next_update: now().plus(Duration::from_secs(86400)),
-            entries: vec![Entry { serial, revoked_at: now(), reason: Reason::Superseded }],
-        };
-        let crl = world.signer.sign_crl(&name(issuer), contents).await.unwrap();
-        let (from, crl) = (world.write("crl.der", &crl), world.path("crl.pem"));
-        let (root, intermediate) =
-            (world.path("roots/root.pem"), world.path(&format!("issuers/{issuer}.pem")));
-        let text = openssl(&[
-            "crl",
-            "-inform",
-            "DER",
-            "-in",
-            &from,
-            "-out",
-            &crl,
-            "-CAfile",
-            &intermediate,
-            "-text",
-        ]);
-        assert!(text.contains("verify OK"), "{text}");
-        let both =
-            world.write("both.pem", &[fs::read(&root).unwrap(), fs::read(&intermediate).unwrap()].concat());
-        let verify = |leaf: &str| {
-            let arguments = ["verify", "-crl_check", "-CAfile", &both, "-CRLfile", &crl, leaf];
-            Command::new("openssl").args(arguments).output().unwrap()
-        };
-        let (leaf, other) = (to_pem(&world, "leaf", &leaf), to_pem(&world, "other", &other));
-        assert!(verify(&other).status.success());
-        // What points to another list learns nothing from a list that is not complete.
-        let stranger = verify(&to_pem(&world, "elsewhere", &elsewhere));
-        assert_eq!(stranger.status.success(), scope == Scope::Complete, "{scope:?}");
-        let refused = verify(&leaf);
-        assert!(String::from_utf8_lossy(&refused.stderr).contains("certificate revoked"));
+        crl_revokes(&world, &profile(issuer), scope).await;
     }
+}
+
+const SHARD: Shard = Shard(12);
+
+/// A list of the profile's issuer revokes what is on it, and nothing else.
+async fn crl_revokes(world: &World, profile: &Profile, scope: Scope) {
+    let issuer = profile.issuers.signing().next().unwrap().as_str();
+    let new_serial = || match scope.shard() {
+        None => Serial::new(&SystemRandomness),
+        Some(shard) => Serial::in_shard(&SystemRandomness, shard),
+    };
+    let key = world.subject_key(P256);
+    let serial = new_serial();
+    let leaf = world.leaf_with(serial.clone(), profile.clone(), key.clone(), &["example.org"]).await;
+    let other = world.leaf_with(new_serial(), profile.clone(), key.clone(), &["example.net"]).await;
+    let elsewhere = Serial::in_shard(&SystemRandomness, Shard(13));
+    let elsewhere = world.leaf_with(elsewhere, profile.clone(), key, &["example.net"]).await;
+    let crl = list(world, issuer, scope, vec![serial]).await;
+    let (from, crl) = (world.write("crl.der", &crl), world.path("crl.pem"));
+    let (root, intermediate) = (world.path("roots/root.pem"), world.path(&format!("issuers/{issuer}.pem")));
+    let words = ["crl", "-inform", "DER", "-in", &from, "-out", &crl, "-CAfile", &intermediate, "-text"];
+    let text = openssl(&words);
+    assert!(text.contains("verify OK"), "{text}");
+    let both =
+        world.write("both.pem", &[fs::read(&root).unwrap(), fs::read(&intermediate).unwrap()].concat());
+    let verify = |leaf: &str| {
+        let arguments = ["verify", "-crl_check", "-CAfile", &both, "-CRLfile", &crl, leaf];
+        Command::new("openssl").args(arguments).output().unwrap()
+    };
+    let (leaf, other) = (to_pem(world, "leaf", &leaf), to_pem(world, "other", &other));
+    assert!(verify(&other).status.success());
+    // What points to another list learns nothing from a list that is not complete.
+    let stranger = verify(&to_pem(world, "elsewhere", &elsewhere));
+    assert_eq!(stranger.status.success(), scope == Scope::Complete, "{scope:?}");
+    let refused = verify(&leaf);
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("certificate revoked"));
 }
 
 #[test]
