@@ -2,15 +2,17 @@
 //!
 //! [`parse_request`] reads what a relying party asks, strictly: whatever it accepts is DER to the last byte.
 //! [`ResponseData`] is what gets signed, [`successful`] puts the signature around it, [`ErrorStatus`] is what is said
-//! instead.
+//! instead. [`SignedAnswer`] takes an answer apart again.
 
 mod request;
 mod response;
+mod signed;
 
 pub use request::{
     CertId, HashAlgorithm, NONCE_BYTES_MAX, REQUEST_BYTES_MAX, Request, RequestError, parse_request,
 };
 pub use response::{ErrorStatus, ResponseData, successful};
+pub use signed::{CertIdForm, ECDSA_SHA256, SignedAnswer, p256_numbers, p256_signature};
 
 use crate::revocation::Reason;
 use crate::time::Timestamp;

@@ -18,12 +18,15 @@ use ingam_protocol::ocsp::{self, CertStatus, ResponseData};
 use ingam_protocol::profile::{IssuerName, Profile};
 use ingam_protocol::time::FixedClock;
 use ingam_protocol::{Serial, Shard, Timestamp, crl};
-use ingam_responder::{Config, Responder, ShardsInUse, SigningEvent, Status, StatusError, Statuses};
+use ingam_responder::{
+    Config, IssuedPage, Responder, ShardsInUse, SigningEvent, Status, StatusChange, StatusError, Statuses,
+};
 use ingam_signer::{
     CertificateRequest, CrlContents, DelegateCertificate, Error, FinalRequest, Issuer, IssuerUrls, KeyKind,
     OcspAnswer, Prepared, Signer,
 };
 use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
+use tokio::sync::broadcast;
 
 const CERTIFICATES: u32 = 50_000;
 const REQUESTS: u32 = 1_000_000;
@@ -44,6 +47,14 @@ impl Statuses for AllGood {
 
     fn generation(&self) -> u64 {
         1
+    }
+
+    fn changes(&self) -> broadcast::Receiver<StatusChange> {
+        broadcast::channel(1).1
+    }
+
+    fn issued(&self, _: &IssuerName, _: Option<&Serial>, _: usize) -> Result<IssuedPage, StatusError> {
+        Ok(IssuedPage::default())
     }
 
     fn shards(&self, _: &IssuerName) -> Result<ShardsInUse, StatusError> {

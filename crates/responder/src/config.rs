@@ -1,10 +1,12 @@
 //! What the operator can set.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use ingam_protocol::crl::{SHARDS_MAX, ShardCounts};
+use ingam_protocol::ocsp::HashAlgorithm;
 use ingam_protocol::profile::IssuerName;
 use ingam_protocol::{Finding, Findings};
 use serde::{Deserialize, Serialize};
@@ -26,6 +28,25 @@ pub enum Nonces {
     Answer,
 }
 
+/// A hash by which CertIDs name the issuer, of those for which answers can be signed in advance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum InAdvance {
+    /// What most clients send.
+    Sha1,
+    /// What RFC 9919 recommends.
+    Sha256,
+}
+
+impl InAdvance {
+    pub(crate) fn algorithm(self) -> HashAlgorithm {
+        match self {
+            Self::Sha1 => HashAlgorithm::Sha1,
+            Self::Sha256 => HashAlgorithm::Sha256,
+        }
+    }
+}
+
 /// Settings of the responder. Every key has a default.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
@@ -39,6 +60,20 @@ pub struct Config {
     pub ocsp_max_age_s: u64,
     /// What is done with nonces: `ignore` or `answer`.
     pub nonces: Nonces,
+    /// For which hashes in CertIDs answers are signed before anybody asks: when a certificate is issued or revoked, and anew after
+    /// `ocsp_refresh_s`. `[]`: each is signed when it is first asked for.
+    pub presign: Vec<InAdvance>,
+    /// How many of them are signed in a second, at most.
+    pub presign_per_s: u32,
+    /// How many seconds after one look through all certificates the next begins.
+    pub presign_pause_s: u64,
+    /// PEM file of the Ed25519 key (PKCS #8) that the manifest of answers signed in advance is signed with: responders of other
+    /// processes believe no other.
+    pub publish_key: Option<PathBuf>,
+    /// Whether those answers are given out over HTTP, below `/answers/`, for responders of other processes.
+    pub publish_over_http: bool,
+    /// For how many seconds a manifest may be believed; there is another after half of it.
+    pub publish_lasts_s: u64,
     /// How many bytes of memory kept answers may take, about. One takes some 1,600, and the size of the certificate in it.
     pub memory_bytes: u64,
     /// How many signatures are made at the same time.
@@ -73,6 +108,12 @@ impl Default for Config {
             ocsp_refresh_s: 3 * DAY_S,
             ocsp_max_age_s: 6 * HOUR_S,
             nonces: Nonces::Ignore,
+            presign: Vec::new(),
+            presign_per_s: 2000,
+            presign_pause_s: 600,
+            publish_key: None,
+            publish_over_http: false,
+            publish_lasts_s: HOUR_S,
             memory_bytes: 128 << 20,
             signings_at_once: 64,
             signings_queued: 4096,
@@ -111,6 +152,15 @@ impl Config {
             found.between("crl_interval_s", self.crl_interval_s, 0..=most);
             found.between("crl_max_age_s", self.crl_max_age_s, 0..=most);
         }
+        found.between("presign_per_s", self.presign_per_s, 1..=100_000);
+        found.between("presign_pause_s", self.presign_pause_s, 1..=HOUR_S);
+        found.between("publish_lasts_s", self.publish_lasts_s, 10..=DAY_S);
+        found.require(
+            !self.publish_over_http || self.publish_key.is_some(),
+            "publish_over_http",
+            "is true, and there is no publish_key, without which nobody believes what is given out",
+            "make a key, as docs/operations/responders.md says, and name it there",
+        );
         found.between("signings_at_once", self.signings_at_once, 1..=4096);
         found.between("signings_queued", self.signings_queued, 1..=1 << 20);
         found.between("signing_timeout_s", self.signing_timeout_s, 1..=60);
@@ -138,6 +188,11 @@ impl Config {
             ocsp_refresh: Duration::from_secs(self.ocsp_refresh_s),
             ocsp_max_age: Duration::from_secs(self.ocsp_max_age_s),
             nonces: self.nonces,
+            presign: self.presign.iter().map(|hash| hash.algorithm()).collect(),
+            presign_per_s: self.presign_per_s,
+            is_keyless: false,
+            publish_over_http: self.publish_over_http,
+            presign_pause: Duration::from_secs(self.presign_pause_s),
             memory_bytes: self.memory_bytes,
             signings_at_once: self.signings_at_once,
             signings_queued: self.signings_queued,
@@ -160,6 +215,13 @@ pub(crate) struct Settings {
     pub(crate) ocsp_refresh: Duration,
     pub(crate) ocsp_max_age: Duration,
     pub(crate) nonces: Nonces,
+    /// Each once.
+    pub(crate) presign: BTreeSet<HashAlgorithm>,
+    pub(crate) presign_per_s: u32,
+    pub(crate) presign_pause: Duration,
+    /// Whether nothing is ever signed here.
+    pub(crate) is_keyless: bool,
+    pub(crate) publish_over_http: bool,
     pub(crate) memory_bytes: u64,
     pub(crate) signings_at_once: usize,
     pub(crate) signings_queued: usize,

@@ -4,6 +4,7 @@ mod document;
 mod reply;
 mod target;
 
+use std::collections::BTreeSet;
 use std::error::Error;
 use std::future::Future;
 use std::path::Path;
@@ -14,24 +15,29 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Response};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Body;
-use ingam_protocol::ocsp::{ErrorStatus, REQUEST_BYTES_MAX};
+use ingam_protocol::ocsp::{ErrorStatus, HashAlgorithm, REQUEST_BYTES_MAX};
 use ingam_protocol::{Clock, Shard, Timestamp};
 use ingam_signer::Signer;
 
 use crate::audit::Audit;
-use crate::config::{Config, StartError};
+use crate::config::{Config, Settings, StartError};
+use crate::corpus::Corpus;
 use crate::counters::Counters;
 use crate::crl::{self, CrlService, NoList, PublishedCrl};
+use crate::issuers::Issuers;
 use crate::ocsp::{Answer, OcspService};
 use crate::offline::{OfflineFiles, OfflineList};
+use crate::publication::{MANIFEST, NoSigner, Publication};
 use crate::statuses::Statuses;
 
 use document::Documents;
 use reply::{Validators, cacheable_for, not_modified, plain, with_body};
 use target::{Route, decode_get, route};
+use tokio::sync::{oneshot, watch};
 
 const OCSP_RESPONSE: HeaderValue = HeaderValue::from_static("application/ocsp-response");
 const PKIX_CRL: HeaderValue = HeaderValue::from_static("application/pkix-crl");
+const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream");
 const NOT_CACHED: HeaderValue = HeaderValue::from_static("max-age=0, no-cache");
 /// For answers to a nonce: somebody else's copy is worthless.
 const NOT_STORED: HeaderValue = HeaderValue::from_static("max-age=0, no-cache, no-store");
@@ -56,6 +62,8 @@ struct Parts {
     /// `Cache-Control` of an answer that is valid for longer than `ocsp_max_age`: nearly all of them.
     ocsp_cache_control: HeaderValue,
     crl_max_age: Duration,
+    /// Whether answers are given out for other responders.
+    publishes: bool,
 
     counters: Arc<Counters>,
 }
@@ -74,6 +82,18 @@ impl Responder {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, StartError> {
         let settings = config.settings().map_err(StartError::Config)?;
+        let corpus = Arc::new(Corpus::of(&Issuers::new(signer.issuers()), &settings.presign));
+        Self::build(settings, folder, statuses, signer, clock, corpus)
+    }
+
+    fn build(
+        settings: Settings,
+        folder: &Path,
+        statuses: Arc<dyn Statuses>,
+        signer: Arc<dyn Signer>,
+        clock: Arc<dyn Clock>,
+        corpus: Arc<Corpus>,
+    ) -> Result<Self, StartError> {
         let counters = Arc::new(Counters::new());
         let audit = Arc::new(Audit::new());
         let ocsp = OcspService::new(
@@ -83,6 +103,7 @@ impl Responder {
             Arc::clone(&audit),
             settings.clone(),
             Arc::clone(&counters),
+            corpus,
         );
         let making = crl::Parts {
             statuses: Arc::clone(&statuses),
@@ -105,9 +126,27 @@ impl Responder {
             ocsp_max_age: settings.ocsp_max_age,
             ocsp_cache_control: cacheable_for(settings.ocsp_max_age),
             crl_max_age: settings.crl_max_age,
+            publishes: settings.publish_over_http,
             counters,
         };
         Ok(Self { parts: Arc::new(parts) })
+    }
+
+    /// A responder without keys, for the issuers and hashes of a manifest; what it knows of statuses is what is in its tables.
+    pub(crate) fn keyless<S: Statuses + 'static>(
+        config: &Config,
+        hashes: BTreeSet<HashAlgorithm>,
+        folder: &Path,
+        signer: NoSigner,
+        statuses: impl FnOnce(Arc<Corpus>) -> S,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, StartError> {
+        let mut settings = config.settings().map_err(StartError::Config)?;
+        settings.presign = hashes;
+        settings.is_keyless = true;
+        let corpus = Arc::new(Corpus::of(&Issuers::new(signer.issuers()), &settings.presign));
+        let statuses = Arc::new(statuses(corpus.clone()));
+        Self::build(settings, folder, statuses, Arc::new(signer), clock, corpus)
     }
 
     /// OCSP without HTTP.
@@ -140,6 +179,40 @@ impl Responder {
         parts.audit.run(&parts.statuses, &parts.counters, shutdown).await;
     }
 
+    /// Signs answers in advance, as the settings say, and keeps them in the folder of `publication`, until `shutdown` is done.
+    pub async fn run_presigning(&self, publication: Publication, shutdown: impl Future<Output = ()>) {
+        let (ocsp, clock) = (&self.parts.ocsp, &self.parts.clock);
+        if ocsp.corpus().series().is_empty() {
+            return shutdown.await;
+        }
+        let (stop, stopping) = watch::channel(false);
+        let (ready, taken_up) = oneshot::channel();
+        let until_stopped = |mut stopping: watch::Receiver<bool>| async move {
+            // Dropped means stopped, too.
+            let _ = stopping.wait_for(|is_stopping| *is_stopping).await;
+        };
+        let writing = publication.run(
+            ocsp.corpus().clone(),
+            ocsp.listed_issuers(),
+            clock.clone(),
+            move || {
+                // Nobody waits any more when this is stopped.
+                let _ = ready.send(());
+            },
+            until_stopped(stopping.clone()),
+        );
+        let signing = async {
+            if taken_up.await.is_ok() {
+                ocsp.presign(until_stopped(stopping)).await;
+            }
+        };
+        let stopping = async {
+            shutdown.await;
+            stop.send_replace(true);
+        };
+        tokio::join!(writing, signing, stopping);
+    }
+
     /// Keeps CRLs fresh until `shutdown` is done, even when nobody asks for them.
     pub async fn run_crls(&self, shutdown: impl Future<Output = ()>) {
         self.parts.crls.run(shutdown).await;
@@ -157,6 +230,7 @@ impl Responder {
     /// | `/issuer/NAME.crt` | GET, HEAD | the certificate of an issuer, DER |
     /// | `/crl/NAME.crl`, `/issuer/NAME.crt` | GET, HEAD | the same of a CA whose key is offline, from [`OfflineFiles`] |
     /// | `/roots.pem` | GET, HEAD | all roots, PEM |
+    /// | `/answers/manifest`, `/answers/HASH.answers` | GET, HEAD | answers signed in advance, for other responders, where that is on |
     ///
     /// The request's target must be as the client sent it: decoded by nobody, slashes as they were.
     pub async fn handle<B>(&self, request: Request<B>) -> Response<Full<Bytes>>
@@ -182,6 +256,7 @@ impl Responder {
                 self.parts.documents.issuer(issuer, offline, &head.headers)
             }
             Route::Roots => self.parts.documents.roots(&head.headers),
+            Route::Answers(file) => self.answers(file, &head.headers),
         };
         if head.method == Method::HEAD { reply.map(|_| Full::default()) } else { reply }
     }
@@ -264,6 +339,19 @@ impl Responder {
                 None => plain::not_found(),
             },
             Err(NoList::Unavailable) => plain::unavailable(),
+        }
+    }
+
+    /// What responders of other processes take. Tables lie in memory and are never copied, so that it costs little whoever asks.
+    fn answers(&self, file: &str, headers: &HeaderMap) -> Response<Full<Bytes>> {
+        let published = self.parts.ocsp.corpus().published().filter(|_| self.parts.publishes);
+        let Some(published) = published else { return plain::not_found() };
+        if file == MANIFEST {
+            return document::changing(published.manifest.clone(), headers);
+        }
+        match published.files.get(file) {
+            Some(table) => with_body(table.clone(), OCTETS, cacheable_for(self.parts.ocsp_max_age)),
+            None => plain::not_found(),
         }
     }
 

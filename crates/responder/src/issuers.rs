@@ -1,6 +1,6 @@
 //! Whose certificates are asked for: CertIDs name issuers by hashes (RFC 6960, section 4.1.1).
 
-use ingam_protocol::ocsp::{CertId, HashAlgorithm};
+use ingam_protocol::ocsp::{CertId, CertIdForm, HashAlgorithm};
 use ingam_protocol::profile::IssuerName;
 use ingam_signer::Issuer;
 use ring::digest::{self, Algorithm, Digest};
@@ -36,6 +36,12 @@ impl KnownIssuer {
         }
     }
 
+    /// How its CertIDs begin under a hash algorithm, as most clients write them.
+    pub(crate) fn form(&self, algorithm: HashAlgorithm) -> Option<CertIdForm> {
+        let hashes = self.hashes.iter().find(|hashes| hashes.algorithm == algorithm)?;
+        Some(CertIdForm::new(algorithm.identifier(), hashes.name.as_ref(), hashes.key.as_ref()))
+    }
+
     fn is_meant_by(&self, cert_id: &CertId) -> bool {
         self.hashes.iter().any(|hashes| {
             hashes.algorithm == cert_id.hash
@@ -52,6 +58,11 @@ impl Issuers {
     /// From what the signer can sign for.
     pub(crate) fn new(issuers: &[Issuer]) -> Self {
         Self(issuers.iter().map(KnownIssuer::new).collect())
+    }
+
+    /// All of them.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &KnownIssuer> {
+        self.0.iter()
     }
 
     /// The issuer that a CertID means: both hashes must be its.

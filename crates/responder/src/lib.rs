@@ -13,6 +13,7 @@
 mod audit;
 mod condition;
 mod config;
+mod corpus;
 mod counters;
 mod crl;
 mod date;
@@ -20,17 +21,21 @@ mod http;
 mod issuers;
 mod ocsp;
 mod offline;
+mod publication;
 mod seldom;
 mod statuses;
 mod stored;
 
 pub use condition::{CrlCondition, SigningCondition};
-pub use config::{Config, ConfigError, Nonces, StartError};
+pub use config::{Config, ConfigError, InAdvance, Nonces, StartError};
 pub use crl::{CrlService, PublishedCrl};
 pub use http::Responder;
 pub use ocsp::{Answer, KeptAnswer, OcspService};
 pub use offline::{OfflineError, OfflineFiles};
-pub use statuses::{ShardsInUse, Signed, SigningEvent, Status, StatusError, Statuses};
+pub use publication::{AnswerSource, Following, FollowingCondition, Publication};
+pub use statuses::{
+    IssuedPage, ShardsInUse, Signed, SigningEvent, Status, StatusChange, StatusError, Statuses,
+};
 pub use stored::StoredStatuses;
 
 #[cfg(test)]

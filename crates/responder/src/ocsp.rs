@@ -13,8 +13,10 @@
 
 mod flights;
 mod kept;
+mod presign;
 
 use std::collections::BTreeMap;
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,12 +25,13 @@ use ingam_protocol::health::QueueReport;
 use ingam_protocol::ocsp::{CertId, CertStatus, ErrorStatus, SingleResponse, parse_request};
 use ingam_protocol::profile::IssuerName;
 use ingam_protocol::{Clock, Serial, Timestamp};
-use ingam_signer::{OcspAnswer, Signer};
+use ingam_signer::{Issuer, OcspAnswer, Signer};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::audit::Audit;
 use crate::condition::{SigningCondition, Streak};
 use crate::config::{Nonces, Settings};
+use crate::corpus::{Assembled, Corpus};
 use crate::counters::Counters;
 use crate::issuers::Issuers;
 use crate::seldom::Seldom;
@@ -39,6 +42,7 @@ pub(crate) use kept::{date_value, etag};
 
 use flights::{Flights, Seat};
 use kept::{Memory, Period};
+use presign::Presigner;
 
 /// How often an answer may turn out to be outdated while it is made, before the client is asked to come back.
 const ROUNDS_MAX: usize = 4;
@@ -102,6 +106,23 @@ struct Subject {
     status: CertStatus,
 }
 
+/// An answer that was signed before anybody asked.
+struct InAdvance {
+    body: Bytes,
+    status: CertStatus,
+    period: Period,
+}
+
+impl InAdvance {
+    /// As an answer in memory is given out: `status` is the row, where it was read at this generation.
+    fn kept(self, issuer: &IssuerName, generation: u64, status: Option<Status>) -> KeptAnswer {
+        // A certificate about which an answer was signed lasts at least until that moment.
+        let not_after = self.period.this_update;
+        let status = status.unwrap_or(Status { status: self.status, not_after, generation });
+        KeptAnswer::new(issuer.clone(), self.body, self.period, Observed { generation, status })
+    }
+}
+
 /// Answers OCSP requests.
 pub struct OcspService {
     statuses: Arc<dyn Statuses>,
@@ -113,6 +134,8 @@ pub struct OcspService {
     issuers: Issuers,
 
     memory: Memory,
+    /// What was signed in advance.
+    corpus: Arc<Corpus>,
     flights: Flights,
     /// How many signatures may be made or waited for.
     queue: Semaphore,
@@ -132,8 +155,10 @@ impl OcspService {
         audit: Arc<Audit>,
         settings: Settings,
         counters: Arc<Counters>,
+        corpus: Arc<Corpus>,
     ) -> Self {
         Self {
+            corpus,
             issuers: Issuers::new(signer.issuers()),
             memory: Memory::new(settings.memory_bytes),
             flights: Flights::default(),
@@ -166,6 +191,12 @@ impl OcspService {
         let now = self.clock.now();
         let is_failing = self.signing_failures.condition().failures > 0;
         let mut oldest: BTreeMap<IssuerName, Timestamp> = BTreeMap::new();
+        for series in self.corpus.series() {
+            if let Some(at) = series.oldest() {
+                let found = oldest.entry(series.owner.issuer.clone()).or_insert(at);
+                *found = at.min(*found);
+            }
+        }
         for kept in self.memory.iter() {
             // What is too old is given to nobody. It counts where somebody asked for it and no other could be signed.
             let counts =
@@ -223,6 +254,16 @@ impl OcspService {
             return Ok(Arc::clone(kept));
         }
         let question = self.question(cert_id)?;
+        // The generation is read before the table: what is settled at it is in there.
+        let generation = self.statuses.generation();
+        let mut in_advance = self.in_advance(cert_id);
+        if let Some(signed) = in_advance.take_if(|_| self.corpus.is_settled_at(generation)) {
+            if self.clock.now() < signed.period.refresh_at {
+                self.counters.from_advance.increment(1);
+                return Ok(Arc::new(signed.kept(question.issuer, generation, None)));
+            }
+            in_advance = Some(signed);
+        }
         for _ in 0..ROUNDS_MAX {
             // The generation is read before the status: the other way round, a change in between would go unseen.
             let generation = self.statuses.generation();
@@ -232,7 +273,10 @@ impl OcspService {
                 return Err(ErrorStatus::Unauthorized);
             };
             let is_expired = now > status.not_after;
-            let same = found.take().filter(|kept| kept.status == status);
+            let same = found.take().filter(|kept| kept.status == status).or_else(|| {
+                let signed = in_advance.take().filter(|signed| signed.status == status.status)?;
+                Some(Arc::new(signed.kept(question.issuer, generation, Some(status))))
+            });
             if let Some(kept) = &same {
                 kept.confirm(generation);
                 // After its end, a certificate gets no new answers, but its last one is good as long as it says.
@@ -254,6 +298,32 @@ impl OcspService {
             }
         }
         Err(ErrorStatus::TryLater)
+    }
+
+    /// The answer that was signed in advance, if its time is not over.
+    fn in_advance(&self, cert_id: &CertId) -> Option<InAdvance> {
+        let Assembled { body, status, this_update, next_update } = self.corpus.find(cert_id)?;
+        let period = match self.settings.is_keyless {
+            // There is nothing else to be given out.
+            true => Period::whole(this_update, next_update),
+            false => Period::new(this_update, next_update, self.settings.ocsp_refresh),
+        };
+        (self.clock.now() <= next_update).then(|| InAdvance { body: body.into(), status, period })
+    }
+
+    /// Signs in advance what the settings say, until `shutdown` is done.
+    pub(crate) async fn presign(self: &Arc<Self>, shutdown: impl Future<Output = ()>) {
+        Presigner::new(self).run(shutdown).await;
+    }
+
+    /// The issuers that are answered for, as the signer has them.
+    pub(crate) fn listed_issuers(&self) -> &[Issuer] {
+        self.signer.issuers()
+    }
+
+    /// What was signed in advance.
+    pub(crate) fn corpus(&self) -> &Arc<Corpus> {
+        &self.corpus
     }
 
     /// The answer that should have been replaced, if it is not too old and still true; the time that the signer took to
@@ -323,6 +393,7 @@ impl OcspService {
     ) -> Result<Arc<KeptAnswer>, ErrorStatus> {
         let cert_id = Bytes::copy_from_slice(&subject.cert_id);
         let (body, period) = self.sign(issuer, vec![subject], None).await?;
+        self.counters.from_signer.increment(1);
         let kept = Arc::new(KeptAnswer::new(issuer.clone(), body, period, observed));
         self.memory.keep(cert_id, Arc::clone(&kept));
         Ok(kept)
@@ -367,6 +438,7 @@ impl OcspService {
             let revoked =
                 subjects.iter().map(|subject| subject.status).find(|status| *status != CertStatus::Good);
             let (body, _) = self.sign(issuer, subjects, nonce.clone()).await?;
+            self.counters.from_signer.increment(1);
             // Any change at all is reason enough to look again: such answers are few.
             if self.statuses.generation() == generation {
                 self.counters.answered(revoked.unwrap_or(CertStatus::Good));
@@ -383,6 +455,9 @@ impl OcspService {
         subjects: Vec<Subject>,
         nonce: Option<Vec<u8>>,
     ) -> Result<(Bytes, Period), ErrorStatus> {
+        if self.settings.is_keyless {
+            return Err(ErrorStatus::TryLater);
+        }
         let _slot = self.slot().await?;
         let room = self.audit.room(subjects.len()).ok_or(ErrorStatus::TryLater)?;
         let period = self.period(issuer)?;
@@ -408,7 +483,6 @@ impl OcspService {
             Ok(Ok(body)) => {
                 room.fill(events);
                 self.signing_failures.succeeded();
-                self.counters.from_signer.increment(1);
                 Ok((Bytes::from(body), period))
             }
             Ok(Err(error)) => Err(self.signer_failed(&error)),
@@ -433,9 +507,7 @@ impl OcspService {
         if validity < PERIOD_MIN {
             return Err(self.signer_failed(&SignerTooOld));
         }
-        let half = this_update.plus(validity / 2);
-        let refresh_at = this_update.plus(self.settings.ocsp_refresh).min(half);
-        Ok(Period { this_update, next_update, refresh_at, old_at: half })
+        Ok(Period::new(this_update, next_update, self.settings.ocsp_refresh))
     }
 
     fn status(&self, question: &Question<'_>) -> Result<Option<Status>, ErrorStatus> {

@@ -7,7 +7,8 @@ use ingam_protocol::crl::{self, Scope};
 use ingam_protocol::ocsp::CertStatus;
 use ingam_protocol::profile::IssuerName;
 use ingam_protocol::{Serial, Shard, Timestamp};
-pub use ingam_store::ShardsInUse;
+pub use ingam_store::{ShardsInUse, StatusChange};
+use tokio::sync::broadcast;
 
 /// A certificate's status as it is on record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +19,15 @@ pub struct Status {
     pub not_after: Timestamp,
     /// Rises whenever this certificate's status changes.
     pub generation: u64,
+}
+
+/// Certificates of an issuer, one page of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct IssuedPage {
+    /// Those that were signed, in order.
+    pub certificates: Vec<(Serial, Status)>,
+    /// Where to go on; `None` at the end.
+    pub next: Option<Serial>,
 }
 
 /// A signature that was made.
@@ -69,6 +79,22 @@ pub trait Statuses: Send + Sync {
     ///
     /// Whoever reads this number first and a status after it has a status that is at least as new as the number.
     fn generation(&self) -> u64;
+
+    /// What is issued and revoked from now on, in order, after [`Statuses::status`] shows it. Whoever reads too slowly is told that it
+    /// missed something.
+    fn changes(&self) -> broadcast::Receiver<StatusChange>;
+
+    /// The next certificates of an issuer behind `after`, in the order of their serial numbers' bytes. At most `limit` serial numbers
+    /// are looked at. It may block, and is called where that is allowed.
+    ///
+    /// # Errors
+    /// [`StatusError`] if they cannot be read now.
+    fn issued(
+        &self,
+        issuer: &IssuerName,
+        after: Option<&Serial>,
+        limit: usize,
+    ) -> Result<IssuedPage, StatusError>;
 
     /// Where an issuer has certificates, or set serial numbers aside for them.
     ///

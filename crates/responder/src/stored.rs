@@ -10,10 +10,13 @@ use ingam_protocol::profile::IssuerName;
 use ingam_protocol::record::{Record, RecordType};
 use ingam_protocol::time::{Clock, Random};
 use ingam_protocol::{Serial, Shard, Timestamp};
-use ingam_store::{StatusState, StatusStore};
+use ingam_store::{StatusRow, StatusState, StatusStore};
 use serde_json::{Value, json};
+use tokio::sync::broadcast;
 
-use crate::statuses::{ShardsInUse, Signed, SigningEvent, Status, StatusError, Statuses};
+use crate::statuses::{
+    IssuedPage, ShardsInUse, Signed, SigningEvent, Status, StatusChange, StatusError, Statuses,
+};
 
 /// [`Statuses`] over the handle that the store gives the responder.
 pub struct StoredStatuses {
@@ -38,15 +41,24 @@ impl Statuses for StoredStatuses {
     fn status(&self, issuer: &IssuerName, serial: &Serial) -> Result<Option<Status>, StatusError> {
         let row = self.store.status(issuer, serial);
         let row = row.map_err(|cause| StatusError::new("reading a status", cause))?;
-        Ok(row.and_then(|row| {
-            let status = match row.state {
-                StatusState::Good => CertStatus::Good,
-                StatusState::Revoked { at, reason } => CertStatus::Revoked { at, reason },
-                // No signature is on record: as far as anybody may know, there is no such certificate.
-                StatusState::Reserved | StatusState::Asked => return None,
-            };
-            Some(Status { status, not_after: row.not_after, generation: row.generation })
-        }))
+        Ok(row.and_then(told))
+    }
+
+    fn changes(&self) -> broadcast::Receiver<StatusChange> {
+        self.store.changes()
+    }
+
+    fn issued(
+        &self,
+        issuer: &IssuerName,
+        after: Option<&Serial>,
+        limit: usize,
+    ) -> Result<IssuedPage, StatusError> {
+        let page = self.store.page(issuer, after, limit);
+        let page = page.map_err(|cause| StatusError::new("reading what was issued", cause))?;
+        let next = page.last().filter(|_| page.len() >= limit).map(|(serial, _)| serial.clone());
+        let certificates = page.into_iter().filter_map(|(serial, row)| Some((serial, told(row)?)));
+        Ok(IssuedPage { certificates: certificates.collect(), next })
     }
 
     fn generation(&self) -> u64 {
@@ -123,6 +135,17 @@ impl Statuses for StoredStatuses {
         let recorded = self.store.records_append(records).await;
         recorded.map_err(|cause| StatusError::new("recording signatures", cause))
     }
+}
+
+/// What may be told of a serial number's row.
+fn told(row: StatusRow) -> Option<Status> {
+    let status = match row.state {
+        StatusState::Good => CertStatus::Good,
+        StatusState::Revoked { at, reason } => CertStatus::Revoked { at, reason },
+        // No signature is on record: as far as anybody may know, there is no such certificate.
+        StatusState::Reserved | StatusState::Asked => return None,
+    };
+    Some(Status { status, not_after: row.not_after, generation: row.generation })
 }
 
 fn answer(serial: &Serial, status: CertStatus, at: Timestamp, next_update: Timestamp) -> Value {

@@ -3,10 +3,12 @@
 
 mod condition;
 mod connection;
+mod following;
 mod freshness;
 mod lists;
 mod offline;
+mod presign;
 mod recorder;
 mod shards;
 mod wire;
-mod world;
+pub(crate) mod world;

@@ -11,10 +11,11 @@ use ingam_frontend::Frontend;
 use ingam_journal::Journal;
 use ingam_journal::files::Disk;
 use ingam_operator::Operator;
+use ingam_protocol::pem;
 use ingam_protocol::profile::IssuerName;
 use ingam_protocol::record::{Record, RecordType};
 use ingam_protocol::time::{Clock, Random};
-use ingam_responder::{OfflineFiles, Responder, StoredStatuses};
+use ingam_responder::{OfflineFiles, Publication, Responder, StoredStatuses};
 use ingam_signer::hierarchy::PUBLISHED;
 use ingam_signer::{Hierarchy, Ledger, LocalSigner, Signer, memory};
 use ingam_store::{Store, StoreProcess};
@@ -293,9 +294,11 @@ impl Running {
             local.await;
             drop(file);
         });
-        let (recorder, crls) = (responder.clone(), responder);
-        let (record_stop, crl_stop) = (stopped(stop()), stopped(stop()));
+        let (recorder, presigner, crls) = (responder.clone(), responder.clone(), responder);
+        let (record_stop, presign_stop, crl_stop) = (stopped(stop()), stopped(stop()), stopped(stop()));
         tasks.spawn(async move { recorder.run_recorder(record_stop).await });
+        let answers = publication_of(config)?;
+        tasks.spawn(async move { presigner.run_presigning(answers, presign_stop).await });
         tasks.spawn(async move { crls.run_crls(crl_stop).await });
         tasks.spawn(until(stop(), keeper.run()));
         tasks.spawn(until(stop(), keep_metrics(upkeep)));
@@ -488,6 +491,21 @@ fn build(
     let health = health.map_err(|error| StartError::caused("the store cannot be read", &error))?;
     watch_coordinator(config, &health)?;
     Ok(Built { authority, responder, signer, store, health, corroboration, transparency })
+}
+
+/// Where answers that were signed in advance are kept and published.
+fn publication_of(config: &Config) -> Result<Publication, StartError> {
+    let settings = &config.responder;
+    let key = settings.publish_key.as_deref().map(|path| {
+        let file = std::fs::read(path).map_err(|error| error.to_string());
+        file.and_then(|file| {
+            pem::der(&file, "PRIVATE KEY").ok_or_else(|| "is no PKCS #8 key in PEM".to_owned())
+        })
+        .map_err(|why| StartError::new(format!("responder.publish_key, {}: {why}", path.display())))
+    });
+    let lasts = Duration::from_secs(settings.publish_lasts_s);
+    Publication::new(config.state.join("answers"), key.transpose()?.as_deref(), lasts)
+        .map_err(|finding| StartError::new(format!("responder.{finding}")))
 }
 
 /// The signer in this process, with its ledger in the state folder.

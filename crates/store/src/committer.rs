@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{broadcast, mpsc, oneshot};
 
 use crate::condition::Vitals;
 use crate::engine::{Batch, Durability, Engine};
 use crate::error::Error;
+use crate::status::StatusChange;
 use crate::transaction::Transaction;
 
 /// At most this many transactions wait; one more is refused rather than kept in memory.
@@ -126,22 +127,25 @@ impl Queue {
 pub(crate) struct Committer {
     engine: Arc<dyn Engine>,
     generation: Arc<AtomicU64>,
+    feed: broadcast::Sender<StatusChange>,
     receiver: mpsc::Receiver<Message>,
     vitals: Arc<Vitals>,
     outbox_next: u64,
 }
 
 impl Committer {
-    /// `outbox_next` is the sequence number after the outbox's last; `generation` is published after each sync.
+    /// `outbox_next` is the sequence number after the outbox's last; `generation` is published after each sync, and `feed` told of
+    /// what changed.
     pub(crate) fn new(
         engine: Arc<dyn Engine>,
         generation: Arc<AtomicU64>,
+        feed: broadcast::Sender<StatusChange>,
         outbox_next: u64,
     ) -> (Self, Queue) {
         let (sender, receiver) = mpsc::channel(QUEUE_MAX);
         let vitals = Arc::new(Vitals::default());
         let queue = Queue { sender, vitals: vitals.clone() };
-        (Self { engine, generation, receiver, vitals, outbox_next }, queue)
+        (Self { engine, generation, feed, receiver, vitals, outbox_next }, queue)
     }
 
     /// Runs until it is told to stop or every way to it is gone.
@@ -165,6 +169,7 @@ impl Committer {
     fn sync_with(&mut self, first: Box<dyn Job>, durability: Durability) -> bool {
         let mut batch = Batch::new();
         let mut generation = None;
+        let mut statuses = Vec::new();
         let mut durable = durability == Durability::Durable;
         let mut jobs = Vec::new();
         let mut stop = false;
@@ -175,6 +180,7 @@ impl Committer {
                 let changes = transaction.finish();
                 self.outbox_next = changes.outbox_next;
                 generation = changes.generation.or(generation);
+                statuses.extend(changes.statuses);
                 batch.append(changes.batch);
             }
             jobs.push(job);
@@ -193,6 +199,10 @@ impl Committer {
         if let Some(generation) = generation.filter(|_| committed) {
             // Before anybody is answered: whoever was told of a revocation never sees an older answer.
             self.generation.fetch_max(generation, Ordering::SeqCst);
+        }
+        for change in statuses.into_iter().filter(|_| committed) {
+            // Nobody may follow.
+            let _ = self.feed.send(change);
         }
         metrics::histogram!("ingam_store_commit_jobs")
             .record(f64::from(u32::try_from(jobs.len()).unwrap_or(u32::MAX)));

@@ -65,4 +65,4 @@ pub use renewal::RenewalFacts;
 pub use revocation_job::{JOBS_OPEN_MAX, JobItem, JobState, RevocationJob};
 pub use role::{GRANTS_MAX, Grant, RoleTaken};
 pub use search::{CertificateIndex, CertificatePage, IssuedBetween};
-pub use status::{ShardsInUse, StatusRow, StatusState, StatusStore};
+pub use status::{ShardsInUse, StatusChange, StatusRow, StatusState, StatusStore};

@@ -10,6 +10,7 @@ use ingam_journal::files::{Disk, Files};
 use ingam_journal::{Journal, JournalConfig};
 use ingam_protocol::time::Random;
 use serde::{Deserialize, Serialize};
+use tokio::sync::broadcast;
 use tracing::Instrument;
 
 use crate::archive::Archiver;
@@ -20,7 +21,7 @@ use crate::engine::sled::SledEngine;
 use crate::engine::{Batch, Durability, Engine};
 use crate::error::Error;
 use crate::migration::{copy_before, migrate};
-use crate::status::StatusStore;
+use crate::status::{FEED_MAX, StatusChange, StatusStore};
 use crate::table::{CLASSES, FORMAT_VERSION, META, META_FORMAT, META_GENERATION, META_MIGRATION, OUTBOX};
 use crate::transaction::{Transaction, decode_counter};
 
@@ -56,6 +57,7 @@ pub struct Store {
     engine: Arc<dyn Engine>,
     queue: Queue,
     generation: Arc<AtomicU64>,
+    feed: broadcast::Sender<StatusChange>,
     subject_keys: Arc<SubjectKeys>,
     journal: Arc<Journal>,
 }
@@ -93,6 +95,7 @@ impl Store {
             engine: self.engine.clone(),
             queue: self.queue.clone(),
             generation: self.generation.clone(),
+            feed: self.feed.clone(),
         }
     }
 }
@@ -188,7 +191,9 @@ impl Store {
         }
         let subject_keys = Arc::new(SubjectKeys::open(keys.as_ref(), random)?);
 
-        let (committer, queue) = Committer::new(engine.clone(), generation.clone(), outbox_next);
+        let (feed, _) = broadcast::channel(FEED_MAX);
+        let (committer, queue) =
+            Committer::new(engine.clone(), generation.clone(), feed.clone(), outbox_next);
         let archiver = Archiver { engine: engine.clone(), queue: queue.clone(), journal: journal.clone() };
         let (archiver_stop, stop) = mpsc::channel();
         let spawn = |name: &str, body: Box<dyn FnOnce() + Send>| {
@@ -201,7 +206,7 @@ impl Store {
         let archiver = spawn("archiver", Box::new(move || archiver.run(&stop)))?;
         let journal_of = journal.clone();
         let process = StoreProcess { queue: queue.clone(), committer, archiver, archiver_stop, journal };
-        Ok((Self { engine, queue, generation, subject_keys, journal: journal_of }, process))
+        Ok((Self { engine, queue, generation, feed, subject_keys, journal: journal_of }, process))
     }
 }
 

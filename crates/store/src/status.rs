@@ -7,6 +7,7 @@ use ingam_protocol::crl::{self, Scope};
 use ingam_protocol::profile::IssuerName;
 use ingam_protocol::record::Record;
 use ingam_protocol::{Reason, Serial, Shard, Timestamp};
+use tokio::sync::broadcast;
 
 use crate::committer::Queue;
 use crate::engine::Engine;
@@ -54,6 +55,9 @@ pub struct StatusRow {
 }
 
 const ROW_VERSION: u8 = 1;
+
+/// How many changes somebody who follows them may be behind.
+pub(crate) const FEED_MAX: usize = 1 << 14;
 
 impl StatusRow {
     /// `version u8 | state u8 | reason u8 | at u64 s | not_after u64 s | generation u64`, big-endian.
@@ -126,11 +130,34 @@ pub(crate) fn status_put(
         transaction.put(REVOKED, key.clone(), row.clone());
         transaction.put(META, meta_revoked(issuer, serial.shard()), generation.to_be_bytes());
         transaction.put(STATUSES, key, row);
+        transaction.status_changed(StatusChange {
+            issuer: issuer.clone(),
+            serial: serial.clone(),
+            generation,
+        });
     } else if status_of(transaction, issuer, serial)?.is_none_or(|row| !row.state.is_revoked()) {
         let generation = transaction.generation()?;
         transaction.put(STATUSES, key, StatusRow { state, not_after, generation }.encode());
+        if state == StatusState::Good {
+            transaction.status_changed(StatusChange {
+                issuer: issuer.clone(),
+                serial: serial.clone(),
+                generation,
+            });
+        }
     }
     Ok(())
+}
+
+/// A certificate was signed and put on record, or revoked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StatusChange {
+    /// Whose it is.
+    pub issuer: IssuerName,
+    /// Its serial number.
+    pub serial: Serial,
+    /// The generation of statuses after the change.
+    pub generation: u64,
 }
 
 /// Where an issuer has serial numbers.
@@ -149,9 +176,41 @@ pub struct StatusStore {
     pub(crate) engine: Arc<dyn Engine>,
     pub(crate) queue: Queue,
     pub(crate) generation: Arc<AtomicU64>,
+    pub(crate) feed: broadcast::Sender<StatusChange>,
 }
 
 impl StatusStore {
+    /// What is issued and revoked from now on, once it is durable, in the order in which it was. Whoever reads too slowly is told
+    /// that it missed something, and has to look at everything.
+    pub fn changes(&self) -> broadcast::Receiver<StatusChange> {
+        self.feed.subscribe()
+    }
+
+    /// The rows of an issuer's serial numbers in order, after the serial `after`, at most `limit`: fewer only at the end.
+    ///
+    /// # Errors
+    /// [`Error`] if the engine fails.
+    pub fn page(
+        &self,
+        issuer: &IssuerName,
+        after: Option<&Serial>,
+        limit: usize,
+    ) -> Result<Vec<(Serial, StatusRow)>, Error> {
+        let prefix = issuer.as_str().len() + 1;
+        let mut page = Vec::new();
+        for (first, end) in scope_ranges(issuer, Scope::Complete) {
+            // The smallest key behind `after`'s own.
+            let behind = after.map(|serial| [certificate_key(issuer, serial).as_slice(), &[0]].concat());
+            let from = behind.as_ref().unwrap_or(&first);
+            for (key, row) in read_range(self.engine.as_ref(), STATUSES, from, Some(&end), limit)? {
+                let bad = || Error::Row("a certificate's status", "its key holds no serial number".into());
+                let serial = key.get(prefix..).and_then(Serial::from_be_bytes).ok_or_else(bad)?;
+                page.push((serial, StatusRow::decode(&row)?));
+            }
+        }
+        Ok(page)
+    }
+
     /// The row of a serial number, if the CA ever set it aside.
     ///
     /// # Errors

@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 
 use crate::engine::{Batch, Engine, Pair, Table};
 use crate::error::Error;
+use crate::status::StatusChange;
 use crate::table::{META, META_GENERATION, OUTBOX};
 
 /// One transaction while it runs. Transactions run one after another, so what one reads is still so when it writes.
@@ -18,6 +19,7 @@ pub(crate) struct Transaction<'a> {
     changes: Batch,
     outbox_next: u64,
     generation: Option<u64>,
+    statuses: Vec<StatusChange>,
 }
 
 /// What a transaction leaves behind once its body succeeded.
@@ -25,15 +27,26 @@ pub(crate) struct Changes {
     pub(crate) batch: Batch,
     pub(crate) outbox_next: u64,
     pub(crate) generation: Option<u64>,
+    pub(crate) statuses: Vec<StatusChange>,
 }
 
 impl<'a> Transaction<'a> {
     pub(crate) fn new(engine: &'a dyn Engine, before: &'a Batch, outbox_next: u64) -> Self {
-        Self { engine, before, changes: Batch::new(), outbox_next, generation: None }
+        Self { engine, before, changes: Batch::new(), outbox_next, generation: None, statuses: Vec::new() }
     }
 
     pub(crate) fn finish(self) -> Changes {
-        Changes { batch: self.changes, outbox_next: self.outbox_next, generation: self.generation }
+        Changes {
+            batch: self.changes,
+            outbox_next: self.outbox_next,
+            generation: self.generation,
+            statuses: self.statuses,
+        }
+    }
+
+    /// Notes what the world may know of a serial number once this is committed.
+    pub(crate) fn status_changed(&mut self, change: StatusChange) {
+        self.statuses.push(change);
     }
 
     /// The value under a key, as of this point of the transaction.

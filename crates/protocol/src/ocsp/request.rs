@@ -13,7 +13,7 @@ pub const REQUEST_BYTES_MAX: usize = 10_000;
 pub const NONCE_BYTES_MAX: usize = 128;
 
 /// The hash by which a CertID names the issuer (RFC 6960, section 4.1.1; RFC 9919, section 3.1.1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum HashAlgorithm {
     /// What most clients still send. It names the issuer and protects nothing, so its weakness does no harm.
     Sha1,
@@ -24,16 +24,22 @@ pub enum HashAlgorithm {
 }
 
 impl HashAlgorithm {
+    const ALL: [Self; 3] = [Self::Sha1, Self::Sha256, Self::Sha384];
+
+    /// The contents of its object identifier.
+    pub fn identifier(self) -> &'static [u8] {
+        match self {
+            // 1.3.14.3.2.26
+            Self::Sha1 => &[0x2b, 0x0e, 0x03, 0x02, 0x1a],
+            // 2.16.840.1.101.3.4.2.1 and .2
+            Self::Sha256 => &[0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01],
+            Self::Sha384 => &[0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x02],
+        }
+    }
+
     /// From the contents of its object identifier.
     fn from_identifier(contents: &[u8]) -> Option<Self> {
-        match contents {
-            // 1.3.14.3.2.26
-            [0x2b, 0x0e, 0x03, 0x02, 0x1a] => Some(Self::Sha1),
-            // 2.16.840.1.101.3.4.2.1 and .2
-            [0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01] => Some(Self::Sha256),
-            [0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x02] => Some(Self::Sha384),
-            _ => None,
-        }
+        Self::ALL.into_iter().find(|algorithm| algorithm.identifier() == contents)
     }
 }
 

@@ -45,6 +45,12 @@ impl Document {
     }
 }
 
+/// What may be another the next time, and is looked at anew each time.
+pub(super) fn changing(body: Bytes, headers: &HeaderMap) -> Response<Full<Bytes>> {
+    let document = Document::new(body, "application/octet-stream", Duration::ZERO);
+    document.reply(headers)
+}
+
 /// The certificates of all issuers, and their roots; and where CRLs are.
 pub(super) struct Documents {
     issuers: Vec<(String, Document)>,

@@ -22,6 +22,8 @@ pub(super) enum Route<'a> {
     Issuer(&'a str),
     /// The bundle of roots.
     Roots,
+    /// A file of answers for other responders, or their manifest.
+    Answers(&'a str),
     /// Nothing is there.
     Nothing,
 }
@@ -43,6 +45,9 @@ pub(super) fn route(path: &str) -> Route<'_> {
     }
     if let Some(encoded) = path.strip_prefix("ocsp/") {
         return Route::Ocsp(encoded);
+    }
+    if let Some(file) = path.strip_prefix("answers/") {
+        return Route::Answers(file);
     }
     if path == "roots.pem" {
         return Route::Roots;
@@ -130,6 +135,7 @@ mod tests {
         }
         assert_eq!(route("/issuer/r1.crt"), Route::Issuer("r1"));
         assert_eq!(route("/roots.pem"), Route::Roots);
+        assert_eq!(route("/answers/manifest"), Route::Answers("manifest"));
         for nowhere in ["/", "", "*", "/ocspx", "/crl/", "/crl/r1", "/issuer/r1.crl", "///ocsp/", "/OCSP"] {
             assert_eq!(route(nowhere), Route::Nothing, "{nowhere}");
         }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderValue;
@@ -28,6 +29,19 @@ pub(crate) struct Period {
     pub(crate) old_at: Timestamp,
     /// Its last second.
     pub(crate) next_update: Timestamp,
+}
+
+impl Period {
+    /// Of an answer in whose place there is no other before its end: its last second but one is its last, here.
+    pub(crate) fn whole(this_update: Timestamp, next_update: Timestamp) -> Self {
+        Self { this_update, next_update, refresh_at: next_update, old_at: next_update }
+    }
+
+    /// Of an answer that is signed anew after `refresh`, or half of its validity.
+    pub(crate) fn new(this_update: Timestamp, next_update: Timestamp, refresh: Duration) -> Self {
+        let half = this_update.plus(next_update.since(this_update) / 2);
+        Self { this_update, next_update, refresh_at: this_update.plus(refresh).min(half), old_at: half }
+    }
 }
 
 /// An answer that is the same for all who ask, with its headers ready.

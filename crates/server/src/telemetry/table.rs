@@ -346,9 +346,10 @@ pub(super) const METRICS: &[Metric] = &[
     metric(
         "ingam_ocsp_source_total",
         Counter,
-        &[("source", These(&["memory", "signed"]))],
-        "OCSP answers given from memory, and OCSP signatures made",
+        &[("source", These(&["memory", "in_advance", "signed"]))],
+        "OCSP answers given from memory, and from those signed in advance; OCSP signatures made for who asked",
     ),
+    metric("ingam_ocsp_presigned_total", Counter, &[], "OCSP answers signed before anybody asked"),
     metric("ingam_ocsp_signing_failed_total", Counter, &[], "OCSP signatures that failed"),
     metric(
         "ingam_ocsp_refresh_failed_total",

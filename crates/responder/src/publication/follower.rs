@@ -1,0 +1,305 @@
+//! A responder without keys: it takes what a CA has published, believes what is signed, and answers from it.
+//!
+//! - Nothing is given out before it was verified: the manifest by its key, each table by its digest in the manifest. Both are read into memory
+//!   first, and written into a folder of its own afterwards, from which the next start goes on.
+//! - A manifest with a lower number than the last one is refused, whoever hands it over: what was revoked would be good again.
+//! - While nothing new comes, it answers from what it has, each answer for as long as it says itself.
+
+use std::collections::{BTreeSet, HashMap};
+use std::future::Future;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::pin::pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use ingam_protocol::{Clock, Timestamp};
+use tokio::time::sleep;
+
+use super::keyless::{AnswerStatuses, NoSigner};
+use super::manifest::{ListedTable, MANIFEST_BYTES_MAX, Manifest};
+use super::publisher::{MANIFEST, write};
+use super::source::{AnswerSource, FetchError};
+use crate::config::{Config, StartError};
+use crate::corpus::{Corpus, Shelf, Table};
+use crate::http::Responder;
+
+/// How often a table is looked for that has just left: there is another manifest then.
+const TRIES: usize = 3;
+
+/// How it fares.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FollowingCondition {
+    /// The number of the manifest that is answered from.
+    pub sequence: u64,
+    /// When the CA made it.
+    pub made_at: Timestamp,
+    /// Until when the CA makes another, if all is well.
+    pub expires_at: Timestamp,
+    /// Why the last try to take a newer one failed; none if it did not.
+    pub trouble: Option<String>,
+}
+
+/// The way from a CA's answers to this responder's.
+pub struct Following {
+    source: AnswerSource,
+    /// The Ed25519 public key, 32 bytes.
+    key: Vec<u8>,
+    folder: PathBuf,
+    corpus: Arc<Corpus>,
+    manifest: Manifest,
+    condition: Arc<Mutex<FollowingCondition>>,
+}
+
+impl Following {
+    /// Takes what there is: the copy in `folder`, or what `source` has if that is newer. `key` is the contents of an Ed25519 public key
+    /// (RFC 8410): 32 bytes. Gives the responder that answers from it, and what keeps it fresh.
+    ///
+    /// # Errors
+    /// In words, if there is neither a copy nor a source to take from, or if a setting is out of its bounds.
+    pub async fn begin(
+        config: &Config,
+        source: AnswerSource,
+        key: Vec<u8>,
+        folder: PathBuf,
+        clock: Arc<dyn Clock>,
+    ) -> Result<(Responder, Self), String> {
+        let copies = AnswerSource::Folder(folder.clone());
+        let copy = take(&copies, &key).await;
+        let (fetched, trouble) = match take(&source, &key).await {
+            Ok(fetched) => (Some(fetched), None),
+            Err(why) => (None, Some(why)),
+        };
+        let newest = [copy.as_ref().ok(), fetched.as_ref()]
+            .into_iter()
+            .flatten()
+            .max_by_key(|(manifest, _)| manifest.sequence);
+        let Some((manifest, _)) = newest else {
+            return Err(format!("there are no answers to begin with: {}", trouble.unwrap_or_default()));
+        };
+        let issuers = manifest.issuers.iter().map(super::ListedIssuer::issuer).collect();
+        let hashes = manifest.series.iter().map(|series| series.hash.algorithm()).collect();
+        let started = |error: StartError| error.to_string();
+        let corpus_of = |responder: &Responder| responder.ocsp().corpus().clone();
+        let responder = Responder::keyless(config, hashes, &folder, NoSigner(issuers), AnswerStatuses, clock)
+            .map_err(started)?;
+        let following = Self {
+            source,
+            key,
+            folder,
+            corpus: corpus_of(&responder),
+            manifest: Manifest { sequence: 0, series: Vec::new(), ..manifest.clone() },
+            condition: Arc::default(),
+        };
+        let mut following = following;
+        // The copy first: the newer one takes from it what has not changed.
+        if let Ok((manifest, file)) = copy
+            && let Err(why) = following.apply(manifest, file, &copies).await
+        {
+            tracing::warn!(%why, "the copy of the CA's answers cannot be used");
+        }
+        if let Some((manifest, file)) =
+            fetched.filter(|(manifest, _)| manifest.sequence > following.manifest.sequence)
+        {
+            let from = following.source.clone();
+            following.apply(manifest, file, &from).await?;
+        }
+        if following.manifest.sequence == 0 {
+            return Err("there are no answers to begin with: the copy is damaged, and the source gives none"
+                .to_owned());
+        }
+        following.tell(trouble);
+        Ok((responder, following))
+    }
+
+    /// How it fares, for whoever watches.
+    pub fn condition(&self) -> Arc<Mutex<FollowingCondition>> {
+        self.condition.clone()
+    }
+
+    /// Looks for newer answers each `period`, until `shutdown` is done.
+    pub async fn run(mut self, period: Duration, shutdown: impl Future<Output = ()>) {
+        let mut shutdown = pin!(shutdown);
+        loop {
+            tokio::select! {
+                biased;
+                () = shutdown.as_mut() => return,
+                () = async {
+                    sleep(period).await;
+                    let trouble = self.look().await.err();
+                    self.tell(trouble);
+                } => {}
+            }
+        }
+    }
+
+    /// Takes what is newer, if something is.
+    async fn look(&mut self) -> Result<(), String> {
+        let from = self.source.clone();
+        let mut failed = String::new();
+        for _ in 0..TRIES {
+            let (manifest, file) = take(&from, &self.key).await?;
+            if manifest.sequence == self.manifest.sequence {
+                return Ok(());
+            }
+            if manifest.sequence < self.manifest.sequence {
+                return Err(format!(
+                    "the manifest has the number {}, and the last one had {}: what is older is never taken",
+                    manifest.sequence, self.manifest.sequence
+                ));
+            }
+            if manifest.issuers != self.manifest.issuers {
+                return Err("there are other issuing CAs than before: restart this process".to_owned());
+            }
+            match self.apply(manifest, file, &from).await {
+                Ok(()) => return Ok(()),
+                Err(why) => failed = why,
+            }
+        }
+        Err(failed)
+    }
+
+    /// Takes the tables of a manifest, puts them in place, and keeps a copy.
+    async fn apply(&mut self, manifest: Manifest, file: Bytes, from: &AnswerSource) -> Result<(), String> {
+        let mut known: HashMap<&str, Arc<Table>> = HashMap::new();
+        let before = self.manifest.clone();
+        for (listed, table) in before.series.iter().zip(self.corpus.series()) {
+            let shelf = table.shelf();
+            let tables = shelf.base.iter().chain(&shelf.newer);
+            known.extend(
+                listed
+                    .base
+                    .iter()
+                    .chain(&listed.newer)
+                    .map(|table| table.sha256.as_str())
+                    .zip(tables.cloned()),
+            );
+        }
+        let mut shelves = Vec::with_capacity(manifest.series.len());
+        for series in self.corpus.series() {
+            let owner = &series.owner;
+            let listed = manifest
+                .series
+                .iter()
+                .find(|listed| listed.issuer == owner.issuer && listed.hash == owner.hash.into())
+                .ok_or_else(|| format!("there are no answers any more for {}", owner.issuer))?;
+            let mut shelf = Shelf::default();
+            for (tables, place) in [(&listed.base, &mut shelf.base), (&listed.newer, &mut shelf.newer)] {
+                for listed in tables {
+                    let table = match known.get(listed.sha256.as_str()) {
+                        Some(table) => table.clone(),
+                        None => {
+                            let file = self.file(listed, from).await?;
+                            let owner = owner.clone();
+                            let read =
+                                tokio::task::spawn_blocking(move || Table::from_file(&owner, file)).await;
+                            let table = read.ok().flatten().ok_or("a table of answers cannot be read")?;
+                            Arc::new(table)
+                        }
+                    };
+                    place.push(table);
+                }
+            }
+            shelves.push(shelf);
+        }
+        for (series, shelf) in self.corpus.series().iter().zip(shelves) {
+            series.replace(shelf);
+        }
+        // In the order of the corpus, so that tables are found again.
+        let mut manifest = manifest;
+        let mut ordered = Vec::with_capacity(manifest.series.len());
+        for series in self.corpus.series() {
+            let is_its = |listed: &&super::manifest::ListedSeries| {
+                listed.issuer == series.owner.issuer && listed.hash == series.owner.hash.into()
+            };
+            ordered.extend(manifest.series.iter().find(is_its).cloned());
+        }
+        manifest.series = ordered;
+        self.manifest = manifest;
+        self.keep(file).await;
+        Ok(())
+    }
+
+    /// A table's file, verified; written into the folder of copies.
+    async fn file(&self, listed: &ListedTable, from: &AnswerSource) -> Result<Bytes, String> {
+        let name = listed.file().ok_or("the manifest names a file that can be none")?;
+        let copies = AnswerSource::Folder(self.folder.clone());
+        for source in [&copies, from] {
+            let fetched = match source.fetch(&name, listed.bytes).await {
+                Ok(fetched) => fetched,
+                Err(_) if *source == copies && source != from => continue,
+                Err(error) => return Err(format!("{name} cannot be taken: {error}")),
+            };
+            let (listed, file) = (listed.clone(), fetched.clone());
+            let is_it = tokio::task::spawn_blocking(move || listed.is(&file)).await.unwrap_or(false);
+            if is_it {
+                if *source != copies {
+                    self.write(name, fetched.clone()).await;
+                }
+                return Ok(fetched);
+            }
+            if source == from {
+                return Err(format!("{name} is not what the manifest says"));
+            }
+        }
+        Err(format!("{name} is nowhere"))
+    }
+
+    async fn write(&self, name: String, file: Bytes) {
+        let folder = self.folder.clone();
+        let written = tokio::task::spawn_blocking(move || write(&folder, &name, &file)).await;
+        if let Ok(Err(error)) = written {
+            // The answers are in memory; the next start takes them from the source.
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "a copy of the CA's answers could not be kept"
+            );
+        }
+    }
+
+    /// Writes the manifest beside the tables, and removes those that it does not name.
+    async fn keep(&self, file: Bytes) {
+        self.write(MANIFEST.to_owned(), file).await;
+        let named: BTreeSet<String> = self.manifest.tables().filter_map(ListedTable::file).collect();
+        let folder = self.folder.clone();
+        // What could not be removed is, the next time.
+        let _ = tokio::task::spawn_blocking(move || clear(&folder, &named)).await;
+    }
+
+    fn tell(&self, trouble: Option<String>) {
+        let mut condition = self.condition.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(why) = &trouble
+            && condition.trouble.is_none()
+        {
+            tracing::warn!(%why, "no newer answers could be taken");
+        }
+        *condition = FollowingCondition {
+            sequence: self.manifest.sequence,
+            made_at: self.manifest.made_at,
+            expires_at: self.manifest.expires_at,
+            trouble,
+        };
+    }
+}
+
+/// A source's manifest, verified, with its file.
+async fn take(source: &AnswerSource, key: &[u8]) -> Result<(Manifest, Bytes), String> {
+    let max = u64::try_from(MANIFEST_BYTES_MAX).unwrap_or(u64::MAX);
+    let file = source
+        .fetch(MANIFEST, max)
+        .await
+        .map_err(|error: FetchError| format!("the manifest cannot be taken: {error}"))?;
+    let manifest = Manifest::from_file(&file, Some(key)).map_err(|why| format!("the manifest {why}"))?;
+    Ok((manifest, file))
+}
+
+fn clear(folder: &Path, named: &BTreeSet<String>) -> io::Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let Ok(name) = entry?.file_name().into_string() else { continue };
+        if (name.ends_with(".answers") || name.ends_with(".new")) && !named.contains(&name) {
+            std::fs::remove_file(folder.join(&name))?;
+        }
+    }
+    Ok(())
+}

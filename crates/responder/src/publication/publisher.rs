@@ -1,0 +1,191 @@
+//! Writing answers that were signed in advance into a folder, from which a start goes on, and responders elsewhere take them.
+//!
+//! A table's file is called by its digest and never changes. The manifest is written last, beside its place and moved into it, so that
+//! whoever reads the folder at any moment has a whole set. Files that no manifest names any more stay for a while, for those who are
+//! still fetching.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use ingam_protocol::Timestamp;
+use ring::signature::Ed25519KeyPair;
+
+use super::manifest::{ListedIssuer, ListedSeries, ListedTable, Manifest};
+use crate::corpus::{Corpus, Published, Shelf, Table};
+
+/// The manifest's file.
+pub(crate) const MANIFEST: &str = "manifest";
+/// How long a file stays that no manifest names any more.
+const KEPT_FOR: Duration = Duration::from_secs(10 * 60);
+
+/// How long a table is given out that no manifest names any more.
+const OUT_FOR: Duration = Duration::from_secs(60);
+
+/// A table with its file.
+struct Named {
+    table: Arc<Table>,
+    listed: ListedTable,
+    /// Since when no manifest names it any more.
+    left: Option<Timestamp>,
+}
+
+/// The folder with the answers.
+pub(crate) struct Publisher {
+    folder: PathBuf,
+    key: Option<Ed25519KeyPair>,
+    issuers: Vec<ListedIssuer>,
+    /// How long a manifest may be believed.
+    lasts: Duration,
+    last: Option<Manifest>,
+    /// The tables that are named, and those that were a moment ago.
+    tables: Vec<Named>,
+    /// Files that are not named any more, and since when.
+    leaving: BTreeMap<String, Timestamp>,
+}
+
+impl Publisher {
+    /// With what an earlier process left in the folder, if there is something.
+    pub(crate) fn new(
+        folder: PathBuf,
+        key: Option<Ed25519KeyPair>,
+        issuers: Vec<ListedIssuer>,
+        lasts: Duration,
+    ) -> Self {
+        Self { folder, key, issuers, lasts, last: None, tables: Vec::new(), leaving: BTreeMap::new() }
+    }
+
+    /// Puts the tables of the folder into the corpus. What is damaged, or of another issuer, is passed over: it is signed anew. Blocks.
+    pub(crate) fn take_up(&mut self, corpus: &Corpus) {
+        let Ok(file) = fs::read(self.folder.join(MANIFEST)) else { return };
+        let manifest = match Manifest::from_file(&file, None) {
+            Ok(manifest) => manifest,
+            Err(why) => {
+                tracing::warn!(%why, "the manifest of signed answers cannot be used: they are signed anew");
+                return;
+            }
+        };
+        for series in corpus.series() {
+            let listed = manifest.series.iter().find(|listed| {
+                listed.issuer == series.owner.issuer && listed.hash == series.owner.hash.into()
+            });
+            let Some(listed) = listed else { continue };
+            let mut read = |tables: &[ListedTable]| -> Vec<Arc<Table>> {
+                tables
+                    .iter()
+                    .filter_map(|table| {
+                        let file =
+                            fs::read(self.folder.join(table.file()?)).ok().filter(|file| table.is(file))?;
+                        let read = Arc::new(Table::from_file(&series.owner, file.into())?);
+                        let named = Named { table: read.clone(), listed: table.clone(), left: None };
+                        self.tables.push(named);
+                        Some(read)
+                    })
+                    .collect()
+            };
+            let (base, newer) = (read(&listed.base), read(&listed.newer));
+            // Without one of them, an older entry would count again: then none of the newer ones is believed.
+            let is_whole = newer.len() == listed.newer.len();
+            series.replace(Shelf {
+                base: if is_whole { base } else { Vec::new() },
+                newer: if is_whole { newer } else { Vec::new() },
+            });
+        }
+        self.last = Some(manifest);
+    }
+
+    /// Writes what has changed since the last time, and a manifest if something has, or if the last one has lived half of its time.
+    /// Whether there is a new one. Blocks.
+    ///
+    /// # Errors
+    /// If the folder cannot be written: the last manifest is there still.
+    pub(crate) fn publish(&mut self, corpus: &Corpus, now: Timestamp) -> io::Result<bool> {
+        fs::create_dir_all(&self.folder)?;
+        let mut all = Vec::with_capacity(corpus.series().len());
+        for series in corpus.series() {
+            let shelf = Arc::clone(&series.shelf());
+            let base = shelf.base.iter().map(|table| self.listed(table)).collect::<io::Result<_>>()?;
+            let newer = shelf.newer.iter().map(|table| self.listed(table)).collect::<io::Result<_>>()?;
+            let (issuer, hash) = (series.owner.issuer.clone(), series.owner.hash.into());
+            all.push(ListedSeries { issuer, hash, base, newer });
+        }
+        let is_same = self.last.as_ref().is_some_and(|last| {
+            last.series == all
+                && last.issuers == self.issuers
+                && now < last.made_at.plus(self.lasts / 2)
+                && now >= last.made_at
+        });
+        if !is_same {
+            let sequence = self.last.as_ref().map_or(0, |last| last.sequence).max(now.unix_ms()) + 1;
+            let (made_at, expires_at) = (now, now.plus(self.lasts));
+            let manifest =
+                Manifest { sequence, made_at, expires_at, issuers: self.issuers.clone(), series: all };
+            let file = manifest.to_file(self.key.as_ref());
+            write(&self.folder, MANIFEST, &file)?;
+            self.forget(&manifest, now);
+            let by_name = |named: &Named| Some((named.listed.file()?, named.table.file().clone()));
+            let files = self.tables.iter().filter_map(by_name).collect();
+            corpus.publish(Published { manifest: file.into(), files });
+            self.last = Some(manifest);
+            self.clear(now)?;
+        }
+        Ok(!is_same)
+    }
+
+    /// The file of a table, which is written if it is not there.
+    fn listed(&mut self, table: &Arc<Table>) -> io::Result<ListedTable> {
+        if let Some(named) = self.tables.iter().find(|named| Arc::ptr_eq(&named.table, table)) {
+            return Ok(named.listed.clone());
+        }
+        let listed = ListedTable::of(table.file());
+        let name = listed.file().ok_or_else(|| io::Error::other("a table of answers is too large"))?;
+        if !self.folder.join(&name).exists() {
+            write(&self.folder, &name, table.file())?;
+        }
+        self.tables.push(Named { table: Arc::clone(table), listed: listed.clone(), left: None });
+        Ok(listed)
+    }
+
+    /// Lets go of tables that were not named for a while.
+    fn forget(&mut self, manifest: &Manifest, now: Timestamp) {
+        let current: BTreeSet<&ListedTable> = manifest.tables().collect();
+        self.tables.retain_mut(|named| {
+            named.left = (!current.contains(&named.listed)).then(|| named.left.unwrap_or(now));
+            named.left.is_none_or(|left| now.since(left) < OUT_FOR)
+        });
+    }
+
+    /// Removes what was not named for a while.
+    fn clear(&mut self, now: Timestamp) -> io::Result<()> {
+        let named: BTreeSet<String> =
+            self.last.iter().flat_map(Manifest::tables).filter_map(ListedTable::file).collect();
+        let mut leaving = BTreeMap::new();
+        for entry in fs::read_dir(&self.folder)? {
+            let Ok(name) = entry?.file_name().into_string() else { continue };
+            let is_ours = name.ends_with(".answers") || name.ends_with(".new");
+            if !is_ours || named.contains(&name) {
+                continue;
+            }
+            let since = self.leaving.get(&name).copied().unwrap_or(now);
+            if now.since(since) < KEPT_FOR {
+                leaving.insert(name, since);
+            } else {
+                fs::remove_file(self.folder.join(&name))?;
+            }
+        }
+        self.leaving = leaving;
+        Ok(())
+    }
+}
+
+/// Writes a file so that it is there whole or not at all.
+pub(super) fn write(folder: &Path, name: &str, contents: &[u8]) -> io::Result<()> {
+    let (beside, place) = (folder.join(format!("{name}.new")), folder.join(name));
+    let mut file = fs::File::create(&beside)?;
+    file.write_all(contents)?;
+    file.sync_data()?;
+    fs::rename(&beside, &place)
+}
