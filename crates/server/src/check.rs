@@ -87,6 +87,10 @@ pub(crate) fn run(options: &Check) -> Result<ExitCode, StartError> {
             ports::check(&config.listen.of_signer(), found);
             state::check(&config.clone().of_signer(), now, found);
         }
+        Role::Responder => {
+            let Reading { config, found, .. } = &mut reading;
+            ports::check(&config.listen.of_responder(), found);
+        }
         Role::Perspective => {
             let Reading { config, found, .. } = &mut reading;
             ports::check(&config.listen.of_perspective(), found);

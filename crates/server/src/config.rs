@@ -15,6 +15,7 @@ mod profiles;
 mod proxies;
 pub(crate) mod public;
 mod rate_limits;
+mod responder;
 mod rules;
 mod signer;
 mod tls;
@@ -42,6 +43,7 @@ pub(crate) use perspective::Perspective;
 pub(crate) use profiles::ProfileConfig;
 pub(crate) use proxies::{Proxies, ProxyWord};
 pub(crate) use rate_limits::RateLimits;
+pub(crate) use responder::Answers;
 pub(crate) use rules::host;
 pub(crate) use signer::{Signer, SignerAt};
 
@@ -72,6 +74,8 @@ pub(crate) struct Config {
     pub(crate) validation: ingam_validation::Config,
     /// For `--role perspective` alone.
     pub(crate) perspective: Perspective,
+    /// For `--role responder` alone.
+    pub(crate) answers: Answers,
     /// A signer that is a process of its own; both sides.
     pub(crate) signer: Signer,
     pub(crate) transparency: ingam_transparency::Config,
@@ -97,6 +101,7 @@ impl Default for Config {
             operator: Operator::default(),
             validation: ingam_validation::Config::default(),
             perspective: Perspective::default(),
+            answers: Answers::default(),
             signer: Signer::default(),
             transparency: ingam_transparency::Config::default(),
             store: ingam_store::Config::default(),
@@ -206,6 +211,12 @@ impl Listen {
             perspective: self.perspective.clone(),
             signer: Vec::new(),
         }
+    }
+
+    /// Those that a process has which is a responder without keys and nothing else.
+    pub(crate) fn of_responder(&self) -> Self {
+        let none = Self { perspective: Vec::new(), ..self.of_perspective() };
+        Self { publication: self.publication.clone(), ..none }
     }
 
     /// Those that a process has which is the signer and nothing else.
@@ -516,6 +527,14 @@ impl Config {
     /// [`ConfigError`] has a line for each mistake.
     pub(crate) fn read_perspective(path: &Path, now: Timestamp) -> Result<Self, ConfigError> {
         Reading::of_file(path)?.for_role(Role::Perspective).checked(now)
+    }
+
+    /// Reads and checks the file for `ingam serve --role responder`. Warnings go to the log.
+    ///
+    /// # Errors
+    /// [`ConfigError`] has a line for each mistake.
+    pub(crate) fn read_responder(path: &Path, now: Timestamp) -> Result<Self, ConfigError> {
+        Reading::of_file(path)?.for_role(Role::Responder).checked(now)
     }
 
     /// Reads and checks the file for `ingam serve --role signer`: its state folder is the signer's own. Warnings go to the log.

@@ -21,6 +21,7 @@ mod own_certificate;
 mod perspective;
 mod production;
 mod reload;
+mod responder;
 mod role;
 mod serve;
 mod served_certificate;

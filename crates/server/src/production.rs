@@ -19,7 +19,7 @@ use crate::reload::CertificateSource;
 use crate::serve::{Keys, Ports, Running, Sources, Start, StartError, StateLock};
 use crate::served_certificate::{ServedCertificate, ServerIdentity};
 use crate::system::SystemClock;
-use crate::{End, hierarchy, perspective, signer};
+use crate::{End, hierarchy, perspective, responder, signer};
 
 /// What the command line of `serve` says.
 #[derive(Debug, clap::Args)]
@@ -36,6 +36,9 @@ pub(crate) struct Serve {
 pub(crate) async fn serve(options: &Serve, metrics: PrometheusHandle) -> Result<(), StartError> {
     if options.role == Role::Perspective {
         return perspective::serve(&options.config, metrics).await;
+    }
+    if options.role == Role::Responder {
+        return responder::serve(&options.config, metrics).await;
     }
     if options.role == Role::Signer {
         return signer::serve(&options.config, metrics).await;

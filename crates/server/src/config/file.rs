@@ -16,7 +16,7 @@ use toml::de::DeTable;
 use toml::{Table, Value};
 
 use super::value::{self, Kind, Mistake, Step, key_of, take_out, value_at};
-use super::{Config, ConfigError, DEVELOPMENT, advice, perspective, rules, signer};
+use super::{Config, ConfigError, DEVELOPMENT, advice, perspective, responder, rules, signer};
 
 /// No configuration is larger.
 const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -43,6 +43,8 @@ pub(crate) enum Role {
     Perspective,
     /// The signer of a CA, with its keys and its ledger, and nothing else
     Signer,
+    /// A responder that answers from what a CA elsewhere has signed in advance, and nothing else
+    Responder,
 }
 
 /// A configuration as it was read, and what was found so far.
@@ -105,6 +107,11 @@ impl Reading {
         if self.role == Role::Perspective {
             let keys = self.lines.0.keys().map(String::as_str);
             perspective::check(&self.config, keys, &mut self.found);
+            return;
+        }
+        if self.role == Role::Responder {
+            let keys = self.lines.0.keys().map(String::as_str);
+            responder::check(&self.config, keys, &mut self.found);
             return;
         }
         rules::check(&self.config, &mut self.found);

@@ -16,7 +16,7 @@ use ingam_signer::{IssuerUrls, KeyKind};
 
 use super::{
     Config, ConfigError, DAY_S, Environment, Listen, ProfileConfig, checks, names, perspective, profiles,
-    proxies, signer, tls,
+    proxies, responder, signer, tls,
 };
 
 /// All of them.
@@ -53,6 +53,7 @@ pub(crate) fn check(config: &Config, found: &mut Findings) {
     found.below("validation", config.validation.check());
     persistent_records(config, found);
     perspective::check_absent(config, found);
+    responder::check_absent(config, found);
     signer::check(config, found);
     perspective::distances(config, found);
     found.below("transparency", config.transparency.check());

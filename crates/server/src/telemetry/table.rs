@@ -363,6 +363,12 @@ pub(super) const METRICS: &[Metric] = &[
         &[],
         "The thisUpdate of the oldest OCSP answer in memory that a client can get, or should have got a newer one for",
     ),
+    metric(
+        "ingam_ocsp_manifest_timestamp_seconds",
+        Gauge,
+        &[],
+        "Of a responder without keys: when the CA made the manifest of the answers that it gives",
+    ),
     metric("ingam_crl_signed_total", Counter, &[], "CRLs made"),
     metric("ingam_crl_failed_total", Counter, &[], "CRLs that could not be made"),
     metric(

@@ -1,0 +1,119 @@
+//! What a responder without keys is told, and the rules for a process that is one and nothing else.
+
+use std::path::PathBuf;
+
+use ingam_protocol::Findings;
+use ingam_responder::AnswerSource;
+use serde::{Deserialize, Serialize};
+
+use super::{Config, Environment, advice, rules};
+
+/// From where a responder takes the CA's answers (`--role responder`). Where it listens is `listen.publication`; it keeps a copy of
+/// what it took in `state`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Answers {
+    /// Where the CA gives them out, with plain http: `/answers` below its `urls.publication`, or a copy of that.
+    pub(crate) url: Option<String>,
+    /// In the place of a URL: the folder that somebody copies them to.
+    pub(crate) folder: Option<PathBuf>,
+    /// PEM file of the Ed25519 public key of the CA's `responder.publish_key`. What another has signed is not believed.
+    pub(crate) key: Option<PathBuf>,
+    /// How often newer ones are looked for, in milliseconds.
+    pub(crate) poll_ms: u64,
+}
+
+impl Default for Answers {
+    fn default() -> Self {
+        Self { url: None, folder: None, key: None, poll_ms: 500 }
+    }
+}
+
+impl Answers {
+    /// Where they are taken from; `None` if nothing says so, or both do.
+    pub(crate) fn source(&self) -> Option<AnswerSource> {
+        match (&self.url, &self.folder) {
+            (Some(url), None) => AnswerSource::url(url),
+            (None, Some(folder)) => Some(AnswerSource::Folder(folder.clone())),
+            _ => None,
+        }
+    }
+}
+
+/// The tables and keys that such a process has, and the listeners.
+const TABLES: [&str; 6] = ["environment", "state", "listen", "limits", "answers", "responder"];
+const LISTENERS: [&str; 2] = ["listen.publication", "listen.metrics"];
+
+/// What stops a start as a responder; `keys` are those that the file has.
+pub(super) fn check<'a>(config: &Config, keys: impl Iterator<Item = &'a str>, found: &mut Findings) {
+    for key in keys {
+        let (table, below) = key.split_once('.').unwrap_or((key, ""));
+        let is_other = below.is_empty() && !TABLES.contains(&table)
+            || table == "listen" && !below.is_empty() && !LISTENERS.contains(&key);
+        if is_other && !found.is_silent(key) {
+            let fix = "remove it, or leave out --role responder";
+            found.error(key, "is nothing that a responder without keys goes by", fix);
+        }
+    }
+    let listen = &config.listen.publication;
+    let fix = "give an address and a port, as in [\"0.0.0.0:80\"]";
+    found.require(!listen.is_empty(), "listen.publication", "is empty: nobody could ask", fix);
+    let answers = &config.answers;
+    found.require(
+        answers.source().is_some(),
+        "answers.url",
+        "and answers.folder do not say together from where answers are taken",
+        "give one of both: a URL that begins with http://, or a folder",
+    );
+    let fix = "name the PEM file of the public key that belongs to the CA's responder.publish_key";
+    found.require(answers.key.is_some(), "answers.key", "is missing: anybody could hand answers over", fix);
+    found.between("answers.poll_ms", answers.poll_ms, 50..=60_000);
+    rules::addresses(&config.listen.of_responder(), found);
+    rules::connections(config, found);
+    found.below("responder", config.responder.check());
+    if config.environment != Environment::Development && !found.is_silent("environment") {
+        advice::metrics(config, found);
+    }
+}
+
+/// What stops the start of a CA: this is for processes of their own.
+pub(super) fn check_absent(config: &Config, found: &mut Findings) {
+    let fix = "remove it, or start this with --role responder";
+    let reason = "is for a process that is a responder without keys and nothing else";
+    found.require(config.answers == Answers::default(), "answers", reason, fix);
+}
+
+#[cfg(test)]
+mod tests {
+    use ingam_protocol::{Finding, Timestamp};
+    use toml::Table;
+
+    use super::super::{Reading, Role};
+
+    const SHIPPED: &str = include_str!("../../../../config/responder.toml");
+
+    fn findings(text: &str) -> Vec<Finding> {
+        let mut reading = Reading::of_text(Table::new(), text).for_role(Role::Responder);
+        reading.examine(Timestamp::from_rfc3339("2026-11-28T00:00:00Z").unwrap());
+        reading.into_findings()
+    }
+
+    #[test]
+    fn the_file_that_comes_with_it_is_right_and_others_are_told_what_is_wrong() {
+        assert_eq!(findings(SHIPPED), []);
+        for (from, to, key) in [
+            ("url = ", "# url = ", "answers.url"),
+            ("url = \"http://", "url = \"https://", "answers.url"),
+            ("url = ", "folder = \"/srv/answers\"\nurl = ", "answers.url"),
+            ("key = ", "# key = ", "answers.key"),
+            ("poll_ms = 500", "poll_ms = 1", "answers.poll_ms"),
+            ("publication = [\"0.0.0.0:80\", \"[::]:80\"]", "publication = []", "listen.publication"),
+            ("[answers]", "[hierarchy]\nroot = \"root\"\n[answers]", "hierarchy"),
+        ] {
+            let text = SHIPPED.replace(from, to);
+            assert_ne!(text, SHIPPED, "{from}");
+            let keys: Vec<String> = findings(&text).into_iter().map(|finding| finding.key).collect();
+            assert!(keys.iter().any(|found| found.starts_with(key)), "{key}: {keys:?}");
+        }
+    }
+}

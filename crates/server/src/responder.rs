@@ -1,0 +1,71 @@
+//! `ingam serve --role responder`: a process that answers OCSP from what a CA has signed in advance. No key, no store, no account.
+//!
+//! ```text
+//! the CA's /answers, or a folder ──▶ Following: verified, kept ──▶ tables in memory ──▶ Responder ──▶ whoever asks
+//! ```
+
+mod health;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ingam_protocol::pem;
+use ingam_protocol::time::Clock;
+use ingam_responder::Following;
+use metrics_exporter_prometheus::PrometheusHandle;
+use x509_parser::prelude::FromDer;
+use x509_parser::x509::SubjectPublicKeyInfo;
+
+use crate::config::Config;
+use crate::listener::bind;
+use crate::role::RoleProcess;
+use crate::serve::{StartError, StateLock};
+use crate::system::SystemClock;
+
+use health::ResponderHealth;
+
+/// How many bytes an Ed25519 public key has (RFC 8032, section 5.1.5).
+const KEY_BYTES: usize = 32;
+
+/// Runs the responder until it is told to end.
+pub(crate) async fn serve(file: &Path, metrics: PrometheusHandle) -> Result<(), StartError> {
+    let config = Config::read_responder(file, SystemClock.now())?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let answers = &config.answers;
+    let source = answers.source().ok_or_else(|| StartError::new("answers.url is missing"))?;
+    let key = answers.key.as_deref().ok_or_else(|| StartError::new("answers.key is missing"))?;
+    let key = public_key(key)?;
+    let folder = config.state.join("answers");
+    std::fs::create_dir_all(&folder).map_err(|error| {
+        StartError::caused(&format!("the folder {} cannot be made", folder.display()), &error)
+    })?;
+    let _lock = StateLock::take(&config.state)?;
+    let asked = bind("publication", &config.listen.publication).map_err(StartError::new)?;
+    let watched = bind("metrics", &config.listen.metrics).map_err(StartError::new)?;
+    let begun = Following::begin(&config.responder, source, key, folder, clock.clone()).await;
+    let (responder, following) = begun.map_err(StartError::new)?;
+    let condition = following.condition();
+    let health = ResponderHealth::new(&config, clock, condition, responder.clone());
+    let mut process = RoleProcess::new(&config, Arc::new(health), metrics, watched);
+    let answer = move |request, _| {
+        let responder = responder.clone();
+        async move { responder.handle(request).await }
+    };
+    process.serve("publication", asked.into(), None, answer);
+    let period = Duration::from_millis(answers.poll_ms);
+    process.keep(following.run(period, std::future::pending()));
+    tracing::info!(listen = ?config.listen.publication, "listening");
+    process.run(async || tracing::info!("there is nothing to be read again: restart this process")).await
+}
+
+/// The key in a PEM file, its 32 bytes.
+fn public_key(path: &Path) -> Result<Vec<u8>, StartError> {
+    let failed = |why: &str| StartError::new(format!("answers.key, {}: {why}", path.display()));
+    let file = std::fs::read(path).map_err(|error| failed(&error.to_string()))?;
+    let info = pem::public_key_info(&file).ok_or_else(|| failed("is no public key in PEM"))?;
+    let key =
+        SubjectPublicKeyInfo::from_der(&info).ok().map(|(_, info)| info.subject_public_key.data.to_vec());
+    key.filter(|key| key.len() == KEY_BYTES)
+        .ok_or_else(|| failed("is no Ed25519 key: give what `openssl pkey -in answers.key -pubout` writes"))
+}
