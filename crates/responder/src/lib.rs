@@ -33,6 +33,8 @@ pub use http::Responder;
 pub use ocsp::{Answer, KeptAnswer, OcspService};
 pub use offline::{OfflineError, OfflineFiles};
 pub use publication::{AnswerSource, Following, FollowingCondition, Publication};
+#[cfg(feature = "synthetic")]
+pub use publication::{synthetic_serial, write_synthetic};
 pub use statuses::{
     IssuedPage, ShardsInUse, Signed, SigningEvent, Status, StatusChange, StatusError, Statuses,
 };

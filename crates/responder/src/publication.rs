@@ -6,6 +6,8 @@ mod keyless;
 mod manifest;
 mod publisher;
 mod source;
+#[cfg(feature = "synthetic")]
+mod synthetic;
 
 use std::future::Future;
 use std::path::PathBuf;
@@ -26,6 +28,8 @@ use manifest::ListedIssuer;
 pub(crate) use publisher::MANIFEST;
 use publisher::Publisher;
 pub use source::AnswerSource;
+#[cfg(feature = "synthetic")]
+pub use synthetic::{synthetic_serial, write_synthetic};
 
 /// How often it is looked whether there is something new.
 const PERIOD: Duration = Duration::from_millis(250);
