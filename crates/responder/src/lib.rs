@@ -6,6 +6,7 @@
 //! - [`CrlService`]: the current CRLs of each issuer, which lie in files.
 //! - [`Responder`]: both over HTTP, with the issuers' certificates. It is a plain hyper service on the raw request
 //!   target: anything that cleans paths in front of it breaks base64 with slashes.
+//! - [`request_log`]: who asked for what, where the operator wants that, and what becomes of it.
 //! - [`SigningEvent`]: what is recorded of every signature, in batches, by [`Responder::run_recorder`]. A signature
 //!   that could not be recorded any more is not made.
 
@@ -18,6 +19,7 @@ mod date;
 mod http;
 mod issuers;
 mod ocsp;
+pub mod request_log;
 mod seldom;
 mod statuses;
 mod stored;
