@@ -3,17 +3,22 @@
 mod taken;
 mod upkeep;
 
+use std::num::NonZero;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+use http_body_util::Full;
 use ingam_authority::{Authority, Policy, RateLimits, RenewalPolicy};
 use ingam_frontend::Frontend;
 use ingam_journal::Journal;
-use ingam_journal::files::Disk;
+use ingam_journal::files::{Disk, Files};
 use ingam_operator::Operator;
 use ingam_protocol::profile::IssuerName;
 use ingam_protocol::record::{Record, RecordType};
 use ingam_protocol::time::{Clock, Random};
+use ingam_responder::request_log::{self, RequestLog};
 use ingam_responder::{Responder, StoredStatuses};
 use ingam_signer::{Hierarchy, Ledger, LocalSigner, Signer, memory};
 use ingam_store::{Store, StoreProcess};
@@ -144,6 +149,7 @@ pub(crate) struct Start {
 struct Built {
     authority: Arc<Authority>,
     responder: Arc<Responder>,
+    request_log: Arc<RequestLog>,
     signer: Arc<dyn Signer>,
     store: Store,
     health: Health,
@@ -227,7 +233,9 @@ impl Running {
         metrics: PrometheusHandle,
     ) -> Result<(), StartError> {
         let Going { config, sources, ref stopping, ref reloader } = going;
-        let Built { authority, responder, signer, store, health, corroboration, transparency } = built;
+        let Built { authority, responder, request_log, signer, store, health, corroboration, transparency } =
+            built;
+        sweep(&request_log).await?;
         record_start(config, signer.as_ref(), &store, made, sources).await?;
         // The DNS server of tests first: what is taken up again may need it.
         self.tasks.spawn(test_dns::run(
@@ -256,18 +264,14 @@ impl Running {
         };
         let acceptor = TlsAcceptor::from(reloader.certificate.for_everybody()?);
         let router = reloader.frontend.clone().router();
-        let [front, plain_front] = fronts(config);
+        let [front, plain_front, publication_front] = fronts(config);
         let plain = acme::service(router.clone(), plain_front.clone(), Transport::Plain);
         let acme = acme::service(router, front.clone(), Transport::Tls);
         let management = Arc::new(Management::new(signer.issuers()));
         let managed = move |request: http::Request<hyper::body::Incoming>, _| {
             std::future::ready(management.answer(request.method(), request.uri().path()))
         };
-        let published = responder.clone();
-        let publication = move |request, _| {
-            let responder = published.clone();
-            async move { responder.handle(request).await }
-        };
+        let publication = published(responder.clone(), publication_front.clone());
         let metrics = Arc::new(metrics);
         let upkeep = metrics.clone();
         let observation = Observation::new(Arc::new(health), metrics);
@@ -280,7 +284,8 @@ impl Running {
         let open = listener("acme_plain", sockets.acme_plain.into(), None);
         tasks.spawn(Listener { front: plain_front, ..open }.serve(plain, stop()));
         tasks.spawn(listener("management", sockets.management.into(), Some(acceptor)).serve(managed, stop()));
-        tasks.spawn(listener("publication", sockets.publication.into(), None).serve(publication, stop()));
+        let open = listener("publication", sockets.publication.into(), None);
+        tasks.spawn(Listener { front: publication_front, ..open }.serve(publication, stop()));
         if let Some(client_ca) = config.operator.client_ca.as_ref().filter(|_| !sockets.admin.is_empty()) {
             let tls = Some(TlsAcceptor::from(reloader.certificate.for_operators(client_ca)?));
             tasks.spawn(listener("admin", sockets.admin.into(), tls).serve(admin.clone(), stop()));
@@ -292,7 +297,8 @@ impl Running {
             drop(file);
         });
         let (recorder, crls) = (responder.clone(), responder);
-        let (record_stop, crl_stop) = (stopped(stop()), stopped(stop()));
+        let (record_stop, crl_stop, log_stop) = (stopped(stop()), stopped(stop()), stopped(stop()));
+        tasks.spawn(async move { request_log.run(log_stop).await });
         tasks.spawn(async move { recorder.run_recorder(record_stop).await });
         tasks.spawn(async move { crls.run_crls(crl_stop).await });
         tasks.spawn(until(stop(), keeper.run()));
@@ -372,10 +378,66 @@ struct Going<'a> {
     reloader: Arc<Reloader>,
 }
 
-/// The proxies before the ACME listeners: before the one with TLS, and before the one without.
-fn fronts(config: &Config) -> [Front; 2] {
-    let trusted = Arc::new(config.proxies.trusted());
-    [config.proxies.acme, config.proxies.acme_plain].map(|word| Front { trusted: trusted.clone(), word })
+/// The proxies before the listeners: of ACME with TLS, of ACME without, and of OCSP and CRLs.
+fn fronts(config: &Config) -> [Front; 3] {
+    let (trusted, proxies) = (Arc::new(config.proxies.trusted()), &config.proxies);
+    let words = [proxies.acme, proxies.acme_plain, proxies.publication];
+    words.map(|word| Front { trusted: trusted.clone(), word })
+}
+
+/// OCSP and CRLs as a service for connections. The address goes no further than to the request log.
+fn published(
+    responder: Arc<Responder>,
+    front: Front,
+) -> impl Fn(
+    http::Request<hyper::body::Incoming>,
+    Peer,
+) -> Pin<Box<dyn Future<Output = http::Response<Full<Bytes>>> + Send>>
++ Clone
++ Send
++ Sync
++ 'static {
+    move |request, peer| {
+        let responder = responder.clone();
+        let client = peer.opener.map(|opener| front.client(opener, request.headers()).ip());
+        Box::pin(async move { responder.handle_from(client, request).await })
+    }
+}
+
+/// The log of OCSP requests. Its folder is there as soon as something was logged, and is swept for as long as it is.
+fn request_log(
+    config: &Config,
+    signer: &dyn Signer,
+    store: &Store,
+    sources: &Sources,
+) -> Result<Arc<RequestLog>, StartError> {
+    let folder = config.state.join("request-log");
+    let failed = |error: &dyn std::error::Error| {
+        let doing = format!("the request log in {} cannot be opened", folder.display());
+        StartError::caused(&doing, error)
+    };
+    let is_needed = config.request_log.mode != request_log::Mode::Off || folder.is_dir();
+    let files = match is_needed {
+        true => Some(Arc::new(Disk::open(&folder).map_err(|error| failed(&error))?) as Arc<dyn Files>),
+        false => None,
+    };
+    let parts = request_log::Parts {
+        files,
+        receipts: Arc::new(store.statuses()),
+        clock: sources.clock.clone(),
+        random: sources.random.clone(),
+        issuers: signer.issuers().iter().map(|issuer| issuer.name.clone()).collect(),
+        threads: std::thread::available_parallelism().map_or(1, NonZero::get),
+    };
+    RequestLog::open(&config.request_log, parts).map_err(|error| failed(&error))
+}
+
+/// Destroys what may not be there any more, before anything listens.
+async fn sweep(request_log: &Arc<RequestLog>) -> Result<(), StartError> {
+    let swept = request_log.tick().await;
+    swept.map_err(|error| {
+        StartError::caused("what the request log may not have any more could not be destroyed", &error)
+    })
 }
 
 fn keeper(
@@ -447,6 +509,8 @@ fn build(
     let (folder, statuses) = (config.state.join("crls"), Arc::new(statuses));
     let responder = Responder::new(&config.responder, &folder, statuses, signer.clone(), clock.clone())
         .map_err(|error| StartError::caused("responder", &error))?;
+    let request_log = request_log(config, signer.as_ref(), &store, sources)?;
+    let responder = responder.logging_to(request_log.clone());
     let transparency = Transparency::build(config, signer.issuers(), sources)?;
     let parts = ingam_authority::Parts {
         store: store.clone(),
@@ -473,6 +537,7 @@ fn build(
         signer: signer.clone(),
         transparency: transparency.service.clone(),
         responder: responder.clone(),
+        request_log: request_log.clone(),
         store: store.clone(),
         journal: journal.clone(),
         config: config.health.clone(),
@@ -482,7 +547,7 @@ fn build(
     });
     let health = health.map_err(|error| StartError::caused("the store cannot be read", &error))?;
     watch_coordinator(config, &health)?;
-    Ok(Built { authority, responder, signer, store, health, corroboration, transparency })
+    Ok(Built { authority, responder, request_log, signer, store, health, corroboration, transparency })
 }
 
 /// The signer in this process, with its ledger in the state folder.

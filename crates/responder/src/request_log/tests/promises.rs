@@ -124,7 +124,10 @@ async fn what_cannot_be_written_is_lost_and_counted() {
     let world = World::with(Config { mode: Mode::Full, bytes_max: 1 << 16, ..Config::default() });
     for round in 0..300_u16 {
         for number in 0..200_u8 {
-            world.note_from(&format!("2001:db8:{round:x}:{number:x}::{round:x}"), number ^ round.to_be_bytes()[1]);
+            world.note_from(
+                &format!("2001:db8:{round:x}:{number:x}::{round:x}"),
+                number ^ round.to_be_bytes()[1],
+            );
         }
         world.clock.advance(Duration::from_secs(1));
         let _ = world.log.tick().await;
