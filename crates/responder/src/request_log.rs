@@ -48,7 +48,7 @@ pub use config::{Config, Mode};
 pub use counts::{CertificateCount, HourCounts, IssuerCounts};
 pub use error::Error;
 pub use family::Family;
-pub use hold::{HeldRequests, Hold, SELECTED_MAX, Selection};
+pub use hold::{HeldRequests, Hold, SELECTED_MAX, Selection, network};
 pub use noted::{Noted, Outcome};
 
 use counts::Counter;
@@ -382,7 +382,7 @@ impl RequestLog {
             }
             Kind::Hold => {
                 let payload = json!({
-                    "hold": slot.id, "change": "ended", "opened": slot.first, "destroyed": gone.at, "ending": ending,
+                    "hold": slot.id, "change": "destroyed", "opened": slot.first, "destroyed": gone.at, "ending": ending,
                     "rule": "investigation", "records": contents.records, "requests": contents.requests,
                 });
                 (RecordType::RequestHoldChanged, payload)
@@ -442,11 +442,11 @@ impl RequestLog {
         self.holds().into_iter().find(|hold| hold.id == id).ok_or(Error::NoHold)
     }
 
-    /// Opens a hold, which is on record before anything is held.
+    /// Opens a hold, which is on record before anything is held, together with the record `also` of who wanted it.
     ///
     /// # Errors
     /// [`Error::Refused`] for one that makes no sense, or another if it could not be made.
-    pub async fn hold_open(self: &Arc<Self>, new: NewHold) -> Result<Hold, Error> {
+    pub async fn hold_open(self: &Arc<Self>, new: NewHold, also: Vec<Record>) -> Result<Hold, Error> {
         new.selection.check()?;
         let now = self.clock.now();
         check_end(new.ends, now)?;
@@ -467,7 +467,7 @@ impl RequestLog {
             ends: new.ends,
             renewals: 0,
         };
-        self.append(vec![self.hold_record(&hold, "opened")]).await?;
+        self.append(with(self.hold_record(&hold, "opened"), also)).await?;
         let made = hold.clone();
         self.blocking(move |log| log.lock().state.as_mut().ok_or(Error::NoHold)?.hold_make(made)).await??;
         Ok(hold)
@@ -482,23 +482,27 @@ impl RequestLog {
         id: Id,
         ends: Timestamp,
         reason: String,
+        also: Vec<Record>,
     ) -> Result<Hold, Error> {
         let known = self.hold(id)?;
         check_end(ends, self.clock.now())?;
         let renewed = Hold { ends, reason, renewals: known.renewals.saturating_add(1), ..known };
-        self.append(vec![self.hold_record(&renewed, "renewed")]).await?;
+        self.append(with(self.hold_record(&renewed, "renewed"), also)).await?;
         let changed = renewed.clone();
         self.blocking(move |log| log.lock().state.as_mut().ok_or(Error::NoHold)?.hold_change(changed))
             .await??;
         Ok(renewed)
     }
 
-    /// Closes a hold: its key and its file are destroyed, and a receipt is on record, when this returns.
+    /// Closes a hold, which is on record before: its key and its file are destroyed, and a receipt of that is there, when
+    /// this returns.
     ///
     /// # Errors
     /// [`Error::NoHold`], or another if it could not be destroyed or recorded; what is left is tried again.
-    pub async fn hold_close(self: &Arc<Self>, id: Id) -> Result<(), Error> {
+    pub async fn hold_close(self: &Arc<Self>, id: Id, also: Vec<Record>) -> Result<(), Error> {
         let now = self.clock.now();
+        let hold = self.hold(id)?;
+        self.append(with(self.hold_record(&hold, "closed"), also)).await?;
         self.blocking(move |log| log.lock().state.as_mut().ok_or(Error::NoHold)?.hold_close(id, now))
             .await??;
         self.settle().await
@@ -517,8 +521,12 @@ impl RequestLog {
     ) -> Result<HeldRequests, Error> {
         self.blocking(move |log| {
             let files = {
-                let behind = log.lock();
-                behind.state.as_ref().ok_or(Error::NoHold)?.hold_files(id)?
+                let (now, mut behind) = (log.clock.now(), log.lock());
+                // What waits belongs to it, too. If it cannot be written, what is there can still be read.
+                let _ = log.flush(&mut behind, now, false);
+                let state = behind.state.as_mut().ok_or(Error::NoHold)?;
+                let _ = state.write_due(now, true);
+                state.hold_files(id)?
             };
             files.read(after, limit)
         })
@@ -535,6 +543,11 @@ impl RequestLog {
         });
         self.record(RecordType::RequestHoldChanged, &payload)
     }
+}
+
+fn with(record: Record, mut also: Vec<Record>) -> Vec<Record> {
+    also.insert(0, record);
+    also
 }
 
 fn check_end(ends: Timestamp, now: Timestamp) -> Result<(), Error> {

@@ -1,24 +1,21 @@
 //! The CA as a process: everything is built here, in the order in which it depends on each other, and ends here.
 
+mod publication;
 mod taken;
 mod upkeep;
 
-use std::num::NonZero;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::Full;
 use ingam_authority::{Authority, Policy, RateLimits, RenewalPolicy};
 use ingam_frontend::Frontend;
 use ingam_journal::Journal;
-use ingam_journal::files::{Disk, Files};
+use ingam_journal::files::Disk;
 use ingam_operator::Operator;
 use ingam_protocol::profile::IssuerName;
 use ingam_protocol::record::{Record, RecordType};
 use ingam_protocol::time::{Clock, Random};
-use ingam_responder::request_log::{self, RequestLog};
+use ingam_responder::request_log::RequestLog;
 use ingam_responder::{Responder, StoredStatuses};
 use ingam_signer::{Hierarchy, Ledger, LocalSigner, Signer, memory};
 use ingam_store::{Store, StoreProcess};
@@ -45,6 +42,7 @@ use crate::system::{SystemClock, SystemRandomness};
 use crate::transparency::Transparency;
 use crate::{telemetry, test_ct, test_dns};
 
+use publication::{published, request_log, sweep};
 use upkeep::{
     keep_configuration, keep_delegates, keep_issuances, keep_jobs, keep_limits, keep_logged,
     keep_perspectives, keep_waiting,
@@ -276,7 +274,7 @@ impl Running {
         let upkeep = metrics.clone();
         let observation = Observation::new(Arc::new(health), metrics);
         self.observed = Some(Observed::serve(listener("metrics", sockets.metrics.into(), None), observation));
-        let admin = self.admin(config, sources, reloader, stopping);
+        let admin = self.admin(&going, request_log.clone());
         let tasks = &mut self.tasks;
         let stop = || stopping.clone();
         let tls = listener("acme", sockets.acme.into(), Some(acceptor.clone()));
@@ -333,19 +331,23 @@ impl Running {
     /// The admin API, for all of its listeners.
     fn admin(
         &self,
-        config: &Config,
-        sources: &Sources,
-        reloader: &Arc<Reloader>,
-        stopping: &watch::Receiver<bool>,
+        going: &Going<'_>,
+        request_log: Arc<RequestLog>,
     ) -> impl Fn(http::Request<hyper::body::Incoming>, Peer) -> admin::Answer + Clone + Send + Sync + 'static
     {
         let process = Arc::new(admin::Process {
             health: self.health.clone(),
-            reloader: reloader.clone(),
-            stopping: stopping.clone(),
+            reloader: going.reloader.clone(),
+            stopping: going.stopping.clone(),
         });
-        let two_people = config.operator.two_people.clone();
-        let operator = Operator::new(self.authority.clone(), process, sources.random.clone(), two_people);
+        let two_people = going.config.operator.two_people.clone();
+        let parts = ingam_operator::Parts {
+            authority: self.authority.clone(),
+            request_log,
+            host: process,
+            random: going.sources.random.clone(),
+        };
+        let operator = Operator::new(parts, two_people);
         admin::service(operator)
     }
 
@@ -383,61 +385,6 @@ fn fronts(config: &Config) -> [Front; 3] {
     let (trusted, proxies) = (Arc::new(config.proxies.trusted()), &config.proxies);
     let words = [proxies.acme, proxies.acme_plain, proxies.publication];
     words.map(|word| Front { trusted: trusted.clone(), word })
-}
-
-/// OCSP and CRLs as a service for connections. The address goes no further than to the request log.
-fn published(
-    responder: Arc<Responder>,
-    front: Front,
-) -> impl Fn(
-    http::Request<hyper::body::Incoming>,
-    Peer,
-) -> Pin<Box<dyn Future<Output = http::Response<Full<Bytes>>> + Send>>
-+ Clone
-+ Send
-+ Sync
-+ 'static {
-    move |request, peer| {
-        let responder = responder.clone();
-        let client = peer.opener.map(|opener| front.client(opener, request.headers()).ip());
-        Box::pin(async move { responder.handle_from(client, request).await })
-    }
-}
-
-/// The log of OCSP requests. Its folder is there as soon as something was logged, and is swept for as long as it is.
-fn request_log(
-    config: &Config,
-    signer: &dyn Signer,
-    store: &Store,
-    sources: &Sources,
-) -> Result<Arc<RequestLog>, StartError> {
-    let folder = config.state.join("request-log");
-    let failed = |error: &dyn std::error::Error| {
-        let doing = format!("the request log in {} cannot be opened", folder.display());
-        StartError::caused(&doing, error)
-    };
-    let is_needed = config.request_log.mode != request_log::Mode::Off || folder.is_dir();
-    let files = match is_needed {
-        true => Some(Arc::new(Disk::open(&folder).map_err(|error| failed(&error))?) as Arc<dyn Files>),
-        false => None,
-    };
-    let parts = request_log::Parts {
-        files,
-        receipts: Arc::new(store.statuses()),
-        clock: sources.clock.clone(),
-        random: sources.random.clone(),
-        issuers: signer.issuers().iter().map(|issuer| issuer.name.clone()).collect(),
-        threads: std::thread::available_parallelism().map_or(1, NonZero::get),
-    };
-    RequestLog::open(&config.request_log, parts).map_err(|error| failed(&error))
-}
-
-/// Destroys what may not be there any more, before anything listens.
-async fn sweep(request_log: &Arc<RequestLog>) -> Result<(), StartError> {
-    let swept = request_log.tick().await;
-    swept.map_err(|error| {
-        StartError::caused("what the request log may not have any more could not be destroyed", &error)
-    })
 }
 
 fn keeper(

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::net::IpAddr;
 
 use ingam_protocol::time::Random;
 use ingam_protocol::{Id, Serial, Timestamp};
@@ -32,6 +33,12 @@ pub struct Selection {
     /// Before this time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
+}
+
+/// An address, or a network without bits behind its prefix.
+pub fn network(text: &str) -> Option<IpNet> {
+    let address = text.parse::<IpAddr>().ok().map(|address| IpNet::from(address.to_canonical()));
+    address.or_else(|| text.parse().ok()).filter(|network: &IpNet| network.trunc() == *network)
 }
 
 /// A `Debug` without the networks, which can be of one person.

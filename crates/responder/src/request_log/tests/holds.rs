@@ -10,7 +10,7 @@ use super::world::*;
 async fn a_hold_outlives_the_segment_and_has_nothing_else() {
     let mut world = World::new(Mode::Full);
     world.ask().await;
-    let hold = world.log.hold_open(world.new_hold(world.of_serial(1))).await.unwrap();
+    let hold = world.log.hold_open(world.new_hold(world.of_serial(1)), Vec::new()).await.unwrap();
     let before = world.log.hold_requests(hold.id, 0, 10).await.unwrap();
     assert_eq!(before.requests.len(), 1, "it is read from the segment");
     world.clock.set(start().plus(7 * DAY));
@@ -22,13 +22,14 @@ async fn a_hold_outlives_the_segment_and_has_nothing_else() {
     assert_eq!(after.requests[0].origin.to_string(), format!("{PLANTED}/32"));
     assert_eq!(after.requests[0].user_agent, AGENT.as_bytes());
     world.assert_nobody_is_found();
-    world.log.hold_close(hold.id).await.unwrap();
+    world.log.hold_close(hold.id, Vec::new()).await.unwrap();
     assert!(world.names(".held").is_empty());
     assert!(matches!(world.log.hold_requests(hold.id, 0, 10).await, Err(Error::NoHold)));
     let changes = world.recorded(RecordType::RequestHoldChanged);
     let told: Vec<_> = changes.iter().map(|change| (&change["change"], &change["ending"])).collect();
     assert_eq!(told[0].0, "opened");
-    assert_eq!((told[1].0.as_str(), told[1].1.as_str()), (Some("ended"), Some("closed")));
+    assert_eq!(told[1].0, "closed");
+    assert_eq!((told[2].0.as_str(), told[2].1.as_str()), (Some("destroyed"), Some("closed")));
     assert_eq!(changes[0]["owner"], "ann");
 }
 
@@ -36,11 +37,12 @@ async fn a_hold_outlives_the_segment_and_has_nothing_else() {
 async fn a_hold_ends_with_its_time_unless_it_is_renewed() {
     let world = World::new(Mode::Full);
     world.ask().await;
-    let hold = world.log.hold_open(world.new_hold(world.of_serial(1))).await.unwrap();
-    let other = world.log.hold_open(world.new_hold(world.of_serial(2))).await.unwrap();
+    let hold = world.log.hold_open(world.new_hold(world.of_serial(1)), Vec::new()).await.unwrap();
+    let other = world.log.hold_open(world.new_hold(world.of_serial(2)), Vec::new()).await.unwrap();
     world.wait(29 * DAY).await;
     let ends = world.clock.now().plus(10 * DAY);
-    let renewed = world.log.hold_renew(hold.id, ends, "the court needs longer".to_owned()).await.unwrap();
+    let renewed =
+        world.log.hold_renew(hold.id, ends, "the court needs longer".to_owned(), Vec::new()).await.unwrap();
     assert_eq!((renewed.ends, renewed.renewals), (ends, 1));
     world.wait(2 * DAY).await;
     assert_eq!(world.log.holds(), [renewed]);
@@ -57,7 +59,8 @@ async fn requests_are_selected_by_network_and_time_and_come_in_pages() {
         world.ask().await;
         world.wait(HOUR).await;
     }
-    let hold = world.log.hold_open(world.new_hold(world.of_network("203.0.113.0/24"))).await.unwrap();
+    let hold =
+        world.log.hold_open(world.new_hold(world.of_network("203.0.113.0/24")), Vec::new()).await.unwrap();
     world.clock.set(start().plus(7 * DAY + HOUR));
     world.log.tick().await.unwrap();
     // Two from the hold's own file, one from a segment.
@@ -67,7 +70,7 @@ async fn requests_are_selected_by_network_and_time_and_come_in_pages() {
     assert_eq!((rest.requests.len(), rest.next), (1, None));
     assert!(page.requests[1].at < rest.requests[0].at);
     let later = Selection { from: Some(start().plus(2 * HOUR)), ..Selection::default() };
-    let hold = world.log.hold_open(world.new_hold(later)).await.unwrap();
+    let hold = world.log.hold_open(world.new_hold(later), Vec::new()).await.unwrap();
     assert_eq!(world.log.hold_requests(hold.id, 0, 10).await.unwrap().requests.len(), 2);
 }
 
@@ -75,7 +78,8 @@ async fn requests_are_selected_by_network_and_time_and_come_in_pages() {
 async fn a_hold_of_a_truncated_log_finds_the_network_that_is_left() {
     let world = World::new(Mode::Truncated);
     world.ask().await;
-    let hold = world.log.hold_open(world.new_hold(world.of_network("203.0.113.77/32"))).await.unwrap();
+    let hold =
+        world.log.hold_open(world.new_hold(world.of_network("203.0.113.77/32")), Vec::new()).await.unwrap();
     let found = world.log.hold_requests(hold.id, 0, 10).await.unwrap();
     assert_eq!(found.requests[0].origin.to_string(), "203.0.113.0/24");
     assert!(found.requests[0].user_agent.is_empty());
@@ -85,7 +89,7 @@ async fn a_hold_of_a_truncated_log_finds_the_network_that_is_left() {
 async fn a_hold_for_which_there_is_no_room_is_without_half_a_segment() {
     let world = World::new(Mode::Full);
     world.ask().await;
-    let hold = world.log.hold_open(world.new_hold(world.of_serial(1))).await.unwrap();
+    let hold = world.log.hold_open(world.new_hold(world.of_serial(1)), Vec::new()).await.unwrap();
     world.clock.set(start().plus(7 * DAY - HOUR));
     world.disk.set_room(Some(0));
     assert!(world.log.tick().await.is_err());
@@ -102,10 +106,12 @@ async fn senseless_holds_are_refused_with_a_way_out() {
     let world = World::new(Mode::Full);
     let all = world.new_hold(Selection::default());
     assert!(
-        matches!(world.log.hold_open(all).await, Err(Error::Refused(why)) if why.contains("give serial"))
+        matches!(world.log.hold_open(all, Vec::new()).await, Err(Error::Refused(why)) if why.contains("give serial"))
     );
     let mut late = world.new_hold(world.of_serial(1));
     late.ends = start().plus(365 * DAY);
-    assert!(matches!(world.log.hold_open(late).await, Err(Error::Refused(why)) if why.contains("renewed")));
+    assert!(
+        matches!(world.log.hold_open(late, Vec::new()).await, Err(Error::Refused(why)) if why.contains("renewed"))
+    );
     assert!(world.recorded(RecordType::RequestHoldChanged).is_empty());
 }

@@ -158,7 +158,7 @@ async fn a_clock_that_is_put_back_keeps_nothing_longer() {
 async fn after_a_power_cut_at_any_point_nothing_is_in_clear_and_all_goes_in_time() {
     for point in 0..60 {
         let mut world = World::new(Mode::Full);
-        world.log.hold_open(world.new_hold(world.of_serial(1))).await.unwrap();
+        world.log.hold_open(world.new_hold(world.of_serial(1)), Vec::new()).await.unwrap();
         world.disk.stop_after(point);
         for _ in 0..2 {
             world.note_from(PLANTED, 1);
@@ -190,7 +190,7 @@ async fn a_torn_end_leaves_the_rest_to_be_read() {
     world.disk.set_contents(name, whole[..whole.len() - 10].to_vec());
     world.restart();
     let everything = Selection { from: Some(start().minus(DAY)), ..Selection::default() };
-    let hold = world.log.hold_open(world.new_hold(everything)).await.unwrap();
+    let hold = world.log.hold_open(world.new_hold(everything), Vec::new()).await.unwrap();
     let found = world.log.hold_requests(hold.id, 0, 100).await.unwrap();
     assert_eq!(found.requests.len(), 2);
 }

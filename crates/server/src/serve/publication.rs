@@ -1,0 +1,70 @@
+//! OCSP and CRLs, and the log of who asked.
+
+use std::num::NonZero;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use ingam_journal::files::{Disk, Files};
+use ingam_responder::Responder;
+use ingam_responder::request_log::{self, RequestLog};
+use ingam_signer::Signer;
+use ingam_store::Store;
+
+use super::{Sources, StartError};
+use crate::config::Config;
+use crate::listener::{Front, Peer};
+
+/// OCSP and CRLs as a service for connections. The address goes no further than to the request log.
+pub(super) fn published(
+    responder: Arc<Responder>,
+    front: Front,
+) -> impl Fn(Request<Incoming>, Peer) -> Answer + Clone + Send + Sync + 'static {
+    move |request, peer| {
+        let responder = responder.clone();
+        let client = peer.opener.map(|opener| front.client(opener, request.headers()).ip());
+        Box::pin(async move { responder.handle_from(client, request).await })
+    }
+}
+
+/// An answer on its way.
+pub(super) type Answer = Pin<Box<dyn Future<Output = Response<Full<Bytes>>> + Send>>;
+
+/// The log of OCSP requests. Its folder is there as soon as something was logged, and is swept for as long as it is.
+pub(super) fn request_log(
+    config: &Config,
+    signer: &dyn Signer,
+    store: &Store,
+    sources: &Sources,
+) -> Result<Arc<RequestLog>, StartError> {
+    let folder = config.state.join("request-log");
+    let failed = |error: &dyn std::error::Error| {
+        let doing = format!("the request log in {} cannot be opened", folder.display());
+        StartError::caused(&doing, error)
+    };
+    let is_needed = config.request_log.mode != request_log::Mode::Off || folder.is_dir();
+    let files = match is_needed {
+        true => Some(Arc::new(Disk::open(&folder).map_err(|error| failed(&error))?) as Arc<dyn Files>),
+        false => None,
+    };
+    let parts = request_log::Parts {
+        files,
+        receipts: Arc::new(store.statuses()),
+        clock: sources.clock.clone(),
+        random: sources.random.clone(),
+        issuers: signer.issuers().iter().map(|issuer| issuer.name.clone()).collect(),
+        threads: std::thread::available_parallelism().map_or(1, NonZero::get),
+    };
+    RequestLog::open(&config.request_log, parts).map_err(|error| failed(&error))
+}
+
+/// Destroys what may not be there any more, before anything listens.
+pub(super) async fn sweep(request_log: &Arc<RequestLog>) -> Result<(), StartError> {
+    let swept = request_log.tick().await;
+    swept.map_err(|error| {
+        StartError::caused("what the request log may not have any more could not be destroyed", &error)
+    })
+}
