@@ -4,7 +4,7 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Family {
-    /// It says nothing, as `openssl ocsp`, nginx, Apache and GnuTLS do when they ask.
+    /// It says nothing, as `openssl ocsp` and GnuTLS's `ocsptool` do.
     Silent = 0,
     /// Windows: its certificate chain engine.
     Windows = 1,

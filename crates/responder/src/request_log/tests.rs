@@ -4,4 +4,5 @@
 
 mod holds;
 mod promises;
+mod storms;
 mod world;
