@@ -102,6 +102,26 @@ async fn a_hold_for_which_there_is_no_room_is_without_half_a_segment() {
 }
 
 #[tokio::test]
+async fn a_copy_that_breaks_off_anywhere_is_made_anew_and_has_everything_once() {
+    for point in 0..24 {
+        let world = World::new(Mode::Full);
+        // A segment of two frames.
+        world.ask().await;
+        world.ask().await;
+        let hold = world.log.hold_open(world.new_hold(world.of_serial(1)), Vec::new()).await.unwrap();
+        world.clock.set(start().plus(7 * DAY - HOUR));
+        world.disk.fail_after(point, std::io::ErrorKind::Other);
+        let _ = world.log.tick().await;
+        world.disk.heal();
+        world.log.tick().await.unwrap();
+        world.clock.set(start().plus(7 * DAY));
+        world.log.tick().await.unwrap();
+        let found = world.log.hold_requests(hold.id, 0, 10).await.unwrap();
+        assert_eq!(found.requests.len(), 2, "{point}");
+    }
+}
+
+#[tokio::test]
 async fn senseless_holds_are_refused_with_a_way_out() {
     let world = World::new(Mode::Full);
     let all = world.new_hold(Selection::default());
