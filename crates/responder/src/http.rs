@@ -176,8 +176,10 @@ impl Responder {
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
         let (head, body) = request.into_parts();
-        let user_agent = head.headers.get(header::USER_AGENT).map_or(&[][..], HeaderValue::as_bytes);
-        let client = address.map(|address| Client { address, user_agent });
+        let client = address.filter(|_| self.is_logging()).map(|address| {
+            let user_agent = head.headers.get(header::USER_AGENT).map_or(&[][..], HeaderValue::as_bytes);
+            Client { address, user_agent }
+        });
         let reads = head.method == Method::GET || head.method == Method::HEAD;
         let reply = match route(head.uri.path()) {
             Route::Ocsp(encoded) if reads => self.ocsp_get(encoded, &head.headers, client).await,
@@ -203,14 +205,19 @@ impl Responder {
         client: Option<Client<'_>>,
     ) -> Response<Full<Bytes>> {
         let Some(der) = decode_get(encoded) else { return self.malformed(client) };
-        let answer = self.parts.ocsp.answer_and(&der, |asked| self.note(client, &asked)).await;
+        let tell = client.map(|client| move |asked: Asked<'_>| self.note(client, &asked));
+        let answer = self.parts.ocsp.answer_and(&der, tell).await;
         self.ocsp_reply(&answer, Some(headers))
     }
 
-    /// Tells the request log, if there is one.
-    fn note(&self, client: Option<Client<'_>>, asked: &Asked<'_>) {
-        let Some(log) = self.request_log.as_ref().filter(|log| log.is_on()) else { return };
-        if let Some(Client { address, user_agent }) = client {
+    fn is_logging(&self) -> bool {
+        self.request_log.as_ref().is_some_and(|log| log.is_on())
+    }
+
+    /// Tells the request log who asked for what.
+    fn note(&self, client: Client<'_>, asked: &Asked<'_>) {
+        let Client { address, user_agent } = client;
+        if let Some(log) = &self.request_log {
             log.note(&Noted {
                 address,
                 user_agent,
@@ -233,7 +240,7 @@ impl Responder {
         let collected = std::pin::pin!(Limited::new(body, REQUEST_BYTES_MAX).collect());
         match tokio::time::timeout(self.parts.body_timeout, collected).await {
             Ok(Ok(body)) => {
-                let tell = |asked: Asked<'_>| self.note(client, &asked);
+                let tell = client.map(|client| move |asked: Asked<'_>| self.note(client, &asked));
                 let answer = self.parts.ocsp.answer_and(&body.to_bytes(), tell).await;
                 self.ocsp_reply(&answer, None)
             }
@@ -244,8 +251,10 @@ impl Responder {
     }
 
     fn malformed(&self, client: Option<Client<'_>>) -> Response<Full<Bytes>> {
-        let outcome = Outcome::MalformedRequest;
-        self.note(client, &Asked { issuer: None, serial: None, outcome });
+        if let Some(client) = client {
+            let outcome = Outcome::MalformedRequest;
+            self.note(client, &Asked { issuer: None, serial: None, outcome });
+        }
         self.parts.counters.refused(ErrorStatus::MalformedRequest);
         self.ocsp_reply(&Answer::Refused(ErrorStatus::MalformedRequest), None)
     }

@@ -202,22 +202,28 @@ impl OcspService {
 
     /// The answer to a request's DER.
     pub async fn answer(self: &Arc<Self>, request: &[u8]) -> Answer {
-        self.answer_and(request, |_| ()).await
+        self.answer_and(request, None::<fn(Asked<'_>)>).await
     }
 
     /// The same, and tells what was asked for and how it was answered.
-    pub(crate) async fn answer_and(self: &Arc<Self>, request: &[u8], tell: impl FnOnce(Asked<'_>)) -> Answer {
+    pub(crate) async fn answer_and(
+        self: &Arc<Self>,
+        request: &[u8],
+        tell: Option<impl FnOnce(Asked<'_>)>,
+    ) -> Answer {
         let parsed = parse_request(request);
         let answer = match &parsed {
             Ok(request) => self.try_answer(request).await.unwrap_or_else(Answer::Refused),
             Err(_) => Answer::Refused(ErrorStatus::MalformedRequest),
         };
-        let first = parsed.as_ref().ok().and_then(|request| request.cert_ids.first());
-        tell(Asked {
-            issuer: first.and_then(|cert_id| self.issuers.place(cert_id)),
-            serial: first.and_then(|cert_id| cert_id.serial.as_ref()),
-            outcome: Outcome::from(&answer),
-        });
+        if let Some(tell) = tell {
+            let first = parsed.as_ref().ok().and_then(|request| request.cert_ids.first());
+            tell(Asked {
+                issuer: first.and_then(|cert_id| self.issuers.place(cert_id)),
+                serial: first.and_then(|cert_id| cert_id.serial.as_ref()),
+                outcome: Outcome::from(&answer),
+            });
+        }
         match &answer {
             Answer::Kept(kept) => self.counters.answered(kept.status.status),
             // Counted where it was signed: what it says is known there.

@@ -5,6 +5,7 @@ mod condition;
 mod connection;
 mod freshness;
 mod lists;
+mod noted;
 mod recorder;
 mod shards;
 mod wire;

@@ -42,7 +42,7 @@ use crate::system::{SystemClock, SystemRandomness};
 use crate::transparency::Transparency;
 use crate::{telemetry, test_ct, test_dns};
 
-use publication::{published, request_log, sweep};
+use publication::{Logging, publish, request_log, sweep};
 use upkeep::{
     keep_configuration, keep_delegates, keep_issuances, keep_jobs, keep_limits, keep_logged,
     keep_perspectives, keep_waiting,
@@ -111,6 +111,7 @@ pub(crate) struct Running {
     limits: Arc<SharedLimits>,
     health: Health,
     observed: Option<Observed>,
+    logging: Option<Logging>,
     store: StoreProcess,
     /// Held for as long as the state is in use.
     _lock: StateLock,
@@ -211,6 +212,7 @@ impl Running {
             limits,
             health: built.health.clone(),
             observed: None,
+            logging: None,
             store: process,
             _lock: lock,
         };
@@ -269,12 +271,12 @@ impl Running {
         let managed = move |request: http::Request<hyper::body::Incoming>, _| {
             std::future::ready(management.answer(request.method(), request.uri().path()))
         };
-        let publication = published(responder.clone(), publication_front.clone());
         let metrics = Arc::new(metrics);
         let upkeep = metrics.clone();
         let observation = Observation::new(Arc::new(health), metrics);
         self.observed = Some(Observed::serve(listener("metrics", sockets.metrics.into(), None), observation));
-        let admin = self.admin(&going, request_log.clone());
+        self.logging = Some(Logging::begin(request_log.clone()));
+        let admin = self.admin(&going, request_log);
         let tasks = &mut self.tasks;
         let stop = || stopping.clone();
         let tls = listener("acme", sockets.acme.into(), Some(acceptor.clone()));
@@ -283,7 +285,7 @@ impl Running {
         tasks.spawn(Listener { front: plain_front, ..open }.serve(plain, stop()));
         tasks.spawn(listener("management", sockets.management.into(), Some(acceptor)).serve(managed, stop()));
         let open = listener("publication", sockets.publication.into(), None);
-        tasks.spawn(Listener { front: publication_front, ..open }.serve(publication, stop()));
+        tasks.spawn(publish(Listener { front: publication_front, ..open }, responder.clone(), stop()));
         if let Some(client_ca) = config.operator.client_ca.as_ref().filter(|_| !sockets.admin.is_empty()) {
             let tls = Some(TlsAcceptor::from(reloader.certificate.for_operators(client_ca)?));
             tasks.spawn(listener("admin", sockets.admin.into(), tls).serve(admin.clone(), stop()));
@@ -295,8 +297,7 @@ impl Running {
             drop(file);
         });
         let (recorder, crls) = (responder.clone(), responder);
-        let (record_stop, crl_stop, log_stop) = (stopped(stop()), stopped(stop()), stopped(stop()));
-        tasks.spawn(async move { request_log.run(log_stop).await });
+        let (record_stop, crl_stop) = (stopped(stop()), stopped(stop()));
         tasks.spawn(async move { recorder.run_recorder(record_stop).await });
         tasks.spawn(async move { crls.run_crls(crl_stop).await });
         tasks.spawn(until(stop(), keeper.run()));
@@ -361,6 +362,9 @@ impl Running {
         // Nobody listens any more if this fails.
         let _ = self.shutdown.send(true);
         while self.tasks.join_next().await.is_some() {}
+        if let Some(logging) = self.logging.take() {
+            logging.end().await;
+        }
         let grace = self.limits.now().grace;
         if tokio::time::timeout(grace, self.authority.issuances_in_hand_ended()).await.is_err() {
             tracing::warn!("issuances in hand had no time to end: the next start takes them up");

@@ -1,37 +1,32 @@
 //! OCSP and CRLs, and the log of who asked.
 
 use std::num::NonZero;
-use std::pin::Pin;
 use std::sync::Arc;
 
-use bytes::Bytes;
-use http::{Request, Response};
-use http_body_util::Full;
+use http::Request;
 use hyper::body::Incoming;
 use ingam_journal::files::{Disk, Files};
 use ingam_responder::Responder;
 use ingam_responder::request_log::{self, RequestLog};
 use ingam_signer::Signer;
 use ingam_store::Store;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 use super::{Sources, StartError};
 use crate::config::Config;
-use crate::listener::{Front, Peer};
+use crate::listener::{Listener, Peer, stopped};
 
-/// OCSP and CRLs as a service for connections. The address goes no further than to the request log.
-pub(super) fn published(
-    responder: Arc<Responder>,
-    front: Front,
-) -> impl Fn(Request<Incoming>, Peer) -> Answer + Clone + Send + Sync + 'static {
-    move |request, peer| {
-        let responder = responder.clone();
+/// Serves OCSP and CRLs on a listener. A client's address goes no further than to the request log.
+pub(super) async fn publish(listener: Listener, responder: Arc<Responder>, stopping: watch::Receiver<bool>) {
+    let front = listener.front.clone();
+    let answer = move |request: Request<Incoming>, peer: Peer| {
         let client = peer.opener.map(|opener| front.client(opener, request.headers()).ip());
-        Box::pin(async move { responder.handle_from(client, request).await })
-    }
+        let responder = responder.clone();
+        async move { responder.handle_from(client, request).await }
+    };
+    listener.serve(answer, stopping).await;
 }
-
-/// An answer on its way.
-pub(super) type Answer = Pin<Box<dyn Future<Output = Response<Full<Bytes>>> + Send>>;
 
 /// The log of OCSP requests. Its folder is there as soon as something was logged, and is swept for as long as it is.
 pub(super) fn request_log(
@@ -71,4 +66,25 @@ pub(super) async fn sweep(request_log: &Arc<RequestLog>) -> Result<(), StartErro
     let (code, error) = (error.code(), &error as &dyn std::error::Error);
     tracing::error!(code, error, "the request log cannot do all that it should: it is tried again");
     Ok(())
+}
+
+/// The log's work in the background, which goes on until all listeners have ended: what they have answered is in it.
+pub(super) struct Logging {
+    stop: watch::Sender<bool>,
+    task: JoinHandle<()>,
+}
+
+impl Logging {
+    pub(super) fn begin(request_log: Arc<RequestLog>) -> Self {
+        let (stop, stopping) = watch::channel(false);
+        let task = tokio::spawn(async move { request_log.run(stopped(stopping)).await });
+        Self { stop, task }
+    }
+
+    /// Writes what waits, and puts on record what is due.
+    pub(super) async fn end(self) {
+        // Both fail only if the task has ended, and then there is nothing to wait for.
+        let _ = self.stop.send(true);
+        let _ = self.task.await;
+    }
 }
