@@ -101,6 +101,10 @@ pub struct RequestLog {
     queue: Option<Queue>,
     behind: Mutex<Behind>,
 
+    /// Whether there is a folder.
+    has_folder: bool,
+    /// Why nothing could be written the last time, or destroyed.
+    trouble: Mutex<Option<&'static str>>,
     /// When something was last dropped, in milliseconds; zero if nothing was.
     dropped_at: AtomicU64,
     metrics: Metrics,
@@ -117,8 +121,6 @@ struct Behind {
     looked: Timestamp,
     /// Hours that are not on record yet.
     hours: Vec<Record>,
-    /// Why nothing could be written the last time, or destroyed.
-    trouble: Option<&'static str>,
 }
 
 struct Metrics {
@@ -185,7 +187,6 @@ impl RequestLog {
             totals: Totals::default(),
             looked: now,
             hours: Vec::new(),
-            trouble: None,
         };
         Ok(Arc::new(Self {
             receipts,
@@ -193,7 +194,9 @@ impl RequestLog {
             random,
             queue: is_on.then(|| Queue::new(threads.min(RINGS_MAX), config.queue_records)),
             config: config.clone(),
+            has_folder: behind.state.is_some(),
             behind: Mutex::new(behind),
+            trouble: Mutex::default(),
             dropped_at: AtomicU64::new(0),
             metrics: Metrics::new(),
         }))
@@ -241,7 +244,7 @@ impl RequestLog {
             bytes: (state.map_or(0, |state| state.bytes), self.config.bytes_max),
             requests: (totals.seen, totals.dropped),
             dropped_at: Some(dropped_at).filter(|at| at.unix_ms() > 0),
-            trouble: behind.trouble,
+            trouble: *self.trouble.lock().unwrap_or_else(PoisonError::into_inner),
             is_overdue: state.is_some_and(|state| state.is_overdue(now)),
         }
     }

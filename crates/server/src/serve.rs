@@ -362,10 +362,12 @@ impl Running {
         // Nobody listens any more if this fails.
         let _ = self.shutdown.send(true);
         while self.tasks.join_next().await.is_some() {}
-        if let Some(logging) = self.logging.take() {
-            logging.end().await;
-        }
         let grace = self.limits.now().grace;
+        if let Some(logging) = self.logging.take()
+            && tokio::time::timeout(grace, logging.end()).await.is_err()
+        {
+            tracing::warn!("the request log had no time to end: its last seconds are not in it");
+        }
         if tokio::time::timeout(grace, self.authority.issuances_in_hand_ended()).await.is_err() {
             tracing::warn!("issuances in hand had no time to end: the next start takes them up");
         }

@@ -28,14 +28,14 @@ pub struct NewHold {
 }
 
 impl RequestLog {
-    /// The holds that are open, by their age.
+    /// The holds that are open, by their age. Waits for the disk if it is being written to.
     pub fn holds(&self) -> Vec<Hold> {
         let behind = self.lock();
         let holds = behind.state.iter().flat_map(|state| state.holds.values());
         holds.map(|open| open.hold.clone()).collect()
     }
 
-    /// A hold that is open.
+    /// A hold that is open. Waits as [`RequestLog::holds`] does.
     ///
     /// # Errors
     /// [`Error::NoHold`].
@@ -51,12 +51,12 @@ impl RequestLog {
         new.selection.check()?;
         let now = self.clock.now();
         check_end(new.ends, now)?;
-        if self.lock().state.is_none() {
+        if !self.has_folder {
             return Err(Error::Refused(
                 "there is no request log to hold anything of: request_log.mode is \"off\"".to_owned(),
             ));
         }
-        if self.holds().len() >= HOLDS_MAX {
+        if self.blocking(|log| log.holds().len()).await? >= HOLDS_MAX {
             return Err(Error::Refused(format!("there are {HOLDS_MAX} holds: close some first")));
         }
         let hold = Hold {
@@ -85,7 +85,7 @@ impl RequestLog {
         reason: String,
         also: Vec<Record>,
     ) -> Result<Hold, Error> {
-        let known = self.hold(id)?;
+        let known = self.blocking(move |log| log.hold(id)).await??;
         check_end(ends, self.clock.now())?;
         let renewed = Hold { ends, reason, renewals: known.renewals.saturating_add(1), ..known };
         self.append(with(self.hold_record(&renewed, "renewed"), also)).await?;
@@ -102,7 +102,7 @@ impl RequestLog {
     /// [`Error::NoHold`], or another if it could not be destroyed or recorded; what is left is tried again.
     pub async fn hold_close(self: &Arc<Self>, id: Id, also: Vec<Record>) -> Result<(), Error> {
         let now = self.clock.now();
-        let hold = self.hold(id)?;
+        let hold = self.blocking(move |log| log.hold(id)).await??;
         self.append(with(self.hold_record(&hold, "closed"), also)).await?;
         self.blocking(move |log| log.lock().state.as_mut().ok_or(Error::NoHold)?.hold_close(id, now))
             .await??;

@@ -2,8 +2,8 @@
 
 use std::future::Future;
 use std::pin::pin;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use ingam_protocol::record::{Record, RecordType};
@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::error::Error;
 use super::keys::{Destroyed, Ending, Kind, Slot};
+use super::sealed::to_u64;
 use super::state::State;
 use super::{Behind, RequestLog};
 
@@ -26,7 +27,7 @@ impl RequestLog {
     /// Writes, sweeps and records until `shutdown` is done, then what is left.
     pub async fn run(self: &Arc<Self>, shutdown: impl Future<Output = ()>) {
         let mut shutdown = pin!(shutdown);
-        if self.lock().state.is_none() {
+        if !self.has_folder {
             return shutdown.await;
         }
         let pause = if self.is_on() { PERIOD } else { SWEEP_PERIOD };
@@ -59,12 +60,12 @@ impl RequestLog {
 
     fn complain(&self, result: Result<(), Error>) {
         let code = result.as_ref().err().map(Error::code);
-        let mut behind = self.lock();
-        if let (Err(error), true) = (&result, behind.trouble != code) {
+        let before =
+            std::mem::replace(&mut *self.trouble.lock().unwrap_or_else(PoisonError::into_inner), code);
+        if let (Err(error), true) = (&result, before != code) {
             let error = error as &dyn std::error::Error;
             tracing::error!(code, error, "the request log cannot do what it should: it is tried again");
         }
-        behind.trouble = code;
     }
 
     fn flush_and_sweep(&self, is_over: bool) -> Result<(), Error> {
@@ -127,25 +128,28 @@ impl RequestLog {
 
     /// Puts on record what was destroyed and what was counted.
     pub(super) async fn settle(self: &Arc<Self>) -> Result<(), Error> {
-        let (receipts, hours) = {
-            let behind = self.lock();
-            let destroyed = behind.state.as_ref().map_or(Ok(Vec::new()), State::destroyed)?;
-            let receipts: Vec<(Id, Record)> =
-                destroyed.iter().map(|(slot, gone)| (gone.receipt, self.receipt(slot, gone))).collect();
-            (receipts, behind.hours.clone())
-        };
-        if receipts.is_empty() && hours.is_empty() {
+        let due = self.blocking(Self::due).await??;
+        if due.is_empty() {
             return Ok(());
         }
-        let records = receipts.iter().map(|(_, record)| record.clone()).chain(hours.iter().cloned());
-        self.append(records.collect()).await?;
-        let ids: Vec<Id> = receipts.into_iter().map(|(id, _)| id).collect();
+        self.append(due.clone()).await?;
+        let segments = due.iter().filter(|record| record.kind == RecordType::RequestSegmentDestroyed);
+        self.metrics.destroyed.increment(to_u64(segments.count()));
+        let ids: Vec<Id> = due.iter().map(|record| record.id).collect();
         self.blocking(move |log| {
             let mut behind = log.lock();
-            behind.hours.retain(|waiting| !hours.iter().any(|recorded| recorded.id == waiting.id));
+            behind.hours.retain(|waiting| !ids.contains(&waiting.id));
             behind.state.as_mut().map_or(Ok(()), |state| state.recorded(&ids))
         })
         .await?
+    }
+
+    /// Receipts and hours that are not on record yet.
+    fn due(&self) -> Result<Vec<Record>, Error> {
+        let behind = self.lock();
+        let destroyed = behind.state.as_ref().map_or(Ok(Vec::new()), State::destroyed)?;
+        let receipts = destroyed.iter().map(|(slot, gone)| self.receipt(slot, gone));
+        Ok(receipts.chain(behind.hours.iter().cloned()).collect())
     }
 
     pub(super) async fn append(&self, records: Vec<Record>) -> Result<(), Error> {
@@ -165,7 +169,6 @@ impl RequestLog {
         let contents = gone.contents;
         let (kind, payload) = match slot.kind {
             Kind::Segment => {
-                self.metrics.destroyed.increment(1);
                 let payload = json!({
                     "segment": slot.id, "first": slot.first, "destroyed": gone.at, "ending": ending,
                     "rule": "ocsp_request_log", "keep_s": self.config.keep_s, "records": contents.records,
