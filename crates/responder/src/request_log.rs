@@ -105,6 +105,8 @@ pub struct RequestLog {
     has_folder: bool,
     /// Why nothing could be written the last time, or destroyed.
     trouble: Mutex<Option<&'static str>>,
+    /// How many requests could not be written.
+    unwritten: AtomicU64,
     /// When something was last dropped, in milliseconds; zero if nothing was.
     dropped_at: AtomicU64,
     metrics: Metrics,
@@ -118,6 +120,9 @@ struct Behind {
     sampler: Sampler,
     /// As of the last look.
     totals: Totals,
+    /// Since the start: requests that records stood for, and those that no sample had.
+    noted: u64,
+    sampled_out: u64,
     looked: Timestamp,
     /// Hours that are not on record yet.
     hours: Vec<Record>,
@@ -159,7 +164,8 @@ pub struct Condition {
     pub holds: usize,
     /// How many bytes segments and holds have, and how many they may have.
     pub bytes: (u64, u64),
-    /// How many requests there were since the start of the process, and of how many there was no room to note.
+    /// How many requests there were since the start of the process, and how many of them no record stands for, as there was
+    /// no room or it could not be written.
     pub requests: (u64, u64),
     /// When requests were last left out for want of room, or as they could not be written.
     pub dropped_at: Option<Timestamp>,
@@ -185,6 +191,8 @@ impl RequestLog {
             counter: Counter::new(issuers, config.count_min),
             sampler: Sampler::default(),
             totals: Totals::default(),
+            noted: 0,
+            sampled_out: 0,
             looked: now,
             hours: Vec::new(),
         };
@@ -197,6 +205,7 @@ impl RequestLog {
             has_folder: behind.state.is_some(),
             behind: Mutex::new(behind),
             trouble: Mutex::default(),
+            unwritten: AtomicU64::new(0),
             dropped_at: AtomicU64::new(0),
             metrics: Metrics::new(),
         }))
@@ -242,7 +251,7 @@ impl RequestLog {
             segments: state.map(State::segments).unwrap_or_default(),
             holds: state.map_or(0, |state| state.holds.len()),
             bytes: (state.map_or(0, |state| state.bytes), self.config.bytes_max),
-            requests: (totals.seen, totals.dropped),
+            requests: (totals.seen, totals.dropped + self.unwritten.load(Ordering::Relaxed)),
             dropped_at: Some(dropped_at).filter(|at| at.unix_ms() > 0),
             trouble: *self.trouble.lock().unwrap_or_else(PoisonError::into_inner),
             is_overdue: state.is_some_and(|state| state.is_overdue(now)),

@@ -26,7 +26,7 @@ pub struct RequestLogState {
     pub waiting_max: usize,
     /// How many requests there were since the process started.
     pub requests: u64,
-    /// Of how many there was no room to note.
+    /// How many of them no record stands for, as there was no room or it could not be written.
     pub dropped: u64,
     /// When requests were last left out, for want of room or as they could not be written.
     #[serde(default, skip_serializing_if = "Option::is_none")]

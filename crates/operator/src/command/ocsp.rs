@@ -208,7 +208,10 @@ fn state(log: &api::RequestLogState, paper: &Paper) -> String {
         .fact("holds", log.holds)
         .fact("bytes", format!("{} of {}", log.bytes, log.bytes_max))
         .fact("waiting", format!("{} of {}", log.waiting, log.waiting_max))
-        .fact("requests", format!("{} since the start, {} found no room", log.requests, log.dropped))
+        .fact(
+            "requests",
+            format!("{} since the start, {} of them lost to the log", log.requests, log.dropped),
+        )
         .fact("last left out", &log.dropped_at)
         .fact("trouble", Cell::styled(log.trouble.as_deref().unwrap_or_default(), Style::Bad))
         .fact("overdue", Cell::styled(if log.overdue { "yes" } else { "" }, Style::Bad));

@@ -82,6 +82,8 @@ impl RequestLog {
         let mut result = Ok(());
         let (mut noted, mut unwritten) = (0, 0);
         let counter = &mut behind.counter;
+        // Before the queue is emptied: what comes meanwhile is seen with the next look.
+        let totals = queue.totals();
         queue.drain(|entry| {
             noted += u64::from(entry.weight);
             if self.config.counts {
@@ -94,7 +96,6 @@ impl RequestLog {
                 result = taken;
             }
         });
-        let totals = queue.totals();
         let seen = totals.seen - behind.totals.seen;
         let dropped = totals.dropped - behind.totals.dropped;
         state.miss(dropped);
@@ -111,17 +112,22 @@ impl RequestLog {
         if is_over {
             let _ = written.is_ok().then(|| state.close_segment());
         }
-        self.count(noted, unwritten, seen, dropped, now);
+        self.count(behind, noted, unwritten, dropped, now);
         result.and(written)
     }
 
-    fn count(&self, noted: u64, unwritten: u64, seen: u64, dropped: u64, now: Timestamp) {
+    fn count(&self, behind: &mut Behind, noted: u64, unwritten: u64, dropped: u64, now: Timestamp) {
+        behind.noted += noted;
+        let stood_for = behind.noted + behind.totals.dropped;
+        let sampled_out = behind.totals.seen.saturating_sub(stood_for).max(behind.sampled_out);
         let metrics = &self.metrics;
         metrics.noted.increment(noted.saturating_sub(unwritten));
         metrics.unwritten.increment(unwritten);
         metrics.queue_full.increment(dropped);
-        metrics.sampled.increment(seen.saturating_sub(noted + dropped));
+        metrics.sampled.increment(sampled_out - behind.sampled_out);
+        behind.sampled_out = sampled_out;
         if dropped + unwritten > 0 {
+            self.unwritten.fetch_add(unwritten, Ordering::Relaxed);
             self.dropped_at.store(now.unix_ms(), Ordering::Relaxed);
         }
     }

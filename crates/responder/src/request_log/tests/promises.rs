@@ -135,6 +135,8 @@ async fn what_cannot_be_written_is_lost_and_counted() {
     let condition = world.log.condition();
     assert!(condition.bytes.0 <= 1 << 16, "{condition:?}");
     assert!(condition.dropped_at.is_some());
+    let (seen, lost) = condition.requests;
+    assert!(seen == 60_000 && lost > 0 && lost < seen, "{condition:?}");
 }
 
 #[tokio::test]
