@@ -74,6 +74,11 @@ async fn validation() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn requests() {
+    played("requests.md", &format!("{NO_DISK_WARNING}[request_log]\nmode = \"full\"\n"), "").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn people() {
     played(
         "people.md",

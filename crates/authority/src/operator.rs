@@ -191,6 +191,15 @@ impl Authority {
         self.act_record(RecordType::OperatorActed, act, Outcome::Done, None, None)
     }
 
+    /// The record of an act that is carried out where this crate does not reach, for whoever carries it out to put it on
+    /// record together with what it changes.
+    ///
+    /// # Errors
+    /// [`Error::Fault`] if it cannot be written.
+    pub fn act_record_done(&self, act: &Act) -> Result<Record, Error> {
+        self.act_done(act)
+    }
+
     /// Puts an act on record that changed nothing here: it was refused, failed, or is carried out elsewhere.
     ///
     /// # Errors

@@ -124,6 +124,13 @@ rules! {
     ROLE_GRANT = dangerous("role.grant", &[Administrator], Danger::RoleChange);
     ROLE_TAKE = dangerous("role.take", &[Administrator], Danger::RoleChange);
     APPROVAL_LIST = read("approval.list", READERS);
+    OCSP_LOG = read("ocsp.log", READERS);
+    OCSP_COUNTS = read("ocsp.counts", READERS);
+    HOLD_LIST = Rule { needs_reason: false, ..personal("hold.list") };
+    HOLD_REQUESTS = personal("hold.requests");
+    HOLD_OPEN = change("hold.open", &[Administrator]);
+    HOLD_RENEW = change("hold.renew", &[Administrator]);
+    HOLD_CLOSE = change("hold.close", &[Administrator]);
     RELOAD = change("reload", &[Administrator]);
 }
 

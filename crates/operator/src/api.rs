@@ -9,6 +9,7 @@ mod found;
 mod limits;
 mod log;
 mod people;
+mod requests;
 mod revocation;
 mod rules;
 mod state;
@@ -25,6 +26,10 @@ pub use limits::{
 };
 pub use log::LogEntry;
 pub use people::{Approval, ApprovalDecision, Grant, RoleChange, WhoAmI};
+pub use requests::{
+    CertificateRequests, HeldRequest, IssuerRequests, RequestHold, RequestHoldRenewal, RequestHolding,
+    RequestHour, RequestLogState, RequestSegment,
+};
 pub use revocation::{
     Incident, IncidentExplanation, IncidentGrown, IncidentOpening, Revocation, RevocationJob, RevocationPlan,
     RevocationRequest, Selection, Serials,

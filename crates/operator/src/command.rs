@@ -19,6 +19,7 @@ mod key;
 mod limit;
 mod log;
 mod name;
+mod ocsp;
 mod order;
 mod principal;
 mod raw;
@@ -137,6 +138,9 @@ enum Group {
     /// Shows rate limits, makes exceptions from them, lets paused accounts go
     #[command(subcommand)]
     Limit(limit::Limit),
+    /// Shows what was asked of OCSP, and holds requests for cases
+    #[command(subcommand)]
+    Ocsp(Box<ocsp::Ocsp>),
     /// Reads the record of what the CA did
     #[command(subcommand)]
     Log(log::Log),
@@ -250,6 +254,7 @@ impl Group {
             Self::Key(command) => command.run(call).await,
             Self::Name(command) => command.run(call).await,
             Self::Limit(command) => command.run(call).await,
+            Self::Ocsp(command) => command.run(call).await,
             Self::Log(command) => command.run(call).await,
             Self::Role(command) => command.run(call).await,
             Self::Approval(command) => command.run(call).await,

@@ -10,7 +10,8 @@
 //! - `admission`: from a caller to an act that may be done; every refusal is on record. `deeds`: acts that can need two
 //!   people.
 //! - `page`: the status page, for people with a browser.
-//! - The API has no database of its own: everything it knows and does, it asks the authority for.
+//! - The API has no database of its own: everything it knows and does, it asks the authority for, and the log of OCSP
+//!   requests, which is the one thing that the authority knows nothing of.
 
 pub mod acts;
 mod admission;
@@ -35,6 +36,7 @@ use ingam_authority::operator::Act;
 use ingam_protocol::Timestamp;
 use ingam_protocol::bytes::hex;
 use ingam_protocol::time::{Random, random_array};
+use ingam_responder::request_log::RequestLog;
 use tokio::sync::Semaphore;
 
 pub use around::Peer;
@@ -101,9 +103,22 @@ pub enum Severity {
     Error,
 }
 
+/// What the admin API is an API to.
+pub struct Parts {
+    /// Everything that is decided.
+    pub authority: Arc<Authority>,
+    /// The log of OCSP requests, which the authority knows nothing of.
+    pub request_log: Arc<RequestLog>,
+    /// The process around it.
+    pub host: Arc<dyn Host>,
+    /// Names of requests.
+    pub random: Arc<dyn Random>,
+}
+
 /// The admin API.
 pub struct Operator {
     authority: Arc<Authority>,
+    request_log: Arc<RequestLog>,
     host: Arc<dyn Host>,
     random: Arc<dyn Random>,
 
@@ -114,16 +129,12 @@ pub struct Operator {
 }
 
 impl Operator {
-    /// An API to `authority`. The acts of `two_people` need a second person.
-    pub fn new(
-        authority: Arc<Authority>,
-        host: Arc<dyn Host>,
-        random: Arc<dyn Random>,
-        two_people: BTreeSet<Danger>,
-    ) -> Arc<Self> {
+    /// An API to these parts. The acts of `two_people` need a second person.
+    pub fn new(parts: Parts, two_people: BTreeSet<Danger>) -> Arc<Self> {
+        let Parts { authority, request_log, host, random } = parts;
         let followers = Arc::new(Semaphore::new(FOLLOWERS_MAX));
         let searches = Arc::new(Semaphore::new(SEARCHES_MAX));
-        Arc::new(Self { authority, host, random, two_people, followers, searches })
+        Arc::new(Self { authority, request_log, host, random, two_people, followers, searches })
     }
 
     /// The routes, as a service for connections. Each request has to carry a [`Peer`].

@@ -9,6 +9,7 @@ mod limits;
 mod log;
 mod orders;
 mod people;
+mod requests;
 mod revocations;
 mod rules;
 mod validations;
@@ -84,6 +85,13 @@ fn described() -> OpenApiRouter<Arc<Operator>> {
         .routes(routes!(limits::unpause))
         .routes(routes!(log::search))
         .routes(routes!(log::follow))
+        .routes(routes!(requests::state))
+        .routes(routes!(requests::counts))
+        .routes(routes!(requests::holds, requests::open_hold))
+        .routes(routes!(requests::hold))
+        .routes(routes!(requests::renew_hold))
+        .routes(routes!(requests::close_hold))
+        .routes(routes!(requests::held_requests))
         .routes(routes!(people::roles))
         .routes(routes!(people::grant))
         .routes(routes!(people::take))

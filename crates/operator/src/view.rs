@@ -1,5 +1,7 @@
 //! From what the authority knows to what goes over the wire, and back.
 
+mod requests;
+
 use ingam_authority::operator::{
     AccountView, Approval, CertificateEvidence, CertificateFilter, CertificateSummary, ExternalKey,
     ExternalKeyStatus, Found, Grant, Incident, IssuedBetween, IssuedStatus, KeyBlock, KeyName, LimitOverride,
@@ -18,6 +20,8 @@ use serde_json::Value;
 use crate::api;
 use crate::extract;
 use crate::problem::Problem;
+
+pub(crate) use requests::{held_request, request_hold, request_hour, request_log};
 
 /// At most this many serial numbers are one selection.
 const SERIALS_MAX: usize = 10_000;

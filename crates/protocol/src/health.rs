@@ -191,6 +191,8 @@ pub enum Code {
     OcspQueue,
     /// Many signatures wait to be put on record.
     SigningEventsQueue,
+    /// The log of OCSP requests has what should be gone, or cannot note what it should.
+    RequestLog,
     /// The last commit failed, or the thread that commits has ended.
     Commit,
     /// The store could not be read, or not in time.
@@ -207,7 +209,7 @@ pub enum Code {
 
 impl Code {
     /// All codes but [`Code::Stopping`], each with the one role that can lack it. Every role can be stopping.
-    pub const PLACES: [(Self, Role); 24] = [
+    pub const PLACES: [(Self, Role); 25] = [
         (Self::HttpsCertificate, Role::Frontend),
         (Self::HttpsRenewal, Role::Frontend),
         (Self::ChecksQueue, Role::Validation),
@@ -226,6 +228,7 @@ impl Code {
         (Self::OcspAnswerAge, Role::Responder),
         (Self::OcspQueue, Role::Responder),
         (Self::SigningEventsQueue, Role::Responder),
+        (Self::RequestLog, Role::Responder),
         (Self::Commit, Role::Store),
         (Self::Read, Role::Store),
         (Self::TransactionsQueue, Role::Store),
@@ -256,6 +259,7 @@ impl Code {
             Self::OcspAnswerAge => "ocsp_answer_age",
             Self::OcspQueue => "ocsp_queue",
             Self::SigningEventsQueue => "signing_events_queue",
+            Self::RequestLog => "request_log",
             Self::Commit => "commit",
             Self::Read => "read",
             Self::TransactionsQueue => "transactions_queue",

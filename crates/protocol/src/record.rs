@@ -212,11 +212,17 @@ pub enum RecordType {
     RoleGranted = 80,
     /// A role was taken from somebody.
     RoleTaken = 81,
+    /// A segment of the log of OCSP requests was destroyed: its key, then its file.
+    RequestSegmentDestroyed = 90,
+    /// Requests of that log are held for a case, or the end of a hold was moved, or it ended.
+    RequestHoldChanged = 91,
+    /// How many OCSP requests came in an hour, for what, and with which answers.
+    OcspRequestsCounted = 100,
 }
 
 impl RecordType {
     /// All types.
-    pub const ALL: [Self; 39] = [
+    pub const ALL: [Self; 42] = [
         Self::AccountCreated,
         Self::AccountUpdated,
         Self::AccountDeactivated,
@@ -256,6 +262,9 @@ impl RecordType {
         Self::ApprovalChanged,
         Self::RoleGranted,
         Self::RoleTaken,
+        Self::RequestSegmentDestroyed,
+        Self::RequestHoldChanged,
+        Self::OcspRequestsCounted,
     ];
 
     /// The type with this number.
@@ -295,6 +304,8 @@ impl RecordType {
             | Self::LimitOverridden => Class::CaLifecycle,
             Self::OperatorActed | Self::PersonalDataRead | Self::ApprovalChanged => Class::AccessLog,
             Self::RoleGranted | Self::RoleTaken => Class::PermissionChange,
+            Self::RequestSegmentDestroyed | Self::RequestHoldChanged => Class::Retention,
+            Self::OcspRequestsCounted => Class::Aggregate,
             // It leads to no certificate.
             Self::ValidationTried => Class::Working,
             _ => Class::Issuance,

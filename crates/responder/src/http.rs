@@ -7,16 +7,17 @@ mod target;
 use std::collections::BTreeSet;
 use std::error::Error;
 use std::future::Future;
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, Request, Response};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Body;
 use ingam_protocol::ocsp::{ErrorStatus, HashAlgorithm, REQUEST_BYTES_MAX};
-use ingam_protocol::{Clock, Shard, Timestamp};
+use ingam_protocol::{Clock, Serial, Shard, Timestamp};
 use ingam_signer::Signer;
 
 use crate::audit::Audit;
@@ -25,9 +26,10 @@ use crate::corpus::Corpus;
 use crate::counters::Counters;
 use crate::crl::{self, CrlService, NoList, PublishedCrl};
 use crate::issuers::Issuers;
-use crate::ocsp::{Answer, OcspService};
+use crate::ocsp::{Answer, Asked, OcspService};
 use crate::offline::{OfflineFiles, OfflineList};
 use crate::publication::{MANIFEST, NoSigner, Publication};
+use crate::request_log::{Noted, Outcome, RequestLog};
 use crate::statuses::Statuses;
 
 use document::Documents;
@@ -46,6 +48,14 @@ const NOT_STORED: HeaderValue = HeaderValue::from_static("max-age=0, no-cache, n
 #[derive(Clone)]
 pub struct Responder {
     parts: Arc<Parts>,
+    request_log: Option<Arc<RequestLog>>,
+}
+
+/// Who asks, as far as the request log wants to know.
+#[derive(Clone, Copy)]
+struct Client<'a> {
+    address: IpAddr,
+    user_agent: &'a [u8],
 }
 
 struct Parts {
@@ -129,7 +139,13 @@ impl Responder {
             publishes: settings.publish_over_http,
             counters,
         };
-        Ok(Self { parts: Arc::new(parts) })
+        Ok(Self { parts: Arc::new(parts), request_log: None })
+    }
+
+    /// The same, with a log of the requests whose address [`Responder::handle_from`] is told. It must have been made for the
+    /// same issuers, in the order of the signer.
+    pub fn logging_to(self, log: Arc<RequestLog>) -> Self {
+        Self { request_log: Some(log), ..self }
     }
 
     /// A responder without keys, for the issuers and hashes of a manifest; what it knows of statuses is what is in its tables.
@@ -238,11 +254,24 @@ impl Responder {
         B: Body<Data = Bytes>,
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
+        self.handle_from(None, request).await
+    }
+
+    /// The same for whoever has this address, by the rules for proxies.
+    pub async fn handle_from<B>(&self, address: Option<IpAddr>, request: Request<B>) -> Response<Full<Bytes>>
+    where
+        B: Body<Data = Bytes>,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
         let (head, body) = request.into_parts();
+        let client = address.filter(|_| self.is_logging()).map(|address| {
+            let user_agent = head.headers.get(header::USER_AGENT).map_or(&[][..], HeaderValue::as_bytes);
+            Client { address, user_agent }
+        });
         let reads = head.method == Method::GET || head.method == Method::HEAD;
         let reply = match route(head.uri.path()) {
-            Route::Ocsp(encoded) if reads => self.ocsp_get(encoded, &head.headers).await,
-            Route::Ocsp("" | "/") if head.method == Method::POST => self.ocsp_post(body).await,
+            Route::Ocsp(encoded) if reads => self.ocsp_get(encoded, &head.headers, client).await,
+            Route::Ocsp("" | "/") if head.method == Method::POST => self.ocsp_post(body, client).await,
             Route::Ocsp("" | "/") => plain::method_not_allowed("GET, HEAD, POST"),
             Route::Ocsp(_) => plain::method_not_allowed("GET, HEAD"),
             Route::Nothing => plain::not_found(),
@@ -261,33 +290,63 @@ impl Responder {
         if head.method == Method::HEAD { reply.map(|_| Full::default()) } else { reply }
     }
 
-    async fn ocsp_get(&self, encoded: &str, headers: &HeaderMap) -> Response<Full<Bytes>> {
-        let Some(der) = decode_get(encoded) else { return self.malformed() };
-        let answer = self.parts.ocsp.answer(&der).await;
+    async fn ocsp_get(
+        &self,
+        encoded: &str,
+        headers: &HeaderMap,
+        client: Option<Client<'_>>,
+    ) -> Response<Full<Bytes>> {
+        let Some(der) = decode_get(encoded) else { return self.malformed(client) };
+        let tell = client.map(|client| move |asked: Asked<'_>| self.note(client, &asked));
+        let answer = self.parts.ocsp.answer_and(&der, tell).await;
         self.ocsp_reply(&answer, Some(headers))
     }
 
-    async fn ocsp_post<B>(&self, body: B) -> Response<Full<Bytes>>
+    fn is_logging(&self) -> bool {
+        self.request_log.as_ref().is_some_and(|log| log.is_on())
+    }
+
+    /// Tells the request log who asked for what.
+    fn note(&self, client: Client<'_>, asked: &Asked<'_>) {
+        let Client { address, user_agent } = client;
+        if let Some(log) = &self.request_log {
+            log.note(&Noted {
+                address,
+                user_agent,
+                issuer: asked.issuer,
+                serial: asked.serial.map_or(&[][..], Serial::as_bytes),
+                outcome: asked.outcome,
+                at: self.parts.clock.now(),
+            });
+        }
+    }
+
+    async fn ocsp_post<B>(&self, body: B, client: Option<Client<'_>>) -> Response<Full<Bytes>>
     where
         B: Body<Data = Bytes>,
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
         if body.size_hint().lower() > REQUEST_BYTES_MAX as u64 {
-            return self.malformed();
+            return self.malformed(client);
         }
         let collected = std::pin::pin!(Limited::new(body, REQUEST_BYTES_MAX).collect());
         match tokio::time::timeout(self.parts.body_timeout, collected).await {
             Ok(Ok(body)) => {
-                let answer = self.parts.ocsp.answer(&body.to_bytes()).await;
+                let tell = client.map(|client| move |asked: Asked<'_>| self.note(client, &asked));
+                let answer = self.parts.ocsp.answer_and(&body.to_bytes(), tell).await;
                 self.ocsp_reply(&answer, None)
             }
             // Too long, or broken off, when nobody reads this.
-            Ok(Err(_)) => self.malformed(),
+            Ok(Err(_)) => self.malformed(client),
             Err(_) => plain::too_slow(),
         }
     }
 
-    fn malformed(&self) -> Response<Full<Bytes>> {
+    fn malformed(&self, client: Option<Client<'_>>) -> Response<Full<Bytes>> {
+        if let Some(client) = client {
+            let outcome = Outcome::MalformedRequest;
+            self.note(client, &Asked { issuer: None, serial: None, outcome });
+        }
         self.parts.counters.refused(ErrorStatus::MalformedRequest);
         self.ocsp_reply(&Answer::Refused(ErrorStatus::MalformedRequest), None)
     }
@@ -296,7 +355,7 @@ impl Responder {
     fn ocsp_reply(&self, answer: &Answer, conditions: Option<&HeaderMap>) -> Response<Full<Bytes>> {
         let (cache_control, kept) = match answer {
             Answer::Kept(kept) => (self.ocsp_cache_control(kept.next_update), kept),
-            Answer::Live(body) => return with_body(body.clone(), OCSP_RESPONSE, NOT_STORED),
+            Answer::Live(body, _) => return with_body(body.clone(), OCSP_RESPONSE, NOT_STORED),
             Answer::Refused(_) => return with_body(answer.body(), OCSP_RESPONSE, NOT_CACHED),
         };
         let validators = Validators {

@@ -69,4 +69,10 @@ impl Issuers {
     pub(crate) fn find(&self, cert_id: &CertId) -> Option<&KnownIssuer> {
         self.0.iter().find(|issuer| issuer.is_meant_by(cert_id))
     }
+
+    /// Its place among those that the signer can sign for.
+    pub(crate) fn place(&self, cert_id: &CertId) -> Option<u16> {
+        let place = self.0.iter().position(|issuer| issuer.is_meant_by(cert_id))?;
+        u16::try_from(place).ok()
+    }
 }

@@ -7,6 +7,7 @@
 //! - [`OfflineFiles`]: certificates and CRLs of CAs whose keys are offline, as somebody put them into a folder.
 //! - [`Responder`]: both over HTTP, with the issuers' certificates. It is a plain hyper service on the raw request
 //!   target: anything that cleans paths in front of it breaks base64 with slashes.
+//! - [`request_log`]: who asked for what, where the operator wants that, and what becomes of it.
 //! - [`SigningEvent`]: what is recorded of every signature, in batches, by [`Responder::run_recorder`]. A signature
 //!   that could not be recorded any more is not made.
 
@@ -22,6 +23,7 @@ mod issuers;
 mod ocsp;
 mod offline;
 mod publication;
+pub mod request_log;
 mod seldom;
 mod statuses;
 mod stored;

@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use ingam_protocol::health::QueueReport;
-use ingam_protocol::ocsp::{CertId, CertStatus, ErrorStatus, SingleResponse, parse_request};
+use ingam_protocol::ocsp::{CertId, CertStatus, ErrorStatus, Request, SingleResponse, parse_request};
 use ingam_protocol::profile::IssuerName;
 use ingam_protocol::{Clock, Serial, Timestamp};
 use ingam_signer::{Issuer, OcspAnswer, Signer};
@@ -34,6 +34,7 @@ use crate::config::{Nonces, Settings};
 use crate::corpus::{Assembled, Corpus};
 use crate::counters::Counters;
 use crate::issuers::Issuers;
+use crate::request_log::Outcome;
 use crate::seldom::Seldom;
 use crate::statuses::{Signed, SigningEvent, Status, Statuses};
 
@@ -54,8 +55,8 @@ const PERIOD_MIN: Duration = Duration::from_secs(60);
 pub enum Answer {
     /// The same for all who ask: may be cached until its nextUpdate.
     Kept(Arc<KeptAnswer>),
-    /// DER of an OCSPResponse signed for this request alone: must not be cached.
-    Live(Bytes),
+    /// DER of an OCSPResponse signed for this request alone: must not be cached; and what it says, the worst of several.
+    Live(Bytes, CertStatus),
     /// No answer; must not be cached.
     Refused(ErrorStatus),
 }
@@ -65,7 +66,7 @@ impl Answer {
     pub fn body(&self) -> Bytes {
         match self {
             Self::Kept(kept) => kept.body.clone(),
-            Self::Live(body) => body.clone(),
+            Self::Live(body, _) => body.clone(),
             Self::Refused(ErrorStatus::MalformedRequest) => {
                 Bytes::from_static(&const { ErrorStatus::MalformedRequest.encode() })
             }
@@ -81,6 +82,26 @@ impl Answer {
             Self::Refused(ErrorStatus::Unauthorized) => {
                 Bytes::from_static(&const { ErrorStatus::Unauthorized.encode() })
             }
+        }
+    }
+}
+
+/// What was asked for first in a request, and how it was answered.
+pub(crate) struct Asked<'a> {
+    /// The issuer's place among those of the signer; `None` if none of them was meant.
+    pub(crate) issuer: Option<u16>,
+    /// The serial number, if there was one that a certificate can have.
+    pub(crate) serial: Option<&'a Serial>,
+    /// What was answered.
+    pub(crate) outcome: Outcome,
+}
+
+impl From<&Answer> for Outcome {
+    fn from(answer: &Answer) -> Self {
+        match answer {
+            Answer::Kept(kept) => kept.status.status.into(),
+            Answer::Live(_, status) => (*status).into(),
+            Answer::Refused(error) => (*error).into(),
         }
     }
 }
@@ -212,26 +233,43 @@ impl OcspService {
 
     /// The answer to a request's DER.
     pub async fn answer(self: &Arc<Self>, request: &[u8]) -> Answer {
-        let answer = match self.try_answer(request).await {
-            Ok(answer) => answer,
-            Err(error) => Answer::Refused(error),
+        self.answer_and(request, None::<fn(Asked<'_>)>).await
+    }
+
+    /// The same, and tells what was asked for and how it was answered.
+    pub(crate) async fn answer_and(
+        self: &Arc<Self>,
+        request: &[u8],
+        tell: Option<impl FnOnce(Asked<'_>)>,
+    ) -> Answer {
+        let parsed = parse_request(request);
+        let answer = match &parsed {
+            Ok(request) => self.try_answer(request).await.unwrap_or_else(Answer::Refused),
+            Err(_) => Answer::Refused(ErrorStatus::MalformedRequest),
         };
+        if let Some(tell) = tell {
+            let first = parsed.as_ref().ok().and_then(|request| request.cert_ids.first());
+            tell(Asked {
+                issuer: first.and_then(|cert_id| self.issuers.place(cert_id)),
+                serial: first.and_then(|cert_id| cert_id.serial.as_ref()),
+                outcome: Outcome::from(&answer),
+            });
+        }
         match &answer {
             Answer::Kept(kept) => self.counters.answered(kept.status.status),
             // Counted where it was signed: what it says is known there.
-            Answer::Live(_) => {}
+            Answer::Live(..) => {}
             Answer::Refused(error) => self.counters.refused(*error),
         }
         answer
     }
 
-    async fn try_answer(self: &Arc<Self>, request: &[u8]) -> Result<Answer, ErrorStatus> {
-        let request = parse_request(request).map_err(|_| ErrorStatus::MalformedRequest)?;
+    async fn try_answer(self: &Arc<Self>, request: &Request) -> Result<Answer, ErrorStatus> {
         let live_is_on = self.settings.nonces == Nonces::Answer;
-        match (request.cert_ids.as_slice(), request.nonce) {
+        match (request.cert_ids.as_slice(), &request.nonce) {
             ([cert_id], None) => self.kept(cert_id).await.map(Answer::Kept),
             ([cert_id], Some(_)) if !live_is_on => self.kept(cert_id).await.map(Answer::Kept),
-            (cert_ids, nonce) if live_is_on => self.live(cert_ids, nonce).await,
+            (cert_ids, nonce) if live_is_on => self.live(cert_ids, nonce.clone()).await,
             _ => Err(ErrorStatus::Unauthorized),
         }
     }
@@ -441,8 +479,9 @@ impl OcspService {
             self.counters.from_signer.increment(1);
             // Any change at all is reason enough to look again: such answers are few.
             if self.statuses.generation() == generation {
-                self.counters.answered(revoked.unwrap_or(CertStatus::Good));
-                return Ok(Answer::Live(body));
+                let status = revoked.unwrap_or(CertStatus::Good);
+                self.counters.answered(status);
+                return Ok(Answer::Live(body, status));
             }
         }
         Err(ErrorStatus::TryLater)

@@ -6,6 +6,7 @@ mod connection;
 mod following;
 mod freshness;
 mod lists;
+mod noted;
 mod offline;
 mod presign;
 mod recorder;

@@ -26,6 +26,7 @@ use ingam_protocol::Clock;
 use ingam_protocol::certificate::Validity;
 use ingam_protocol::health::{CertificateReport, Code, Lack, Level, Report, RoleReport};
 use ingam_responder::Responder;
+use ingam_responder::request_log::RequestLog;
 use ingam_signer::Signer;
 use ingam_store::Store;
 use ingam_transparency::TransparencyService;
@@ -50,6 +51,7 @@ pub(crate) struct Parts {
     /// Who asks logs; none where no profile needs them.
     pub(crate) transparency: Option<Arc<TransparencyService>>,
     pub(crate) responder: Arc<Responder>,
+    pub(crate) request_log: Arc<RequestLog>,
     pub(crate) store: Store,
     pub(crate) journal: Arc<Journal>,
 

@@ -1,5 +1,6 @@
 //! The CA as a process: everything is built here, in the order in which it depends on each other, and ends here.
 
+mod publication;
 mod taken;
 mod upkeep;
 
@@ -15,6 +16,7 @@ use ingam_protocol::pem;
 use ingam_protocol::profile::IssuerName;
 use ingam_protocol::record::{Record, RecordType};
 use ingam_protocol::time::{Clock, Random};
+use ingam_responder::request_log::RequestLog;
 use ingam_responder::{OfflineFiles, Publication, Responder, StoredStatuses};
 use ingam_signer::hierarchy::PUBLISHED;
 use ingam_signer::{Hierarchy, Ledger, LocalSigner, Signer, memory};
@@ -42,6 +44,7 @@ use crate::system::{SystemClock, SystemRandomness};
 use crate::transparency::Transparency;
 use crate::{telemetry, test_ct, test_dns};
 
+use publication::{Logging, publish, request_log, sweep};
 use upkeep::{
     keep_configuration, keep_delegates, keep_issuances, keep_jobs, keep_limits, keep_logged,
     keep_perspectives, keep_waiting,
@@ -110,6 +113,7 @@ pub(crate) struct Running {
     limits: Arc<SharedLimits>,
     health: Health,
     observed: Option<Observed>,
+    logging: Option<Logging>,
     store: StoreProcess,
     /// Held for as long as the state is in use.
     _lock: StateLock,
@@ -146,6 +150,7 @@ pub(crate) struct Start {
 struct Built {
     authority: Arc<Authority>,
     responder: Arc<Responder>,
+    request_log: Arc<RequestLog>,
     signer: Arc<dyn Signer>,
     store: Store,
     health: Health,
@@ -210,6 +215,7 @@ impl Running {
             limits,
             health: built.health.clone(),
             observed: None,
+            logging: None,
             store: process,
             _lock: lock,
         };
@@ -230,7 +236,9 @@ impl Running {
         metrics: PrometheusHandle,
     ) -> Result<(), StartError> {
         let Going { config, sources, ref stopping, ref reloader } = going;
-        let Built { authority, responder, signer, store, health, corroboration, transparency } = built;
+        let Built { authority, responder, request_log, signer, store, health, corroboration, transparency } =
+            built;
+        sweep(&request_log).await?;
         record_start(config, signer.as_ref(), &store, made, sources).await?;
         // The DNS server of tests first: what is taken up again may need it.
         self.tasks.spawn(test_dns::run(
@@ -259,23 +267,19 @@ impl Running {
         };
         let acceptor = TlsAcceptor::from(reloader.certificate.for_everybody()?);
         let router = reloader.frontend.clone().router();
-        let [front, plain_front] = fronts(config);
+        let [front, plain_front, publication_front] = fronts(config);
         let plain = acme::service(router.clone(), plain_front.clone(), Transport::Plain);
         let acme = acme::service(router, front.clone(), Transport::Tls);
         let management = Arc::new(Management::new(signer.issuers()));
         let managed = move |request: http::Request<hyper::body::Incoming>, _| {
             std::future::ready(management.answer(request.method(), request.uri().path()))
         };
-        let published = responder.clone();
-        let publication = move |request, _| {
-            let responder = published.clone();
-            async move { responder.handle(request).await }
-        };
         let metrics = Arc::new(metrics);
         let upkeep = metrics.clone();
         let observation = Observation::new(Arc::new(health), metrics);
         self.observed = Some(Observed::serve(listener("metrics", sockets.metrics.into(), None), observation));
-        let admin = self.admin(config, sources, reloader, stopping);
+        self.logging = Some(Logging::begin(request_log.clone()));
+        let admin = self.admin(&going, request_log);
         let tasks = &mut self.tasks;
         let stop = || stopping.clone();
         let tls = listener("acme", sockets.acme.into(), Some(acceptor.clone()));
@@ -283,7 +287,8 @@ impl Running {
         let open = listener("acme_plain", sockets.acme_plain.into(), None);
         tasks.spawn(Listener { front: plain_front, ..open }.serve(plain, stop()));
         tasks.spawn(listener("management", sockets.management.into(), Some(acceptor)).serve(managed, stop()));
-        tasks.spawn(listener("publication", sockets.publication.into(), None).serve(publication, stop()));
+        let open = listener("publication", sockets.publication.into(), None);
+        tasks.spawn(publish(Listener { front: publication_front, ..open }, responder.clone(), stop()));
         if let Some(client_ca) = config.operator.client_ca.as_ref().filter(|_| !sockets.admin.is_empty()) {
             let tls = Some(TlsAcceptor::from(reloader.certificate.for_operators(client_ca)?));
             tasks.spawn(listener("admin", sockets.admin.into(), tls).serve(admin.clone(), stop()));
@@ -332,19 +337,23 @@ impl Running {
     /// The admin API, for all of its listeners.
     fn admin(
         &self,
-        config: &Config,
-        sources: &Sources,
-        reloader: &Arc<Reloader>,
-        stopping: &watch::Receiver<bool>,
+        going: &Going<'_>,
+        request_log: Arc<RequestLog>,
     ) -> impl Fn(http::Request<hyper::body::Incoming>, Peer) -> admin::Answer + Clone + Send + Sync + 'static
     {
         let process = Arc::new(admin::Process {
             health: self.health.clone(),
-            reloader: reloader.clone(),
-            stopping: stopping.clone(),
+            reloader: going.reloader.clone(),
+            stopping: going.stopping.clone(),
         });
-        let two_people = config.operator.two_people.clone();
-        let operator = Operator::new(self.authority.clone(), process, sources.random.clone(), two_people);
+        let two_people = going.config.operator.two_people.clone();
+        let parts = ingam_operator::Parts {
+            authority: self.authority.clone(),
+            request_log,
+            host: process,
+            random: going.sources.random.clone(),
+        };
+        let operator = Operator::new(parts, two_people);
         admin::service(operator)
     }
 
@@ -359,6 +368,11 @@ impl Running {
         let _ = self.shutdown.send(true);
         while self.tasks.join_next().await.is_some() {}
         let grace = self.limits.now().grace;
+        if let Some(logging) = self.logging.take()
+            && tokio::time::timeout(grace, logging.end()).await.is_err()
+        {
+            tracing::warn!("the request log had no time to end: its last seconds are not in it");
+        }
         if tokio::time::timeout(grace, self.authority.issuances_in_hand_ended()).await.is_err() {
             tracing::warn!("issuances in hand had no time to end: the next start takes them up");
         }
@@ -377,10 +391,11 @@ struct Going<'a> {
     reloader: Arc<Reloader>,
 }
 
-/// The proxies before the ACME listeners: before the one with TLS, and before the one without.
-fn fronts(config: &Config) -> [Front; 2] {
-    let trusted = Arc::new(config.proxies.trusted());
-    [config.proxies.acme, config.proxies.acme_plain].map(|word| Front { trusted: trusted.clone(), word })
+/// The proxies before the listeners: of ACME with TLS, of ACME without, and of OCSP and CRLs.
+fn fronts(config: &Config) -> [Front; 3] {
+    let (trusted, proxies) = (Arc::new(config.proxies.trusted()), &config.proxies);
+    let words = [proxies.acme, proxies.acme_plain, proxies.publication];
+    words.map(|word| Front { trusted: trusted.clone(), word })
 }
 
 fn keeper(
@@ -455,6 +470,8 @@ fn build(
     let issuers: Vec<IssuerName> = signer.issuers().iter().map(|issuer| issuer.name.clone()).collect();
     let offline = OfflineFiles::read(&config.state.join(PUBLISHED), &issuers);
     responder.replace_offline(offline.map_err(|error| StartError::new(error.to_string()))?);
+    let request_log = request_log(config, signer.as_ref(), &store, sources)?;
+    let responder = responder.logging_to(request_log.clone());
     let transparency = Transparency::build(config, signer.issuers(), sources)?;
     let parts = ingam_authority::Parts {
         store: store.clone(),
@@ -481,6 +498,7 @@ fn build(
         signer: signer.clone(),
         transparency: transparency.service.clone(),
         responder: responder.clone(),
+        request_log: request_log.clone(),
         store: store.clone(),
         journal: journal.clone(),
         config: config.health.clone(),
@@ -490,7 +508,7 @@ fn build(
     });
     let health = health.map_err(|error| StartError::caused("the store cannot be read", &error))?;
     watch_coordinator(config, &health)?;
-    Ok(Built { authority, responder, signer, store, health, corroboration, transparency })
+    Ok(Built { authority, responder, request_log, signer, store, health, corroboration, transparency })
 }
 
 /// Where answers that were signed in advance are kept and published.

@@ -1,7 +1,9 @@
 //! Records, read back by operators.
 
-use ingam_protocol::record::Record;
+use ingam_protocol::Timestamp;
+use ingam_protocol::record::{Class, Record, RecordType};
 use ingam_store::{RecordQuery, RecordsFound, RecordsPlace};
+use serde_json::Value;
 
 use super::{Act, ActError};
 use crate::Authority;
@@ -23,6 +25,29 @@ impl Authority {
         let found = read_files(move || store.records_find(&query, limit)).await?;
         self.personal_data_read(act, subject).await?;
         Ok(found)
+    }
+
+    /// What the newest records tell that count OCSP requests without people, oldest first: at most `limit` hours.
+    ///
+    /// # Errors
+    /// [`ActError::Fault`] if journal or store fail.
+    pub async fn requests_counted(
+        &self,
+        from: Option<Timestamp>,
+        until: Option<Timestamp>,
+        limit: usize,
+    ) -> Result<Vec<Value>, ActError> {
+        let query = RecordQuery {
+            classes: [Class::Aggregate].into(),
+            kinds: [RecordType::OcspRequestsCounted].into(),
+            from,
+            until,
+            ..RecordQuery::default()
+        };
+        let store = self.store.clone();
+        let found = read_files(move || store.records_find(&query, limit)).await?;
+        let payloads = found.records.iter().filter_map(|record| record.parts.first());
+        Ok(payloads.filter_map(|part| serde_json::from_slice(&part.bytes).ok()).collect())
     }
 
     /// The place behind everything that is on record now: where somebody begins to follow the log, which is on record

@@ -3,7 +3,7 @@
 use ingam_authority::operator::CertificateFilter;
 use ingam_authority::operator::{
     Act, Decided, JobState, KeyBlocking, KeyName, NameVerdict, NewApproval, NewExternalKey, OwnLimit,
-    PlannedJob, Selection,
+    PlannedJob, Selection as Certificates,
 };
 use ingam_protocol::bytes::{base64url, hex};
 use ingam_protocol::identifier::DnsName;
@@ -11,11 +11,12 @@ use ingam_protocol::limit::{Favoured, LimitName};
 use ingam_protocol::operator::{Principal, Role};
 use ingam_protocol::time::random_array;
 use ingam_protocol::{Id, Reason};
+use ingam_responder::request_log::{NewHold, Selection, network};
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Value, json};
 
 use crate::client::{Ask, DOCUMENT, get, post};
-use crate::world::{DAY, World};
+use crate::world::{ADDRESS, DAY, World, start};
 
 /// A way to ask for an act.
 pub(crate) struct Case {
@@ -108,7 +109,7 @@ fn job(world: &World, state: JobState) -> Id {
     let serials = Some(vec![world.certificate(&world.account())]);
     let filter = CertificateFilter { serials, ..CertificateFilter::default() };
     let planned = PlannedJob {
-        selection: Selection { filter, incident: None },
+        selection: Certificates { filter, incident: None },
         told: to_raw_value(&json!({})).unwrap(),
         reason: Reason::Superseded,
         per_second: 1,
@@ -121,6 +122,21 @@ fn job(world: &World, state: JobState) -> Id {
         world.run(world.authority.revocation_job_turn(&hold, job.id, state)).unwrap();
     }
     job.id
+}
+
+/// A hold on what comes from the planted address; the first one is closed once there are many.
+fn hold(world: &World) -> Id {
+    let log = &world.request_log;
+    if let Some(oldest) = log.holds().first().filter(|_| log.holds().len() > 50) {
+        world.run(log.hold_close(oldest.id, Vec::new())).unwrap();
+    }
+    let new = NewHold {
+        selection: Selection { networks: vec![network(ADDRESS).unwrap()], ..Selection::default() },
+        owner: "ann".to_owned(),
+        reason: "made for a test".to_owned(),
+        ends: start().plus(30 * DAY),
+    };
+    world.run(log.hold_open(new, Vec::new())).unwrap().id
 }
 
 /// Somebody without a role yet.
@@ -175,7 +191,7 @@ const fn write(act: &'static str, path: &'static str, done: u16, ask: fn(&World)
 }
 
 /// Every way to ask for an act.
-pub(crate) const CASES: [Case; 50] = [
+pub(crate) const CASES: [Case; 58] = [
     read("status.show", "/v1/status", |_| get("/v1/status")),
     read("account.list", "/v1/accounts", |world| {
         world.account();
@@ -304,6 +320,29 @@ pub(crate) const CASES: [Case; 50] = [
     write("role.take", "/v1/roles/take", 200, |world| post("/v1/roles/take", granted(world))),
     read("approval.list", "/v1/approvals", |_| get("/v1/approvals")),
     read("approval.list", "/v1/approvals/{id}", |world| get(format!("/v1/approvals/{}", decided(world)))),
+    read("ocsp.log", "/v1/ocsp/log", |_| get("/v1/ocsp/log")),
+    read("ocsp.counts", "/v1/ocsp/counts", |_| get("/v1/ocsp/counts?limit=3")),
+    read("hold.list", "/v1/ocsp/holds", |world| {
+        hold(world);
+        get("/v1/ocsp/holds?reason=ticket%2012")
+    }),
+    read("hold.list", "/v1/ocsp/holds/{id}", |world| {
+        get(format!("/v1/ocsp/holds/{}?reason=ticket%2012", hold(world)))
+    }),
+    read("hold.requests", "/v1/ocsp/holds/{id}/requests", |world| {
+        get(format!("/v1/ocsp/holds/{}/requests?reason=ticket%2012", hold(world)))
+    }),
+    write("hold.open", "/v1/ocsp/holds", 201, |_| {
+        let ends = start().plus(30 * DAY).to_rfc3339();
+        post("/v1/ocsp/holds", json!({ "networks": ["192.0.2.0/24"], "ends": ends, "reason": "ticket 12" }))
+    }),
+    write("hold.renew", "/v1/ocsp/holds/{id}/renew", 200, |world| {
+        let ends = start().plus(60 * DAY).to_rfc3339();
+        post(format!("/v1/ocsp/holds/{}/renew", hold(world)), json!({ "ends": ends, "reason": "ticket 12" }))
+    }),
+    write("hold.close", "/v1/ocsp/holds/{id}/close", 200, |world| {
+        post(format!("/v1/ocsp/holds/{}/close", hold(world)), why())
+    }),
     write("reload", "/v1/reload", 200, |_| post("/v1/reload", why())),
 ];
 

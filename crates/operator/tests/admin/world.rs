@@ -32,6 +32,7 @@ use ingam_protocol::public_suffix::PublicSuffixes;
 use ingam_protocol::record::{Class, Record, RecordType, Seal};
 use ingam_protocol::time::{FixedClock, SeededRandom};
 use ingam_protocol::{Id, Serial, Timestamp};
+use ingam_responder::request_log::{self, RequestLog};
 use ingam_signer::hierarchy::{Hierarchy, IssuerPlan, Plan};
 use ingam_signer::{IssuerUrls, KeyKind, Ledger, LocalSigner};
 use ingam_store::engine::redb::{FileStorage, RedbConfig, RedbEngine};
@@ -91,6 +92,7 @@ const FAILING: &str = "zombie.example.org";
 pub(crate) struct World {
     pub(crate) router: Router,
     pub(crate) authority: Arc<Authority>,
+    pub(crate) request_log: Arc<RequestLog>,
     pub(crate) host: Arc<TestHost>,
     pub(crate) store: Store,
     pub(crate) clock: Arc<FixedClock>,
@@ -227,10 +229,30 @@ impl World {
             authority: authority.clone(),
         });
         let two_people = dangers.into_iter().collect();
-        let operator = Operator::new(authority.clone(), host.clone(), random.clone(), two_people);
+        let request_log = request_log(&store, &clock, &random);
+        let parts = ingam_operator::Parts {
+            authority: authority.clone(),
+            request_log: request_log.clone(),
+            host: host.clone(),
+            random: random.clone(),
+        };
+        let operator = Operator::new(parts, two_people);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let (router, last) = (operator.router(), Mutex::new(1000));
-        Self { router, authority, host, store, clock, random, tables, runtime, engine, threads, last }
+        Self {
+            router,
+            authority,
+            request_log,
+            host,
+            store,
+            clock,
+            random,
+            tables,
+            runtime,
+            engine,
+            threads,
+            last,
+        }
     }
 
     pub(crate) fn run<T>(&self, work: impl Future<Output = T>) -> T {
@@ -243,11 +265,11 @@ impl World {
     }
 
     pub(crate) fn stop(self) {
-        let Self { router, authority, host, store, runtime, engine, threads, .. } = self;
+        let Self { router, authority, request_log, host, store, runtime, engine, threads, .. } = self;
         drop(router);
         drop(runtime);
         threads.close();
-        drop((authority, host, store, engine));
+        drop((authority, request_log, host, store, engine));
     }
 
     /// A number that was not used before.
@@ -310,6 +332,32 @@ impl World {
             })
             .collect()
     }
+}
+
+/// A log in which somebody from [`ADDRESS`] asked once.
+fn request_log(store: &Store, clock: &Arc<FixedClock>, random: &Arc<SeededRandom>) -> Arc<RequestLog> {
+    let parts = request_log::Parts {
+        files: Some(Arc::new(SimulatedDisk::new())),
+        receipts: Arc::new(store.statuses()),
+        clock: clock.clone(),
+        random: random.clone(),
+        issuers: vec![issuer()],
+        threads: 1,
+    };
+    let config = request_log::Config { mode: request_log::Mode::Full, ..request_log::Config::default() };
+    let log = RequestLog::open(&config, parts).unwrap();
+    log.note(&request_log::Noted {
+        address: ADDRESS.parse().unwrap(),
+        user_agent: b"curl/8.5.0",
+        issuer: Some(0),
+        serial: &[7; 16],
+        outcome: request_log::Outcome::Good,
+        at: start(),
+    });
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    // A process that ends writes at once.
+    runtime.block_on(log.run(std::future::ready(())));
+    log
 }
 
 /// A subscriber's key.

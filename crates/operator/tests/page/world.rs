@@ -26,6 +26,7 @@ use ingam_protocol::public_suffix::PublicSuffixes;
 use ingam_protocol::record::{Record, RecordType};
 use ingam_protocol::time::{FixedClock, Random, SeededRandom, random_array};
 use ingam_protocol::{Id, Reason, Serial, Timestamp};
+use ingam_responder::request_log::{self, RequestLog};
 use ingam_signer::hierarchy::{Hierarchy, IssuerPlan, Plan};
 use ingam_signer::{IssuerUrls, KeyKind, Ledger, LocalSigner};
 use ingam_store::{
@@ -130,7 +131,21 @@ impl World {
     /// The admin API of this CA, in a process that says `said`.
     pub(crate) fn router(&self, said: Said) -> Router {
         let host = Arc::new(said);
-        Operator::new(self.authority.clone(), host, self.random.clone(), BTreeSet::new()).router()
+        let log = request_log::Parts {
+            files: None,
+            receipts: Arc::new(self.store.statuses()),
+            clock: self.authority.clock().clone(),
+            random: self.random.clone(),
+            issuers: Vec::new(),
+            threads: 1,
+        };
+        let parts = ingam_operator::Parts {
+            authority: self.authority.clone(),
+            request_log: RequestLog::open(&request_log::Config::default(), log).unwrap(),
+            host,
+            random: self.random.clone(),
+        };
+        Operator::new(parts, BTreeSet::new()).router()
     }
 
     pub(crate) fn id(&self, at: Timestamp) -> Id {

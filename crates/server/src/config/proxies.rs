@@ -1,4 +1,4 @@
-//! The proxies before the ACME listeners, and by which of their words the client's address is known.
+//! The proxies before the listeners, and by which of their words the client's address is known.
 
 use std::net::SocketAddr;
 
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Config;
 
-/// Who stands before the ACME listeners; nobody by default.
+/// Who stands before the listeners; nobody by default.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Proxies {
@@ -18,6 +18,8 @@ pub(crate) struct Proxies {
     pub(crate) acme: ProxyWord,
     /// How they tell it at `listen.acme_plain`.
     pub(crate) acme_plain: ProxyWord,
+    /// How they tell it at `listen.publication`: the request log wants to know.
+    pub(crate) publication: ProxyWord,
 }
 
 /// A way to tell a client's address.
@@ -46,10 +48,11 @@ impl Proxies {
         trusted
     }
 
-    fn words(&self) -> [(&'static str, &'static str, ProxyWord); 2] {
+    fn words(&self) -> [(&'static str, &'static str, ProxyWord); 3] {
         [
             ("proxies.acme", "listen.acme", self.acme),
             ("proxies.acme_plain", "listen.acme_plain", self.acme_plain),
+            ("proxies.publication", "listen.publication", self.publication),
         ]
     }
 }
@@ -86,8 +89,11 @@ pub(super) fn check(config: &Config, found: &mut Findings) {
 /// What is unwise, in whatever environment.
 pub(super) fn advise(config: &Config, found: &mut Findings) {
     for (key, listener, word) in config.proxies.words() {
-        let addresses =
-            if listener == "listen.acme" { &config.listen.acme } else { &config.listen.acme_plain };
+        let addresses = match listener {
+            "listen.acme" => &config.listen.acme,
+            "listen.acme_plain" => &config.listen.acme_plain,
+            _ => &config.listen.publication,
+        };
         if word != ProxyWord::None && addresses.is_empty() {
             let reason = format!("is set, and {listener} is empty: nobody tells anything there");
             found.warning(key, reason, format!("remove it, or give {listener} an address"));

@@ -50,6 +50,7 @@ pub(crate) fn check(config: &Config, found: &mut Findings) {
     kinds(config, found);
     plan(config, found);
     found.below("responder", config.responder.check());
+    found.below("request_log", config.request_log.check());
     found.below("validation", config.validation.check());
     persistent_records(config, found);
     perspective::check_absent(config, found);
@@ -73,6 +74,16 @@ fn environment(config: &Config, found: &mut Findings) {
                 "leave it out, or set it to \"required\"; or set public = false for a private CA",
             );
         }
+        found.require(
+            config.request_log.is_within_ceiling(),
+            "request_log.keep_s",
+            format!(
+                "is {}, and in production requests are kept for seven days at most, whatever the mode is (R3 of \
+                 docs/operations/request-log.md)",
+                config.request_log.keep_s
+            ),
+            "set it to 604800 or less; what a case needs for longer is held by `ingam admin ocsp hold open`",
+        );
     }
     if config.environment == Environment::Development || found.is_silent("environment") {
         return;

@@ -11,7 +11,7 @@ use ingam_protocol::health::{
     CertificateReport, ClockReport, IssuerReport, QueueReport, Report, RoleReport, StorageReport,
 };
 use ingam_protocol::profile::IssuerName;
-use ingam_responder::{CrlCondition, SigningCondition};
+use ingam_responder::{CrlCondition, SigningCondition, request_log};
 use ingam_store::{Condition, Outbox};
 use ingam_transparency::Trouble;
 use ingam_validation::quorum::Reachable;
@@ -62,17 +62,20 @@ pub(super) struct Looks {
     journal_bytes: Look<u64>,
     disk: Look<Disk>,
     oldest_answers: Look<BTreeMap<IssuerName, Timestamp>>,
+    request_log: Look<request_log::Condition>,
 }
 
 impl Looks {
     pub(super) fn new(parts: &Parts) -> Self {
         let (store, journal) = (parts.store.clone(), parts.journal.clone());
         let (state, responder) = (parts.state.clone(), parts.responder.clone());
+        let request_log = parts.request_log.clone();
         Self {
             outbox: Look::new(Duration::ZERO, move || store.outbox().map_err(|error| sentence(&error))),
             journal_bytes: Look::new(Duration::ZERO, move || Ok(journal.bytes())),
             disk: Look::new(Duration::ZERO, move || Disk::of(&state)),
             oldest_answers: Look::new(ANSWERS_PERIOD, move || Ok(responder.oldest_answers())),
+            request_log: Look::new(Duration::ZERO, move || Ok(request_log.condition())),
         }
     }
 }
@@ -185,6 +188,7 @@ pub(super) struct Facts {
     pub(super) outbox: Seen<Outbox>,
     pub(super) journal_bytes: Seen<u64>,
     pub(super) disk: Seen<Disk>,
+    pub(super) request_log: Seen<request_log::Condition>,
 }
 
 /// Looks at everything.
@@ -195,11 +199,12 @@ pub(super) async fn gather(
     certificates: Vec<CertificateReport>,
 ) -> Facts {
     // Together, so that all of it takes no longer than the slowest.
-    let (outbox, journal_bytes, disk, oldest_answers, signing_trouble) = tokio::join!(
+    let (outbox, journal_bytes, disk, oldest_answers, request_log, signing_trouble) = tokio::join!(
         looks.outbox.see(),
         looks.journal_bytes.see(),
         looks.disk.see(),
         looks.oldest_answers.see(),
+        looks.request_log.see(),
         signing_trouble(parts)
     );
     let now = parts.clock.now();
@@ -229,6 +234,7 @@ pub(super) async fn gather(
         outbox,
         journal_bytes,
         disk,
+        request_log,
     }
 }
 

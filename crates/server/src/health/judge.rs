@@ -29,6 +29,8 @@ const SIGNING_FAILING_FOR: Duration = Duration::from_secs(60);
 const SIGNING_WARNED_FOR: Duration = Duration::from_secs(5 * 60);
 /// For how long after the last try it is told that logs give no SCTs.
 const TROUBLE_TOLD_FOR: Duration = Duration::from_secs(5 * 60);
+/// For how long it is told that requests found no room in the request log.
+const REQUESTS_DROPPED_TOLD_FOR: Duration = Duration::from_secs(5 * 60);
 /// How long the oldest answer may be over its time before that is an alarm.
 const ANSWER_LATE: Duration = Duration::from_secs(60);
 /// A store that does not answer a read for so long hangs.
@@ -287,6 +289,7 @@ fn responder(facts: &Facts, config: &Config) -> Vec<Lack> {
     lacks.extend(crowded(facts, "ocsp_signatures", Code::OcspQueue, "responder.signings_queued"));
     let events = "how quickly the store commits: nothing is signed once this is full";
     lacks.extend(crowded(facts, "signing_events", Code::SigningEventsQueue, events));
+    lacks.extend(request_log(facts));
     lacks
 }
 
@@ -302,6 +305,35 @@ fn offline_crls(facts: &Facts, config: &Config) -> Vec<Lack> {
         Some(warning(Code::Crl, format!("the CRL of {name}, whose key is offline, {ends}"), fix))
     });
     judged.collect()
+}
+
+/// That requests are kept for too long is what must not be; that some could not be noted is a pity.
+fn request_log(facts: &Facts) -> Option<Lack> {
+    let code = Code::RequestLog;
+    let condition = match &facts.request_log {
+        Seen::This(condition) => condition,
+        Seen::Failed(why) => {
+            let detail = format!("the request log cannot be asked ({why})");
+            return Some(warning(code, detail, "read the log for why"));
+        }
+        Seen::Slow(waited) => {
+            let detail = format!("the request log has waited for the disk for {}", lasting(*waited));
+            return Some(warning(code, detail, "look at how busy the disk is, and whether it works"));
+        }
+    };
+    if condition.is_overdue {
+        let detail = "requests are still on the disk whose time is over";
+        let fix = "read the log for why they cannot be destroyed; if need be, stop and remove the folder request-log";
+        return Some(failing(code, detail, fix));
+    }
+    if let Some(trouble) = condition.trouble {
+        let fix = "make room on the disk, or raise request_log.bytes_max: requests are counted and not noted meanwhile";
+        return Some(warning(code, format!("the request log could not be written ({trouble})"), fix));
+    }
+    let ago = facts.now.since(condition.dropped_at?);
+    let fix = "raise request_log.queue_records, lower request_log.rate_max, or look at how busy the disk is";
+    let detail = format!("requests found no room to be noted, the last {} ago", lasting(ago));
+    (ago < REQUESTS_DROPPED_TOLD_FOR).then(|| warning(code, detail, fix))
 }
 
 fn ocsp(facts: &Facts) -> Vec<Lack> {

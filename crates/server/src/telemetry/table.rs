@@ -369,6 +369,19 @@ pub(super) const METRICS: &[Metric] = &[
         &[],
         "Of a responder without keys: when the CA made the manifest of the answers that it gives",
     ),
+    metric(
+        "ingam_request_log_requests_total",
+        Counter,
+        &[("fate", These(&["noted", "sampled_out", "queue_full", "unwritten"]))],
+        "OCSP requests that the request log saw, by what became of them: in it, or stood for by a record of it; left out of a \
+         sample; no room in the queue; not written to the disk",
+    ),
+    metric(
+        "ingam_request_log_segments_destroyed_total",
+        Counter,
+        &[],
+        "Segments of the request log whose key and file were destroyed",
+    ),
     metric("ingam_crl_signed_total", Counter, &[], "CRLs made"),
     metric("ingam_crl_failed_total", Counter, &[], "CRLs that could not be made"),
     metric(

@@ -13,6 +13,19 @@ fn with(text: &str) -> Vec<String> {
     errors.map(|finding| finding.key).collect()
 }
 
+/// R3: at most seven days in production; elsewhere, as long as somebody wants to try something out.
+#[test]
+fn requests_are_kept_for_seven_days_at_most_in_production() {
+    let keeping = |environment: &str, keep_s: u64| {
+        let text = format!("environment = \"{environment}\"\n[request_log]\nkeep_s = {keep_s}");
+        with(&text).into_iter().filter(|key| key == "request_log.keep_s").count()
+    };
+    assert_eq!(keeping("production", 604_800), 0);
+    assert_eq!(keeping("production", 604_801), 1);
+    assert_eq!(keeping("staging", 604_801), 0);
+    assert_eq!(keeping("staging", 60), 1);
+}
+
 #[test]
 fn dangerous_values_are_refused() {
     for (text, key) in [
@@ -41,6 +54,7 @@ fn dangerous_values_are_refused() {
         ("[limits]\nidle_timeout_s = 9223372036854775807", "limits.idle_timeout_s"),
         ("[listen]\nacme_plain = ['0.0.0.0:8080']", "listen.acme_plain"),
         ("[listen]\nacme_plain = ['127.0.0.1:14000']", "listen.acme_plain"),
+        ("[proxies]\npublication = 'forwarded'", "proxies.trusted"),
         ("[proxies]\ntrusted = ['proxy.example']", "proxies.trusted"),
         ("[proxies]\ntrusted = ['10.0.0.1/8']", "proxies.trusted"),
         ("[proxies]\ntrusted = ['0.0.0.0/0']", "proxies.trusted"),

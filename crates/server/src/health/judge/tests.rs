@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use ingam_protocol::crl::ForeignList;
 use ingam_protocol::health::{CertificateReport, ClockReport, CrlReport};
 use ingam_protocol::profile::IssuerName;
-use ingam_responder::{CrlCondition, SigningCondition};
+use ingam_responder::{CrlCondition, SigningCondition, request_log};
 use ingam_store::{Condition, Outbox};
 
 use ingam_protocol::transparency::policy::Needed;
@@ -24,6 +24,22 @@ fn now() -> Timestamp {
 
 fn name(text: &str) -> IssuerName {
     IssuerName::try_from(text.to_owned()).unwrap()
+}
+
+/// A log of requests that lacks nothing.
+fn quiet_log() -> request_log::Condition {
+    request_log::Condition {
+        mode: request_log::Mode::Full,
+        keep: 7 * DAY,
+        queue: (0, 1000),
+        segments: Vec::new(),
+        holds: 0,
+        bytes: (0, 1000),
+        requests: (10, 0),
+        dropped_at: None,
+        trouble: None,
+        is_overdue: false,
+    }
 }
 
 /// A CA that lacks nothing: one issuer with an OCSP certificate, one profile.
@@ -88,6 +104,7 @@ fn well() -> Facts {
         outbox: Seen::This(Outbox { records: 3, oldest: Some(now().minus(SECOND)), newest: None }),
         journal_bytes: Seen::This(1000),
         disk: Seen::This(Disk { free_bytes: 20 * GIB, bytes: 100 * GIB, store_bytes: 1000 }),
+        request_log: Seen::This(quiet_log()),
     }
 }
 
@@ -381,4 +398,22 @@ fn perspectives_that_do_not_answer_are_told_before_too_many_do() {
         told,
         "2 of 5 remote perspectives do not answer (place-0, place-1), and 1 may fail; place-0: connection refused"
     );
+}
+
+#[test]
+fn requests_that_are_kept_for_too_long_are_worse_than_those_that_are_not_kept() {
+    let log = |change: fn(&mut request_log::Condition)| {
+        let mut condition = quiet_log();
+        change(&mut condition);
+        move |facts: &mut Facts| facts.request_log = Seen::This(condition)
+    };
+    lacks(Code::RequestLog, FAILING, log(|condition| condition.is_overdue = true));
+    lacks(Code::RequestLog, WARNING, log(|condition| condition.trouble = Some("request_log_full")));
+    lacks(
+        Code::RequestLog,
+        WARNING,
+        log(|condition| condition.dropped_at = Some(now().minus(4 * 60 * SECOND))),
+    );
+    lacks(Code::RequestLog, None, log(|condition| condition.dropped_at = Some(now().minus(HOUR))));
+    lacks(Code::RequestLog, WARNING, |facts| facts.request_log = Seen::Slow(SECOND));
 }
