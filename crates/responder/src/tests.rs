@@ -4,9 +4,11 @@
 mod condition;
 mod connection;
 mod freshness;
+mod history;
 mod lists;
 mod offline;
 mod recorder;
 mod shards;
+mod store;
 mod wire;
 mod world;
