@@ -2,11 +2,13 @@
 //!
 //! [`parse_request`] reads what a relying party asks, strictly: whatever it accepts is DER to the last byte.
 //! [`ResponseData`] is what gets signed, [`successful`] puts the signature around it, [`ErrorStatus`] is what is said
-//! instead.
+//! instead. [`decode_get`] takes a request out of the path of a URL.
 
+mod get;
 mod request;
 mod response;
 
+pub use get::decode_get;
 pub use request::{
     CertId, HashAlgorithm, NONCE_BYTES_MAX, REQUEST_BYTES_MAX, Request, RequestError, parse_request,
 };

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Response};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Body;
-use ingam_protocol::ocsp::{ErrorStatus, REQUEST_BYTES_MAX};
+use ingam_protocol::ocsp::{ErrorStatus, REQUEST_BYTES_MAX, decode_get};
 use ingam_protocol::{Clock, Shard, Timestamp};
 use ingam_signer::Signer;
 
@@ -28,7 +28,7 @@ use crate::statuses::Statuses;
 
 use document::Documents;
 use reply::{Validators, cacheable_for, not_modified, plain, with_body};
-use target::{Route, decode_get, route};
+use target::{Route, route};
 
 const OCSP_RESPONSE: HeaderValue = HeaderValue::from_static("application/ocsp-response");
 const PKIX_CRL: HeaderValue = HeaderValue::from_static("application/pkix-crl");

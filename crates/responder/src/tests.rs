@@ -6,6 +6,7 @@ mod connection;
 mod freshness;
 mod history;
 mod lists;
+mod malformed;
 mod offline;
 mod recorder;
 mod shards;
