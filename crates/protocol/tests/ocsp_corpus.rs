@@ -2,6 +2,8 @@
 //! with `ok-` must be read, `bad-` refused, anything else (what a fuzzer found) must only do no harm. Every prefix is
 //! tried as well. Refused is what is no base64 or holds no request; which of both does not matter.
 
+#![allow(clippy::unwrap_used, reason = "a test ends by panicking")]
+
 use std::path::Path;
 
 use base64::Engine;
