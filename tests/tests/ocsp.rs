@@ -67,7 +67,7 @@ async fn get_and_post_and_their_headers() {
         for word in ["max-age=", "public", "no-transform", "must-revalidate"] {
             assert!(caching.contains(word), "{word} (RFC 9919): {answer}");
         }
-        for name in ["last-modified", "expires"] {
+        for name in ["date", "last-modified", "expires"] {
             assert!(answer.header(name).ends_with(" GMT"), "{name} is an IMF-fixdate: {answer}");
         }
         let tag = answer.header("etag").to_owned();

@@ -18,7 +18,7 @@ use crate::revocation::Reason;
 use crate::time::Timestamp;
 
 /// What an answer says of a certificate (RFC 6960, section 4.2.1). There is no `unknown`: a serial that the CA never
-/// issued gets the error `unauthorized` instead (RFC 9919, section 3.1.2).
+/// issued gets the error `unauthorized` instead (RFC 9919, section 3.2.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CertStatus {
     /// Issued and not revoked.

@@ -10,6 +10,7 @@ mod malformed;
 mod offline;
 mod recorder;
 mod shards;
+mod stages;
 mod store;
 mod wire;
 mod world;

@@ -41,6 +41,7 @@ def signer(response, issuer):
 
 def verify(response, key):
     algorithm = response.signature_hash_algorithm
+    assert algorithm.name in ("sha256", "sha384")
     if isinstance(key, ec.EllipticCurvePublicKey):
         key.verify(response.signature, response.tbs_response_bytes, ec.ECDSA(algorithm))
     else:

@@ -462,6 +462,7 @@ impl World {
             assert_eq!(body.len(), 5);
             return Err(error_of(body));
         };
+        assert_eq!(bytes.response_type.to_string(), "1.3.6.1.5.5.7.48.1.1");
         let basic = x509_ocsp::BasicOcspResponse::from_der(bytes.response.as_bytes()).unwrap();
         let tbs = basic.tbs_response_data.to_der().unwrap();
         let public_key = self.signer.keys[issuer].public_key();
@@ -473,6 +474,10 @@ impl World {
         assert!(
             matches!(&data.responder_id, x509_ocsp::ResponderId::ByKey(id) if id.as_bytes() == key_hash.as_ref())
         );
+        assert_eq!(data.version, x509_ocsp::Version::V1);
+        // A nonce is all that is ever said beside what was asked for; a reason is nowhere but in `revoked`.
+        assert_eq!(data.response_extensions.is_some(), data.nonce().is_some());
+        assert!(data.responses.iter().all(|single| single.single_extensions.is_none()));
         let seconds = |time: &x509_ocsp::OcspGeneralizedTime| time.0.to_unix_duration().as_secs();
         let single = data.responses.iter().map(|single| ReadSingle {
             cert_id: single.cert_id.to_der().unwrap(),
