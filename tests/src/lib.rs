@@ -17,12 +17,14 @@
 //!   own.
 //! - [`expression`] finds the names in a PromQL expression.
 //! - [`token`] is SoftHSM, on which keys of CAs can be.
-//! - [`forward`] makes a port of a Unix socket, [`proxy`] runs nginx and HAProxy, [`fetched`] finds programs that are not installed.
+//! - [`forward`] makes a port of a Unix socket, [`proxy`] runs nginx and HAProxy, [`apache`] Apache, [`fetched`] finds programs that are
+//!   not installed.
 //! - [`command`] runs foreign programs under a time limit, [`pebble`] starts another CA for comparison, [`random`] is
 //!   randomness with a seed that a failed test prints.
 //!
 //! The harness panics where it cannot go on: in a test that is a failure with a sentence.
 
+pub mod apache;
 pub mod certbot;
 pub mod certificate;
 pub mod challenge;

@@ -30,12 +30,20 @@ impl Proxy {
     /// `told` are more lines of its location.
     pub async fn nginx(home: &Path, port: u16, identity: (&Path, &Path), to_port: u16, told: &str) -> Self {
         let (certificate, key) = (identity.0.display(), identity.1.display());
+        let server = format!(
+            "server {{\nlisten 127.0.0.1:{port} ssl http2;\n\
+             ssl_certificate {certificate};\nssl_certificate_key {key};\n\
+             location / {{\nproxy_pass http://127.0.0.1:{to_port};\nproxy_bind {PROXY_ADDRESS};\n{told}\n}}\n}}\n"
+        );
+        Self::nginx_with(home, port, &server).await
+    }
+
+    /// nginx with these lines about http, by which it listens on this port. Its log is `nginx.log`.
+    pub async fn nginx_with(home: &Path, port: u16, http: &str) -> Self {
         let config = format!(
             "daemon off;\nmaster_process off;\npid nginx.pid;\nerror_log stderr;\nevents {{}}\nhttp {{\n\
              access_log off;\nclient_body_temp_path body;\nproxy_temp_path proxied;\nfastcgi_temp_path f;\n\
-             uwsgi_temp_path u;\nscgi_temp_path s;\nserver {{\nlisten 127.0.0.1:{port} ssl http2;\n\
-             ssl_certificate {certificate};\nssl_certificate_key {key};\n\
-             location / {{\nproxy_pass http://127.0.0.1:{to_port};\nproxy_bind {PROXY_ADDRESS};\n{told}\n}}\n}}\n}}\n"
+             uwsgi_temp_path u;\nscgi_temp_path s;\n{http}}}\n"
         );
         let file = home.join("nginx.conf");
         std::fs::write(&file, config).expect("a writable folder");
@@ -46,10 +54,16 @@ impl Proxy {
 
     /// HAProxy, passing connections on as they are; `told` are the words of its server line by which it tells for whom.
     pub async fn haproxy(home: &Path, port: u16, to_port: u16, told: &str) -> Self {
-        let config = format!(
-            "defaults\n mode tcp\n timeout connect 10s\n timeout client 60s\n timeout server 60s\n\
-             listen ca\n bind 127.0.0.1:{port}\n server ca 127.0.0.1:{to_port} source {PROXY_ADDRESS} {told}\n"
+        let sections = format!(
+            "listen ca\n mode tcp\n bind 127.0.0.1:{port}\n server ca 127.0.0.1:{to_port} source {PROXY_ADDRESS} {told}\n"
         );
+        Self::haproxy_with(home, port, &sections).await
+    }
+
+    /// HAProxy with these sections, by which it listens on this port.
+    pub async fn haproxy_with(home: &Path, port: u16, sections: &str) -> Self {
+        let config =
+            format!("defaults\n timeout connect 10s\n timeout client 60s\n timeout server 60s\n{sections}");
         let file = home.join("haproxy.cfg");
         std::fs::write(&file, config).expect("a writable folder");
         let mut command = fetched::program("proxies", "haproxy");

@@ -411,11 +411,19 @@ impl Server {
 
     /// The most memory that it has had at once so far, in MiB.
     pub fn peak_memory_mib(&self) -> u64 {
+        self.memory_kib("VmHWM:") / 1024
+    }
+
+    /// The memory that it has now, in KiB.
+    pub fn memory_now_kib(&self) -> u64 {
+        self.memory_kib("VmRSS:")
+    }
+
+    fn memory_kib(&self, name: &str) -> u64 {
         let status =
             std::fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("Linux has /proc");
-        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a peak");
-        let kib: u64 = peak.trim().trim_end_matches(" kB").parse().expect("a number of KiB");
-        kib / 1024
+        let amount = status.lines().find_map(|line| line.strip_prefix(name)).expect("an amount of memory");
+        amount.trim().trim_end_matches(" kB").parse().expect("a number of KiB")
     }
 
     /// What the last start has written to standard output so far.

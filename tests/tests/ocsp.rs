@@ -4,6 +4,9 @@
 //! openssl verifies the answers; requests that openssl cannot make are made by hand. Not a failure: whether the
 //! issuer or a delegate signed.
 
+use std::path::Path;
+use std::sync::Arc;
+
 use ingam_tests::certificate::Chain;
 use ingam_tests::challenge::{Prover, WebAnswers};
 use ingam_tests::client::{CertificateRequest, Client};
@@ -13,6 +16,7 @@ use ingam_tests::server::Server;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::task::JoinSet;
 
 /// A server, a client with an account, and a certificate of it.
 async fn start() -> (Server, Client, Prover, Chain) {
@@ -63,7 +67,7 @@ async fn get_and_post_and_their_headers() {
         for word in ["max-age=", "public", "no-transform", "must-revalidate"] {
             assert!(caching.contains(word), "{word} (RFC 9919): {answer}");
         }
-        for name in ["last-modified", "expires"] {
+        for name in ["date", "last-modified", "expires"] {
             assert!(answer.header(name).ends_with(" GMT"), "{name} is an IMF-fixdate: {answer}");
         }
         let tag = answer.header("etag").to_owned();
@@ -210,6 +214,81 @@ async fn bytes_that_are_no_request() {
         assert!(is_refused, "{answer}");
     }
     is_good(&ocsp::post(&mut connection, &url, &sound).await.expect("the responder goes on"));
+}
+
+/// Requests by POST and GET, each of something that the corpus calls no request.
+fn malformed_requests() -> Vec<Vec<u8>> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../testdata/corpus/ocsp-request");
+    let mut requests = Vec::new();
+    for entry in std::fs::read_dir(folder).expect("the corpus is there") {
+        let path = entry.expect("a readable folder").path();
+        let bytes = std::fs::read(&path).expect("a readable file");
+        // What is longer than any request ends its connection, which is told in `bytes_that_are_no_request`.
+        if path.file_name().expect("a name").as_encoded_bytes().starts_with(b"bad-") && bytes.len() <= 10_000
+        {
+            let head = format!("POST /ocsp HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n", bytes.len());
+            requests.push([head.as_bytes(), &bytes].concat());
+            let path = Place::of(&ocsp::get_url("http://a/ocsp", &bytes)).path;
+            requests.push(format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n").into_bytes());
+        }
+    }
+    assert!(requests.len() >= 60, "the corpus is there");
+    requests
+}
+
+/// Sends requests so many times over on one connection, all at once each time, and reads an answer to each: malformed.
+async fn are_malformed(place: &Place, requests: &[Vec<u8>], times: usize) {
+    const ANSWER: &[u8] = &[0x30, 0x03, 0x0A, 0x01, 0x01];
+    let mut socket =
+        TcpStream::connect((place.host.as_str(), place.port)).await.expect("the responder listens");
+    let all = requests.concat();
+    for _ in 0..times {
+        let (mut reading, mut writing) = socket.split();
+        let read = async {
+            let (mut received, mut answers) = (Vec::new(), 0);
+            while answers < requests.len() {
+                let read = reading.read_buf(&mut received).await.expect("answers");
+                assert!(read > 0, "the connection stays");
+                while let Some(end) = received.windows(4).position(|window| window == b"\r\n\r\n") {
+                    let head = String::from_utf8_lossy(&received[..end]).into_owned();
+                    assert!(head.starts_with("HTTP/1.1 200 ") && head.contains(ocsp::RESPONSE), "{head}");
+                    let Some(body) = received.get(end + 4..end + 4 + ANSWER.len()) else { break };
+                    assert_eq!(body, ANSWER, "{head}");
+                    received.drain(..end + 4 + ANSWER.len());
+                    answers += 1;
+                }
+            }
+            assert!(received.is_empty(), "no answer to nothing");
+        };
+        let written = tokio::join!(writing.write_all(&all), read).0;
+        written.expect("requests are read");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hundred_thousand_malformed_requests_leave_nothing_behind() {
+    const REQUESTS: usize = 100_000;
+    const CONNECTIONS: usize = 4;
+    const GROWTH_MAX_KIB: u64 = 4 * 1024;
+    let server = Server::start().await;
+    let url = format!("http://localhost:{}/ocsp", server.ports().publication);
+    let requests = Arc::new(malformed_requests());
+    let ask = async |times| {
+        let mut asking = JoinSet::new();
+        for _ in 0..CONNECTIONS {
+            let (place, requests) = (Place::of(&url), Arc::clone(&requests));
+            asking.spawn(async move { are_malformed(&place, &requests, times).await });
+        }
+        asking.join_all().await;
+    };
+    // What is made once is there before the counting begins.
+    ask(10).await;
+    let before = server.memory_now_kib();
+    ask(REQUESTS.div_ceil(CONNECTIONS * requests.len())).await;
+    let (after, peak) = (server.memory_now_kib(), server.peak_memory_mib() * 1024);
+    assert!(after <= before + GROWTH_MAX_KIB, "{before} KiB before, {after} KiB after");
+    assert!(peak <= before + 2 * GROWTH_MAX_KIB, "{before} KiB before, {peak} KiB between");
+    println!("{before} KiB before, {after} KiB after, at most {peak} KiB");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,12 +2,14 @@
 //!
 //! [`parse_request`] reads what a relying party asks, strictly: whatever it accepts is DER to the last byte.
 //! [`ResponseData`] is what gets signed, [`successful`] puts the signature around it, [`ErrorStatus`] is what is said
-//! instead. [`SignedAnswer`] takes an answer apart again.
+//! instead. [`SignedAnswer`] takes an answer apart again. [`decode_get`] takes a request out of the path of a URL.
 
+mod get;
 mod request;
 mod response;
 mod signed;
 
+pub use get::decode_get;
 pub use request::{
     CertId, HashAlgorithm, NONCE_BYTES_MAX, REQUEST_BYTES_MAX, Request, RequestError, parse_request,
 };
@@ -18,7 +20,7 @@ use crate::revocation::Reason;
 use crate::time::Timestamp;
 
 /// What an answer says of a certificate (RFC 6960, section 4.2.1). There is no `unknown`: a serial that the CA never
-/// issued gets the error `unauthorized` instead (RFC 9919, section 3.1.2).
+/// issued gets the error `unauthorized` instead (RFC 9919, section 3.2.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CertStatus {
     /// Issued and not revoked.

@@ -16,7 +16,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Body;
-use ingam_protocol::ocsp::{ErrorStatus, HashAlgorithm, REQUEST_BYTES_MAX};
+use ingam_protocol::ocsp::{ErrorStatus, HashAlgorithm, REQUEST_BYTES_MAX, decode_get};
 use ingam_protocol::{Clock, Serial, Shard, Timestamp};
 use ingam_signer::Signer;
 
@@ -34,7 +34,7 @@ use crate::statuses::Statuses;
 
 use document::Documents;
 use reply::{Validators, cacheable_for, not_modified, plain, with_body};
-use target::{Route, decode_get, route};
+use target::{Route, route};
 use tokio::sync::{oneshot, watch};
 
 const OCSP_RESPONSE: HeaderValue = HeaderValue::from_static("application/ocsp-response");

@@ -6,15 +6,12 @@
 use std::fmt::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
-use std::process::Stdio;
-use std::time::Duration;
 
+use ingam_tests::apache::{self, Apache as Running, PROGRAM};
 use ingam_tests::certificate::Chain;
 use ingam_tests::command::write_script;
-use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
-use tokio::process::{Child, Command};
-use tokio::time::timeout;
+use tokio::process::Command;
 
 use crate::matrix::{Ability, Column, Story};
 use crate::world::{World, has_rsa_key, until, version};
@@ -34,41 +31,11 @@ fn story_of_apache() {
     STORY.succeeds();
 }
 
-/// Where Debian has the program and its modules.
-const PROGRAM: &str = "/usr/sbin/apache2";
-const MODULES: &str = "/usr/lib/apache2/modules";
-const STOPPED_WITHIN: Duration = Duration::from_secs(20);
-
 /// Apache with a folder of its own, pointed at one server.
 struct Apache<'a> {
     world: &'a World,
     /// Apart from the server's, as Apache's workers are another user where root starts it.
     folder: TempDir,
-}
-
-/// A running Apache. It is told to end when this is dropped, and ends its workers then.
-struct Running(Child);
-
-impl Running {
-    fn end(&self) {
-        let pid = self.0.id().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
-        if let Some(pid) = pid {
-            // It may have ended by itself.
-            kill_process(pid, Signal::TERM).ok();
-        }
-    }
-
-    async fn stop(mut self) {
-        self.end();
-        let ended = timeout(STOPPED_WITHIN, self.0.wait()).await;
-        ended.expect("Apache ends when it is told to").expect("one may wait for one's own child");
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.end();
-    }
 }
 
 impl<'a> Apache<'a> {
@@ -86,15 +53,9 @@ impl<'a> Apache<'a> {
 
     /// Starts it with these lines after those that every configuration here has.
     fn start(&self, further: &str) -> Running {
-        let (folder, site) = (self.folder.path().display(), &self.world.site);
-        let mut text = format!(
-            "ServerRoot {folder}\nServerName localhost\nPidFile {folder}/pid\nErrorLog {folder}/error.log\n\
-             LogLevel info\nDefaultRuntimeDir {folder}\nUser #65534\nGroup #65534\n"
-        );
-        for module in ["mpm_event", "authz_core", "ssl", "md"] {
-            writeln!(text, "LoadModule {module}_module {MODULES}/mod_{module}.so")
-                .expect("a string takes any text");
-        }
+        let (folder, site) = (self.folder.path(), &self.world.site);
+        let mut text = apache::head(folder, &["mpm_event", "authz_core", "ssl", "md"]);
+        let folder = folder.display();
         let (http, tls) = (site.http_port, site.tls_alpn_port);
         write!(
             text,
@@ -106,10 +67,7 @@ impl<'a> Apache<'a> {
         )
         .expect("a string takes any text");
         std::fs::write(self.path("apache.conf"), text).expect("a writable folder");
-        let mut command = Command::new(PROGRAM);
-        command.arg("-DFOREGROUND").arg("-f").arg(self.path("apache.conf"));
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        Running(command.spawn().expect("Apache: on Debian, `apt-get install apache2-bin`"))
+        Running::start(&self.path("apache.conf"))
     }
 
     /// Whether a certificate for this name lies ready for the next start.

@@ -3,7 +3,9 @@
 use ingam_tests::certificate::{Chain, parse};
 use ingam_tests::client::{CertificateRequest, Client};
 use ingam_tests::jws::{Key, base64url};
-use rcgen::{KeyPair, PublicKeyData};
+use rcgen::{
+    CertificateParams, CustomExtension, DistinguishedName, ExtendedKeyUsagePurpose, KeyPair, PublicKeyData,
+};
 use serde_json::json;
 
 use crate::{issue, kept_out, refused_as_one_of, start, web};
@@ -65,6 +67,32 @@ async fn requests_that_do_not_fit() {
         client.certificate(&order).await.expect("a certificate").names(),
         ["also.example.org", "fits.example.org"]
     );
+}
+
+/// RFC 6960 4.2.2.2: who has this purpose answers for the CA.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_request_makes_a_signer_of_ocsp_answers() {
+    let (server, mut client) = start().await;
+    let prover = web(&server).await;
+    let name = "responder.example.org";
+    let mut params = CertificateParams::new([name.to_owned()]).expect("a name");
+    params.distinguished_name = DistinguishedName::new();
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::OcspSigning];
+    // id-pkix-ocsp-nocheck.
+    let no_check = CustomExtension::from_oid_content(&[1, 3, 6, 1, 5, 5, 7, 48, 1, 5], vec![5, 0]);
+    params.custom_extensions = vec![no_check];
+    let key = KeyPair::generate().expect("rcgen makes P-256 keys");
+    let csr = params.serialize_request(&key).expect("a CSR").der().to_vec();
+    assert!(csr.windows(8).any(|window| window == [0x2B, 6, 1, 5, 5, 7, 3, 9]), "it asks for the purpose");
+    let order = client.order(&[name]).await.expect("an order");
+    let order = client.prove(&order, &prover).await.expect("a proof");
+    let order = client.finalize(&order, &csr).await.expect("what else it asks for does not count");
+    let chain = client.certificate(&order).await.expect("a certificate");
+    let leaf = chain.parsed();
+    let usage = leaf.extended_key_usage().expect("an extension that can be read").expect("purposes").value;
+    assert!(usage.server_auth && !usage.ocsp_signing && !usage.any && usage.other.is_empty(), "{usage:?}");
+    let no_check = leaf.extensions().iter().find(|one| one.oid.to_id_string() == "1.3.6.1.5.5.7.48.1.5");
+    assert!(no_check.is_none());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -113,7 +113,7 @@ pub enum ErrorStatus {
     TryLater = 3,
     /// Only signed requests are answered; this CA never says so.
     SigRequired = 5,
-    /// Nothing authoritative can be said of what was asked (RFC 9919, section 3.1.2).
+    /// Nothing authoritative can be said of what was asked (RFC 9919, section 3.2.3).
     Unauthorized = 6,
 }
 

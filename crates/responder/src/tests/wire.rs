@@ -2,6 +2,7 @@
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -232,6 +233,29 @@ async fn headers_of_answers_let_caches_work() {
         let reply = world.send(Method::GET, &target, &conditions, b"").await;
         assert_eq!(reply.status(), 200, "{conditions:?}");
     }
+}
+
+#[tokio::test]
+async fn no_cache_keeps_an_answer_for_longer_than_it_is_valid_or_than_configured() {
+    let world = World::new(&Config { ocsp_max_age_s: 600, ..Config::default() });
+    world.statuses.set("e1", &serial(1), ingam_protocol::ocsp::CertStatus::Good, start().plus(HOUR));
+    let target = format!("/ocsp/{}", STANDARD.encode(request(&[world.cert_id(&serial(1))], None)));
+    let max_age = async || {
+        let (headers, _) = world.get(&target).await;
+        let words = header(&headers, "cache-control").to_owned();
+        let age = words.strip_prefix("max-age=").and_then(|rest| rest.split_once(", ")).unwrap();
+        assert_eq!(age.1, "public, no-transform, must-revalidate");
+        age.0.parse::<u64>().unwrap()
+    };
+    assert_eq!(max_age().await, 600);
+    // The certificate is over, and its last answer nears its end: there is no other.
+    world.clock.advance(7 * DAY - Duration::from_secs(601));
+    assert_eq!(max_age().await, 600);
+    world.clock.advance(Duration::from_secs(1));
+    assert_eq!(max_age().await, 599);
+    world.clock.advance(Duration::from_secs(599));
+    assert_eq!(max_age().await, 0);
+    assert_eq!(world.signed(), 1);
 }
 
 #[tokio::test]

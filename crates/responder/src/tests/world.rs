@@ -490,18 +490,33 @@ impl World {
 
     /// Reads an answer of `e1`, and verifies its signature.
     pub(crate) fn read(&self, body: &[u8]) -> Result<Read, ErrorStatus> {
+        self.read_of(0, body)
+    }
+
+    /// Reads an answer of an issuer: it says that this one's key signed it, and that is so.
+    pub(crate) fn read_of(&self, issuer: usize, body: &[u8]) -> Result<Read, ErrorStatus> {
         let response = x509_ocsp::OcspResponse::from_der(body).unwrap();
         assert_eq!(response.to_der().unwrap(), body);
         let Some(bytes) = response.response_bytes else {
             assert_eq!(body.len(), 5);
             return Err(error_of(body));
         };
+        assert_eq!(bytes.response_type.to_string(), "1.3.6.1.5.5.7.48.1.1");
         let basic = x509_ocsp::BasicOcspResponse::from_der(bytes.response.as_bytes()).unwrap();
         let tbs = basic.tbs_response_data.to_der().unwrap();
-        UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, self.signer.keys[0].public_key().as_ref())
+        let public_key = self.signer.keys[issuer].public_key();
+        UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, public_key.as_ref())
             .verify(&tbs, basic.signature.as_bytes().unwrap())
             .unwrap();
         let data = &basic.tbs_response_data;
+        let key_hash = digest(&SHA1_FOR_LEGACY_USE_ONLY, public_key.as_ref());
+        assert!(
+            matches!(&data.responder_id, x509_ocsp::ResponderId::ByKey(id) if id.as_bytes() == key_hash.as_ref())
+        );
+        assert_eq!(data.version, x509_ocsp::Version::V1);
+        // A nonce is all that is ever said beside what was asked for; a reason is nowhere but in `revoked`.
+        assert_eq!(data.response_extensions.is_some(), data.nonce().is_some());
+        assert!(data.responses.iter().all(|single| single.single_extensions.is_none()));
         let seconds = |time: &x509_ocsp::OcspGeneralizedTime| time.0.to_unix_duration().as_secs();
         let single = data.responses.iter().map(|single| ReadSingle {
             cert_id: single.cert_id.to_der().unwrap(),
