@@ -55,6 +55,9 @@ pub(crate) struct Assembled {
     pub(crate) next_update: Timestamp,
 }
 
+/// A serial number with zeros in front, whose order is that of its bytes.
+pub(super) type SortableSerial = [u8; SERIAL_BYTES];
+
 /// Entries in the order of their serial numbers.
 #[derive(Debug)]
 pub(crate) struct Table {
@@ -64,6 +67,8 @@ pub(crate) struct Table {
     file: Bytes,
     /// The entries in it.
     records: Bytes,
+    /// The first and the last serial number, here so that most of what is not in the table is known without a look into it.
+    bounds: Option<(SortableSerial, SortableSerial)>,
 }
 
 impl Table {
@@ -91,7 +96,7 @@ impl Table {
             }
             before = Some(serial);
         }
-        Some(Self { owner, signers, file, records })
+        Some(Self { owner, signers, bounds: bounds(&records), file, records })
     }
 
     /// The whole file.
@@ -110,13 +115,13 @@ impl Table {
     }
 
     /// The first serial number, as entries are sorted by it.
-    pub(super) fn first(&self) -> Option<&[u8]> {
-        self.serial_at(0)
+    pub(super) fn first(&self) -> Option<&SortableSerial> {
+        self.bounds.as_ref().map(|(first, _)| first)
     }
 
     /// Whether a serial number is its first one, or behind that.
     pub(crate) fn begins_at_or_before(&self, serial: &Serial) -> bool {
-        self.first().is_some_and(|first| first <= sortable(serial).as_slice())
+        self.first().is_some_and(|first| *first <= sortable(serial))
     }
 
     /// Whether both have the same entries by the same signers.
@@ -141,19 +146,20 @@ impl Table {
     fn index_of(&self, wanted: &[u8; SERIAL_BYTES]) -> Option<usize> {
         // Both ends are possible places.
         let (mut low, mut high) = (0, self.len().checked_sub(1)?);
+        // What is known to lie in front of `low` and behind `high`, or there: a look at each guess and nowhere else, as each may be
+        // a page of memory that nobody has looked at for long.
+        let (first, last) = self.bounds.as_ref()?;
+        let (mut below, mut above) = (first.as_slice(), last.as_slice());
         for _ in 0..GUESSES_MAX {
-            let (first, last) = (self.serial_at(low)?, self.serial_at(high)?);
-            if wanted.as_slice() < first || wanted.as_slice() > last {
+            if low > high || wanted.as_slice() < below || wanted.as_slice() > above {
                 return None;
             }
-            let guess = low + guess(wanted, first, last, high - low)?;
-            match self.serial_at(guess)?.cmp(wanted.as_slice()) {
+            let guess = low + guess(wanted, below, above, high - low)?;
+            let found = self.serial_at(guess)?;
+            match found.cmp(wanted.as_slice()) {
                 std::cmp::Ordering::Equal => return Some(guess),
-                std::cmp::Ordering::Less => low = guess + 1,
-                std::cmp::Ordering::Greater => high = guess.checked_sub(1)?,
-            }
-            if low > high {
-                return None;
+                std::cmp::Ordering::Less => (low, below) = (guess + 1, found),
+                std::cmp::Ordering::Greater => (high, above) = (guess.checked_sub(1)?, found),
             }
         }
         while low <= high {
@@ -187,6 +193,13 @@ impl Table {
         let body = successful(&data.encode(), ECDSA_SHA256, &signature, signer.certificate.as_deref());
         Some(Assembled { body, status, this_update: entry.this_update, next_update })
     }
+}
+
+/// The first and the last serial number of entries, if there are any.
+fn bounds(records: &[u8]) -> Option<(SortableSerial, SortableSerial)> {
+    let first = records.get(..SERIAL_BYTES)?;
+    let last = records.get(records.len().checked_sub(ENTRY_BYTES)?..)?.get(..SERIAL_BYTES)?;
+    Some((first.try_into().ok()?, last.try_into().ok()?))
 }
 
 /// How far behind the first of `span` places the wanted serial number is, if they are spread evenly.
@@ -242,7 +255,7 @@ impl TableBuilder {
         let Self { owner, signers, records } = self;
         let head = file::head(&owner, &signers);
         let file = Bytes::from([head.as_slice(), &records].concat());
-        Table { owner, signers, records: file.slice(head.len()..), file }
+        Table { owner, signers, bounds: bounds(&records), records: file.slice(head.len()..), file }
     }
 }
 

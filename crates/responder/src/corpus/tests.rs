@@ -103,7 +103,7 @@ fn what_is_over_leaves_when_tables_are_merged_and_what_is_withdrawn_stays() {
     let later = start().plus(DAY);
     let newer = table(&[(vec![2], (good, later)), (vec![3], (Told::Withdrawn, later))].into());
     let shelf = Shelf::default().with_newer(older, 0, start()).with_newer(newer, 0, start().plus(7 * DAY));
-    assert_eq!(shelf.newer.len(), 1);
+    assert_eq!(shelf.newer().len(), 1);
     let found = |shelf: &Shelf, number: u8| {
         shelf.find(&Serial::from_be_bytes(&[number]).unwrap()).map(|(_, entry)| entry.told)
     };
@@ -167,7 +167,7 @@ async fn answers_are_put_together_as_they_were_signed() {
         assert!(builder.push(&entry, &by));
         bodies.push(body);
     }
-    corpus.series()[0].replace(Shelf { base: vec![Arc::new(builder.finish())], newer: Vec::new() });
+    corpus.series()[0].replace(Shelf::new(vec![Arc::new(builder.finish())], Vec::new()));
     for (number, body) in (1_u8..).zip(&bodies) {
         let id = world.cert_id_of(0, SHA1_OID, true, &serial(number));
         let asked = parse_request(&request(&[id], None)).unwrap();

@@ -211,7 +211,7 @@ impl<'a> Presigner<'a> {
         };
         let pass = Pass {
             series,
-            taken_in: owner.shelf().newer.len(),
+            taken_in: owner.shelf().newer().len(),
             index: 0,
             after: None,
             done: Vec::new(),
@@ -258,7 +258,7 @@ impl<'a> Presigner<'a> {
     async fn look(&mut self, series: &Series, pass: &mut Pass, serial: &Serial, status: Status) {
         let now = self.service.clock.now();
         // The row of the next of the base's tables: those before it are done.
-        while let Some(next) = series.shelf().base.get(pass.index + 1).cloned()
+        while let Some(next) = series.shelf().base().get(pass.index + 1).cloned()
             && next.begins_at_or_before(serial)
         {
             pass.put_in_place(series, false);
@@ -292,7 +292,7 @@ impl<'a> Presigner<'a> {
         }
         if pass.filling.len() >= TABLE_ENTRIES {
             pass.cut(&series.owner);
-            if series.shelf().base.get(pass.index).is_none() {
+            if series.shelf().base().get(pass.index).is_none() {
                 pass.put_in_place(series, false);
             }
         }
@@ -349,17 +349,16 @@ impl Pass {
     /// that would be the same stays.
     fn put_in_place(&mut self, series: &Series, is_over: bool) {
         self.cut(&series.owner);
-        let mut shelf = Shelf::clone(&series.shelf());
+        let shelf = Shelf::clone(&series.shelf());
         let index = self.index;
         let mut made = std::mem::take(&mut self.done);
-        if let (Some(before), [only]) = (shelf.base.get(index), made.as_slice())
+        if let (Some(before), [only]) = (shelf.base().get(index), made.as_slice())
             && before.is_same(only)
         {
             made = vec![before.clone()];
         }
         self.index += made.len();
-        let end = if is_over { shelf.base.len() } else { (index + 1).min(shelf.base.len()) };
-        shelf.base.splice(index.min(end)..end, made);
-        series.replace(shelf);
+        let end = if is_over { usize::MAX } else { index + 1 };
+        series.replace(shelf.with_base(index..end, made));
     }
 }

@@ -49,6 +49,8 @@ pub struct Following {
     folder: PathBuf,
     corpus: Arc<Corpus>,
     manifest: Manifest,
+    /// Its tables, by the digests of their files.
+    tables: HashMap<String, Arc<Table>>,
     condition: Arc<Mutex<FollowingCondition>>,
 }
 
@@ -90,6 +92,7 @@ impl Following {
             folder,
             corpus: corpus_of(&responder),
             manifest: Manifest { sequence: 0, series: Vec::new(), ..manifest.clone() },
+            tables: HashMap::new(),
             condition: Arc::default(),
         };
         let mut following = following;
@@ -162,20 +165,7 @@ impl Following {
 
     /// Takes the tables of a manifest, puts them in place, and keeps a copy.
     async fn apply(&mut self, manifest: Manifest, file: Bytes, from: &AnswerSource) -> Result<(), String> {
-        let mut known: HashMap<&str, Arc<Table>> = HashMap::new();
-        let before = self.manifest.clone();
-        for (listed, table) in before.series.iter().zip(self.corpus.series()) {
-            let shelf = table.shelf();
-            let tables = shelf.base.iter().chain(&shelf.newer);
-            known.extend(
-                listed
-                    .base
-                    .iter()
-                    .chain(&listed.newer)
-                    .map(|table| table.sha256.as_str())
-                    .zip(tables.cloned()),
-            );
-        }
+        let mut tables: HashMap<String, Arc<Table>> = HashMap::new();
         let mut shelves = Vec::with_capacity(manifest.series.len());
         for series in self.corpus.series() {
             let owner = &series.owner;
@@ -184,10 +174,12 @@ impl Following {
                 .iter()
                 .find(|listed| listed.issuer == owner.issuer && listed.hash == owner.hash.into())
                 .ok_or_else(|| format!("there are no answers any more for {}", owner.issuer))?;
-            let mut shelf = Shelf::default();
-            for (tables, place) in [(&listed.base, &mut shelf.base), (&listed.newer, &mut shelf.newer)] {
-                for listed in tables {
-                    let table = match known.get(listed.sha256.as_str()) {
+            let (mut base, mut newer) = (Vec::new(), Vec::new());
+            for (all, place) in [(&listed.base, &mut base), (&listed.newer, &mut newer)] {
+                for listed in all {
+                    let known =
+                        self.tables.get(&listed.sha256).filter(|table| Arc::ptr_eq(&table.owner, owner));
+                    let table = match known {
                         Some(table) => table.clone(),
                         None => {
                             let file = self.file(listed, from).await?;
@@ -198,24 +190,16 @@ impl Following {
                             Arc::new(table)
                         }
                     };
+                    tables.insert(listed.sha256.clone(), table.clone());
                     place.push(table);
                 }
             }
-            shelves.push(shelf);
+            shelves.push(Shelf::new(base, newer));
         }
         for (series, shelf) in self.corpus.series().iter().zip(shelves) {
             series.replace(shelf);
         }
-        // In the order of the corpus, so that tables are found again.
-        let mut manifest = manifest;
-        let mut ordered = Vec::with_capacity(manifest.series.len());
-        for series in self.corpus.series() {
-            let is_its = |listed: &&super::manifest::ListedSeries| {
-                listed.issuer == series.owner.issuer && listed.hash == series.owner.hash.into()
-            };
-            ordered.extend(manifest.series.iter().find(is_its).cloned());
-        }
-        manifest.series = ordered;
+        self.tables = tables;
         self.manifest = manifest;
         self.keep(file).await;
         Ok(())

@@ -89,10 +89,7 @@ impl Publisher {
             let (base, newer) = (read(&listed.base), read(&listed.newer));
             // Without one of them, an older entry would count again: then none of the newer ones is believed.
             let is_whole = newer.len() == listed.newer.len();
-            series.replace(Shelf {
-                base: if is_whole { base } else { Vec::new() },
-                newer: if is_whole { newer } else { Vec::new() },
-            });
+            series.replace(if is_whole { Shelf::new(base, newer) } else { Shelf::default() });
         }
         self.last = Some(manifest);
     }
@@ -107,8 +104,8 @@ impl Publisher {
         let mut all = Vec::with_capacity(corpus.series().len());
         for series in corpus.series() {
             let shelf = Arc::clone(&series.shelf());
-            let base = shelf.base.iter().map(|table| self.listed(table)).collect::<io::Result<_>>()?;
-            let newer = shelf.newer.iter().map(|table| self.listed(table)).collect::<io::Result<_>>()?;
+            let base = shelf.base().iter().map(|table| self.listed(table)).collect::<io::Result<_>>()?;
+            let newer = shelf.newer().iter().map(|table| self.listed(table)).collect::<io::Result<_>>()?;
             let (issuer, hash) = (series.owner.issuer.clone(), series.owner.hash.into());
             all.push(ListedSeries { issuer, hash, base, newer });
         }
