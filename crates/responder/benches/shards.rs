@@ -3,12 +3,12 @@
 //!
 //! `cargo bench -p ingam-responder --bench shards -- CERTIFICATES SHARDS FOLDER`: 10 million certificates in 128 shards
 //! take some 2 GB of disk in the folder, which has to be empty. Without arguments, little is made, in a folder that goes.
-//! The store's tables are filled from below, as 10 million orders would take hours.
 
 #![allow(clippy::unwrap_used, reason = "a benchmark that cannot start has nothing better to do")]
 #![allow(clippy::print_stdout, reason = "a benchmark tells its result")]
 
-use std::collections::BTreeMap;
+mod world;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,28 +16,10 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::Request;
 use http_body_util::{BodyExt, Empty};
-use ingam_protocol::profile::IssuerName;
 use ingam_protocol::time::{FixedClock, SeededRandom};
-use ingam_protocol::{Serial, Shard, Timestamp};
 use ingam_responder::{Config, Responder, StoredStatuses};
-use ingam_signer::hierarchy::{IssuerPlan, Plan};
-use ingam_signer::{Hierarchy, IssuerUrls, KeyKind, LocalSigner};
-use ingam_store::engine::redb::{RedbConfig, RedbEngine};
-use ingam_store::engine::{Batch, Durability, Engine, Table};
-use ingam_store::{Store, StoreProcess};
 
-const STATUSES: Table = Table::new("statuses");
-const REVOKED: Table = Table::new("revoked");
-/// How many certificates are put into the store at once.
-const BATCH: u64 = 100_000;
-
-fn start() -> Timestamp {
-    Timestamp::from_unix_s(1_795_255_200)
-}
-
-fn issuer() -> IssuerName {
-    IssuerName::try_from("ecdsa".to_owned()).unwrap()
-}
+use world::{fill, open, signer, start};
 
 fn main() {
     let numbers: Vec<u64> = std::env::args().filter_map(|argument| argument.parse().ok()).collect();
@@ -49,76 +31,11 @@ fn main() {
     let folder = std::env::args().skip(3).map(PathBuf::from).find(|path| path.is_dir());
     let folder = folder.unwrap_or_else(|| passing.path().to_owned());
     println!("{certificates} revoked certificates in {shards} shards");
-    fill(&folder, certificates, shards);
+    let since = Instant::now();
+    fill(&folder, certificates, shards, true);
+    report("the store was filled", since);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     runtime.block_on(run(&folder, shards));
-}
-
-/// Puts revoked certificates into the store, in the order of their keys: a shard at a time.
-fn fill(folder: &Path, certificates: u64, shards: u16) {
-    // The store itself makes what else it needs.
-    close(open(folder));
-    let since = Instant::now();
-    let engine = RedbEngine::open(&folder.join("store.redb"), RedbConfig::default()).unwrap();
-    let random = SeededRandom::new(1);
-    for shard in (0..shards).map(Shard) {
-        let mut left = certificates / u64::from(shards);
-        while left > 0 {
-            let count = left.min(BATCH);
-            let mut batch = Batch::new();
-            for _ in 0..count {
-                let serial = Serial::in_shard(&random, shard);
-                let key = [issuer().as_str().as_bytes(), &[0], serial.as_bytes()].concat();
-                batch.put(STATUSES, key.clone(), row());
-                batch.put(REVOKED, key, row());
-            }
-            engine.commit(&batch, Durability::Relaxed).unwrap();
-            left -= count;
-        }
-    }
-    engine.commit(&Batch::new(), Durability::Durable).unwrap();
-    drop(engine);
-    report("the store was filled", since);
-}
-
-/// The row of a certificate that was revoked, as docs/decisions/0002 has it: version, state, reason, and three numbers.
-fn row() -> Vec<u8> {
-    let not_after = start().plus(Duration::from_secs(30 * 86_400));
-    let numbers = [start().unix_s(), not_after.unix_s(), 1].map(u64::to_be_bytes);
-    [&[1, 3, 4][..], &numbers.concat()].concat()
-}
-
-fn open(folder: &Path) -> (Store, StoreProcess) {
-    let random = Arc::new(SeededRandom::new(2));
-    Store::open(folder, &ingam_store::Config::default(), random).unwrap()
-}
-
-fn close((store, process): (Store, StoreProcess)) {
-    drop(store);
-    process.close();
-}
-
-fn signer(clock: &Arc<FixedClock>) -> Arc<LocalSigner> {
-    let plan = Plan {
-        is_public: true,
-        publication: "http://localhost:14080".to_owned(),
-        country: "XX".to_owned(),
-        organization: "Ingam".to_owned(),
-        root: IssuerName::try_from("root".to_owned()).unwrap(),
-        issuers: vec![IssuerPlan { name: issuer(), key: KeyKind::EcdsaP256 }],
-    };
-    let random = Arc::new(SeededRandom::new(3));
-    let hierarchy = Hierarchy::create(&plan, clock.as_ref(), random.as_ref()).unwrap();
-    let urls = IssuerUrls {
-        ocsp: "http://ca.example/ocsp".to_owned(),
-        issuer: "http://ca.example/issuer/ecdsa.crt".to_owned(),
-        crl: "http://ca.example/crl/ecdsa.crl".to_owned(),
-    };
-    let urls = BTreeMap::from([(issuer(), urls)]);
-    let ledger =
-        ingam_signer::Ledger::open(Arc::new(ingam_journal::simulated::SimulatedDisk::new()), clock.clone())
-            .unwrap();
-    Arc::new(LocalSigner::new(hierarchy, urls, ledger, clock.clone(), random).unwrap())
 }
 
 async fn run(folder: &Path, shards: u16) {
