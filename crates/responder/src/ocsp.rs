@@ -43,7 +43,7 @@ pub(crate) use kept::{date_value, etag};
 
 use flights::{Flights, Seat};
 use kept::{Memory, Period};
-use presign::Presigner;
+pub(crate) use presign::Presigner;
 
 /// How often an answer may turn out to be outdated while it is made, before the client is asked to come back.
 const ROUNDS_MAX: usize = 4;
@@ -351,7 +351,7 @@ impl OcspService {
 
     /// Signs in advance what the settings say, until `shutdown` is done.
     pub(crate) async fn presign(self: &Arc<Self>, shutdown: impl Future<Output = ()>) {
-        Presigner::new(self).run(shutdown).await;
+        Presigner::new(Arc::clone(self)).run(shutdown).await;
     }
 
     /// The issuers that are answered for, as the signer has them.

@@ -57,8 +57,8 @@ struct Pass {
 }
 
 /// Signs in advance.
-pub(super) struct Presigner<'a> {
-    service: &'a Arc<OcspService>,
+pub(crate) struct Presigner {
+    service: Arc<OcspService>,
     changes: Receiver<StatusChange>,
     /// The pass under way, and the generation of statuses before it began.
     pass: Option<(Pass, u64)>,
@@ -73,8 +73,8 @@ pub(super) struct Presigner<'a> {
     rests_until: Instant,
 }
 
-impl<'a> Presigner<'a> {
-    pub(super) fn new(service: &'a Arc<OcspService>) -> Self {
+impl Presigner {
+    pub(crate) fn new(service: Arc<OcspService>) -> Self {
         let now = Instant::now();
         Self {
             changes: service.statuses.changes(),
@@ -99,6 +99,20 @@ impl<'a> Presigner<'a> {
                 biased;
                 () = shutdown.as_mut() => return,
                 () = self.step() => {}
+            }
+        }
+    }
+
+    /// Takes in every change that there is, and goes through everything once.
+    #[cfg(test)]
+    pub(crate) async fn catch_up(&mut self) {
+        self.pass = None;
+        self.next_pass = Instant::now();
+        self.rests_until = self.next_pass;
+        loop {
+            self.step().await;
+            if self.pass.is_none() && self.changes.is_empty() && self.next_pass > Instant::now() {
+                return;
             }
         }
     }
@@ -158,7 +172,8 @@ impl<'a> Presigner<'a> {
     }
 
     async fn take_in_series(&mut self, number: usize, changes: &[StatusChange]) {
-        let Some(series) = self.service.corpus.series().get(number) else { return };
+        let corpus = Arc::clone(&self.service.corpus);
+        let Some(series) = corpus.series().get(number) else { return };
         let mut serials: Vec<&Serial> = changes
             .iter()
             .filter(|change| change.issuer == series.owner.issuer)
@@ -226,7 +241,7 @@ impl<'a> Presigner<'a> {
     /// Looks through the next rows, and signs what is due.
     async fn page(&mut self) {
         let Some((mut pass, generation)) = self.pass.take() else { return };
-        let service = self.service;
+        let service = Arc::clone(&self.service);
         let Some(series) = service.corpus.series().get(pass.series) else { return };
         let (statuses, issuer) = (service.statuses.clone(), series.owner.issuer.clone());
         let after = pass.after.clone();
@@ -318,7 +333,7 @@ impl<'a> Presigner<'a> {
             return None;
         }
         sleep_until(self.next_signing).await;
-        let service = self.service;
+        let service = Arc::clone(&self.service);
         let pause = Duration::from_secs(1) / service.settings.presign_per_s;
         // What was not used of the last tenth of a second may be used now.
         let earliest = Instant::now().checked_sub(Duration::from_millis(100)).unwrap_or(self.next_signing);

@@ -19,8 +19,9 @@ use proptest::sample::{Index, select};
 
 use super::store::{Begun, Deed, StoreOfTests};
 use super::world::*;
-use crate::config::{Config, Nonces};
+use crate::config::{Config, InAdvance, Nonces};
 use crate::http::Responder;
+use crate::ocsp::Presigner;
 use crate::statuses::Statuses;
 
 const ISSUERS: [&str; 2] = ["e1", "e2"];
@@ -36,6 +37,8 @@ enum Step {
     Revoke(Index, Reason),
     Wait(Duration),
     PowerCut,
+    /// All is signed that should be before anybody asks, where that is on.
+    SignAhead,
     SignerGoes,
     SignerReturns,
     /// The signer has a certificate from now on that lasts for so many hours.
@@ -69,6 +72,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         4 => (any::<Index>(), select(reasons.to_vec())).prop_map(|(which, reason)| Step::Revoke(which, reason)),
         6 => wait,
         2 => Just(Step::PowerCut),
+        5 => Just(Step::SignAhead),
         1 => Just(Step::SignerGoes),
         2 => Just(Step::SignerReturns),
         1 => select(vec![1, 9, 100, 3_000]).prop_map(Step::SignerRenews),
@@ -101,6 +105,8 @@ struct History {
     known: Vec<Known>,
     /// From when on which end of the signing certificate counts.
     signer_ends: Vec<(Timestamp, Timestamp)>,
+    /// Signs ahead for the responder that there is; it has followed the store from its start.
+    presigner: Presigner,
 }
 
 impl History {
@@ -108,7 +114,8 @@ impl History {
         let (world, store) = (World::new(&config), StoreOfTests::new(seed).await);
         let ends = *world.signer.ocsp_ends.lock().unwrap();
         let signer_ends = vec![(world.clock.now(), ends)];
-        let mut history = Self { world, store, config, known: Vec::new(), signer_ends };
+        let presigner = Presigner::new(world.responder.ocsp().clone());
+        let mut history = Self { world, store, config, known: Vec::new(), signer_ends, presigner };
         history.serve(history.store.statuses(&history.world.clock));
         history
     }
@@ -118,6 +125,7 @@ impl History {
         let World { signer, clock, folder, .. } = &self.world;
         self.world.responder =
             Responder::new(&self.config, folder.path(), statuses, signer.clone(), clock.clone()).unwrap();
+        self.presigner = Presigner::new(self.world.responder.ocsp().clone());
     }
 
     fn now(&self) -> Timestamp {
@@ -150,6 +158,8 @@ impl History {
                 self.store.cut_power();
                 self.serve(self.store.statuses(&self.world.clock));
             }
+            Step::SignAhead if self.config.presign.is_empty() => {}
+            Step::SignAhead => self.presigner.catch_up().await,
             Step::SignerGoes => self.world.signer.is_broken.store(true, Ordering::SeqCst),
             Step::SignerReturns => self.world.signer.is_broken.store(false, Ordering::SeqCst),
             Step::SignerRenews(hours) => {
@@ -281,15 +291,17 @@ proptest! {
         steps in steps(),
         echoes in any::<bool>(),
         is_short in any::<bool>(),
+        signs_ahead in any::<bool>(),
         seed in any::<u64>(),
     ) {
         let nonces = if echoes { Nonces::Answer } else { Nonces::Ignore };
-        let usual = Config { nonces, ..Config::default() };
+        let presign = if signs_ahead { vec![InAdvance::Sha1, InAdvance::Sha256] } else { Vec::new() };
+        let usual = Config { nonces, presign, ..Config::default() };
         let config = match is_short {
             true => Config { ocsp_validity_s: 8 * 3_600, ocsp_refresh_s: 3 * 3_600, ocsp_max_age_s: 3_600, ..usual },
             false => usual,
         };
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         runtime.block_on(async {
             let mut history = History::new(config, seed).await;
             for step in &steps {
