@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::HeaderValue;
 use ingam_protocol::{Clock, Timestamp};
 use tokio::time::sleep;
 
@@ -51,6 +52,8 @@ pub struct Following {
     manifest: Manifest,
     /// Its tables, by the digests of their files.
     tables: HashMap<String, Arc<Table>>,
+    /// The entity tag that the source gave the manifest, if it did.
+    tag: Option<HeaderValue>,
     condition: Arc<Mutex<FollowingCondition>>,
 }
 
@@ -93,6 +96,7 @@ impl Following {
             corpus: corpus_of(&responder),
             manifest: Manifest { sequence: 0, series: Vec::new(), ..manifest.clone() },
             tables: HashMap::new(),
+            tag: None,
             condition: Arc::default(),
         };
         let mut following = following;
@@ -142,8 +146,10 @@ impl Following {
         let from = self.source.clone();
         let mut failed = String::new();
         for _ in 0..TRIES {
-            let (manifest, file) = take(&from, &self.key).await?;
+            let taken = take_other(&from, &self.key, self.tag.as_ref()).await?;
+            let Some((manifest, file, tag)) = taken else { return Ok(()) };
             if manifest.sequence == self.manifest.sequence {
+                self.tag = tag;
                 return Ok(());
             }
             if manifest.sequence < self.manifest.sequence {
@@ -156,7 +162,10 @@ impl Following {
                 return Err("there are other issuing CAs than before: restart this process".to_owned());
             }
             match self.apply(manifest, file, &from).await {
-                Ok(()) => return Ok(()),
+                Ok(()) => {
+                    self.tag = tag;
+                    return Ok(());
+                }
                 Err(why) => failed = why,
             }
         }
@@ -269,13 +278,25 @@ impl Following {
 
 /// A source's manifest, verified, with its file.
 async fn take(source: &AnswerSource, key: &[u8]) -> Result<(Manifest, Bytes), String> {
+    let taken = take_other(source, key, None).await?;
+    taken.map(|(manifest, file, _)| (manifest, file)).ok_or_else(|| "the manifest is not there".to_owned())
+}
+
+/// The same with its entity tag, unless it is the one that is known by its tag.
+async fn take_other(
+    source: &AnswerSource,
+    key: &[u8],
+    known: Option<&HeaderValue>,
+) -> Result<Option<(Manifest, Bytes, Option<HeaderValue>)>, String> {
     let max = u64::try_from(MANIFEST_BYTES_MAX).unwrap_or(u64::MAX);
-    let file = source
-        .fetch(MANIFEST, max)
-        .await
-        .map_err(|error: FetchError| format!("the manifest cannot be taken: {error}"))?;
-    let manifest = Manifest::from_file(&file, Some(key)).map_err(|why| format!("the manifest {why}"))?;
-    Ok((manifest, file))
+    let fetched = match source.fetch_other(MANIFEST, max, known).await {
+        Ok(fetched) => fetched,
+        Err(FetchError::Unchanged) => return Ok(None),
+        Err(error) => return Err(format!("the manifest cannot be taken: {error}")),
+    };
+    let manifest =
+        Manifest::from_file(&fetched.bytes, Some(key)).map_err(|why| format!("the manifest {why}"))?;
+    Ok(Some((manifest, fetched.bytes, fetched.tag)))
 }
 
 fn clear(folder: &Path, named: &BTreeSet<String>) -> io::Result<()> {

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{HOST, USER_AGENT};
-use http::{Request, StatusCode, Uri};
+use http::header::{ETAG, HOST, IF_NONE_MATCH, USER_AGENT};
+use http::{HeaderValue, Request, StatusCode, Uri};
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -24,6 +24,8 @@ const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
 pub(super) enum FetchError {
     /// There is none of that name.
     Missing,
+    /// It is the one that is known.
+    Unchanged,
     /// It could not be taken; why, in words.
     Failed(String),
 }
@@ -32,9 +34,17 @@ impl fmt::Display for FetchError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Missing => f.write_str("it is not there"),
+            Self::Unchanged => f.write_str("it is the same as before"),
             Self::Failed(why) => f.write_str(why),
         }
     }
+}
+
+/// A file as it came.
+pub(super) struct Fetched {
+    pub(super) bytes: Bytes,
+    /// Its entity tag, if it has one.
+    pub(super) tag: Option<HeaderValue>,
 }
 
 /// Files by name.
@@ -59,13 +69,28 @@ impl AnswerSource {
     /// # Errors
     /// See [`FetchError`].
     pub(super) async fn fetch(&self, name: &str, max: u64) -> Result<Bytes, FetchError> {
+        self.fetch_other(name, max, None).await.map(|fetched| fetched.bytes)
+    }
+
+    /// The same, unless it is the one that came with this entity tag (RFC 9110, section 8.8.3).
+    ///
+    /// # Errors
+    /// See [`FetchError`].
+    pub(super) async fn fetch_other(
+        &self,
+        name: &str,
+        max: u64,
+        known: Option<&HeaderValue>,
+    ) -> Result<Fetched, FetchError> {
         match self {
             Self::Folder(folder) => {
                 let path = folder.join(name);
                 let read = tokio::task::spawn_blocking(move || read(&path, max)).await;
-                read.unwrap_or_else(|_| Err(FetchError::Failed("the reading was broken off".to_owned())))
+                let read =
+                    read.unwrap_or_else(|_| Err(FetchError::Failed("the reading was broken off".to_owned())));
+                read.map(|bytes| Fetched { bytes, tag: None })
             }
-            Self::Url(base) => match timeout(PATIENCE, get(base, name, max)).await {
+            Self::Url(base) => match timeout(PATIENCE, get(base, name, max, known)).await {
                 Ok(fetched) => fetched,
                 Err(_) => Err(FetchError::Failed(format!("no end of it within {} s", PATIENCE.as_secs()))),
             },
@@ -85,7 +110,7 @@ fn read(path: &std::path::Path, max: u64) -> Result<Bytes, FetchError> {
     fs::read(path).map(Bytes::from).map_err(failed)
 }
 
-async fn get(base: &Uri, name: &str, max: u64) -> Result<Bytes, FetchError> {
+async fn get(base: &Uri, name: &str, max: u64, known: Option<&HeaderValue>) -> Result<Fetched, FetchError> {
     let failed = |error: &dyn std::error::Error| FetchError::Failed(error.to_string());
     let host = base.host().unwrap_or_default();
     let address = (host.trim_matches(['[', ']']), base.port_u16().unwrap_or(80));
@@ -98,20 +123,25 @@ async fn get(base: &Uri, name: &str, max: u64) -> Result<Bytes, FetchError> {
     // It ends with the sender.
     let carrying = tokio::spawn(connection);
     let authority = base.authority().map(http::uri::Authority::as_str).unwrap_or_default();
-    let request = Request::get(format!("{}/{name}", base.path().trim_end_matches('/')))
+    let mut request = Request::get(format!("{}/{name}", base.path().trim_end_matches('/')))
         .header(HOST, authority)
         .header(USER_AGENT, concat!("ingam-responder/", env!("CARGO_PKG_VERSION")))
         .body(Empty::<Bytes>::new())
         .map_err(|error| failed(&error))?;
+    if let Some(known) = known {
+        request.headers_mut().insert(IF_NONE_MATCH, known.clone());
+    }
     let response = sender.send_request(request).await.map_err(|error| failed(&error))?;
     let fetched = match response.status() {
         StatusCode::OK => {
+            let tag = response.headers().get(ETAG).cloned();
             let max = usize::try_from(max).unwrap_or(usize::MAX);
             let body = Limited::new(response.into_body(), max).collect().await;
-            body.map(http_body_util::Collected::to_bytes)
+            body.map(|body| Fetched { bytes: body.to_bytes(), tag })
                 .map_err(|error| FetchError::Failed(error.to_string()))
         }
         StatusCode::NOT_FOUND => Err(FetchError::Missing),
+        StatusCode::NOT_MODIFIED if known.is_some() => Err(FetchError::Unchanged),
         other => Err(FetchError::Failed(format!("the answer was {other}"))),
     };
     carrying.abort();
