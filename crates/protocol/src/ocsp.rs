@@ -2,11 +2,15 @@
 //!
 //! [`parse_request`] reads what a relying party asks, strictly: whatever it accepts is DER to the last byte.
 //! [`ResponseData`] is what gets signed, [`successful`] puts the signature around it, [`ErrorStatus`] is what is said
-//! instead.
+//! instead. [`encode_request`] asks as clients do, and [`Response`] takes apart what this CA answered.
 
+mod ask;
+mod read;
 mod request;
 mod response;
 
+pub use ask::{AskedIssuer, encode_cert_id, encode_request, get_path};
+pub use read::{Response, SignedAnswer};
 pub use request::{
     CertId, HashAlgorithm, NONCE_BYTES_MAX, REQUEST_BYTES_MAX, Request, RequestError, parse_request,
 };

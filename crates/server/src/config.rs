@@ -78,6 +78,8 @@ pub(crate) struct Config {
     pub(crate) store: ingam_store::Config,
     pub(crate) responder: ingam_responder::Config,
     pub(crate) health: crate::health::Config,
+    /// The comparison of what is given out of certificates with their record.
+    pub(crate) monitor: crate::monitor::Config,
 }
 
 impl Default for Config {
@@ -102,6 +104,7 @@ impl Default for Config {
             store: ingam_store::Config::default(),
             responder: ingam_responder::Config::default(),
             health: crate::health::Config::default(),
+            monitor: crate::monitor::Config::default(),
         }
     }
 }

@@ -32,6 +32,8 @@ use ingam_transparency::TransparencyService;
 use ingam_validation::{LocalPerspective, MultiPerspective};
 use tokio::time::Instant;
 
+use crate::monitor::Monitor;
+
 pub(crate) use config::Config;
 
 use facts::Looks;
@@ -50,6 +52,8 @@ pub(crate) struct Parts {
     /// Who asks logs; none where no profile needs them.
     pub(crate) transparency: Option<Arc<TransparencyService>>,
     pub(crate) responder: Arc<Responder>,
+    /// Who compares what is given out with the record; none where that is off.
+    pub(crate) monitor: Option<Arc<Monitor>>,
     pub(crate) store: Store,
     pub(crate) journal: Arc<Journal>,
 

@@ -3,6 +3,7 @@
 mod taken;
 mod upkeep;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use ingam_protocol::record::{Record, RecordType};
 use ingam_protocol::time::{Clock, Random};
 use ingam_responder::{OfflineFiles, Responder, StoredStatuses};
 use ingam_signer::hierarchy::PUBLISHED;
-use ingam_signer::{Hierarchy, Ledger, LocalSigner, Signer, memory};
+use ingam_signer::{Hierarchy, Issuer, Ledger, LocalSigner, Signer, memory};
 use ingam_store::{Store, StoreProcess};
 use ingam_validation::{LocalPerspective, MultiPerspective, Reporter};
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -31,6 +32,7 @@ use crate::config::Config;
 use crate::health::{self, Health};
 use crate::listener::{ConnectionLimits, Front, Listener, Peer, SharedLimits, stopped};
 use crate::management::Management;
+use crate::monitor::Monitor;
 use crate::observation::{Observation, Observed};
 use crate::own_certificate::OwnCertificate;
 use crate::production::chain_of;
@@ -150,6 +152,8 @@ struct Built {
     health: Health,
     corroboration: Option<Arc<MultiPerspective>>,
     transparency: Transparency,
+    /// None where nothing is compared.
+    monitor: Option<Arc<Monitor>>,
 }
 
 impl Running {
@@ -177,7 +181,8 @@ impl Running {
         };
         let (store, process) = Store::open(&config.state, &config.store, sources.random.clone())
             .map_err(|error| StartError::caused("the store cannot be opened", &error))?;
-        let built = match build(&config, signer, store, process.journal(), &sources) {
+        let publication = ports.publication_address();
+        let built = match build(&config, signer, (store, process.journal()), publication, &sources) {
             Ok(built) => built,
             Err(error) => {
                 close(process).await;
@@ -229,7 +234,7 @@ impl Running {
         metrics: PrometheusHandle,
     ) -> Result<(), StartError> {
         let Going { config, sources, ref stopping, ref reloader } = going;
-        let Built { authority, responder, signer, store, health, corroboration, transparency } = built;
+        let Built { authority, responder, signer, store, health, corroboration, transparency, monitor } = built;
         record_start(config, signer.as_ref(), &store, made, sources).await?;
         // The DNS server of tests first: what is taken up again may need it.
         self.tasks.spawn(test_dns::run(
@@ -306,6 +311,9 @@ impl Running {
             tasks.spawn(until(stop(), keep_perspectives(all)));
         }
         tasks.spawn(until(stop(), keep_delegates(signer, store, sources.clone())));
+        if let Some(monitor) = monitor {
+            tasks.spawn(until(stop(), monitor.run()));
+        }
         self.keep(authority, reloader, stopping)
     }
 
@@ -415,8 +423,8 @@ pub(crate) async fn close(store: StoreProcess) {
 fn build(
     config: &Config,
     signer: Arc<dyn Signer>,
-    store: Store,
-    journal: &Arc<Journal>,
+    (store, journal): (Store, &Arc<Journal>),
+    publication: Option<SocketAddr>,
     sources: &Sources,
 ) -> Result<Built, StartError> {
     let Sources { clock, random } = sources;
@@ -470,6 +478,7 @@ fn build(
     };
     let (authority, responder) = (Authority::new(parts, policy(config)?), Arc::new(responder));
     telemetry::know_issuers(signer.issuers());
+    let monitor = monitor(config, (store.clone(), authority.clone()), publication, signer.issuers(), sources)?;
     let health = Health::new(health::Parts {
         clock: clock.clone(),
         authority: authority.clone(),
@@ -478,6 +487,7 @@ fn build(
         signer: signer.clone(),
         transparency: transparency.service.clone(),
         responder: responder.clone(),
+        monitor: monitor.clone(),
         store: store.clone(),
         journal: journal.clone(),
         config: config.health.clone(),
@@ -487,7 +497,21 @@ fn build(
     });
     let health = health.map_err(|error| StartError::caused("the store cannot be read", &error))?;
     watch_coordinator(config, &health)?;
-    Ok(Built { authority, responder, signer, store, health, corroboration, transparency })
+    Ok(Built { authority, responder, signer, store, health, corroboration, transparency, monitor })
+}
+
+/// What compares; none where that is off, or nothing is published from here.
+fn monitor(
+    config: &Config,
+    parts: (Store, Arc<Authority>),
+    publication: Option<SocketAddr>,
+    issuers: &[Issuer],
+    sources: &Sources,
+) -> Result<Option<Arc<Monitor>>, StartError> {
+    let Some(publication) = publication.filter(|_| config.monitor.interval_s > 0) else { return Ok(None) };
+    let crl_interval = Duration::from_secs(config.responder.crl_interval_s);
+    let monitor = Monitor::new(&config.monitor, crl_interval, parts, publication, issuers, sources)?;
+    Ok(Some(Arc::new(monitor)))
 }
 
 /// The signer in this process, with its ledger in the state folder.

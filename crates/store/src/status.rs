@@ -8,6 +8,7 @@ use ingam_protocol::profile::IssuerName;
 use ingam_protocol::record::Record;
 use ingam_protocol::{Reason, Serial, Shard, Timestamp};
 
+use crate::changed;
 use crate::committer::Queue;
 use crate::engine::Engine;
 use crate::error::Error;
@@ -125,6 +126,7 @@ pub(crate) fn status_put(
         let row = StatusRow { state, not_after, generation }.encode();
         transaction.put(REVOKED, key.clone(), row.clone());
         transaction.put(META, meta_revoked(issuer, serial.shard()), generation.to_be_bytes());
+        changed::note(transaction, generation, &key);
         transaction.put(STATUSES, key, row);
     } else if status_of(transaction, issuer, serial)?.is_none_or(|row| !row.state.is_revoked()) {
         let generation = transaction.generation()?;

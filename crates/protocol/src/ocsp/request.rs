@@ -24,16 +24,18 @@ pub enum HashAlgorithm {
 }
 
 impl HashAlgorithm {
+    /// Contents of its object identifier: 1.3.14.3.2.26, 2.16.840.1.101.3.4.2.1 and .2.
+    pub(super) fn identifier(self) -> &'static [u8] {
+        match self {
+            Self::Sha1 => &[0x2b, 0x0e, 0x03, 0x02, 0x1a],
+            Self::Sha256 => &[0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01],
+            Self::Sha384 => &[0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x02],
+        }
+    }
+
     /// From the contents of its object identifier.
     fn from_identifier(contents: &[u8]) -> Option<Self> {
-        match contents {
-            // 1.3.14.3.2.26
-            [0x2b, 0x0e, 0x03, 0x02, 0x1a] => Some(Self::Sha1),
-            // 2.16.840.1.101.3.4.2.1 and .2
-            [0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01] => Some(Self::Sha256),
-            [0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x02] => Some(Self::Sha384),
-            _ => None,
-        }
+        [Self::Sha1, Self::Sha256, Self::Sha384].into_iter().find(|hash| hash.identifier() == contents)
     }
 }
 

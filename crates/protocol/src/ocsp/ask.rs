@@ -1,0 +1,71 @@
+//! Writing requests, as relying parties do.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use ring::digest::{Algorithm, SHA1_FOR_LEGACY_USE_ONLY, SHA256, SHA384, digest};
+
+use crate::der::{Writer, tag};
+use crate::ocsp::HashAlgorithm;
+use crate::serial::Serial;
+
+impl HashAlgorithm {
+    fn function(self) -> &'static Algorithm {
+        match self {
+            Self::Sha1 => &SHA1_FOR_LEGACY_USE_ONLY,
+            Self::Sha256 => &SHA256,
+            Self::Sha384 => &SHA384,
+        }
+    }
+}
+
+/// Whose certificate is asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct AskedIssuer<'a> {
+    /// DER of the issuer's name.
+    pub subject: &'a [u8],
+    /// Contents of its subjectPublicKey BIT STRING, without the unused-bits octet.
+    pub public_key: &'a [u8],
+}
+
+/// DER of the CertID of a certificate (RFC 6960, section 4.1.1), with NULL as the parameters of the hash, as nearly all
+/// clients write it.
+pub fn encode_cert_id(hash: HashAlgorithm, issuer: AskedIssuer<'_>, serial: &Serial) -> Vec<u8> {
+    let of = |bytes: &[u8]| digest(hash.function(), bytes);
+    let mut writer = Writer::new();
+    writer.wrap(tag::SEQUENCE, |cert_id| {
+        cert_id.unsigned_integer(serial.as_bytes());
+        cert_id.octet_string(of(issuer.public_key).as_ref());
+        cert_id.octet_string(of(issuer.subject).as_ref());
+        cert_id.wrap(tag::SEQUENCE, |algorithm| {
+            algorithm.null();
+            algorithm.object_identifier(hash.identifier());
+        });
+    });
+    writer.finish()
+}
+
+/// DER of a request about one certificate, without any extension: one that can be answered from what is kept.
+pub fn encode_request(cert_id: &[u8]) -> Vec<u8> {
+    let mut writer = Writer::new();
+    writer.wrap(tag::SEQUENCE, |request| {
+        request.wrap(tag::SEQUENCE, |tbs| {
+            tbs.wrap(tag::SEQUENCE, |list| list.wrap(tag::SEQUENCE, |single| single.raw(cert_id)));
+        });
+    });
+    writer.finish()
+}
+
+/// A request as it follows the responder's URL and a slash in a GET (RFC 6960, appendix A.1): base64, with what a path
+/// may not hold, or what others might change on the way, percent-encoded.
+pub fn get_path(request: &[u8]) -> String {
+    let mut path = String::with_capacity(request.len() * 2);
+    for character in STANDARD.encode(request).chars() {
+        match character {
+            '+' => path.push_str("%2B"),
+            '/' => path.push_str("%2F"),
+            '=' => path.push_str("%3D"),
+            other => path.push(other),
+        }
+    }
+    path
+}
