@@ -52,7 +52,8 @@ const PAUSE_FACTOR: u32 = 19;
 const PAUSE_MIN: Duration = Duration::from_millis(200);
 
 /// The CertIDs that clients send, each asked for in one of the two ways.
-const ASKED: [(HashAlgorithm, Way); 2] = [(HashAlgorithm::Sha1, Way::Get), (HashAlgorithm::Sha256, Way::Post)];
+const ASKED: [(HashAlgorithm, Way); 2] =
+    [(HashAlgorithm::Sha1, Way::Get), (HashAlgorithm::Sha256, Way::Post)];
 
 /// What the monitor knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -211,7 +212,8 @@ impl Monitor {
         let sources = self.sources.as_ref();
         let limit = usize::from(self.config.recent_per_round);
         let left = std::mem::take(&mut progress.left);
-        let mut recent = progress.cursor.recent(sources, self.clock.now(), limit.saturating_sub(left.len()))?;
+        let mut recent =
+            progress.cursor.recent(sources, self.clock.now(), limit.saturating_sub(left.len()))?;
         recent.extend(left);
         let issuers: Vec<IssuerName> = self.issuers.iter().map(|issuer| issuer.name.clone()).collect();
         let count = usize::from(self.config.random_per_round);

@@ -234,7 +234,8 @@ impl Running {
         metrics: PrometheusHandle,
     ) -> Result<(), StartError> {
         let Going { config, sources, ref stopping, ref reloader } = going;
-        let Built { authority, responder, signer, store, health, corroboration, transparency, monitor } = built;
+        let Built { authority, responder, signer, store, health, corroboration, transparency, monitor } =
+            built;
         record_start(config, signer.as_ref(), &store, made, sources).await?;
         // The DNS server of tests first: what is taken up again may need it.
         self.tasks.spawn(test_dns::run(
@@ -478,7 +479,8 @@ fn build(
     };
     let (authority, responder) = (Authority::new(parts, policy(config)?), Arc::new(responder));
     telemetry::know_issuers(signer.issuers());
-    let monitor = monitor(config, (store.clone(), authority.clone()), publication, signer.issuers(), sources)?;
+    let monitor =
+        monitor(config, (store.clone(), authority.clone()), publication, signer.issuers(), sources)?;
     let health = Health::new(health::Parts {
         clock: clock.clone(),
         authority: authority.clone(),

@@ -339,7 +339,8 @@ fn disagreement(facts: &Facts) -> Option<Lack> {
             kinds.collect::<Vec<_>>().join(", "),
             lasting(facts.now.since(oldest))
         );
-        let fix = "search the log for \"disagrees with its record\": it has issuer, serial number, and both sides";
+        let fix =
+            "search the log for \"disagrees with its record\": it has issuer, serial number, and both sides";
         return Some(failing(code, detail, fix));
     }
     let ago = facts.now.since(monitor.last_round);

@@ -59,8 +59,7 @@ impl Cursor {
             return Ok(recent);
         }
         let between = IssuedBetween { from: Some(self.issued), until: Some(until) };
-        let CertificatePage { found, next } =
-            sources.issued(between, self.issued_after.as_deref(), share)?;
+        let CertificatePage { found, next } = sources.issued(between, self.issued_after.as_deref(), share)?;
         if next.is_none() {
             self.issued = until;
         }
@@ -85,7 +84,8 @@ pub(super) fn by_chance(
     let Some(issuer) = one_of(issuers, random).filter(|_| count > 0) else { return Ok(chosen) };
     let in_use = sources.shards(issuer)?;
     let unsharded = in_use.has_unsharded.then_some(Scope::Unsharded);
-    let scopes: Vec<Scope> = unsharded.into_iter().chain(in_use.shards.into_iter().map(Scope::Shard)).collect();
+    let scopes: Vec<Scope> =
+        unsharded.into_iter().chain(in_use.shards.into_iter().map(Scope::Shard)).collect();
     let Some(scope) = one_of(&scopes, random) else { return Ok(chosen) };
     for _ in 0..count {
         let from = match scope.shard() {

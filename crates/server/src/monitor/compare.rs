@@ -73,7 +73,10 @@ pub(super) fn ocsp(
         (Err(error), _) => return none(&error.to_string()),
         (Ok(Response::Error(ErrorStatus::Unauthorized)), None) => return None,
         (Ok(Response::Error(ErrorStatus::Unauthorized)), Some(_)) => {
-            return Some(Found::new(Kind::OcspStatus, "the answer is unauthorized, as if it were not issued"));
+            return Some(Found::new(
+                Kind::OcspStatus,
+                "the answer is unauthorized, as if it were not issued",
+            ));
         }
         (Ok(Response::Error(status)), _) => return none(&format!("the answer is the error {status:?}")),
         (Ok(Response::Answer(answer)), _) => answer,
@@ -91,8 +94,12 @@ pub(super) fn ocsp(
     if !(*this_update..=*next_update).contains(&now) {
         return none(&format!("the answer is in force from {this_update} to {next_update}"));
     }
-    (Some(*status) != recorded.status)
-        .then(|| Found::new(Kind::OcspStatus, format!("told: {}, on record: {}", words(Some(*status)), words(recorded.status))))
+    (Some(*status) != recorded.status).then(|| {
+        Found::new(
+            Kind::OcspStatus,
+            format!("told: {}, on record: {}", words(Some(*status)), words(recorded.status)),
+        )
+    })
 }
 
 /// What of a list was asked for.
@@ -127,12 +134,13 @@ pub(super) fn entries(
 
 /// What a certificate's entry has wrong; `None` if all is well.
 pub(super) fn crl(recorded: &Recorded, entry: Option<&Entry>) -> Option<Found> {
-    let listed =
-        entry.map(|entry| CertStatus::Revoked { at: entry.revoked_at, reason: entry.reason });
+    let listed = entry.map(|entry| CertStatus::Revoked { at: entry.revoked_at, reason: entry.reason });
     let due = recorded.status.filter(|status| *status != CertStatus::Good);
-    let told = |status: Option<CertStatus>| status.map_or("not listed".to_owned(), |status| words(Some(status)));
-    (listed != due)
-        .then(|| Found::new(Kind::CrlEntry, format!("on the CRL: {}, on record: {}", told(listed), told(due))))
+    let told =
+        |status: Option<CertStatus>| status.map_or("not listed".to_owned(), |status| words(Some(status)));
+    (listed != due).then(|| {
+        Found::new(Kind::CrlEntry, format!("on the CRL: {}, on record: {}", told(listed), told(due)))
+    })
 }
 
 /// What the suggested window has wrong: it is over if the certificate should be replaced at once, and lies within the

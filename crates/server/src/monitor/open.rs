@@ -60,7 +60,12 @@ impl Open {
 
     /// Notes all that was found on a certificate just now, and that what was not found is over. Gives those that have
     /// outlived their budgets and were not told yet.
-    pub(super) fn note(&mut self, certificate: &Certificate, found: Vec<Found>, now: Timestamp) -> Vec<Found> {
+    pub(super) fn note(
+        &mut self,
+        certificate: &Certificate,
+        found: Vec<Found>,
+        now: Timestamp,
+    ) -> Vec<Found> {
         for kind in Kind::ALL {
             if found.iter().all(|found| found.kind != kind) {
                 self.lasting.remove(&(certificate.clone(), kind));

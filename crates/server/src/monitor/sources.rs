@@ -78,12 +78,8 @@ pub(super) trait Sources: Send + Sync {
     /// Where an issuer has certificates.
     fn shards(&self, issuer: &IssuerName) -> Result<ShardsInUse, String>;
     /// The serial number in a scope that is this one, or the next.
-    fn serial_from(
-        &self,
-        issuer: &IssuerName,
-        scope: Scope,
-        from: &Serial,
-    ) -> Result<Option<Serial>, String>;
+    fn serial_from(&self, issuer: &IssuerName, scope: Scope, from: &Serial)
+    -> Result<Option<Serial>, String>;
     /// What is on record; `None` for a serial number that was never set aside.
     fn recorded(&self, certificate: &Certificate) -> Result<Option<Recorded>, String>;
     /// What clients are told about renewal.
@@ -195,8 +191,7 @@ impl Sources for Running {
                 StatusState::Revoked { at, reason } => Some(CertStatus::Revoked { at, reason }),
             },
             not_after: row.not_after,
-            renewal: facts
-                .map(|facts| Renewal { validity: facts.validity, ends_early: facts.ends_early }),
+            renewal: facts.map(|facts| Renewal { validity: facts.validity, ends_early: facts.ends_early }),
         }))
     }
 

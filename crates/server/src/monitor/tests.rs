@@ -119,7 +119,8 @@ async fn a_list_that_lacks_something_or_has_too_much_is_seen() {
         world.broken().listed = Some(Vec::new());
     })
     .await;
-    let entry = |one: &Certificate, reason, revoked_at| Entry { serial: one.serial.clone(), revoked_at, reason };
+    let entry =
+        |one: &Certificate, reason, revoked_at| Entry { serial: one.serial.clone(), revoked_at, reason };
     sees(Kind::CrlEntry, budget, |world, one| {
         world.broken().listed = Some(vec![entry(one, Reason::Superseded, now())]);
     })

@@ -371,10 +371,7 @@ pub(super) const METRICS: &[Metric] = &[
     metric(
         "ingam_monitor_disagreements_total",
         Counter,
-        &[(
-            "kind",
-            These(&["ocsp_answer", "ocsp_status", "crl_list", "crl_entry", "renewal_window"]),
-        )],
+        &[("kind", These(&["ocsp_answer", "ocsp_status", "crl_list", "crl_entry", "renewal_window"]))],
         "Disagreements with the record that outlived their budget",
     ),
     metric(

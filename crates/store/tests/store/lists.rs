@@ -97,8 +97,11 @@ fn what_changed_lately_is_found_and_any_other_by_chance() {
         assert!(statuses.revoked_since(u64::MAX, 2).unwrap().is_empty());
 
         for scope in SCOPES {
-            let mut own: Vec<Serial> =
-                serials.iter().filter(|(other, _)| *other == scope).map(|(_, serial)| serial.clone()).collect();
+            let mut own: Vec<Serial> = serials
+                .iter()
+                .filter(|(other, _)| *other == scope)
+                .map(|(_, serial)| serial.clone())
+                .collect();
             own.sort();
             for _ in 0..20 {
                 let from = new_serial(scope, random);

@@ -227,7 +227,10 @@ impl Sources for Parts {
             all.take(limit).map(|(at, (_, certificate))| (at, certificate.clone())).collect();
         let is_full = found.len() == limit;
         let next = found.last().filter(|_| is_full).map(|(at, _)| (at + 1).to_be_bytes().to_vec());
-        Ok(CertificatePage { found: found.into_iter().map(|(_, one)| (one.issuer, one.serial)).collect(), next })
+        Ok(CertificatePage {
+            found: found.into_iter().map(|(_, one)| (one.issuer, one.serial)).collect(),
+            next,
+        })
     }
 
     fn shards(&self, issuer: &IssuerName) -> Result<ShardsInUse, String> {
@@ -288,7 +291,8 @@ impl Sources for Parts {
             broken.statuses.get(&certificate).copied().unwrap_or(rows.recorded[&certificate].status)
         };
         let Some(status) = status else { return Ok(ErrorStatus::Unauthorized.encode().to_vec()) };
-        let single = SingleResponse { cert_id, status, this_update: at, next_update: at.plus(7 * DAY - SECOND) };
+        let single =
+            SingleResponse { cert_id, status, this_update: at, next_update: at.plus(7 * DAY - SECOND) };
         let answer = OcspAnswer { responses: vec![single], produced_at: at, nonce: None };
         let mut der = self.signer.sign_ocsp(&signs, answer).await.map_err(|error| error.to_string())?;
         if self.broken.lock().unwrap().damaged {
