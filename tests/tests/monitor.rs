@@ -51,10 +51,8 @@ async fn what_is_issued_and_revoked_is_compared_and_agrees() {
             let request = CertificateRequest::of(&[name]);
             chains.push(client.issue(&[name], &request, &prover).await.expect("a certificate").1);
         }
-        let issued = sample(
-            &until_compared(&server, 3.0).await,
-            "ingam_monitor_compared_total{chosen=\"recent\"}",
-        );
+        let issued =
+            sample(&until_compared(&server, 3.0).await, "ingam_monitor_compared_total{chosen=\"recent\"}");
         client.revoke(chains[0].leaf(), Some(4)).await.expect("an answer").expect(200);
         let serial = chains[1].serial_hex();
         let revoke = ["revoke", &serial, "--revocation-reason", "keyCompromise", "--reason", "a test"];

@@ -9,6 +9,7 @@ mod found;
 mod limits;
 mod log;
 mod people;
+mod publication;
 mod revocation;
 mod rules;
 mod state;
@@ -25,6 +26,7 @@ pub use limits::{
 };
 pub use log::LogEntry;
 pub use people::{Approval, ApprovalDecision, Grant, RoleChange, WhoAmI};
+pub use publication::{OcspAnswers, PublicationPart, PublicationPaths};
 pub use revocation::{
     Incident, IncidentExplanation, IncidentGrown, IncidentOpening, Revocation, RevocationJob, RevocationPlan,
     RevocationRequest, Selection, Serials,

@@ -9,6 +9,7 @@ mod call;
 mod certificate;
 mod conditions;
 mod eab;
+mod edge;
 mod evidence;
 mod export;
 mod failure;
@@ -125,6 +126,9 @@ enum Group {
     /// Gathers certificates until they are revoked together
     #[command(subcommand)]
     Incident(incident::Incident),
+    /// Exports what the responder gives out
+    #[command(subcommand)]
+    Ocsp(edge::Ocsp),
     /// Gives out keys that accounts can be bound to, and withdraws them
     #[command(subcommand)]
     Eab(eab::Eab),
@@ -246,6 +250,7 @@ impl Group {
             Self::Revoke(command) => command.run(call).await,
             Self::Job(command) => command.run(call).await,
             Self::Incident(command) => command.run(call).await,
+            Self::Ocsp(command) => command.run(call).await,
             Self::Eab(command) => command.run(call).await,
             Self::Key(command) => command.run(call).await,
             Self::Name(command) => command.run(call).await,

@@ -9,6 +9,7 @@ mod limits;
 mod log;
 mod orders;
 mod people;
+mod publication;
 mod revocations;
 mod rules;
 mod validations;
@@ -59,6 +60,9 @@ fn described() -> OpenApiRouter<Arc<Operator>> {
         .routes(routes!(certificates::certificate))
         .routes(routes!(certificates::evidence))
         .routes(routes!(certificates::revoke))
+        .routes(routes!(publication::answers))
+        .routes(routes!(publication::paths))
+        .routes(routes!(publication::part))
         .routes(routes!(revocations::plan))
         .routes(routes!(revocations::jobs, revocations::start))
         .routes(routes!(revocations::job))

@@ -9,7 +9,7 @@ mod read;
 mod request;
 mod response;
 
-pub use ask::{AskedIssuer, encode_cert_id, encode_request, get_path};
+pub use ask::{AskedIssuer, encode_cert_id, encode_request, get_path, get_text};
 pub use read::{Response, SignedAnswer};
 pub use request::{
     CertId, HashAlgorithm, NONCE_BYTES_MAX, REQUEST_BYTES_MAX, Request, RequestError, parse_request,

@@ -15,7 +15,6 @@ mod condition;
 mod config;
 mod counters;
 mod crl;
-mod date;
 mod http;
 mod issuers;
 mod ocsp;
@@ -23,6 +22,8 @@ mod offline;
 mod seldom;
 mod statuses;
 mod stored;
+
+use ingam_protocol::date;
 
 pub use condition::{CrlCondition, SigningCondition};
 pub use config::{Config, ConfigError, Nonces, StartError};

@@ -23,7 +23,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use ingam_authority::Authority;
-use ingam_protocol::ocsp::{AskedIssuer, HashAlgorithm, encode_cert_id, encode_request};
+use ingam_protocol::ocsp::{AskedIssuer, HashAlgorithm, encode_cert_id};
 use ingam_protocol::profile::IssuerName;
 use ingam_protocol::renewal::CertificateId;
 use ingam_protocol::time::{Clock, Random};
@@ -241,7 +241,7 @@ impl Monitor {
         let asked = AskedIssuer { subject: &issuer.subject, public_key: &issuer.public_key };
         for (hash, way) in ASKED {
             let cert_id = encode_cert_id(hash, asked, serial);
-            let response = self.sources.answer(&encode_request(&cert_id), way).await;
+            let response = self.sources.answer(&cert_id, way).await;
             found.extend(compare::ocsp(issuer, &cert_id, &recorded, response, self.clock.now()));
         }
         let place = (name.clone(), serial.shard());

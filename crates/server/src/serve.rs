@@ -348,6 +348,8 @@ impl Running {
             health: self.health.clone(),
             reloader: reloader.clone(),
             stopping: stopping.clone(),
+            responder: reloader.responder.clone(),
+            publication: config.urls.publication.clone(),
         });
         let two_people = config.operator.two_people.clone();
         let operator = Operator::new(self.authority.clone(), process, sources.random.clone(), two_people);

@@ -72,6 +72,7 @@ impl CertificatesAsked {
             name: optional(self.name.as_ref(), extract::host)?,
             below: optional(self.below.as_ref(), extract::name)?,
             issuer: optional(self.issuer.as_ref(), view::issuer)?,
+            profile: None,
             issued: IssuedBetween {
                 from: optional(self.issued_from.as_ref(), extract::time)?,
                 until: optional(self.issued_until.as_ref(), extract::time)?,

@@ -55,17 +55,13 @@ pub fn encode_request(cert_id: &[u8]) -> Vec<u8> {
     writer.finish()
 }
 
-/// A request as it follows the responder's URL and a slash in a GET (RFC 6960, appendix A.1): base64, with what a path
-/// may not hold, or what others might change on the way, percent-encoded.
-pub fn get_path(request: &[u8]) -> String {
-    let mut path = String::with_capacity(request.len() * 2);
-    for character in STANDARD.encode(request).chars() {
-        match character {
-            '+' => path.push_str("%2B"),
-            '/' => path.push_str("%2F"),
-            '=' => path.push_str("%3D"),
-            other => path.push(other),
-        }
-    }
-    path
+/// Base64 of a request about one certificate, by its CertID (DER): what follows the responder's URL and a slash in a GET, once
+/// percent-encoding is taken off (RFC 6960, appendix A.1).
+pub fn get_text(cert_id: &[u8]) -> String {
+    STANDARD.encode(encode_request(cert_id))
+}
+
+/// The same as clients send it: with what a path may not hold, or what others might change on the way, percent-encoded.
+pub fn get_path(cert_id: &[u8]) -> String {
+    get_text(cert_id).replace('+', "%2B").replace('/', "%2F").replace('=', "%3D")
 }

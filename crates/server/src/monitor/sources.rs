@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use ingam_authority::Authority;
 use ingam_protocol::certificate::Validity;
 use ingam_protocol::crl::Scope;
-use ingam_protocol::ocsp::{CertStatus, get_path};
+use ingam_protocol::ocsp::{CertStatus, encode_request, get_path};
 use ingam_protocol::profile::IssuerName;
 use ingam_protocol::renewal::{CertificateId, Window};
 use ingam_protocol::{Serial, Shard, Timestamp};
@@ -84,8 +84,8 @@ pub(super) trait Sources: Send + Sync {
     fn recorded(&self, certificate: &Certificate) -> Result<Option<Recorded>, String>;
     /// What clients are told about renewal.
     fn window(&self, id: &CertificateId) -> Result<Option<Window>, String>;
-    /// The response to a request.
-    async fn answer(&self, request: &[u8], way: Way) -> Result<Vec<u8>, String>;
+    /// The response to a request about one certificate, by its CertID (DER).
+    async fn answer(&self, cert_id: &[u8], way: Way) -> Result<Vec<u8>, String>;
     /// The list of a shard, or of what belongs to none.
     async fn list(&self, issuer: &IssuerName, shard: Option<Shard>) -> Result<Vec<u8>, String>;
 }
@@ -199,14 +199,14 @@ impl Sources for Running {
         Ok(said(self.authority.renewal(&id.to_string()))?.map(|view| view.window))
     }
 
-    async fn answer(&self, request: &[u8], way: Way) -> Result<Vec<u8>, String> {
+    async fn answer(&self, cert_id: &[u8], way: Way) -> Result<Vec<u8>, String> {
         let asked = match way {
-            Way::Get => self.client.get(format!("{}/ocsp/{}", self.base, get_path(request))),
+            Way::Get => self.client.get(format!("{}/ocsp/{}", self.base, get_path(cert_id))),
             Way::Post => self
                 .client
                 .post(format!("{}/ocsp", self.base))
                 .header(http::header::CONTENT_TYPE, "application/ocsp-request")
-                .body(request.to_vec()),
+                .body(encode_request(cert_id)),
         };
         self.fetch(asked.timeout(ANSWER_WAIT), ANSWER_BYTES_MAX).await
     }

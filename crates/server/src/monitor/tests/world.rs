@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use ingam_journal::simulated::SimulatedDisk;
 use ingam_protocol::certificate::Validity;
 use ingam_protocol::crl::{Entry, Scope};
-use ingam_protocol::ocsp::{CertStatus, ErrorStatus, SingleResponse, parse_request};
+use ingam_protocol::ocsp::{CertStatus, ErrorStatus, SingleResponse, encode_request, parse_request};
 use ingam_protocol::renewal::Window;
 use ingam_protocol::time::{FixedClock, SeededRandom};
 use ingam_signer::{CrlContents, Hierarchy, Ledger, LocalSigner, OcspAnswer, Signer};
@@ -265,8 +265,8 @@ impl Sources for Parts {
         }))
     }
 
-    async fn answer(&self, request: &[u8], _way: Way) -> Result<Vec<u8>, String> {
-        let (certificate, mut cert_id) = self.asked(request);
+    async fn answer(&self, cert_id: &[u8], _way: Way) -> Result<Vec<u8>, String> {
+        let (certificate, mut cert_id) = self.asked(&encode_request(cert_id));
         let (mut signs, mut at) = (certificate.issuer.clone(), self.clock.now().whole_second());
         let status = {
             let mut rows = self.rows();
