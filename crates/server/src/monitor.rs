@@ -151,10 +151,13 @@ impl Monitor {
         }
     }
 
-    /// Until the next round: the interval, or when a disagreement outlives its budget before that; longer after a round that
-    /// took long.
+    /// Until the next round: the interval, or less if a disagreement outlives its budget before that or changes wait to be
+    /// looked at; longer after a round that took long.
     fn pause(&self, progress: &Progress, worked: Duration) -> Duration {
-        let interval = Duration::from_secs(self.config.interval_s);
+        let interval = match progress.cursor.is_behind {
+            true => Duration::ZERO,
+            false => Duration::from_secs(self.config.interval_s),
+        };
         let due = progress.open.next_due().map_or(interval, |due| due.since(self.clock.now()));
         interval.min(due).max(PAUSE_MIN).max(worked.saturating_mul(PAUSE_FACTOR))
     }

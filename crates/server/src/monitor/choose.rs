@@ -25,6 +25,8 @@ pub(super) struct Cursor {
     issued: Timestamp,
     /// Within what was issued since, the end of the last page.
     issued_after: Option<Vec<u8>>,
+    /// Whether there was more the last time than was asked for.
+    pub(super) is_behind: bool,
 }
 
 impl Cursor {
@@ -35,6 +37,7 @@ impl Cursor {
             generation: sources.generation().saturating_sub(before),
             issued: now.minus(BEFORE_START),
             issued_after: None,
+            is_behind: false,
         }
     }
 
@@ -51,6 +54,7 @@ impl Cursor {
         // The one must not starve the other.
         let share = limit.div_ceil(2);
         let changes = sources.revoked_since(self.generation, share)?;
+        self.is_behind = changes.len() >= share;
         self.generation = changes.last().map_or(self.generation, |(generation, _)| *generation);
         let mut recent: BTreeSet<Certificate> =
             changes.into_iter().map(|(_, certificate)| certificate).collect();
@@ -63,6 +67,7 @@ impl Cursor {
         if next.is_none() {
             self.issued = until;
         }
+        self.is_behind |= next.is_some();
         self.issued_after = next;
         recent.extend(found.into_iter().map(|(issuer, serial)| Certificate { issuer, serial }));
         Ok(recent)

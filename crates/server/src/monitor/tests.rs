@@ -179,8 +179,10 @@ async fn many_changes_wait_their_turn_and_none_is_left_out() {
     }
     world.advance(10 * SECOND);
     // Six in each round, one list for all of them.
-    for _ in 0..8 {
+    for number in 0..8 {
         world.monitor.round(&mut progress).await;
+        let pause = world.monitor.pause(&progress, Duration::ZERO);
+        assert_eq!(pause, if number < 6 { PAUSE_MIN } else { 10 * SECOND }, "after round {number}");
         world.advance(SECOND);
     }
     let asked = world.asked();

@@ -129,6 +129,10 @@ impl Folder {
         fs::create_dir_all(root).map_err(failed)?;
         let root = fs::canonicalize(root).map_err(failed)?;
         let failed = |error: io::Error| format!("{} cannot be written to: {error}", root.display());
+        if !nginx::can_name(&root) {
+            let what = "has characters in its path that nginx takes for something else: name another folder";
+            return Err(format!("{} {what}", super::clean(&root.to_string_lossy())));
+        }
         let is_known = root.join(INDEX).exists();
         let is_ours = |name: &std::ffi::OsStr| name == LOCK || name == NEW;
         let mut entries = fs::read_dir(&root).map_err(failed)?;
@@ -205,6 +209,12 @@ impl Folder {
     /// Takes out what does not belong here any more, and writes the index and what nginx needs to know. `base` is the path
     /// in front of all. An error is a sentence.
     pub(super) fn finish(mut self, base: &str) -> Result<Summary, String> {
+        if !nginx::can_name(Path::new(base)) || base.contains(char::is_whitespace) {
+            return Err(format!(
+                "{} is no path of a URL: look at urls.publication of the CA",
+                super::clean(base)
+            ));
+        }
         let failed = |error: io::Error| format!("{} cannot be tidied up: {error}", self.root.display());
         let known: BTreeSet<&Path> = self.files.keys().map(PathBuf::as_path).collect();
         let mut removed = 0;

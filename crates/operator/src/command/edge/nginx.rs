@@ -31,6 +31,12 @@ const KINDS: [Kind; 3] = [
     Kind { folder: "issuer", content_type: "application/pkix-cert", age_max: CERTIFICATE_AGE_MAX },
 ];
 
+/// Whether nginx takes a path in its configuration as it is.
+pub(super) fn can_name(path: &Path) -> bool {
+    let is_plain = |character: char| !character.is_control() && !"\"'$;{}\\".contains(character);
+    path.to_str().is_some_and(|path| path.chars().all(is_plain))
+}
+
 /// The file's text. Answers of one kind have the same headers, so those that hold for the first of them to end.
 pub(super) fn snippet<'a>(
     root: &Path,

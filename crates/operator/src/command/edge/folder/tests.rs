@@ -126,6 +126,8 @@ fn a_folder_of_somebody_else_is_not_touched_and_two_exports_wait() {
     fs::write(folder.path().join("thesis.txt"), b"years of work").unwrap();
     assert!(Folder::open(folder.path(), now()).is_err_and(|why| why.contains("somebody else")));
     assert!(folder.path().join("thesis.txt").exists());
+    let odd = folder.path().join("a;b");
+    assert!(Folder::open(&odd, now()).is_err_and(|why| why.contains("nginx")));
     let other = tempfile::tempdir().unwrap();
     let first = Folder::open(other.path(), now()).unwrap();
     assert!(Folder::open(other.path(), now()).is_err_and(|why| why.contains("another export")));
