@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use ingam_authority::operator::CertificateFilter;
-use ingam_protocol::bytes::{base64url, from_base64url, hex};
+use ingam_protocol::bytes::{base64url, hex};
 use ingam_protocol::ocsp::Response;
 use ring::digest::{SHA256, digest};
 use serde::Deserialize;
@@ -20,6 +20,7 @@ use crate::api::{OcspAnswers, Page, PublicationPart, PublicationPaths};
 use crate::around::Caller;
 use crate::extract::{self, Asked, optional};
 use crate::problem::{Problem, Problems};
+use crate::routes::certificates::find;
 use crate::view;
 
 /// A page has answers about at most so many certificates: most of them may have to be signed.
@@ -66,12 +67,7 @@ pub(crate) async fn answers(
         ..CertificateFilter::default()
     };
     let limit = extract::limit(asked.limit)?.min(CERTIFICATES_PER_PAGE_MAX);
-    let after = optional(asked.after.as_ref(), |text| {
-        from_base64url(text).ok_or_else(|| Problem::invalid("after is the next of a page before"))
-    })?;
-    let authority = operator.authority.clone();
-    let found =
-        operator.search(move || authority.certificates_find(&filter, after.as_deref(), limit)).await?;
+    let found = find(&operator, filter, asked.after.as_ref(), limit).await?;
     let found = operator.finish(rule, &act, found).await?;
     let mut items = Vec::with_capacity(found.items.len());
     for one in &found.items {
