@@ -312,20 +312,21 @@ impl Running {
             tasks.spawn(until(stop(), keep_perspectives(all)));
         }
         tasks.spawn(until(stop(), keep_delegates(signer, store, sources.clone())));
-        if let Some(monitor) = monitor {
-            tasks.spawn(until(stop(), monitor.run()));
-        }
-        self.keep(authority, reloader, stopping)
+        self.keep(authority, monitor, reloader, stopping)
     }
 
     /// Sets going what the CA does without being asked.
     fn keep(
         &mut self,
         authority: Arc<Authority>,
+        monitor: Option<Arc<Monitor>>,
         reloader: &Arc<Reloader>,
         stopping: &watch::Receiver<bool>,
     ) -> Result<(), StartError> {
         let stop = || stopping.clone();
+        if let Some(monitor) = monitor {
+            self.tasks.spawn(until(stop(), monitor.run()));
+        }
         self.tasks.spawn(until(stop(), keep_issuances(authority.clone())));
         self.tasks.spawn(until(stop(), keep_waiting(authority.clone())));
         self.tasks.spawn(until(stop(), keep_logged(authority.clone())));
