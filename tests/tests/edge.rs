@@ -11,6 +11,7 @@ use ingam_tests::challenge::{Prover, WebAnswers};
 use ingam_tests::client::{CertificateRequest, Client};
 use ingam_tests::command::Finished;
 use ingam_tests::http::fetch;
+use ingam_tests::judge::ocsptool_asks;
 use ingam_tests::ocsp::{self, Hash, Status};
 use ingam_tests::ports;
 use ingam_tests::proxy::Proxy;
@@ -76,6 +77,14 @@ async fn nginx_gives_out_what_was_exported_and_the_next_export_writes_what_chang
         openssl.status_by_get_at(&url, &chains[1], hash).await.is_good();
         openssl.status_by_post_at(&url, &chains[0], hash).await.is_revoked(Some("keyCompromise"));
     }
+    let pem = |name: &str, der: &[u8]| {
+        let path = server.home().join(name);
+        std::fs::write(&path, ingam_protocol::pem::certificate(der)).expect("a writable folder");
+        path
+    };
+    let issuer = pem("issuer.pem", chains[0].issuer());
+    let told = ocsptool_asks(&url, &pem("revoked.pem", chains[0].leaf()), &issuer).await;
+    assert!(told.contains("Certificate Status: revoked"), "{told}");
     for chain in &chains {
         for hash in [Hash::Sha1, Hash::Sha256] {
             let encoded = ocsp::get_url(&url, &ocsp::request_for(chain, hash));

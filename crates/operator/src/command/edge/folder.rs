@@ -20,12 +20,16 @@ use super::nginx;
 
 /// The list of all files.
 pub(super) const INDEX: &str = "index.json";
-/// Where a file is written before it takes its place.
+/// The folder of files that have not taken their places yet.
 const NEW: &str = ".new";
 /// Held by the one who exports.
 const LOCK: &str = ".lock";
 /// The folders that are the export's, whatever is in them.
 const OWN: [&str; 3] = ["ocsp", "crl", "issuer"];
+/// So many files are written before they are synced and take their places.
+const PENDING_MAX: usize = 256;
+/// So many of them are synced at once: a disk makes them durable together.
+const SYNCS_AT_ONCE: usize = 16;
 /// The form of the index.
 const VERSION: u32 = 1;
 /// File systems have no longer names.
@@ -119,7 +123,15 @@ pub(super) struct Folder {
     /// By their places in the folder.
     files: BTreeMap<PathBuf, Listed>,
     summary: Summary,
+    pending: Vec<Pending>,
     _lock: File,
+}
+
+/// A file that is written, and has to be synced before it takes its place.
+struct Pending {
+    file: File,
+    new: PathBuf,
+    path: PathBuf,
 }
 
 impl Folder {
@@ -147,7 +159,14 @@ impl Folder {
         if lock.try_lock().is_err() {
             return Err(format!("another export writes to {}: wait for its end", root.display()));
         }
-        let folder = Self { root, now, files: BTreeMap::new(), summary: Summary::default(), _lock: lock };
+        // What one that was broken off has left.
+        match fs::remove_dir_all(root.join(NEW)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+            _ => {}
+        }
+        fs::create_dir(root.join(NEW)).map_err(failed)?;
+        let (files, summary) = (BTreeMap::new(), Summary::default());
+        let mut folder = Self { root, now, files, summary, pending: Vec::new(), _lock: lock };
         if !is_known {
             // From now on it is known for what it is, even if this one is broken off.
             folder.write_index("", &BTreeMap::new())?;
@@ -180,13 +199,12 @@ impl Folder {
             self.summary.passed_over.push(super::clean(path).into_owned());
             return Ok(());
         };
-        let failed =
-            |error: io::Error| format!("{} cannot be written: {error}", self.root.join(&place).display());
         if self.body(path).as_deref() == Some(new.body) {
             self.summary.kept += 1;
         } else {
-            self.write(&place, new.body, new.validity.map(|validity| validity.this_update))
-                .map_err(failed)?;
+            let written = self.write(&place, new.body, new.validity.map(|validity| validity.this_update));
+            let file = self.root.join(&place);
+            written.map_err(|error| format!("{} cannot be written: {error}", file.display()))?;
             self.summary.written += 1;
         }
         let listed = Listed {
@@ -215,7 +233,9 @@ impl Folder {
                 super::clean(base)
             ));
         }
-        let failed = |error: io::Error| format!("{} cannot be tidied up: {error}", self.root.display());
+        let root = self.root.clone();
+        let failed = |error: io::Error| format!("{} cannot be tidied up: {error}", root.display());
+        self.settle().map_err(failed)?;
         let known: BTreeSet<&Path> = self.files.keys().map(PathBuf::as_path).collect();
         let mut removed = 0;
         for own in OWN {
@@ -229,12 +249,11 @@ impl Folder {
         }
         let files = std::mem::take(&mut self.files);
         self.write_index(base, &files)?;
+        fs::remove_dir(self.root.join(NEW)).map_err(failed)?;
         Ok(self.summary)
     }
 
-    fn write_index(&self, base: &str, files: &BTreeMap<PathBuf, Listed>) -> Result<(), String> {
-        let failed =
-            |error: io::Error| format!("{} cannot be written: {error}", self.root.join(INDEX).display());
+    fn write_index(&mut self, base: &str, files: &BTreeMap<PathBuf, Listed>) -> Result<(), String> {
         let index = Index {
             version: VERSION,
             made: self.now.to_rfc3339(),
@@ -250,23 +269,40 @@ impl Folder {
             text.push_str(&serde_json::to_string(listed).unwrap_or_default());
         }
         text.push_str("\n]}\n");
-        self.write(Path::new(INDEX), text.as_bytes(), None).map_err(failed)
+        let written = self.write(Path::new(INDEX), text.as_bytes(), None).and_then(|()| self.settle());
+        written.map_err(|error| format!("{} cannot be written: {error}", self.root.join(INDEX).display()))
     }
 
-    /// Writes a file beside the others and puts it in its place once it is whole and on the disk.
-    fn write(&self, place: &Path, body: &[u8], modified: Option<Timestamp>) -> io::Result<()> {
-        let (new, path) = (self.root.join(NEW), self.root.join(place));
+    /// Writes a file beside the others. It takes its place once it is whole and on the disk.
+    fn write(&mut self, place: &Path, body: &[u8], modified: Option<Timestamp>) -> io::Result<()> {
+        let new = self.root.join(NEW).join(self.pending.len().to_string());
         let mut file = File::create(&new)?;
         file.write_all(body)?;
         if let Some(modified) = modified {
             // Web servers make Last-Modified of it.
             file.set_modified(UNIX_EPOCH + Duration::from_secs(modified.unix_s()))?;
         }
-        file.sync_all()?;
-        if let Some(parent) = path.parent() {
-            fs::create_dir_all(parent)?;
+        self.pending.push(Pending { file, new, path: self.root.join(place) });
+        if self.pending.len() >= PENDING_MAX { self.settle() } else { Ok(()) }
+    }
+
+    /// Syncs what was written and puts it in its place.
+    fn settle(&mut self) -> io::Result<()> {
+        let pending = std::mem::take(&mut self.pending);
+        let sync = |some: &[Pending]| some.iter().try_for_each(|one| one.file.sync_all());
+        std::thread::scope(|scope| {
+            let parts = pending.chunks(PENDING_MAX.div_ceil(SYNCS_AT_ONCE));
+            let threads: Vec<_> = parts.map(|part| scope.spawn(move || sync(part))).collect();
+            let broken_off = |_| io::Error::other("a sync was broken off");
+            threads.into_iter().try_for_each(|thread| thread.join().map_err(broken_off)?)
+        })?;
+        for Pending { new, path, .. } in &pending {
+            if let Some(parent) = path.parent() {
+                fs::create_dir_all(parent)?;
+            }
+            fs::rename(new, path)?;
         }
-        fs::rename(new, path)
+        Ok(())
     }
 }
 

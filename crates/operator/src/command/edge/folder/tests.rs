@@ -151,3 +151,21 @@ fn nginx_is_told_when_the_first_answer_ends() {
     assert!(ocsp.contains("Expires \"Sat, 21 Nov 2026 11:00:00 GMT\""), "{text}");
     assert!(text.contains("location ^~ /pki/crl/ {") && text.contains("merge_slashes off;"), "{text}");
 }
+
+#[test]
+fn many_files_take_their_places_in_turns() {
+    let folder = tempfile::tempdir().unwrap();
+    let names: Vec<String> = (0..3 * PENDING_MAX + 7).map(|number| format!("/ocsp/M{number:05}=")).collect();
+    let files: Vec<(&str, &[u8])> = names.iter().map(|name| (name.as_str(), name.as_bytes())).collect();
+    assert_eq!(export(&folder, &files).written, 3 * PENDING_MAX as u64 + 7);
+    for name in &names {
+        assert_eq!(fs::read(folder.path().join(name.trim_start_matches('/'))).unwrap(), name.as_bytes());
+    }
+    assert!(!folder.path().join(NEW).exists());
+    // One that is broken off has left something that takes no place.
+    let mut open = Folder::open(folder.path(), now()).unwrap();
+    open.put("/ocsp/M00001=", &new(b"half")).unwrap();
+    drop(open);
+    assert_eq!(fs::read(folder.path().join("ocsp/M00001=")).unwrap(), b"/ocsp/M00001=");
+    assert_eq!(export(&folder, &files).kept, 3 * PENDING_MAX as u64 + 7);
+}
