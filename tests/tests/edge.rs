@@ -141,9 +141,10 @@ async fn nginx_gives_out_what_was_exported_and_the_next_export_writes_what_chang
 
     // Another selection is another content: what does not belong to it goes.
     let serials = server.home().join("one.txt");
-    std::fs::write(&serials, chains[4].serial_hex()).expect("a writable folder");
+    std::fs::write(&serials, format!("{}\n4f0a\n", chains[4].serial_hex())).expect("a writable folder");
     let said = export(&server, &path, &["--file", serials.to_str().expect("UTF-8")]).await.succeeded().said();
     assert!(said.contains("1 certificates: ") && said.contains(" 8 removed"), "{said}");
+    assert!(said.contains("1 serial numbers are of no certificate"), "{said}");
     let left: Vec<String> = files(&folder).into_keys().filter(|name| name.starts_with("ocsp/")).collect();
     assert_eq!(left.len(), 2, "{left:?}");
     openssl.status_by_get_at(&url, &chains[4], Hash::Sha1).await.is_good();

@@ -165,7 +165,7 @@ impl Monitor {
     /// One look at all that is due.
     async fn round(&self, progress: &mut Progress) {
         let begun = Instant::now();
-        let chosen = match self.choose(progress) {
+        let chosen = match self.choose(progress).await {
             Ok(chosen) => chosen,
             Err(error) => {
                 tracing::error!(error, "the monitor cannot read the store: it is tried again");
@@ -210,18 +210,26 @@ impl Monitor {
         *self.condition.lock().unwrap_or_else(PoisonError::into_inner) = condition;
     }
 
-    /// What this round looks at, and why.
-    fn choose(&self, progress: &mut Progress) -> Result<BTreeMap<Certificate, Chosen>, String> {
-        let sources = self.sources.as_ref();
+    /// What this round looks at, and why. After an error nothing is lost: the next round begins where this one did.
+    async fn choose(&self, progress: &mut Progress) -> Result<BTreeMap<Certificate, Chosen>, String> {
         let limit = usize::from(self.config.recent_per_round);
-        let left = std::mem::take(&mut progress.left);
-        let mut recent =
-            progress.cursor.recent(sources, self.clock.now(), limit.saturating_sub(left.len()))?;
-        recent.extend(left);
+        let room = limit.saturating_sub(progress.left.len());
+        let (sources, chance, now) = (Arc::clone(&self.sources), Arc::clone(&self.random), self.clock.now());
         let issuers: Vec<IssuerName> = self.issuers.iter().map(|issuer| issuer.name.clone()).collect();
         let count = usize::from(self.config.random_per_round);
-        let random = by_chance(sources, &issuers, self.random.as_ref(), count)?;
+        let mut cursor = progress.cursor.clone();
+        // Which shards are in use takes a read for each.
+        let read = move || {
+            let recent = cursor.recent(sources.as_ref(), now, room)?;
+            let random = by_chance(sources.as_ref(), &issuers, chance.as_ref(), count)?;
+            Ok::<_, String>((cursor, recent, random))
+        };
+        let read = tokio::task::spawn_blocking(read).await;
+        let (cursor, mut recent, random) = read.map_err(|_| "the reading was broken off".to_owned())??;
+        progress.cursor = cursor;
+        recent.append(&mut progress.left);
         let again = progress.open.again(limit);
+        // The last word counts: what disagreed is kept in mind anyway.
         let all = [(random, Chosen::Random), (recent, Chosen::Recent), (again, Chosen::Again)];
         Ok(all.into_iter().flat_map(|(set, why)| set.into_iter().map(move |one| (one, why))).collect())
     }

@@ -76,9 +76,15 @@ impl Export {
         let targets = self.targets()?;
         let published: PublicationPaths = call.client.fetch(&Target::new("/v1/publication")).await?.read()?;
         let mut folder = Folder::open(&self.output, call.clock.now()).map_err(Failure::Usage)?;
-        let mut certificates = 0;
+        let (mut certificates, mut nothing) = (0, 0);
         for target in targets {
-            certificates += answers(call, &target, &mut folder).await?;
+            let found = answers(call, &target, &mut folder).await?;
+            certificates += found;
+            nothing += u64::from(found == 0);
+        }
+        if self.file.is_some() && nothing > 0 {
+            call.terminal
+                .note(&format!("{nothing} serial numbers are of no certificate, or of one that has ended."));
         }
         for path in &published.paths {
             file(call, path, &mut folder).await?;

@@ -53,6 +53,10 @@ impl Cursor {
     ) -> Result<BTreeSet<Certificate>, String> {
         // The one must not starve the other.
         let share = limit.div_ceil(2);
+        if share == 0 {
+            self.is_behind = true;
+            return Ok(BTreeSet::new());
+        }
         let changes = sources.revoked_since(self.generation, share)?;
         self.is_behind = changes.len() >= share;
         self.generation = changes.last().map_or(self.generation, |(generation, _)| *generation);
@@ -86,18 +90,23 @@ pub(super) fn by_chance(
     count: usize,
 ) -> Result<BTreeSet<Certificate>, String> {
     let mut chosen = BTreeSet::new();
-    let Some(issuer) = one_of(issuers, random).filter(|_| count > 0) else { return Ok(chosen) };
-    let in_use = sources.shards(issuer)?;
-    let unsharded = in_use.has_unsharded.then_some(Scope::Unsharded);
-    let scopes: Vec<Scope> =
-        unsharded.into_iter().chain(in_use.shards.into_iter().map(Scope::Shard)).collect();
-    let Some(scope) = one_of(&scopes, random) else { return Ok(chosen) };
+    if count == 0 {
+        return Ok(chosen);
+    }
+    let mut lists = Vec::new();
+    for issuer in issuers {
+        let in_use = sources.shards(issuer)?;
+        let unsharded = in_use.has_unsharded.then_some(Scope::Unsharded);
+        let shards = in_use.shards.into_iter().map(Scope::Shard);
+        lists.extend(unsharded.into_iter().chain(shards).map(|scope| (issuer, scope)));
+    }
+    let Some(&(issuer, scope)) = one_of(&lists, random) else { return Ok(chosen) };
     for _ in 0..count {
         let from = match scope.shard() {
             Some(shard) => Serial::in_shard(random, shard),
             None => Serial::new(random),
         };
-        let serial = sources.serial_from(issuer, *scope, &from)?;
+        let serial = sources.serial_from(issuer, scope, &from)?;
         chosen.extend(serial.map(|serial| Certificate { issuer: issuer.clone(), serial }));
     }
     Ok(chosen)

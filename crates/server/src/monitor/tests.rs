@@ -207,6 +207,24 @@ async fn what_changes_while_it_is_looked_at_is_no_disagreement() {
 }
 
 #[tokio::test]
+async fn what_cannot_be_read_now_is_looked_at_later() {
+    let world = World::new().await;
+    let mut progress = world.monitor.progress();
+    let issued: BTreeSet<Certificate> = (1..=3).map(|number| world.issue(number, "rsa")).collect();
+    world.advance(10 * SECOND);
+    world.broken().shards_unread = true;
+    world.monitor.round(&mut progress).await;
+    assert!(world.asked().is_empty());
+    assert_eq!(world.monitor.condition().last_round, now(), "no round came to its end");
+    world.mend();
+    // Some that were left by the round before take all places of this one.
+    progress.left = (10..=16).map(|number| world.issue(number, "ecdsa")).collect();
+    world.monitor.round(&mut progress).await;
+    world.monitor.round(&mut progress).await;
+    assert!(world.asked().is_superset(&issued));
+}
+
+#[tokio::test]
 async fn what_has_ended_is_nobodys_business_any_more() {
     let world = World::new().await;
     let mut progress = world.monitor.progress();

@@ -31,6 +31,7 @@ pub(super) struct Broken {
     pub(super) statuses: BTreeMap<Certificate, Option<CertStatus>>,
     pub(super) refused: Option<ErrorStatus>,
     pub(super) unreachable: bool,
+    pub(super) shards_unread: bool,
     pub(super) damaged: bool,
     pub(super) signed_by_another: bool,
     pub(super) about_another: bool,
@@ -234,6 +235,9 @@ impl Sources for Parts {
     }
 
     fn shards(&self, issuer: &IssuerName) -> Result<ShardsInUse, String> {
+        if self.broken.lock().unwrap().shards_unread {
+            return Err("the disk is on fire".to_owned());
+        }
         let has_unsharded = self.rows().recorded.keys().any(|one| one.issuer == *issuer);
         Ok(ShardsInUse { has_unsharded, shards: Vec::new() })
     }
