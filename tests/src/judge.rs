@@ -57,6 +57,16 @@ pub async fn ocsptool_verifies(response: &Path, issuer: &Path, is_delegated: boo
     assert!(finished.said().contains("Verifying OCSP Response: Success."), "{finished}");
 }
 
+/// What ocsptool is told of a leaf (PEM) of this issuer (PEM), which signs for itself, at this URL, where it asks by POST.
+pub async fn ocsptool_asks(url: &str, leaf: &Path, issuer: &Path) -> String {
+    let mut command = Command::new("ocsptool");
+    command.arg(format!("--ask={url}")).arg("--load-cert").arg(leaf).arg("--load-issuer").arg(issuer);
+    command.arg("--load-signer").arg(issuer);
+    let said = run(&mut command, GNUTLS).await.said();
+    assert!(said.contains("Verifying OCSP Response: Success."), "{said}");
+    said
+}
+
 /// What openssl has against a leaf or its issuing CA, where these CRLs (DER) have to speak for each; `None`: nothing.
 pub async fn openssl_by_crls(root: &Path, files: &Files, crls: &[&Path]) -> Option<String> {
     let mut command = Command::new("openssl");

@@ -81,14 +81,24 @@ impl Openssl {
 
     /// Asks for the leaf's status at the URL in the leaf, by POST, and verifies the answer.
     pub async fn status_by_post(&self, chain: &Chain, hash: Hash) -> Verdict {
+        self.status_by_post_at(&chain.ocsp_url(), chain, hash).await
+    }
+
+    /// The same at another URL.
+    pub async fn status_by_post_at(&self, url: &str, chain: &Chain, hash: Hash) -> Verdict {
         let files = self.files(chain);
         let mut command = self.ocsp(&files, hash);
-        command.arg("-url").arg(chain.ocsp_url());
+        command.arg("-url").arg(url);
         verdict(&run(&mut command, INSTALL).await)
     }
 
     /// The same by GET: openssl writes the request, we carry it, openssl judges the answer.
     pub async fn status_by_get(&self, chain: &Chain, hash: Hash) -> Verdict {
+        self.status_by_get_at(&chain.ocsp_url(), chain, hash).await
+    }
+
+    /// The same at another URL.
+    pub async fn status_by_get_at(&self, url: &str, chain: &Chain, hash: Hash) -> Verdict {
         let files = self.files(chain);
         let (request, response) = (self.folder.path().join("request"), self.folder.path().join("response"));
         let mut command = self.ocsp(&files, hash);
@@ -96,7 +106,7 @@ impl Openssl {
         run(&mut command, INSTALL).await.succeeded();
         let request = std::fs::read(&request).expect("openssl wrote its request");
 
-        let answer = fetch(&ocsp::get_url(&chain.ocsp_url(), &request)).await.expect("an answer to a GET");
+        let answer = fetch(&ocsp::get_url(url, &request)).await.expect("an answer to a GET");
         let answer = answer.expect(200);
         assert_eq!(answer.header("content-type"), ocsp::RESPONSE, "{answer}");
         std::fs::write(&response, &answer.body).expect("a writable folder");

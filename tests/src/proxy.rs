@@ -52,6 +52,23 @@ impl Proxy {
         Self::start(command, home.join("nginx.log"), port).await
     }
 
+    /// nginx, giving out files over http on this port, as the configuration in the file `include` says; `told` are more lines
+    /// of its server.
+    pub async fn nginx_of_files(home: &Path, port: u16, include: &Path, told: &str) -> Self {
+        let config = format!(
+            "daemon off;\nmaster_process off;\npid nginx.pid;\nerror_log stderr;\nevents {{}}\nhttp {{\n\
+             access_log off;\nclient_body_temp_path body;\nproxy_temp_path proxied;\nfastcgi_temp_path f;\n\
+             uwsgi_temp_path u;\nscgi_temp_path s;\nserver {{\nlisten 127.0.0.1:{port};\n\
+             include {include};\n{told}\n}}\n}}\n",
+            include = include.display()
+        );
+        let file = home.join("nginx.conf");
+        std::fs::write(&file, config).expect("a writable folder");
+        let mut command = fetched::program("proxies", "nginx");
+        command.arg("-p").arg(home).arg("-c").arg(&file).args(["-e", "stderr"]);
+        Self::start(command, home.join("nginx.log"), port).await
+    }
+
     /// HAProxy, passing connections on as they are; `told` are the words of its server line by which it tells for whom.
     pub async fn haproxy(home: &Path, port: u16, to_port: u16, told: &str) -> Self {
         let sections = format!(

@@ -12,7 +12,7 @@ use ingam_tests::client::{CertificateRequest, Client};
 use ingam_tests::expression::{self, Asked};
 use ingam_tests::http::fetch;
 use ingam_tests::ocsp::{self, Hash};
-use ingam_tests::server::Server;
+use ingam_tests::server::{Server, Setup};
 use serde_json::Value;
 
 /// Labels that Prometheus adds, and those of histograms.
@@ -69,7 +69,9 @@ fn find<'a>(table: &'a Table, series: &str) -> Option<&'a Metric> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_running_ca_shows_what_the_handbook_says() {
-    let (server, table) = (Server::start().await, table());
+    let monitor = "[monitor]\ninterval_s = 10".to_owned();
+    let setup = Setup { further_config: monitor, ..Setup::new() };
+    let (server, table) = (Server::start_with(setup).await, table());
     let url = format!("http://localhost:{}/metrics", server.ports().metrics);
     let fresh = fetch(&url).await.expect("metrics").expect(200).text();
     let there: BTreeSet<Series> =

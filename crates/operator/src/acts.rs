@@ -96,6 +96,7 @@ rules! {
     CERT_SHOW = read("cert.show", EVERYBODY);
     CERT_EVIDENCE = Rule { needs_reason: false, ..personal("cert.evidence") };
     CERT_REVOKE = change("cert.revoke", &[Administrator, Revoker]);
+    OCSP_EXPORT = read("ocsp.export", READERS);
     REVOCATION_PLAN = read("revocation.plan", READERS);
     REVOCATION_START = dangerous("revocation.start", &[Administrator, Revoker], Danger::MassRevocation);
     REVOCATION_LIST = read("revocation.list", READERS);

@@ -9,6 +9,7 @@ mod found;
 mod limits;
 mod log;
 mod people;
+mod publication;
 mod requests;
 mod revocation;
 mod rules;
@@ -26,6 +27,7 @@ pub use limits::{
 };
 pub use log::LogEntry;
 pub use people::{Approval, ApprovalDecision, Grant, RoleChange, WhoAmI};
+pub use publication::{OcspAnswers, PublicationPart, PublicationPaths};
 pub use requests::{
     CertificateRequests, HeldRequest, IssuerRequests, RequestHold, RequestHoldRenewal, RequestHolding,
     RequestHour, RequestLogState, RequestSegment,

@@ -9,6 +9,7 @@ mod call;
 mod certificate;
 mod conditions;
 mod eab;
+mod edge;
 mod evidence;
 mod export;
 mod failure;
@@ -138,7 +139,7 @@ enum Group {
     /// Shows rate limits, makes exceptions from them, lets paused accounts go
     #[command(subcommand)]
     Limit(limit::Limit),
-    /// Shows what was asked of OCSP, and holds requests for cases
+    /// Exports what the responder gives out, shows what was asked of it, and holds requests for cases
     #[command(subcommand)]
     Ocsp(Box<ocsp::Ocsp>),
     /// Reads the record of what the CA did

@@ -31,6 +31,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use axum::Router;
+use bytes::Bytes;
 use ingam_authority::Authority;
 use ingam_authority::operator::Act;
 use ingam_protocol::Timestamp;
@@ -70,8 +71,36 @@ pub trait Host: Send + Sync {
     /// What is wrong, each for itself.
     async fn reload(&self, act: &Act) -> Result<Reload, Vec<String>>;
 
+    /// The OCSPResponse (DER) to a request (DER), as whoever asks the responder gets it.
+    async fn ocsp_answer(&self, request: &[u8]) -> Bytes;
+
+    /// The paths of all files that the responder publishes beside OCSP: CRLs and certificates of CAs, each with a slash in
+    /// front; below what is in front of that path in URLs.
+    async fn published_paths(&self) -> PublishedPaths;
+
+    /// One of these files, as it is given out now; `None` if there is none at this path, or not for the moment.
+    async fn published(&self, path: &str) -> Option<PublishedFile>;
+
     /// Comes back when the process is told to stop.
     async fn stopped(&self);
+}
+
+/// Where a responder publishes files.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PublishedPaths {
+    /// The path of the base of all its URLs, without a slash at the end: empty unless `urls.publication` has one.
+    pub base: String,
+    /// The path of each file.
+    pub paths: Vec<String>,
+}
+
+/// A file that a responder publishes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PublishedFile {
+    /// Its bytes.
+    pub body: Bytes,
+    /// Its media type.
+    pub content_type: String,
 }
 
 /// Something that went wrong in the process, once or several times. It is shown to every operator, so it has nothing of

@@ -9,6 +9,7 @@ mod limits;
 mod log;
 mod orders;
 mod people;
+mod publication;
 mod requests;
 mod revocations;
 mod rules;
@@ -60,6 +61,9 @@ fn described() -> OpenApiRouter<Arc<Operator>> {
         .routes(routes!(certificates::certificate))
         .routes(routes!(certificates::evidence))
         .routes(routes!(certificates::revoke))
+        .routes(routes!(publication::answers))
+        .routes(routes!(publication::paths))
+        .routes(routes!(publication::part))
         .routes(routes!(revocations::plan))
         .routes(routes!(revocations::jobs, revocations::start))
         .routes(routes!(revocations::job))

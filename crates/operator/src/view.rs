@@ -11,7 +11,7 @@ use ingam_authority::{DryRun, Look, OrderView, RenewalSummary, Standing, Trial};
 use ingam_protocol::acme::{self, ErrorType, Failure, Verdict};
 use ingam_protocol::bytes::{base64url, hex};
 use ingam_protocol::limit::Favoured;
-use ingam_protocol::profile::IssuerName;
+use ingam_protocol::profile::{IssuerName, ProfileName};
 use ingam_protocol::record::{Record, Seal};
 use ingam_protocol::{Reason, Timestamp, pem};
 use ring::digest::{SHA256, digest};
@@ -228,6 +228,7 @@ pub(crate) fn selection(sent: &api::Selection) -> Result<Selected, Problem> {
         key: extract::optional(sent.key.as_ref(), extract::thumbprint)?,
         name: extract::optional(sent.name.as_ref(), extract::host)?,
         below: extract::optional(sent.below.as_ref(), extract::name)?,
+        profile: None,
         issuer: extract::optional(sent.issuer.as_ref(), issuer)?,
         issued: IssuedBetween {
             from: extract::optional(sent.issued_from.as_ref(), extract::time)?,
@@ -247,6 +248,10 @@ pub(crate) fn selection(sent: &api::Selection) -> Result<Selected, Problem> {
 
 pub(crate) fn issuer(text: &str) -> Result<IssuerName, Problem> {
     IssuerName::try_from(text.to_owned()).map_err(Problem::invalid)
+}
+
+pub(crate) fn profile(text: &str) -> Result<ProfileName, Problem> {
+    ProfileName::try_from(text.to_owned()).map_err(|_| Problem::invalid("profile is no name of a profile"))
 }
 
 pub(crate) fn planned_job(request: &api::RevocationRequest) -> Result<PlannedJob, Problem> {

@@ -187,6 +187,8 @@ pub enum Code {
     OcspSigning,
     /// The oldest OCSP answer is older than any should be.
     OcspAnswerAge,
+    /// What is given out of a certificate disagrees with its record, or nobody compares.
+    StatusDisagreement,
     /// Many OCSP requests wait for a signature.
     OcspQueue,
     /// Many signatures wait to be put on record.
@@ -209,7 +211,7 @@ pub enum Code {
 
 impl Code {
     /// All codes but [`Code::Stopping`], each with the one role that can lack it. Every role can be stopping.
-    pub const PLACES: [(Self, Role); 25] = [
+    pub const PLACES: [(Self, Role); 26] = [
         (Self::HttpsCertificate, Role::Frontend),
         (Self::HttpsRenewal, Role::Frontend),
         (Self::ChecksQueue, Role::Validation),
@@ -226,6 +228,7 @@ impl Code {
         (Self::Crl, Role::Responder),
         (Self::OcspSigning, Role::Responder),
         (Self::OcspAnswerAge, Role::Responder),
+        (Self::StatusDisagreement, Role::Responder),
         (Self::OcspQueue, Role::Responder),
         (Self::SigningEventsQueue, Role::Responder),
         (Self::RequestLog, Role::Responder),
@@ -257,6 +260,7 @@ impl Code {
             Self::Crl => "crl",
             Self::OcspSigning => "ocsp_signing",
             Self::OcspAnswerAge => "ocsp_answer_age",
+            Self::StatusDisagreement => "status_disagreement",
             Self::OcspQueue => "ocsp_queue",
             Self::SigningEventsQueue => "signing_events_queue",
             Self::RequestLog => "request_log",

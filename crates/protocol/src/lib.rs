@@ -27,6 +27,7 @@ pub mod certificate;
 pub mod corroboration;
 pub mod crl;
 pub mod csr;
+pub mod date;
 pub mod der;
 pub mod external;
 pub mod finding;

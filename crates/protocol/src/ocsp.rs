@@ -2,19 +2,24 @@
 //!
 //! [`parse_request`] reads what a relying party asks, strictly: whatever it accepts is DER to the last byte.
 //! [`ResponseData`] is what gets signed, [`successful`] puts the signature around it, [`ErrorStatus`] is what is said
-//! instead. [`SignedAnswer`] takes an answer apart again. [`decode_get`] takes a request out of the path of a URL.
+//! instead. [`decode_get`] takes a request out of the path of a URL. [`encode_request`] asks as clients do, and [`Response`] takes apart
+//! what this CA answered.
 
+mod ask;
+mod compact;
 mod get;
+mod read;
 mod request;
 mod response;
-mod signed;
 
+pub use ask::{AskedIssuer, encode_cert_id, encode_request, get_path, get_text};
+pub use compact::{CertIdForm, ECDSA_SHA256, p256_numbers, p256_signature};
 pub use get::decode_get;
+pub use read::{Response, SignedAnswer};
 pub use request::{
     CertId, HashAlgorithm, NONCE_BYTES_MAX, REQUEST_BYTES_MAX, Request, RequestError, parse_request,
 };
 pub use response::{ErrorStatus, ResponseData, successful};
-pub use signed::{CertIdForm, ECDSA_SHA256, SignedAnswer, p256_numbers, p256_signature};
 
 use crate::revocation::Reason;
 use crate::time::Timestamp;

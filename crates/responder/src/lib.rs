@@ -17,7 +17,6 @@ mod config;
 mod corpus;
 mod counters;
 mod crl;
-mod date;
 mod http;
 mod issuers;
 mod ocsp;
@@ -27,6 +26,8 @@ pub mod request_log;
 mod seldom;
 mod statuses;
 mod stored;
+
+use ingam_protocol::date;
 
 pub use condition::{CrlCondition, SigningCondition};
 pub use config::{Config, ConfigError, InAdvance, Nonces, StartError};

@@ -125,6 +125,11 @@ impl OfflineFiles {
         Ok(())
     }
 
+    /// The names of the CAs with a certificate here.
+    pub fn certificate_names(&self) -> impl Iterator<Item = &str> {
+        self.certificates.keys().map(String::as_str)
+    }
+
     /// The CRLs, by the names of their CAs.
     pub fn lists(&self) -> Vec<(String, ForeignList)> {
         self.lists.iter().map(|(name, list)| (name.clone(), list.dates)).collect()

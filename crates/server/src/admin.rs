@@ -4,12 +4,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use http::Request;
+use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use ingam_authority::operator::Act;
 use ingam_operator::api::Reload;
-use ingam_operator::{Host, LastError, Operator};
+use ingam_operator::{Host, LastError, Operator, PublishedFile, PublishedPaths};
 use ingam_protocol::operator::Principal;
+use ingam_responder::Responder;
 use ring::digest::{SHA256, digest};
 use tokio::sync::watch;
 use tower::ServiceExt;
@@ -98,6 +101,18 @@ pub(crate) struct Process {
     pub(crate) health: Health,
     pub(crate) reloader: Arc<Reloader>,
     pub(crate) stopping: watch::Receiver<bool>,
+    pub(crate) responder: Arc<Responder>,
+    /// `urls.publication`.
+    pub(crate) publication: String,
+}
+
+impl Process {
+    /// A file of the responder's, by its own way through HTTP, without a socket.
+    async fn file(&self, path: &str) -> Option<http::Response<Full<Bytes>>> {
+        let request = Request::get(path).body(Full::<Bytes>::default()).ok()?;
+        let reply = self.responder.handle(request).await;
+        reply.status().is_success().then_some(reply)
+    }
 }
 
 #[async_trait]
@@ -116,6 +131,39 @@ impl Host for Process {
 
     async fn reload(&self, act: &Act) -> Result<Reload, Vec<String>> {
         self.reloader.reload(Some(act)).await
+    }
+
+    async fn ocsp_answer(&self, request: &[u8]) -> Bytes {
+        self.responder.ocsp().answer(request).await.body()
+    }
+
+    async fn published_paths(&self) -> PublishedPaths {
+        let base = self.publication.trim_end_matches('/');
+        let mut paths = vec!["/roots.pem".to_owned()];
+        for issuer in &self.reloader.issuers {
+            let urls_path = format!("/crl/{issuer}.json");
+            let urls: Vec<String> = match self.published(&urls_path).await {
+                Some(file) => serde_json::from_slice(&file.body).unwrap_or_default(),
+                None => Vec::new(),
+            };
+            paths.extend([format!("/issuer/{issuer}.crt"), urls_path]);
+            paths.extend(urls.iter().filter_map(|url| url.strip_prefix(base)).map(str::to_owned));
+        }
+        let offline = self.responder.offline();
+        paths.extend(offline.certificate_names().map(|name| format!("/issuer/{name}.crt")));
+        paths.extend(offline.lists().into_iter().map(|(name, _)| format!("/crl/{name}.crl")));
+        // What stands behind scheme and host.
+        let host = base.split_once("://").map_or(base, |(_, rest)| rest);
+        let base = host.find('/').and_then(|at| host.get(at..)).unwrap_or_default().to_owned();
+        PublishedPaths { base, paths }
+    }
+
+    async fn published(&self, path: &str) -> Option<PublishedFile> {
+        let reply = self.file(path).await?;
+        let content_type = reply.headers().get(http::header::CONTENT_TYPE)?.to_str().ok()?.to_owned();
+        // A body that is whole in memory already.
+        let body = reply.into_body().collect().await.ok()?.to_bytes();
+        Some(PublishedFile { body, content_type })
     }
 
     async fn stopped(&self) {

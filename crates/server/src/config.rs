@@ -84,6 +84,8 @@ pub(crate) struct Config {
     /// Who asked OCSP for what: nothing of it is kept by default.
     pub(crate) request_log: ingam_responder::request_log::Config,
     pub(crate) health: crate::health::Config,
+    /// The comparison of what is given out of certificates with their record.
+    pub(crate) monitor: crate::monitor::Config,
 }
 
 impl Default for Config {
@@ -110,6 +112,7 @@ impl Default for Config {
             responder: ingam_responder::Config::default(),
             request_log: ingam_responder::request_log::Config::default(),
             health: crate::health::Config::default(),
+            monitor: crate::monitor::Config::default(),
         }
     }
 }

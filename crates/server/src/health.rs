@@ -33,6 +33,8 @@ use ingam_transparency::TransparencyService;
 use ingam_validation::{LocalPerspective, MultiPerspective};
 use tokio::time::Instant;
 
+use crate::monitor::Monitor;
+
 pub(crate) use config::Config;
 
 use facts::Looks;
@@ -52,6 +54,8 @@ pub(crate) struct Parts {
     pub(crate) transparency: Option<Arc<TransparencyService>>,
     pub(crate) responder: Arc<Responder>,
     pub(crate) request_log: Arc<RequestLog>,
+    /// Who compares what is given out with the record; none where that is off.
+    pub(crate) monitor: Option<Arc<Monitor>>,
     pub(crate) store: Store,
     pub(crate) journal: Arc<Journal>,
 

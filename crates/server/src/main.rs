@@ -15,6 +15,7 @@ mod issuer;
 mod keys;
 mod listener;
 mod management;
+mod monitor;
 mod notify;
 mod observation;
 mod own_certificate;

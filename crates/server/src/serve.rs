@@ -4,6 +4,7 @@ mod publication;
 mod taken;
 mod upkeep;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ use ingam_protocol::time::{Clock, Random};
 use ingam_responder::request_log::RequestLog;
 use ingam_responder::{OfflineFiles, Publication, Responder, StoredStatuses};
 use ingam_signer::hierarchy::PUBLISHED;
-use ingam_signer::{Hierarchy, Ledger, LocalSigner, Signer, memory};
+use ingam_signer::{Hierarchy, Issuer, Ledger, LocalSigner, Signer, memory};
 use ingam_store::{Store, StoreProcess};
 use ingam_validation::{LocalPerspective, MultiPerspective, Reporter};
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -34,6 +35,7 @@ use crate::config::Config;
 use crate::health::{self, Health};
 use crate::listener::{ConnectionLimits, Front, Listener, Peer, SharedLimits, stopped};
 use crate::management::Management;
+use crate::monitor::Monitor;
 use crate::observation::{Observation, Observed};
 use crate::own_certificate::OwnCertificate;
 use crate::production::chain_of;
@@ -156,6 +158,8 @@ struct Built {
     health: Health,
     corroboration: Option<Arc<MultiPerspective>>,
     transparency: Transparency,
+    /// None where nothing is compared.
+    monitor: Option<Arc<Monitor>>,
 }
 
 impl Running {
@@ -183,7 +187,8 @@ impl Running {
         };
         let (store, process) = Store::open(&config.state, &config.store, sources.random.clone())
             .map_err(|error| StartError::caused("the store cannot be opened", &error))?;
-        let built = match build(&config, signer, store, process.journal(), &sources) {
+        let publication = ports.publication_address();
+        let built = match build(&config, signer, (store, process.journal()), publication, &sources) {
             Ok(built) => built,
             Err(error) => {
                 close(process).await;
@@ -236,8 +241,17 @@ impl Running {
         metrics: PrometheusHandle,
     ) -> Result<(), StartError> {
         let Going { config, sources, ref stopping, ref reloader } = going;
-        let Built { authority, responder, request_log, signer, store, health, corroboration, transparency } =
-            built;
+        let Built {
+            authority,
+            responder,
+            request_log,
+            signer,
+            store,
+            health,
+            corroboration,
+            transparency,
+            monitor,
+        } = built;
         sweep(&request_log).await?;
         record_start(config, signer.as_ref(), &store, made, sources).await?;
         // The DNS server of tests first: what is taken up again may need it.
@@ -314,17 +328,21 @@ impl Running {
             tasks.spawn(until(stop(), keep_perspectives(all)));
         }
         tasks.spawn(until(stop(), keep_delegates(signer, store, sources.clone())));
-        self.keep(authority, reloader, stopping)
+        self.keep(authority, monitor, reloader, stopping)
     }
 
     /// Sets going what the CA does without being asked.
     fn keep(
         &mut self,
         authority: Arc<Authority>,
+        monitor: Option<Arc<Monitor>>,
         reloader: &Arc<Reloader>,
         stopping: &watch::Receiver<bool>,
     ) -> Result<(), StartError> {
         let stop = || stopping.clone();
+        if let Some(monitor) = monitor {
+            self.tasks.spawn(until(stop(), monitor.run()));
+        }
         self.tasks.spawn(until(stop(), keep_issuances(authority.clone())));
         self.tasks.spawn(until(stop(), keep_waiting(authority.clone())));
         self.tasks.spawn(until(stop(), keep_logged(authority.clone())));
@@ -345,6 +363,8 @@ impl Running {
             health: self.health.clone(),
             reloader: going.reloader.clone(),
             stopping: going.stopping.clone(),
+            responder: going.reloader.responder.clone(),
+            publication: going.config.urls.publication.clone(),
         });
         let two_people = going.config.operator.two_people.clone();
         let parts = ingam_operator::Parts {
@@ -433,8 +453,8 @@ pub(crate) async fn close(store: StoreProcess) {
 fn build(
     config: &Config,
     signer: Arc<dyn Signer>,
-    store: Store,
-    journal: &Arc<Journal>,
+    (store, journal): (Store, &Arc<Journal>),
+    publication: Option<SocketAddr>,
     sources: &Sources,
 ) -> Result<Built, StartError> {
     let Sources { clock, random } = sources;
@@ -490,6 +510,8 @@ fn build(
     };
     let (authority, responder) = (Authority::new(parts, policy(config)?), Arc::new(responder));
     telemetry::know_issuers(signer.issuers());
+    let monitor =
+        monitor(config, (store.clone(), authority.clone()), publication, signer.issuers(), sources)?;
     let health = Health::new(health::Parts {
         clock: clock.clone(),
         authority: authority.clone(),
@@ -499,6 +521,7 @@ fn build(
         transparency: transparency.service.clone(),
         responder: responder.clone(),
         request_log: request_log.clone(),
+        monitor: monitor.clone(),
         store: store.clone(),
         journal: journal.clone(),
         config: config.health.clone(),
@@ -508,7 +531,17 @@ fn build(
     });
     let health = health.map_err(|error| StartError::caused("the store cannot be read", &error))?;
     watch_coordinator(config, &health)?;
-    Ok(Built { authority, responder, request_log, signer, store, health, corroboration, transparency })
+    Ok(Built {
+        authority,
+        responder,
+        request_log,
+        signer,
+        store,
+        health,
+        corroboration,
+        transparency,
+        monitor,
+    })
 }
 
 /// Where answers that were signed in advance are kept and published.
@@ -524,6 +557,20 @@ fn publication_of(config: &Config) -> Result<Publication, StartError> {
     let lasts = Duration::from_secs(settings.publish_lasts_s);
     Publication::new(config.state.join("answers"), key.transpose()?.as_deref(), lasts)
         .map_err(|finding| StartError::new(format!("responder.{finding}")))
+}
+
+/// What compares; none where that is off, or nothing is published from here.
+fn monitor(
+    config: &Config,
+    parts: (Store, Arc<Authority>),
+    publication: Option<SocketAddr>,
+    issuers: &[Issuer],
+    sources: &Sources,
+) -> Result<Option<Arc<Monitor>>, StartError> {
+    let Some(publication) = publication.filter(|_| config.monitor.interval_s > 0) else { return Ok(None) };
+    let crl_interval = Duration::from_secs(config.responder.crl_interval_s);
+    let monitor = Monitor::new(&config.monitor, crl_interval, parts, publication, issuers, sources)?;
+    Ok(Some(Arc::new(monitor)))
 }
 
 /// The signer in this process, with its ledger in the state folder.

@@ -1,13 +1,9 @@
 //! Issuing CAs: what their certificates say, and those of them whose key is here.
 
-use ingam_protocol::crl::SignedList;
 use ingam_protocol::{Serial, Timestamp};
-use x509_parser::asn1_rs::BitString;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::ParsedExtension;
 use x509_parser::prelude::FromDer;
-use x509_parser::verify::verify_signature;
-use x509_parser::x509::AlgorithmIdentifier;
 
 use crate::hierarchy::{Chain, Intermediate};
 use crate::key::{Key, responder_key_hash};
@@ -99,26 +95,12 @@ impl LoadedCertificate {
     }
 }
 
-impl Issuer {
-    /// Whether it signed this list, by its name and key.
-    pub fn has_signed(&self, list: &SignedList<'_>) -> bool {
-        let (Ok(certificate), Ok(([], algorithm))) =
-            (parse(&self.certificate), AlgorithmIdentifier::from_der(list.signature_algorithm))
-        else {
-            return false;
-        };
-        let signature = BitString::new(0, list.signature);
-        list.issuer == self.subject
-            && verify_signature(certificate.public_key(), &algorithm, &signature, list.tbs).is_ok()
-    }
-}
-
 /// Contents of the BIT STRING of a certificate's public key; `None` if it is no certificate.
 pub(crate) fn certified_key(der: &[u8]) -> Option<Vec<u8>> {
     parse(der).ok().map(|certificate| certificate.public_key().subject_public_key.data.to_vec())
 }
 
-fn parse(der: &[u8]) -> Result<X509Certificate<'_>, String> {
+pub(crate) fn parse(der: &[u8]) -> Result<X509Certificate<'_>, String> {
     match X509Certificate::from_der(der) {
         Ok(([], certificate)) => Ok(certificate),
         Ok(_) => Err("has bytes after the certificate".to_owned()),

@@ -40,6 +40,7 @@ mod storage;
 mod testing;
 mod throwaway;
 pub mod tls;
+mod verified;
 
 pub use country::is_country;
 pub use delegate::DelegateCertificate;

@@ -21,6 +21,7 @@ mod approval;
 mod archive;
 mod authorization;
 mod certificate;
+mod changed;
 mod committer;
 mod condition;
 pub mod contact;

@@ -9,6 +9,7 @@ use ingam_protocol::record::Record;
 use ingam_protocol::{Reason, Serial, Shard, Timestamp};
 use tokio::sync::broadcast;
 
+use crate::changed;
 use crate::committer::Queue;
 use crate::engine::Engine;
 use crate::error::Error;
@@ -129,6 +130,7 @@ pub(crate) fn status_put(
         let row = StatusRow { state, not_after, generation }.encode();
         transaction.put(REVOKED, key.clone(), row.clone());
         transaction.put(META, meta_revoked(issuer, serial.shard()), generation.to_be_bytes());
+        changed::note(transaction, generation, &key);
         transaction.put(STATUSES, key, row);
         transaction.status_changed(StatusChange {
             issuer: issuer.clone(),

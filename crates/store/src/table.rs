@@ -47,6 +47,8 @@ pub(crate) const STATUSES: Table = Table::new("statuses");
 /// Issuer and serial of what is revoked to [`crate::StatusRow`], or to nothing where an older version wrote it: what CRLs
 /// are made from.
 pub(crate) const REVOKED: Table = Table::new("revoked");
+/// The generation of a revocation to issuer and serial: the last [`crate::changed::KEPT`] of them.
+pub(crate) const REVOKED_BY_GENERATION: Table = Table::new("revoked_by_generation");
 /// Key thumbprint to why and when it was blocked.
 pub(crate) const KEYS_BLOCKED: Table = Table::new("keys_blocked");
 /// Time of issuance, issuer and serial to nothing.
@@ -106,6 +108,7 @@ pub(crate) const CLASSES: &[(Table, Class)] = &[
     (CERTIFICATES, Class::Issuance),
     (STATUSES, Class::Issuance),
     (REVOKED, Class::Issuance),
+    (REVOKED_BY_GENERATION, Class::Issuance),
     (KEYS_BLOCKED, Class::Issuance),
     (CERTIFICATES_BY_TIME, Class::Issuance),
     (CERTIFICATES_BY_ACCOUNT, Class::Issuance),

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use ingam_protocol::acme::{Account, AccountStatus, Authorization, Contact, Order, OrderStatus};
 use ingam_protocol::identifier::{DnsName, Host, Identifier};
-use ingam_protocol::profile::IssuerName;
+use ingam_protocol::ocsp::{AskedIssuer, HashAlgorithm, encode_cert_id, encode_request};
+use ingam_protocol::profile::{IssuerName, ProfileName};
 use ingam_protocol::{Id, Reason, Serial, Timestamp};
 use ingam_store::{CertificateIndex, CertificateRow, IssuedBetween, StatusState};
 
@@ -79,6 +80,8 @@ pub struct CertificateFilter {
     pub below: Option<DnsName>,
     /// By this issuer.
     pub issuer: Option<IssuerName>,
+    /// With this profile.
+    pub profile: Option<ProfileName>,
     /// Signed in this span.
     pub issued: IssuedBetween,
     /// Ending before this.
@@ -100,6 +103,8 @@ pub struct CertificateSummary {
     pub status: IssuedStatus,
     /// What it is for.
     pub identifiers: Vec<Identifier>,
+    /// Its profile; `None` if its order is not known any more.
+    pub profile: Option<ProfileName>,
 }
 
 impl CertificateFilter {
@@ -130,6 +135,7 @@ impl CertificateFilter {
             && self.name.as_ref().is_none_or(is_named)
             && self.below.as_ref().is_none_or(is_below)
             && self.issuer.as_ref().is_none_or(|issuer| *issuer == found.issuer)
+            && self.profile.as_ref().is_none_or(|profile| found.profile.as_ref() == Some(profile))
             && self.issued.from.is_none_or(|from| found.row.issued >= from)
             && self.issued.until.is_none_or(|until| found.row.issued < until)
             && self.expires_until.is_none_or(|until| found.row.not_after < until)
@@ -337,14 +343,28 @@ impl Authority {
             _ => IssuedStatus::Good,
         };
         let order = self.store.order_by_id(row.order)?;
-        let identifiers = order.map(|order| order.identifiers).unwrap_or_default();
+        let (identifiers, profile) =
+            order.map(|order| (order.identifiers, Some(order.profile))).unwrap_or_default();
         Ok(Some(CertificateSummary {
             issuer: issuer.clone(),
             serial: serial.clone(),
             row,
             status,
             identifiers,
+            profile,
         }))
+    }
+
+    /// The OCSP requests (DER) that clients send for this certificate: with the issuer's hashes by SHA-1 and by SHA-256.
+    /// Empty for one that has ended, of which nothing is told any more, and for one of a CA that signs no more.
+    pub fn ocsp_requests(&self, found: &CertificateSummary) -> Vec<Vec<u8>> {
+        let Some(issuer) = self.issuer(&found.issuer) else { return Vec::new() };
+        if found.row.not_after < self.clock.now() {
+            return Vec::new();
+        }
+        let asked = AskedIssuer { subject: &issuer.subject, public_key: &issuer.public_key };
+        let hashes = [HashAlgorithm::Sha1, HashAlgorithm::Sha256];
+        hashes.map(|hash| encode_request(&encode_cert_id(hash, asked, &found.serial))).to_vec()
     }
 
     /// The certificates that go with one of this issuer, up to but without the root, DER.

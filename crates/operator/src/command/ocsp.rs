@@ -1,17 +1,28 @@
-//! `ocsp`: the log of OCSP requests, what was counted, and what is held for cases.
+//! `ocsp`: answers as files, the log of OCSP requests, what was counted, and what is held for cases.
 
 use std::collections::BTreeMap;
 
 use super::call::{Call, HowMany, Why};
+use super::edge::Export;
 use super::failure::Failure;
 use super::table::{Cell, Facts, Paper, Shape, Style, Table};
 use super::when::{When, parse_span, span_text};
 use crate::api;
 use crate::client::Target;
 
-/// Commands on what was asked of OCSP.
+/// Commands on OCSP.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Ocsp {
+    /// Writes OCSP answers, CRLs and certificates of CAs into a folder that any web server can give out
+    #[command(after_help = "\
+Examples:
+  ingam admin ocsp export --all --output /srv/ocsp
+  ingam admin ocsp export --issuer ecdsa --profile devices --output /srv/ocsp
+  ingam admin ocsp export --file serials.txt --output /srv/ocsp
+
+The folder is the export's alone: what does not belong to it any more is taken out of it. docs/operations/edge.md says how
+nginx and others give it out, and how often to export.")]
+    Export(Export),
     /// Shows how the log of requests fares, without a request of it
     Log,
     /// Shows what was counted of each hour: answers, kinds of clients, most asked certificates
@@ -131,6 +142,7 @@ fn span(text: &str) -> Result<std::time::Duration, String> {
 impl Ocsp {
     pub(crate) async fn run(self, call: &mut Call) -> Result<(), Failure> {
         match self {
+            Self::Export(export) => export.run(call).await,
             Self::Log => call.fetch_and_show(&Target::new("/v1/ocsp/log"), state).await,
             Self::Counts { from, until, limit } => {
                 let now = call.clock.now();

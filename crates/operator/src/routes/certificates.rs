@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use ingam_authority::operator::{CertificateFilter, IssuedBetween};
+use ingam_authority::operator::{ActError, CertificateFilter, CertificateSummary, Found, IssuedBetween};
 use ingam_protocol::bytes::{base64url, from_base64url};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -72,6 +72,7 @@ impl CertificatesAsked {
             name: optional(self.name.as_ref(), extract::host)?,
             below: optional(self.below.as_ref(), extract::name)?,
             issuer: optional(self.issuer.as_ref(), view::issuer)?,
+            profile: None,
             issued: IssuedBetween {
                 from: optional(self.issued_from.as_ref(), extract::time)?,
                 until: optional(self.issued_until.as_ref(), extract::time)?,
@@ -93,14 +94,23 @@ pub(crate) async fn certificates(
     let rule = &acts::CERT_LIST;
     let act = operator.admit(&caller, rule, Value::Null, None).await?;
     let (filter, limit) = (asked.filter()?, extract::limit(asked.limit)?);
-    let after = optional(asked.after.as_ref(), |text| {
+    let found = find(&operator, filter, asked.after.as_ref(), limit).await?;
+    let found = operator.finish(rule, &act, found).await?;
+    Ok(Json(view::page(found, base64url, |one| view::certificate(&one))))
+}
+
+/// A page of certificates that fit, behind a page's `next`.
+pub(super) async fn find(
+    operator: &Operator,
+    filter: CertificateFilter,
+    after: Option<&String>,
+    limit: usize,
+) -> Result<Result<Found<CertificateSummary>, ActError>, Problem> {
+    let after = optional(after, |text| {
         from_base64url(text).ok_or_else(|| Problem::invalid("after is the next of a page before"))
     })?;
     let authority = operator.authority.clone();
-    let found =
-        operator.search(move || authority.certificates_find(&filter, after.as_deref(), limit)).await?;
-    let found = operator.finish(rule, &act, found).await?;
-    Ok(Json(view::page(found, base64url, |one| view::certificate(&one))))
+    operator.search(move || authority.certificates_find(&filter, after.as_deref(), limit)).await
 }
 
 /// A certificate with its text.

@@ -191,7 +191,7 @@ const fn write(act: &'static str, path: &'static str, done: u16, ask: fn(&World)
 }
 
 /// Every way to ask for an act.
-pub(crate) const CASES: [Case; 58] = [
+pub(crate) const CASES: [Case; 61] = [
     read("status.show", "/v1/status", |_| get("/v1/status")),
     read("account.list", "/v1/accounts", |world| {
         world.account();
@@ -223,6 +223,11 @@ pub(crate) const CASES: [Case; 58] = [
         let body = json!({ "revocation_reason": "superseded", "reason": "ticket 12" });
         post(format!("/v1/certificates/{serial}/revoke"), body)
     }),
+    read("ocsp.export", "/v1/ocsp/answers", |world| {
+        get(format!("/v1/ocsp/answers?serial={}", world.certificate(&world.account())))
+    }),
+    read("ocsp.export", "/v1/publication", |_| get("/v1/publication")),
+    read("ocsp.export", "/v1/publication/file", |_| get("/v1/publication/file?path=%2Froots.pem")),
     write("revocation.plan", "/v1/revocations/plan", 200, |world| {
         post("/v1/revocations/plan", selection(world))
     }),

@@ -3,21 +3,23 @@
 
 use std::collections::BTreeSet;
 
-use ingam_protocol::bytes::base64url;
+use ingam_protocol::bytes::{base64url, from_base64url};
 use ingam_protocol::key::PublicKey;
+use ingam_protocol::ocsp::Response;
 use ingam_protocol::operator::Role;
 use rcgen::{CertificateParams, KeyPair, PublicKeyData as _};
 use serde_json::{Value, json};
 
 use crate::acts::{blocked_key, external_key, incident, own_limit, ruled_name, waiting};
 use crate::client::{get, post};
-use crate::world::World;
+use crate::world::{DAY, World};
 
 /// A list: its path, and what names one of its things.
-const LISTS: [(&str, &str); 10] = [
+const LISTS: [(&str, &str); 11] = [
     ("/v1/accounts", "id"),
     ("/v1/orders", "id"),
     ("/v1/certificates", "serial"),
+    ("/v1/ocsp/answers", "serial"),
     ("/v1/revocations", "id"),
     ("/v1/incidents", "name"),
     ("/v1/external-keys", "id"),
@@ -69,6 +71,60 @@ fn every_list_gives_each_thing_once_in_pages_of_any_length() {
             assert_eq!(found, whole, "{path} by {limit}");
         }
     }
+    world.stop();
+}
+
+#[test]
+fn answers_are_exported_by_issuer_profile_and_serial_until_the_end() {
+    let world = World::new();
+    let auditor = world.somebody(&[Role::Auditor]);
+    let serial = world.certificate(&world.account()).to_string();
+    let found = |query: &str| {
+        let page = world.send(auditor, &get(format!("/v1/ocsp/answers?{query}")));
+        assert_eq!(page.status, 200, "{query}");
+        page.json()["items"].as_array().unwrap().clone()
+    };
+    for query in ["", "issuer=ecdsa", "profile=classic", &format!("serial={serial}")] {
+        let items = found(query);
+        assert_eq!((items.len(), &items[0]["serial"]), (1, &json!(serial)), "{query}");
+        let answers = items[0]["answers"].as_array().unwrap();
+        let lengths: Vec<usize> = answers
+            .iter()
+            .map(|answer| {
+                let der = from_base64url(answer.as_str().unwrap()).unwrap();
+                let Ok(Response::Answer(answer)) = Response::read(&der) else { panic!("{der:02x?}") };
+                answer.responses[0].cert_id.len()
+            })
+            .collect();
+        assert!(matches!(lengths[..], [sha1, sha256] if sha1 + 24 < sha256), "{query}: {lengths:?}");
+    }
+    for query in ["issuer=other", "profile=other", "serial=4f"] {
+        assert!(found(query).is_empty(), "{query}");
+    }
+    world.clock.advance(400 * DAY);
+    assert!(found("").is_empty(), "nothing is told of what has ended");
+    world.stop();
+}
+
+#[test]
+fn a_published_file_comes_in_parts() {
+    let world = World::new();
+    let auditor = world.somebody(&[Role::Auditor]);
+    let part =
+        |from: u64| world.send(auditor, &get(format!("/v1/publication/file?path=%2Froots.pem&from={from}")));
+    let (mut whole, mut digests) = (Vec::new(), BTreeSet::new());
+    for _ in 0..2 {
+        let part = part(whole.len() as u64).json();
+        assert_eq!((part["size"].as_u64(), &part["content_type"]), (Some(9 << 20), &json!("text/plain")));
+        digests.insert(part["sha256"].as_str().unwrap().to_owned());
+        whole.extend(from_base64url(part["body"].as_str().unwrap()).unwrap());
+    }
+    assert_eq!(whole, vec![7; 9 << 20]);
+    assert_eq!(digests.len(), 1);
+    assert_eq!(part(9 << 20).json()["body"], "");
+    assert_eq!(part((9 << 20) + 1).status, 422);
+    let other = world.send(auditor, &get("/v1/publication/file?path=%2Fetc%2Fpasswd".to_owned()));
+    assert_eq!(other.status, 404);
     world.stop();
 }
 

@@ -29,6 +29,7 @@ const TABLE: &str = "
     cert.show          ARUS  R  -
     cert.evidence      A-U-  P  -
     cert.revoke        AR--  C  reason
+    ocsp.export        ARU-  R  -
     revocation.plan    ARU-  R  -
     revocation.start   AR--  C  reason 2
     revocation.list    ARU-  R  -

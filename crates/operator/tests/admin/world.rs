@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use axum::Router;
+use bytes::Bytes;
 use ingam_authority::linter::Linters;
 use ingam_authority::operator::Act;
 use ingam_authority::{
@@ -17,7 +18,7 @@ use ingam_journal::files::Files;
 use ingam_journal::simulated::SimulatedDisk;
 use ingam_operator::acts::Danger;
 use ingam_operator::api::Reload;
-use ingam_operator::{Host, Operator};
+use ingam_operator::{Host, Operator, PublishedFile, PublishedPaths};
 use ingam_protocol::acme::{
     Account, ChallengeType, ErrorType, NewAccount, NewOrder, OrderStatus, UnreadIdentifier,
 };
@@ -26,6 +27,7 @@ use ingam_protocol::identifier::DnsName;
 use ingam_protocol::jws::JwsText;
 use ingam_protocol::key::PublicKey;
 use ingam_protocol::limit::{Limit, LimitName};
+use ingam_protocol::ocsp::{CertId, CertStatus, ResponseData, SingleResponse, parse_request, successful};
 use ingam_protocol::operator::{Principal, Role};
 use ingam_protocol::profile::{IssuerName, Profile, ProfileName};
 use ingam_protocol::public_suffix::PublicSuffixes;
@@ -78,6 +80,33 @@ impl Host for TestHost {
         let recorded = self.authority.configuration_changed(Some(act), &changed).await;
         recorded.map_err(|error| vec![error.to_string()])?;
         Ok(Reload { changed: vec!["limits".to_owned()], needs_restart: Vec::new() })
+    }
+
+    async fn ocsp_answer(&self, request: &[u8]) -> Bytes {
+        // In the right form, and signed by nobody.
+        let asked = parse_request(request).unwrap();
+        let this_update = start();
+        let single = |asked: CertId| SingleResponse {
+            cert_id: asked.der,
+            status: CertStatus::Good,
+            this_update,
+            next_update: this_update.plus(7 * DAY),
+        };
+        let responses = asked.cert_ids.into_iter().map(single).collect();
+        let data =
+            ResponseData { responder_key_hash: [7; 20], produced_at: this_update, responses, nonce: None };
+        successful(&data.encode(), &[0x30, 0], &[7; 70], None).into()
+    }
+
+    async fn published_paths(&self) -> PublishedPaths {
+        PublishedPaths { base: String::new(), paths: vec!["/roots.pem".to_owned()] }
+    }
+
+    async fn published(&self, path: &str) -> Option<PublishedFile> {
+        (path == "/roots.pem").then(|| PublishedFile {
+            body: Bytes::from(vec![7; 9 << 20]),
+            content_type: "text/plain".to_owned(),
+        })
     }
 
     async fn stopped(&self) {

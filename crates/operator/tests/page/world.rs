@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use axum::Router;
+use bytes::Bytes;
 use ingam_authority::linter::Linters;
 use ingam_authority::operator::Act;
 use ingam_authority::{
@@ -13,7 +14,7 @@ use ingam_authority::{
 };
 use ingam_journal::simulated::SimulatedDisk;
 use ingam_operator::api::Reload;
-use ingam_operator::{Host, LastError, Operator};
+use ingam_operator::{Host, LastError, Operator, PublishedFile, PublishedPaths};
 use ingam_protocol::acme::{
     Account, Authorization, Challenge, ChallengeType, Claim, Finished, Order, Verdict,
 };
@@ -73,6 +74,18 @@ impl Host for Said {
 
     async fn reload(&self, _: &Act) -> Result<Reload, Vec<String>> {
         Err(vec!["nothing to read".to_owned()])
+    }
+
+    async fn ocsp_answer(&self, _: &[u8]) -> Bytes {
+        Bytes::new()
+    }
+
+    async fn published_paths(&self) -> PublishedPaths {
+        PublishedPaths::default()
+    }
+
+    async fn published(&self, _: &str) -> Option<PublishedFile> {
+        None
     }
 
     async fn stopped(&self) {

@@ -47,7 +47,7 @@ impl<'a> SignedList<'a> {
             return Err(Error::BadContents);
         }
         let issuer = sequence_element(&mut fields)?.der;
-        let (this_update, next_update) = (time(&mut fields)?, time(&mut fields)?);
+        let (this_update, next_update) = (fields.time()?, fields.time()?);
         let entries = Reader::new(fields.optional(tag::SEQUENCE)?.unwrap_or_default());
         let mut explicit = Reader::new(fields.expect(tag::context(0))?);
         fields.finish()?;
@@ -132,7 +132,7 @@ fn entry(list: &mut Reader<'_>) -> Result<Entry, Error> {
     let number = fields.integer()?;
     let serial = Some(number).filter(|number| number.first().is_some_and(|first| *first < 0x80));
     let serial = serial.and_then(Serial::from_be_bytes).ok_or(Error::BadContents)?;
-    let revoked_at = time(&mut fields)?;
+    let revoked_at = fields.time()?;
     let reason = match fields.optional(tag::SEQUENCE)? {
         None => Reason::Unspecified,
         Some(extensions) => reason(Reader::new(extensions))?,
@@ -156,28 +156,6 @@ fn reason(mut extensions: Reader<'_>) -> Result<Reason, Error> {
     };
     value.finish()?;
     reason.ok_or(Error::BadContents)
-}
-
-/// A `Time` (RFC 5280, section 4.1.2.5), in UTC and whole seconds, not before 1970.
-fn time(fields: &mut Reader<'_>) -> Result<Timestamp, Error> {
-    let element = fields.any()?;
-    let text = std::str::from_utf8(element.contents).map_err(|_| Error::BadContents)?;
-    let (year, rest) = match (element.tag, text.len()) {
-        (tag::UTC_TIME, 13) => (text.get(..2).map(|year| format!("20{year}")), text.get(2..)),
-        (tag::GENERALIZED_TIME, 15) => (text.get(..4).map(str::to_owned), text.get(4..)),
-        _ => return Err(Error::UnexpectedTag),
-    };
-    let moment = || {
-        let (year, rest) = (year?, rest?);
-        let part = |from: usize| {
-            rest.get(from..from + 2).filter(|part| part.bytes().all(|byte| byte.is_ascii_digit()))
-        };
-        let [month, day, hour, minute, second] = [part(0)?, part(2)?, part(4)?, part(6)?, part(8)?];
-        let is_utc = rest.get(10..)? == "Z";
-        let text = format!("{year}-{month}-{day}T{hour}:{minute}:{second}Z");
-        Timestamp::from_rfc3339(&text).filter(|_| is_utc)
-    };
-    moment().ok_or(Error::BadContents)
 }
 
 #[cfg(test)]

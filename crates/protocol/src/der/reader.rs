@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::der::tag;
+use crate::time::Timestamp;
 
 /// Lengths are read from at most this many octets, so a value has less than 4 GiB.
 const LENGTH_OCTETS_MAX: usize = 4;
@@ -141,6 +142,30 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// A `Time` of X.509 (RFC 5280, section 4.1.2.5), in UTC and whole seconds, not before 1970. A UTCTime is taken for a
+    /// moment of this century.
+    ///
+    /// # Errors
+    /// [`Error::BadContents`] if it is in another form; otherwise as [`Reader::any`].
+    pub fn time(&mut self) -> Result<Timestamp, Error> {
+        let element = self.any()?;
+        let text = std::str::from_utf8(element.contents).map_err(|_| Error::BadContents)?;
+        match (element.tag, text.len()) {
+            (tag::UTC_TIME, 13) => moment(&format!("20{text}")),
+            (tag::GENERALIZED_TIME, 15) => moment(text),
+            _ => Err(Error::UnexpectedTag),
+        }
+    }
+
+    /// A GeneralizedTime, `YYYYMMDDHHMMSSZ`, not before 1970.
+    ///
+    /// # Errors
+    /// As [`Reader::time`].
+    pub fn generalized_time(&mut self) -> Result<Timestamp, Error> {
+        let text = std::str::from_utf8(self.expect(tag::GENERALIZED_TIME)?);
+        moment(text.map_err(|_| Error::BadContents)?)
+    }
+
     /// The contents of the next value, an OBJECT IDENTIFIER with well-formed arcs.
     ///
     /// # Errors
@@ -156,6 +181,21 @@ impl<'a> Reader<'a> {
         }
         if contents.is_empty() || !at_start { Err(Error::BadContents) } else { Ok(contents) }
     }
+}
+
+/// The moment that `YYYYMMDDHHMMSSZ` tells.
+fn moment(text: &str) -> Result<Timestamp, Error> {
+    let part = |from: usize, digits: usize| {
+        text.get(from..from + digits).filter(|part| part.bytes().all(|byte| byte.is_ascii_digit()))
+    };
+    let read = || {
+        let (year, month, day) = (part(0, 4)?, part(4, 2)?, part(6, 2)?);
+        let (hour, minute, second) = (part(8, 2)?, part(10, 2)?, part(12, 2)?);
+        let is_utc = text.get(14..)? == "Z";
+        let text = format!("{year}-{month}-{day}T{hour}:{minute}:{second}Z");
+        Timestamp::from_rfc3339(&text).filter(|_| is_utc)
+    };
+    read().ok_or(Error::BadContents)
 }
 
 /// A length and what follows it (X.690, sections 8.1.3 and 10.1).

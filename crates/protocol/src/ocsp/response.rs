@@ -6,7 +6,7 @@ use crate::revocation::Reason;
 use crate::time::Timestamp;
 
 /// Contents of id-pkix-ocsp-basic, 1.3.6.1.5.5.7.48.1.1 (RFC 6960, section 4.2.1).
-const BASIC: &[u8] = &[0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x30, 0x01, 0x01];
+pub(super) const BASIC: &[u8] = &[0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x30, 0x01, 0x01];
 
 /// What is signed of an answer (RFC 6960, section 4.2.1, `ResponseData`), version 1, with the responder named by key.
 #[derive(Clone, Debug, PartialEq, Eq)]

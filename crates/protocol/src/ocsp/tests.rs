@@ -110,6 +110,48 @@ fn whole_answers_are_byte_for_byte_those_of_another_encoder() {
 }
 
 #[test]
+fn answers_are_read_back_as_they_were_written() {
+    let revoked = |reason| CertStatus::Revoked { at: moment(), reason };
+    let certificate = certificate();
+    for status in [CertStatus::Good, revoked(Reason::Unspecified), revoked(Reason::KeyCompromise)] {
+        for (nonce, certificate) in [(None, None), (Some(vec![7; 16]), Some(certificate.as_slice()))] {
+            let responses = vec![single(&[1], status), single(&[0x80; 18], status)];
+            let tbs = data(responses.clone(), nonce).encode();
+            let der = successful(&tbs, ECDSA_SHA256, &[0x44; 71], certificate);
+            let Ok(Response::Answer(read)) = Response::read(&der) else { panic!("{der:02x?}") };
+            assert_eq!((read.tbs, read.signature_algorithm), (tbs.as_slice(), ECDSA_SHA256));
+            assert_eq!((read.signature, read.certificate), (&[0x44; 71][..], certificate));
+            assert_eq!((read.responder_key_hash, read.produced_at), (&[0x33; 20][..], moment()));
+            assert_eq!(read.responses, responses);
+        }
+    }
+    for status in [ErrorStatus::MalformedRequest, ErrorStatus::TryLater, ErrorStatus::Unauthorized] {
+        assert_eq!(Response::read(&status.encode()), Ok(Response::Error(status)));
+    }
+    assert!(Response::read(&[0x30, 3, 0x0a, 1, 4]).is_err(), "4 is no status");
+}
+
+#[test]
+fn requests_are_written_as_another_encoder_writes_them() {
+    let (subject, public_key) = (&[0x30, 0][..], &[4; 65][..]);
+    let issuer = AskedIssuer { subject, public_key };
+    for serial in [&[1][..], &[0x80; 18]] {
+        let serial = Serial::from_be_bytes(serial).unwrap();
+        for hash in [HashAlgorithm::Sha1, HashAlgorithm::Sha256, HashAlgorithm::Sha384] {
+            let ours = encode_request(&encode_cert_id(hash, issuer, &serial));
+            let theirs = x509_ocsp::OcspRequest::from_der(&ours).unwrap();
+            assert_eq!(theirs.to_der().unwrap(), ours);
+            let read = parse_request(&ours).unwrap();
+            let [cert_id] = read.cert_ids.as_slice() else { panic!("{read:?}") };
+            assert_eq!((cert_id.hash, cert_id.serial.as_ref()), (hash, Some(&serial)));
+            assert_eq!(cert_id.issuer_name_hash.len(), cert_id.issuer_key_hash.len());
+            let parameters = &theirs.tbs_request.request_list[0].req_cert.hash_algorithm.parameters;
+            assert!(parameters.as_ref().is_some_and(x509_cert::der::Any::is_null));
+        }
+    }
+}
+
+#[test]
 fn errors_are_five_bytes() {
     use x509_ocsp::OcspResponse;
     let pairs = [
@@ -217,7 +259,19 @@ proptest! {
     }
 
     #[test]
+    fn damaged_answers_are_an_error_and_never_a_panic(at in any::<proptest::sample::Index>(), with in any::<u8>()) {
+        let tbs = data(vec![single(&[5], CertStatus::Good)], None).encode();
+        let mut der = successful(&tbs, ECDSA_SHA256, &[0x44; 71], None);
+        let at = at.index(der.len());
+        der[at] = with;
+        let _ = Response::read(&der);
+        der.truncate(at);
+        prop_assert!(Response::read(&der).is_err());
+    }
+
+    #[test]
     fn random_bytes_do_no_harm(der in proptest::collection::vec(any::<u8>(), 0..300)) {
+        let _ = Response::read(&der);
         let _ = parse_request(&der);
     }
 

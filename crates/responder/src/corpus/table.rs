@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use ingam_protocol::ocsp::{
-    CertIdForm, CertStatus, ECDSA_SHA256, HashAlgorithm, ResponseData, SignedAnswer, SingleResponse,
+    CertIdForm, CertStatus, ECDSA_SHA256, HashAlgorithm, Response, ResponseData, SingleResponse,
     p256_numbers, p256_signature, successful,
 };
 use ingam_protocol::profile::IssuerName;
@@ -269,9 +269,9 @@ pub(crate) fn entry_of(
     signed: SignedBy,
     body: &[u8],
 ) -> Option<(Entry, AnswerSigner)> {
-    let read = SignedAnswer::read(body).ok()?;
+    let Ok(Response::Answer(read)) = Response::read(body) else { return None };
     let signer = AnswerSigner {
-        responder_key_hash: read.responder_key_hash().ok()?,
+        responder_key_hash: read.responder_key_hash.try_into().ok()?,
         certificate: read.certificate.map(<[u8]>::to_vec),
         not_after: signed.not_after,
         validity: signed.validity,

@@ -177,6 +177,8 @@ pub(super) struct Facts {
     /// The CRLs of CAs whose keys are offline, by their names.
     pub(super) offline_crls: Vec<(String, ForeignList)>,
     pub(super) signing: SigningCondition,
+    /// What the comparison with the record has found; none where nothing is compared.
+    pub(super) monitor: Option<crate::monitor::Condition>,
     /// How old an OCSP answer may become.
     pub(super) answer_age_max: Duration,
     pub(super) queues: Vec<QueueReport>,
@@ -226,6 +228,7 @@ pub(super) async fn gather(
         crls,
         offline_crls: parts.responder.offline().lists(),
         signing: parts.responder.signing(),
+        monitor: parts.monitor.as_ref().map(|monitor| monitor.condition()),
         answer_age_max: parts.answer_age_max,
         queues: vec![parts.authority.checks(), parts.validation.queue(), signatures, events, transactions],
         perspectives: parts.corroboration.as_ref().map_or(Vec::new(), |all| all.standings()),

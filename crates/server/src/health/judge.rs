@@ -33,6 +33,8 @@ const TROUBLE_TOLD_FOR: Duration = Duration::from_secs(5 * 60);
 const REQUESTS_DROPPED_TOLD_FOR: Duration = Duration::from_secs(5 * 60);
 /// How long the oldest answer may be over its time before that is an alarm.
 const ANSWER_LATE: Duration = Duration::from_secs(60);
+/// A round of the comparison takes a minute at most, and the pause after it not much longer than the longest interval.
+const COMPARED_WITHIN: Duration = Duration::from_secs(2 * 60 * 60);
 /// A store that does not answer a read for so long hangs.
 const READ_HANGS: Duration = Duration::from_secs(5);
 
@@ -286,6 +288,7 @@ fn responder(facts: &Facts, config: &Config) -> Vec<Lack> {
     }
     lacks.extend(offline_crls(facts, config));
     lacks.extend(ocsp(facts));
+    lacks.extend(disagreement(facts));
     lacks.extend(crowded(facts, "ocsp_signatures", Code::OcspQueue, "responder.signings_queued"));
     let events = "how quickly the store commits: nothing is signed once this is full";
     lacks.extend(crowded(facts, "signing_events", Code::SigningEventsQueue, events));
@@ -355,6 +358,29 @@ fn ocsp(facts: &Facts) -> Vec<Lack> {
         lacks.push(failing(Code::OcspAnswerAge, detail, "read the log for why the signer fails"));
     }
     lacks
+}
+
+/// That what is given out of certificates is not what is on record, or that nobody compares.
+fn disagreement(facts: &Facts) -> Option<Lack> {
+    let monitor = facts.monitor.as_ref()?;
+    let code = Code::StatusDisagreement;
+    if let Some(oldest) = monitor.overdue.oldest {
+        let kinds = monitor.overdue.kinds.iter().map(|(kind, count)| format!("{} {count}", kind.name()));
+        let detail = format!(
+            "what is given out of certificates disagrees with their record ({}), the oldest for {}",
+            kinds.collect::<Vec<_>>().join(", "),
+            lasting(facts.now.since(oldest))
+        );
+        let fix =
+            "search the log for \"disagrees with its record\": it has issuer, serial number, and both sides";
+        return Some(failing(code, detail, fix));
+    }
+    let ago = facts.now.since(monitor.last_round);
+    (ago > COMPARED_WITHIN).then(|| {
+        let detail = format!("nobody has compared what is given out with the record for {}", lasting(ago));
+        let fix = "read the log for why the monitor cannot; on a busy CA, lower monitor.recent_per_round";
+        warning(code, detail, fix)
+    })
 }
 
 fn store(facts: &Facts, config: &Config) -> Vec<Lack> {

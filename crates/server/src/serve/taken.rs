@@ -68,6 +68,13 @@ impl Ports {
     }
 }
 
+impl Ports {
+    /// Where OCSP and CRLs are listened for, as it was bound; `None` where there is no such listener.
+    pub(super) fn publication_address(&self) -> Option<SocketAddr> {
+        self.publication.first().and_then(|socket| socket.local_addr().ok())
+    }
+}
+
 /// One process to a state folder: whoever has this has the folder.
 pub(crate) struct StateLock {
     _file: File,

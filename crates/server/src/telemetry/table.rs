@@ -382,6 +382,30 @@ pub(super) const METRICS: &[Metric] = &[
         &[],
         "Segments of the request log whose key and file were destroyed",
     ),
+    metric(
+        "ingam_monitor_compared_total",
+        Counter,
+        &[("chosen", These(&["random", "recent", "again"]))],
+        "Certificates whose OCSP answers, CRL entry and renewal window were held against the record: taken by chance, issued or revoked just before, or again after a disagreement",
+    ),
+    metric(
+        "ingam_monitor_disagreements_total",
+        Counter,
+        &[("kind", These(&["ocsp_answer", "ocsp_status", "crl_list", "crl_entry", "renewal_window"]))],
+        "Disagreements with the record that outlived their budget",
+    ),
+    metric(
+        "ingam_monitor_oldest_disagreement_timestamp_seconds",
+        Gauge,
+        &[],
+        "When the oldest disagreement that outlived its budget and goes on was seen first; NaN if there is none",
+    ),
+    metric(
+        "ingam_monitor_round_timestamp_seconds",
+        Gauge,
+        &[],
+        "When certificates were last compared with the record; NaN before the first time",
+    ),
     metric("ingam_crl_signed_total", Counter, &[], "CRLs made"),
     metric("ingam_crl_failed_total", Counter, &[], "CRLs that could not be made"),
     metric(

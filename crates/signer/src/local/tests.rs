@@ -1,7 +1,7 @@
 //! The signer through its trait: what it gives is consistent with itself, and what it must not sign it refuses.
 //! Whether other programs can read it is for `tests/openssl`.
 
-use ingam_protocol::ocsp::{CertStatus, SingleResponse};
+use ingam_protocol::ocsp::{CertStatus, Response, SignedAnswer, SingleResponse};
 use ingam_protocol::profile::Issuers;
 use ingam_protocol::profile::Transparency;
 use ingam_protocol::time::{FixedClock, SeededRandom};
@@ -340,6 +340,30 @@ async fn answers_that_outlive_their_signer_are_refused() {
         assert!(matches!(backwards, Err(Error::Refused(_))));
         let empty = OcspAnswer { responses: vec![], ..answer(end) };
         assert!(matches!(signer.sign_ocsp(&issuer, empty).await, Err(Error::Refused(_))));
+    }
+}
+
+#[tokio::test]
+async fn an_answer_is_its_issuers_or_a_delegates_and_nobody_elses() {
+    let signer = signer(clock());
+    signer.renew_delegates(now()).await;
+    let end = now().plus(DAY);
+    let (own, delegated) = (&signer.issuers()[0], &signer.issuers()[1]);
+    for issuer in [own, delegated] {
+        let der = signer.sign_ocsp(&issuer.name, answer(end)).await.unwrap();
+        let Ok(Response::Answer(read)) = Response::read(&der) else { panic!("{der:02x?}") };
+        assert!(issuer.has_answered(&read, now()), "{}", issuer.name);
+        assert!(signer.issuers().iter().filter(|other| other.has_answered(&read, now())).count() == 1);
+        let forged = SignedAnswer { tbs: &der, ..read.clone() };
+        assert!(!issuer.has_answered(&forged, now()));
+        let renamed = SignedAnswer { responder_key_hash: &[0; 20], ..read.clone() };
+        assert!(!issuer.has_answered(&renamed, now()));
+        if read.certificate.is_some() {
+            let late = now().plus(OCSP_DELEGATE_VALIDITY);
+            assert!(!issuer.has_answered(&read, late), "its certificate has ended");
+            let other = SignedAnswer { certificate: Some(&own.certificate), ..read };
+            assert!(!issuer.has_answered(&other, now()), "a CA is no responder of another");
+        }
     }
 }
 

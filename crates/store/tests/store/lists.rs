@@ -73,6 +73,49 @@ fn each_list_has_its_part_of_what_is_revoked() {
 }
 
 #[test]
+fn what_changed_lately_is_found_and_any_other_by_chance() {
+    on_both(async |store, random| {
+        let owner = insert_account(store, random).await.id;
+        let statuses = store.statuses();
+        let mut serials = Vec::new();
+        for scope in SCOPES.into_iter().flat_map(|scope| [scope; 3]) {
+            let serial = new_serial(scope, random);
+            issue_as(store, wanted(owner, random), serial.clone(), random).await;
+            serials.push((scope, serial));
+        }
+        assert!(statuses.revoked_since(0, 99).unwrap().is_empty(), "issuing is no change of an answer");
+        for (_, serial) in serials.iter().step_by(2) {
+            revoke_one(store, serial, random).await;
+        }
+        let all = statuses.revoked_since(0, 99).unwrap();
+        let found: Vec<&Serial> = all.iter().map(|(_, _, serial)| serial).collect();
+        let revoked: Vec<&Serial> = serials.iter().step_by(2).map(|(_, serial)| serial).collect();
+        assert_eq!(found, revoked, "in the order of the revocations");
+        assert_eq!(all.last().unwrap().0, statuses.generation());
+        let page = statuses.revoked_since(all[1].0, 2).unwrap();
+        assert_eq!(page, all[2..4], "those behind a generation, and no more than asked for");
+        assert!(statuses.revoked_since(u64::MAX, 2).unwrap().is_empty());
+
+        for scope in SCOPES {
+            let mut own: Vec<Serial> = serials
+                .iter()
+                .filter(|(other, _)| *other == scope)
+                .map(|(_, serial)| serial.clone())
+                .collect();
+            own.sort();
+            for _ in 0..20 {
+                let from = new_serial(scope, random);
+                let next = own.iter().find(|serial| **serial >= from).or(own.first());
+                assert_eq!(statuses.serial_from(&issuer(), scope, &from).unwrap().as_ref(), next);
+            }
+            assert_eq!(statuses.serial_from(&issuer(), scope, &own[1]).unwrap().as_ref(), Some(&own[1]));
+        }
+        let nobody = statuses.serial_from(&issuer(), Scope::Shard(Shard(8)), &Serial::new(random));
+        assert_eq!(nobody.unwrap(), None);
+    });
+}
+
+#[test]
 fn shards_are_known_by_the_serial_numbers_in_them() {
     on_both(async |store, random| {
         let owner = insert_account(store, random).await.id;

@@ -1,18 +1,19 @@
 //! Each thing that a role can lack, with the moment from which on it is lacking.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ingam_protocol::crl::ForeignList;
 use ingam_protocol::health::{CertificateReport, ClockReport, CrlReport};
 use ingam_protocol::profile::IssuerName;
 use ingam_responder::{CrlCondition, SigningCondition, request_log};
-use ingam_store::{Condition, Outbox};
+use ingam_store::Outbox;
 
 use ingam_protocol::transparency::policy::Needed;
 use ingam_transparency::{Failure, Trouble};
 
 use super::*;
 use crate::health::facts::{Disk, ProfileFacts};
+use crate::monitor::{Condition, Kind, Overdue};
 
 const GIB: u64 = 1 << 30;
 const SECOND: Duration = Duration::from_secs(1);
@@ -82,6 +83,7 @@ fn well() -> Facts {
             ForeignList { this_update: now().minus(100 * DAY), next_update: now().plus(265 * DAY) },
         )],
         signing: SigningCondition { failures: 0, last_failure: Timestamp::default() },
+        monitor: Some(Condition { last_round: now().minus(SECOND), overdue: Overdue::default() }),
         answer_age_max: 7 * DAY / 2,
         queues: [
             ("checks", 10),
@@ -94,7 +96,7 @@ fn well() -> Facts {
         .to_vec(),
         perspectives: five(None, 0),
         transparency: None,
-        store: Condition {
+        store: ingam_store::Condition {
             transactions: 0,
             transactions_max: 10,
             commit_failure: None,
@@ -308,6 +310,26 @@ fn ocsp_fails_in_a_row_and_answers_age() {
     lacks(Code::OcspAnswerAge, None, oldest(7 * DAY / 2 + 60 * SECOND));
     lacks(Code::OcspAnswerAge, FAILING, oldest(7 * DAY / 2 + 61 * SECOND));
     lacks(Code::OcspAnswerAge, None, |facts| facts.issuers[0].oldest_answer = None);
+}
+
+#[test]
+fn what_disagrees_with_the_record_fails_and_silence_is_warned_of() {
+    let compared = |ago: Duration| {
+        move |facts: &mut Facts| facts.monitor.as_mut().unwrap().last_round = now().minus(ago)
+    };
+    lacks(Code::StatusDisagreement, None, compared(2 * HOUR));
+    lacks(Code::StatusDisagreement, WARNING, compared(2 * HOUR + SECOND));
+    lacks(Code::StatusDisagreement, None, |facts| facts.monitor = None);
+    let found = |facts: &mut Facts| {
+        let kinds = BTreeMap::from([(Kind::OcspStatus, 2), (Kind::CrlEntry, 1)]);
+        let overdue = Overdue { kinds, oldest: Some(now().minus(90 * SECOND)) };
+        facts.monitor.as_mut().unwrap().overdue = overdue;
+    };
+    lacks(Code::StatusDisagreement, FAILING, found);
+    let mut facts = well();
+    found(&mut facts);
+    let detail = &disagreement(&facts).unwrap().detail;
+    assert!(detail.ends_with("(ocsp_status 2, crl_entry 1), the oldest for 90 s"), "{detail}");
 }
 
 #[test]

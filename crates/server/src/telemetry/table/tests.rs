@@ -82,6 +82,11 @@ fn label_values_are_those_that_the_code_has() {
     assert_eq!(KEY_FLAWS, KeyFlaw::ALL.map(KeyFlaw::code));
     let roles: Vec<&str> = Role::ALL.iter().map(|role| role.name()).collect();
     assert_eq!(ROLE.1, These(Box::leak(roles.into_boxed_slice())));
+    let disagreements =
+        METRICS.iter().find(|metric| metric.name == "ingam_monitor_disagreements_total").unwrap();
+    let kinds: Vec<String> =
+        label_sets(disagreements, None).iter().map(|set| set[0].value().to_owned()).collect();
+    assert_eq!(kinds, crate::monitor::Kind::ALL.map(crate::monitor::Kind::name));
     let reasons: BTreeSet<String> =
         (0..=10).filter_map(Reason::from_number).map(|reason| reason.to_string()).collect();
     let revocations = METRICS.iter().find(|metric| metric.name == "ingam_revocations_total").unwrap();

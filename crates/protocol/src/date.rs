@@ -1,12 +1,12 @@
 //! Dates as HTTP writes them (RFC 9110, section 5.6.7).
 
-use ingam_protocol::Timestamp;
+use crate::time::Timestamp;
 
 const MONTHS: [&str; 12] =
     ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
 /// The IMF-fixdate of a moment, in whole seconds: `Sat, 21 Nov 2026 10:00:00 GMT`.
-pub(crate) fn imf_fixdate(moment: Timestamp) -> String {
+pub fn imf_fixdate(moment: Timestamp) -> String {
     let at = moment.to_date_time();
     let weekday = at.weekday().to_string();
     let month = MONTHS.get(usize::from(u8::from(at.month())) - 1).copied().unwrap_or_default();
@@ -23,7 +23,7 @@ pub(crate) fn imf_fixdate(moment: Timestamp) -> String {
 }
 
 /// Reads an IMF-fixdate; `None` for anything else, the obsolete forms too. The weekday is not looked at.
-pub(crate) fn parse_imf_fixdate(text: &str) -> Option<Timestamp> {
+pub fn parse_imf_fixdate(text: &str) -> Option<Timestamp> {
     let (_, rest) = text.split_once(", ")?;
     let mut fields = rest.split(' ');
     let (day, month, year) = (fields.next()?, fields.next()?, fields.next()?);

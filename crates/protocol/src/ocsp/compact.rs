@@ -1,77 +1,12 @@
-//! An answer of our own, taken apart and put together again: most of its bytes follow from who was asked for, who signed and
-//! when, so that a table of many answers needs to keep little more than their signatures.
+//! What answers come down to in a table of many: most of their bytes follow from who was asked for, who signed and when, so that
+//! little more than signatures has to be kept.
 
-use crate::der::{self, Reader, Writer, tag};
+use crate::der::{Reader, Writer, tag};
 use crate::ocsp::CertId;
 use crate::serial::Serial;
 
 /// DER of the AlgorithmIdentifier of ecdsa-with-SHA256 (RFC 5758, section 3.2).
 pub const ECDSA_SHA256: &[u8] = &[0x30, 0x0a, 6, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 2];
-
-/// The outside of an OCSPResponse with status `successful`, as [`crate::ocsp::successful`] writes it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SignedAnswer<'a> {
-    /// DER of the ResponseData.
-    pub tbs: &'a [u8],
-    /// DER of the AlgorithmIdentifier.
-    pub signature_algorithm: &'a [u8],
-    /// The signature's octets.
-    pub signature: &'a [u8],
-    /// DER of the certificate that comes with it, if one does.
-    pub certificate: Option<&'a [u8]>,
-}
-
-impl<'a> SignedAnswer<'a> {
-    /// Takes an answer apart. The signature is not verified.
-    ///
-    /// # Errors
-    /// [`der::Error`] if it is not in that form, or an error that nobody signs.
-    pub fn read(answer: &'a [u8]) -> Result<Self, der::Error> {
-        let mut outer = Reader::new(answer);
-        let mut response = outer.sequence()?;
-        outer.finish()?;
-        if response.expect(tag::ENUMERATED)? != [0] {
-            return Err(der::Error::BadContents);
-        }
-        let mut explicit = Reader::new(response.expect(tag::context(0))?);
-        response.finish()?;
-        let mut bytes = explicit.sequence()?;
-        explicit.finish()?;
-        bytes.object_identifier()?;
-        let mut octets = Reader::new(bytes.expect(tag::OCTET_STRING)?);
-        bytes.finish()?;
-        let mut basic = octets.sequence()?;
-        octets.finish()?;
-        let (tbs, algorithm) = (basic.any()?, basic.any()?);
-        let [0, signature @ ..] = basic.expect(tag::BIT_STRING)? else {
-            return Err(der::Error::BadContents);
-        };
-        let certificate = match basic.optional(tag::context(0))? {
-            None => None,
-            Some(list) => {
-                let mut list = Reader::new(list);
-                let mut certificates = list.sequence()?;
-                list.finish()?;
-                let one = certificates.any()?;
-                certificates.finish()?;
-                Some(one.der)
-            }
-        };
-        basic.finish()?;
-        Ok(Self { tbs: tbs.der, signature_algorithm: algorithm.der, signature, certificate })
-    }
-
-    /// The contents of the responder's key hash in the ResponseData (RFC 6960, section 4.2.1, `byKey`).
-    ///
-    /// # Errors
-    /// [`der::Error`] if the responder is named in another way.
-    pub fn responder_key_hash(&self) -> Result<[u8; 20], der::Error> {
-        let mut tbs = Reader::new(self.tbs).sequence()?;
-        let mut by_key = Reader::new(tbs.expect(tag::context(2))?);
-        let hash = by_key.expect(tag::OCTET_STRING)?;
-        hash.try_into().map_err(|_| der::Error::BadContents)
-    }
-}
 
 /// Both numbers of an ECDSA signature on P-256 (RFC 3279, section 2.2.3), 32 bytes each; `None` if it is none.
 pub fn p256_numbers(signature: &[u8]) -> Option<[u8; 64]> {
@@ -141,25 +76,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::der::Error;
-    use crate::ocsp::{ErrorStatus, HashAlgorithm, parse_request, successful};
-
-    #[test]
-    fn answers_come_apart_as_they_were_put_together() {
-        let tbs = [0x30, 26, 0xa2, 22, 4, 20].into_iter().chain([7; 20]).chain([5, 0]).collect::<Vec<_>>();
-        for certificate in [None, Some(&[0x30, 1, 9][..])] {
-            let whole = successful(&tbs, ECDSA_SHA256, &[0x44; 71], certificate);
-            let read = SignedAnswer::read(&whole).unwrap();
-            assert_eq!(read.tbs, tbs);
-            assert_eq!((read.signature_algorithm, read.signature), (ECDSA_SHA256, &[0x44; 71][..]));
-            assert_eq!(read.certificate, certificate);
-            assert_eq!(read.responder_key_hash(), Ok([7; 20]));
-            for cut in 0..whole.len() {
-                assert!(SignedAnswer::read(&whole[..cut]).is_err());
-            }
-        }
-        assert_eq!(SignedAnswer::read(&ErrorStatus::TryLater.encode()), Err(Error::BadContents));
-    }
+    use crate::ocsp::{HashAlgorithm, parse_request};
 
     proptest! {
         #[test]
@@ -176,7 +93,6 @@ mod tests {
             if let Some(numbers) = p256_numbers(&bytes) {
                 prop_assert_eq!(p256_signature(&numbers).len() <= bytes.len() + 1, true);
             }
-            let _ = SignedAnswer::read(&bytes);
         }
 
         #[test]

@@ -1,0 +1,68 @@
+//! Whether an issuer signed what is given out in its name.
+
+use ingam_protocol::Timestamp;
+use ingam_protocol::crl::SignedList;
+use ingam_protocol::der::{Reader, tag};
+use ingam_protocol::ocsp::SignedAnswer;
+
+use crate::Issuer;
+use crate::ca::parse;
+use crate::key::{Algorithm, responder_key_hash};
+
+/// Bytes with a signature on them.
+struct Signed<'a> {
+    message: &'a [u8],
+    /// DER of the AlgorithmIdentifier.
+    algorithm: &'a [u8],
+    signature: &'a [u8],
+}
+
+impl Signed<'_> {
+    /// Whether the key with these contents of its BIT STRING signed them, in a way that this build knows.
+    fn is_by(&self, public_key: &[u8]) -> bool {
+        let algorithm = Algorithm::ALL.iter().find(|algorithm| algorithm.identifier() == self.algorithm);
+        algorithm.is_some_and(|algorithm| algorithm.verify(public_key, self.message, self.signature).is_ok())
+    }
+}
+
+impl Issuer {
+    /// Whether it signed this list, by its name and key.
+    pub fn has_signed(&self, list: &SignedList<'_>) -> bool {
+        let signed =
+            Signed { message: list.tbs, algorithm: list.signature_algorithm, signature: list.signature };
+        list.issuer == self.subject && signed.is_by(&self.public_key)
+    }
+
+    /// Whether this answer is signed by its key, or by that of a responder whose certificate it signed for that and which
+    /// is valid at `now` (RFC 6960, section 4.2.2.2).
+    pub fn has_answered(&self, answer: &SignedAnswer<'_>, now: Timestamp) -> bool {
+        let delegated = answer.certificate.map(|certificate| self.delegated(certificate, now));
+        let key = match &delegated {
+            None => self.public_key.as_slice(),
+            Some(Some(key)) => key,
+            Some(None) => return false,
+        };
+        let signed = Signed {
+            message: answer.tbs,
+            algorithm: answer.signature_algorithm,
+            signature: answer.signature,
+        };
+        responder_key_hash(key) == answer.responder_key_hash && signed.is_by(key)
+    }
+
+    /// The key of a certificate (DER) that this issuer signed for OCSP alone, if it is valid at `now`.
+    fn delegated(&self, certificate: &[u8], now: Timestamp) -> Option<Vec<u8>> {
+        let parsed = parse(certificate).ok()?;
+        let mut fields = Reader::new(certificate).sequence().ok()?;
+        let (message, algorithm) = (fields.any().ok()?.der, fields.any().ok()?.der);
+        let [0, signature @ ..] = fields.expect(tag::BIT_STRING).ok()? else { return None };
+        let is_ours = parsed.issuer().as_raw() == self.subject
+            && Signed { message, algorithm, signature }.is_by(&self.public_key);
+        let usage = parsed.extended_key_usage().ok()??.value;
+        let now = i64::try_from(now.unix_s()).ok()?;
+        let validity = parsed.validity();
+        let is_valid = (validity.not_before.timestamp()..=validity.not_after.timestamp()).contains(&now);
+        (is_ours && usage.ocsp_signing && is_valid)
+            .then(|| parsed.public_key().subject_public_key.data.to_vec())
+    }
+}
