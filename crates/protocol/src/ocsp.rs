@@ -8,7 +8,8 @@ mod request;
 mod response;
 
 pub use request::{
-    CertId, HashAlgorithm, NONCE_BYTES_MAX, REQUEST_BYTES_MAX, Request, RequestError, parse_request,
+    CertId, HashAlgorithm, NONCE_BYTES_MAX, REQUEST_BYTES_MAX, Request, RequestError, lone_cert_id,
+    parse_request,
 };
 pub use response::{ErrorStatus, ResponseData, successful};
 

@@ -1,7 +1,6 @@
 //! The responder over HTTP: a plain service on the raw request target.
 
 mod document;
-mod reply;
 mod target;
 
 use std::error::Error;
@@ -26,11 +25,14 @@ use crate::ocsp::{Answer, OcspService};
 use crate::offline::{OfflineFiles, OfflineList};
 use crate::statuses::Statuses;
 
+use crate::ocsp::{KeptAnswer, OCSP_RESPONSE};
+use crate::reply::{self, Validators, cacheable_for, not_modified, plain, with_body};
+
 use document::Documents;
-use reply::{Validators, cacheable_for, not_modified, plain, with_body};
 use target::{Route, decode_get, route};
 
-const OCSP_RESPONSE: HeaderValue = HeaderValue::from_static("application/ocsp-response");
+pub(crate) use target::Decoder;
+
 const PKIX_CRL: HeaderValue = HeaderValue::from_static("application/pkix-crl");
 const NOT_CACHED: HeaderValue = HeaderValue::from_static("max-age=0, no-cache");
 /// For answers to a nonce: somebody else's copy is worthless.
@@ -113,6 +115,20 @@ impl Responder {
     /// OCSP without HTTP.
     pub fn ocsp(&self) -> &Arc<OcspService> {
         &self.parts.ocsp
+    }
+
+    /// See [`OcspService::kept_now`].
+    pub(crate) fn kept_now(&self, request: &[u8], now: Timestamp) -> Option<Arc<KeptAnswer>> {
+        self.parts.ocsp.kept_now(request, now)
+    }
+
+    pub(crate) fn clock(&self) -> &dyn Clock {
+        self.parts.clock.as_ref()
+    }
+
+    /// How long a client may take to send the body of a request.
+    pub(crate) fn body_timeout(&self) -> Duration {
+        self.parts.body_timeout
     }
 
     pub(crate) fn crl_service(&self) -> &CrlService {

@@ -7,6 +7,8 @@
 //! - [`OfflineFiles`]: certificates and CRLs of CAs whose keys are offline, as somebody put them into a folder.
 //! - [`Responder`]: both over HTTP, with the issuers' certificates. It is a plain hyper service on the raw request
 //!   target: anything that cleans paths in front of it breaks base64 with slashes.
+//! - [`Wire`]: threads that serve all of it over HTTP/1, near the socket: answers in memory without a task, a timer or an
+//!   allocation each, everything else by the [`Responder`].
 //! - [`SigningEvent`]: what is recorded of every signature, in batches, by [`Responder::run_recorder`]. A signature
 //!   that could not be recorded any more is not made.
 
@@ -20,9 +22,11 @@ mod http;
 mod issuers;
 mod ocsp;
 mod offline;
+mod reply;
 mod seldom;
 mod statuses;
 mod stored;
+mod wire;
 
 pub use condition::{CrlCondition, SigningCondition};
 pub use config::{Config, ConfigError, Nonces, StartError};
@@ -32,6 +36,7 @@ pub use ocsp::{Answer, KeptAnswer, OcspService};
 pub use offline::{OfflineError, OfflineFiles};
 pub use statuses::{ShardsInUse, Signed, SigningEvent, Status, StatusError, Statuses};
 pub use stored::StoredStatuses;
+pub use wire::{Handed, Place, Places, Wire, WireLimits, WireSetup};
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

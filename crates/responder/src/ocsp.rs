@@ -13,12 +13,15 @@
 
 mod flights;
 mod kept;
+mod memory;
+mod now;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::HeaderValue;
 use ingam_protocol::health::QueueReport;
 use ingam_protocol::ocsp::{CertId, CertStatus, ErrorStatus, SingleResponse, parse_request};
 use ingam_protocol::profile::IssuerName;
@@ -31,14 +34,16 @@ use crate::condition::{SigningCondition, Streak};
 use crate::config::{Nonces, Settings};
 use crate::counters::Counters;
 use crate::issuers::Issuers;
+use crate::reply::cacheable_for;
 use crate::seldom::Seldom;
 use crate::statuses::{Signed, SigningEvent, Status, Statuses};
 
 pub use kept::KeptAnswer;
-pub(crate) use kept::{date_value, etag};
+pub(crate) use kept::{OCSP_RESPONSE, date_value, etag, write_field};
 
 use flights::{Flights, Seat};
-use kept::{Memory, Period};
+use kept::Period;
+use memory::Memory;
 
 /// How often an answer may turn out to be outdated while it is made, before the client is asked to come back.
 const ROUNDS_MAX: usize = 4;
@@ -110,6 +115,8 @@ pub struct OcspService {
     audit: Arc<Audit>,
 
     settings: Settings,
+    /// Of an answer that is valid for longer than it may be cached: nearly all of them.
+    cache_control: HeaderValue,
     issuers: Issuers,
 
     memory: Memory,
@@ -134,6 +141,7 @@ impl OcspService {
         counters: Arc<Counters>,
     ) -> Self {
         Self {
+            cache_control: cacheable_for(settings.ocsp_max_age),
             issuers: Issuers::new(signer.issuers()),
             memory: Memory::new(settings.memory_bytes),
             flights: Flights::default(),
@@ -321,10 +329,11 @@ impl OcspService {
         subject: Subject,
         observed: Observed,
     ) -> Result<Arc<KeptAnswer>, ErrorStatus> {
-        let cert_id = Bytes::copy_from_slice(&subject.cert_id);
+        let cert_id = subject.cert_id.clone();
         let (body, period) = self.sign(issuer, vec![subject], None).await?;
-        let kept = Arc::new(KeptAnswer::new(issuer.clone(), body, period, observed));
-        self.memory.keep(cert_id, Arc::clone(&kept));
+        let kept = KeptAnswer::new(issuer.clone(), &cert_id, &body, &self.cache_control, period, observed);
+        let kept = Arc::new(kept);
+        self.memory.keep(Arc::clone(&kept));
         Ok(kept)
     }
 

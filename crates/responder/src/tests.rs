@@ -9,4 +9,4 @@ mod offline;
 mod recorder;
 mod shards;
 mod wire;
-mod world;
+pub(crate) mod world;

@@ -20,6 +20,7 @@ mod observation;
 mod own_certificate;
 mod perspective;
 mod production;
+mod publication;
 mod reload;
 mod role;
 mod serve;

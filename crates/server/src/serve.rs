@@ -39,7 +39,7 @@ use crate::served_certificate::ServedCertificate;
 use crate::signer::remote_signer;
 use crate::system::{SystemClock, SystemRandomness};
 use crate::transparency::Transparency;
-use crate::{telemetry, test_ct, test_dns};
+use crate::{publication, telemetry, test_ct, test_dns};
 
 use upkeep::{
     keep_configuration, keep_delegates, keep_issuances, keep_jobs, keep_limits, keep_logged,
@@ -265,11 +265,6 @@ impl Running {
         let managed = move |request: http::Request<hyper::body::Incoming>, _| {
             std::future::ready(management.answer(request.method(), request.uri().path()))
         };
-        let published = responder.clone();
-        let publication = move |request, _| {
-            let responder = published.clone();
-            async move { responder.handle(request).await }
-        };
         let metrics = Arc::new(metrics);
         let upkeep = metrics.clone();
         let observation = Observation::new(Arc::new(health), metrics);
@@ -282,7 +277,11 @@ impl Running {
         let open = listener("acme_plain", sockets.acme_plain.into(), None);
         tasks.spawn(Listener { front: plain_front, ..open }.serve(plain, stop()));
         tasks.spawn(listener("management", sockets.management.into(), Some(acceptor)).serve(managed, stop()));
-        tasks.spawn(listener("publication", sockets.publication.into(), None).serve(publication, stop()));
+        let published =
+            publication::start(&responder, sockets.publication, connections_max, limits.clone(), stop());
+        tasks.spawn(
+            published.map_err(|error| StartError::caused("OCSP has no threads to be answered by", &error))?,
+        );
         if let Some(client_ca) = config.operator.client_ca.as_ref().filter(|_| !sockets.admin.is_empty()) {
             let tls = Some(TlsAcceptor::from(reloader.certificate.for_operators(client_ca)?));
             tasks.spawn(listener("admin", sockets.admin.into(), tls).serve(admin.clone(), stop()));

@@ -34,45 +34,45 @@ use crate::config::Config;
 use crate::http::Responder;
 use crate::statuses::{ShardsInUse, SigningEvent, Status, StatusError, Statuses};
 
-pub(super) const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-pub(super) const HOUR: Duration = Duration::from_secs(60 * 60);
+pub(crate) const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+pub(crate) const HOUR: Duration = Duration::from_secs(60 * 60);
 
 /// DER of the AlgorithmIdentifier of ecdsa-with-SHA256.
 const ECDSA_SHA256: &[u8] = &[0x30, 0x0a, 6, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 2];
 /// Contents of the object identifiers of the hashes.
-pub(super) const SHA1_OID: &[u8] = &[0x2b, 0x0e, 0x03, 0x02, 0x1a];
-pub(super) const SHA256_OID: &[u8] = &[0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01];
-pub(super) const SHA384_OID: &[u8] = &[0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x02];
-pub(super) const MD5_OID: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x02, 0x05];
+pub(crate) const SHA1_OID: &[u8] = &[0x2b, 0x0e, 0x03, 0x02, 0x1a];
+pub(crate) const SHA256_OID: &[u8] = &[0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01];
+pub(crate) const SHA384_OID: &[u8] = &[0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x02];
+pub(crate) const MD5_OID: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x02, 0x05];
 
-pub(super) fn start() -> Timestamp {
+pub(crate) fn start() -> Timestamp {
     Timestamp::from_unix_s(1_795_255_200)
 }
 
-pub(super) fn serial(number: u8) -> Serial {
+pub(crate) fn serial(number: u8) -> Serial {
     Serial::from_be_bytes(&[0x40, 0x11, number]).unwrap()
 }
 
-pub(super) fn issuer_name(name: &str) -> IssuerName {
+pub(crate) fn issuer_name(name: &str) -> IssuerName {
     IssuerName::try_from(name.to_owned()).unwrap()
 }
 
 /// The store of tests.
 #[derive(Default)]
-pub(super) struct MemoryStatuses {
+pub(crate) struct MemoryStatuses {
     rows: Mutex<BTreeMap<(IssuerName, Serial), Status>>,
     generation: AtomicU64,
     crl_numbers: Mutex<HashMap<(IssuerName, Option<Shard>), u64>>,
     last_revoked: Mutex<HashMap<(IssuerName, Option<Shard>), u64>>,
-    pub(super) events: Mutex<Vec<SigningEvent>>,
-    pub(super) batches: Mutex<Vec<usize>>,
-    pub(super) is_broken: AtomicBool,
-    pub(super) reads: AtomicUsize,
-    pub(super) page_reads: AtomicUsize,
+    pub(crate) events: Mutex<Vec<SigningEvent>>,
+    pub(crate) batches: Mutex<Vec<usize>>,
+    pub(crate) is_broken: AtomicBool,
+    pub(crate) reads: AtomicUsize,
+    pub(crate) page_reads: AtomicUsize,
 }
 
 impl MemoryStatuses {
-    pub(super) fn set(&self, issuer: &str, serial: &Serial, status: CertStatus, not_after: Timestamp) {
+    pub(crate) fn set(&self, issuer: &str, serial: &Serial, status: CertStatus, not_after: Timestamp) {
         let generation = self.generation.load(Ordering::SeqCst) + 1;
         let row = Status { status, not_after, generation };
         self.rows.lock().unwrap().insert((issuer_name(issuer), serial.clone()), row);
@@ -82,15 +82,15 @@ impl MemoryStatuses {
         self.generation.store(generation, Ordering::SeqCst);
     }
 
-    pub(super) fn issue(&self, number: u8) {
+    pub(crate) fn issue(&self, number: u8) {
         self.set("e1", &serial(number), CertStatus::Good, start().plus(90 * DAY));
     }
 
-    pub(super) fn revoke(&self, number: u8, at: Timestamp, reason: Reason) {
+    pub(crate) fn revoke(&self, number: u8, at: Timestamp, reason: Reason) {
         self.revoke_serial(&serial(number), at, reason);
     }
 
-    pub(super) fn revoke_serial(&self, serial: &Serial, at: Timestamp, reason: Reason) {
+    pub(crate) fn revoke_serial(&self, serial: &Serial, at: Timestamp, reason: Reason) {
         let key = (issuer_name("e1"), serial.clone());
         let not_after = self.rows.lock().unwrap()[&key].not_after;
         self.set("e1", serial, CertStatus::Revoked { at, reason }, not_after);
@@ -178,16 +178,16 @@ impl Statuses for MemoryStatuses {
 }
 
 /// The signer of tests: signs everything with the issuer's own key.
-pub(super) struct TestSigner {
+pub(crate) struct TestSigner {
     issuers: Vec<Issuer>,
     keys: Vec<EcdsaKeyPair>,
     random: SystemRandom,
-    pub(super) ocsp_ends: Mutex<Timestamp>,
-    pub(super) is_broken: AtomicBool,
+    pub(crate) ocsp_ends: Mutex<Timestamp>,
+    pub(crate) is_broken: AtomicBool,
     /// How many signatures may be made; each takes one. Full unless a test empties it.
-    pub(super) gate: Semaphore,
-    pub(super) asked: AtomicUsize,
-    pub(super) signed: AtomicUsize,
+    pub(crate) gate: Semaphore,
+    pub(crate) asked: AtomicUsize,
+    pub(crate) signed: AtomicUsize,
 }
 
 #[allow(clippy::disallowed_methods, reason = "tests of other implementations' verification want a real key")]
@@ -338,34 +338,34 @@ impl Signer for TestSigner {
 
 /// What an OCSP answer says, as another implementation reads it.
 #[derive(Debug)]
-pub(super) struct Read {
-    pub(super) nonce: Option<Vec<u8>>,
-    pub(super) produced_at: u64,
-    pub(super) single: Vec<ReadSingle>,
+pub(crate) struct Read {
+    pub(crate) nonce: Option<Vec<u8>>,
+    pub(crate) produced_at: u64,
+    pub(crate) single: Vec<ReadSingle>,
 }
 
 /// What it says of one certificate; times are seconds since the epoch.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct ReadSingle {
-    pub(super) cert_id: Vec<u8>,
+pub(crate) struct ReadSingle {
+    pub(crate) cert_id: Vec<u8>,
     /// When and the number of the reason.
-    pub(super) revoked: Option<(u64, u8)>,
-    pub(super) this_update: u64,
-    pub(super) next_update: u64,
+    pub(crate) revoked: Option<(u64, u8)>,
+    pub(crate) this_update: u64,
+    pub(crate) next_update: u64,
 }
 
 /// Everything together.
-pub(super) struct World {
-    pub(super) statuses: Arc<MemoryStatuses>,
-    pub(super) signer: Arc<TestSigner>,
-    pub(super) clock: Arc<FixedClock>,
-    pub(super) responder: Responder,
+pub(crate) struct World {
+    pub(crate) statuses: Arc<MemoryStatuses>,
+    pub(crate) signer: Arc<TestSigner>,
+    pub(crate) clock: Arc<FixedClock>,
+    pub(crate) responder: Responder,
     /// Of CRLs.
-    pub(super) folder: TempDir,
+    pub(crate) folder: TempDir,
 }
 
 impl World {
-    pub(super) fn new(config: &Config) -> Self {
+    pub(crate) fn new(config: &Config) -> Self {
         let statuses = Arc::new(MemoryStatuses::default());
         let signer = Arc::new(TestSigner::new(&["e1", "e2"]));
         let clock = Arc::new(FixedClock::new(start()));
@@ -382,7 +382,7 @@ impl World {
     }
 
     /// The same CA, started again with these settings.
-    pub(super) fn restart(self, config: &Config) -> Self {
+    pub(crate) fn restart(self, config: &Config) -> Self {
         let Self { statuses, signer, clock, folder, .. } = self;
         let responder =
             Responder::new(config, folder.path(), statuses.clone(), signer.clone(), clock.clone()).unwrap();
@@ -390,18 +390,18 @@ impl World {
     }
 
     /// A list of the first issuer that is signed and empty.
-    pub(super) async fn signed_list(&self, scope: crl::Scope, number: u64) -> Vec<u8> {
+    pub(crate) async fn signed_list(&self, scope: crl::Scope, number: u64) -> Vec<u8> {
         let (this_update, next_update) = (start(), start().plus(DAY));
         let contents = CrlContents { scope, number, this_update, next_update, entries: Vec::new() };
         self.signer.sign_crl(&issuer_name("e1"), contents).await.unwrap()
     }
 
     /// DER of a CertID of a certificate of `e1`.
-    pub(super) fn cert_id(&self, serial: &Serial) -> Vec<u8> {
+    pub(crate) fn cert_id(&self, serial: &Serial) -> Vec<u8> {
         self.cert_id_of(0, SHA1_OID, true, serial)
     }
 
-    pub(super) fn cert_id_of(&self, issuer: usize, hash: &[u8], with_null: bool, serial: &Serial) -> Vec<u8> {
+    pub(crate) fn cert_id_of(&self, issuer: usize, hash: &[u8], with_null: bool, serial: &Serial) -> Vec<u8> {
         let function: &'static Algorithm = match hash {
             SHA256_OID => &SHA256,
             SHA384_OID => &SHA384,
@@ -412,7 +412,7 @@ impl World {
         cert_id(hash, with_null, name.as_ref(), key.as_ref(), serial)
     }
 
-    pub(super) async fn send(
+    pub(crate) async fn send(
         &self,
         method: Method,
         target: &str,
@@ -426,31 +426,31 @@ impl World {
         self.responder.handle(request.body(Full::new(Bytes::copy_from_slice(body))).unwrap()).await
     }
 
-    pub(super) async fn get(&self, target: &str) -> (HeaderMap, Bytes) {
+    pub(crate) async fn get(&self, target: &str) -> (HeaderMap, Bytes) {
         let reply = self.send(Method::GET, target, &[], b"").await;
         assert_eq!(reply.status(), 200, "{target}");
         take(reply).await
     }
 
     /// GET of an OCSP request.
-    pub(super) async fn ask(&self, request: &[u8]) -> (HeaderMap, Bytes) {
+    pub(crate) async fn ask(&self, request: &[u8]) -> (HeaderMap, Bytes) {
         self.get(&format!("/ocsp/{}", STANDARD.encode(request))).await
     }
 
-    pub(super) async fn post(&self, request: &[u8]) -> (HeaderMap, Bytes) {
+    pub(crate) async fn post(&self, request: &[u8]) -> (HeaderMap, Bytes) {
         let reply = self.send(Method::POST, "/ocsp", &[], request).await;
         assert_eq!(reply.status(), 200);
         take(reply).await
     }
 
     /// Asks for one certificate of `e1` and reads the answer.
-    pub(super) async fn status_of(&self, number: u8) -> Result<ReadSingle, ErrorStatus> {
+    pub(crate) async fn status_of(&self, number: u8) -> Result<ReadSingle, ErrorStatus> {
         let (_, body) = self.ask(&request(&[self.cert_id(&serial(number))], None)).await;
         self.read(&body).map(|mut read| read.single.remove(0))
     }
 
     /// Reads an answer of `e1`, and verifies its signature.
-    pub(super) fn read(&self, body: &[u8]) -> Result<Read, ErrorStatus> {
+    pub(crate) fn read(&self, body: &[u8]) -> Result<Read, ErrorStatus> {
         let response = x509_ocsp::OcspResponse::from_der(body).unwrap();
         assert_eq!(response.to_der().unwrap(), body);
         let Some(bytes) = response.response_bytes else {
@@ -485,23 +485,23 @@ impl World {
     }
 
     /// PEM of the first issuer's certificate.
-    pub(super) fn issuer_der(&self, index: usize) -> &[u8] {
+    pub(crate) fn issuer_der(&self, index: usize) -> &[u8] {
         &self.signer.issuers[index].certificate
     }
 
-    pub(super) fn signed(&self) -> usize {
+    pub(crate) fn signed(&self) -> usize {
         self.signer.signed.load(Ordering::SeqCst)
     }
 
     /// Waits until the signer was asked so many times; it may be holding all of them.
-    pub(super) async fn until_asked(&self, times: usize) {
+    pub(crate) async fn until_asked(&self, times: usize) {
         while self.signer.asked.load(Ordering::SeqCst) < times {
             tokio::task::yield_now().await;
         }
     }
 
     /// Lets no signature through until permits are added.
-    pub(super) fn close_gate(&self) {
+    pub(crate) fn close_gate(&self) {
         self.signer.gate.forget_permits(usize::MAX >> 4);
     }
 }
@@ -519,14 +519,14 @@ fn error_of(body: &[u8]) -> ErrorStatus {
     .unwrap()
 }
 
-pub(super) async fn take(reply: Response<Full<Bytes>>) -> (HeaderMap, Bytes) {
+pub(crate) async fn take(reply: Response<Full<Bytes>>) -> (HeaderMap, Bytes) {
     let (head, body) = reply.into_parts();
     let body: Result<_, Infallible> = body.collect().await;
     (head.headers, body.unwrap().to_bytes())
 }
 
 /// DER of a CertID.
-pub(super) fn cert_id(hash: &[u8], with_null: bool, name: &[u8], key: &[u8], serial: &Serial) -> Vec<u8> {
+pub(crate) fn cert_id(hash: &[u8], with_null: bool, name: &[u8], key: &[u8], serial: &Serial) -> Vec<u8> {
     let mut writer = Writer::new();
     writer.wrap(tag::SEQUENCE, |id| {
         id.unsigned_integer(serial.as_bytes());
@@ -543,7 +543,7 @@ pub(super) fn cert_id(hash: &[u8], with_null: bool, name: &[u8], key: &[u8], ser
 }
 
 /// DER of a request.
-pub(super) fn request(cert_ids: &[Vec<u8>], nonce: Option<&[u8]>) -> Vec<u8> {
+pub(crate) fn request(cert_ids: &[Vec<u8>], nonce: Option<&[u8]>) -> Vec<u8> {
     let mut writer = Writer::new();
     writer.wrap(tag::SEQUENCE, |request| {
         request.wrap(tag::SEQUENCE, |tbs| {
@@ -566,10 +566,10 @@ pub(super) fn request(cert_ids: &[Vec<u8>], nonce: Option<&[u8]>) -> Vec<u8> {
 }
 
 /// Predictable bytes.
-pub(super) fn noise(seed: u64) -> [u8; 64] {
+pub(crate) fn noise(seed: u64) -> [u8; 64] {
     ingam_protocol::time::random_array(&SeededRandom::new(seed))
 }
 
-pub(super) fn header<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
+pub(crate) fn header<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
     headers.get(name).map_or("", |value| value.to_str().unwrap())
 }
