@@ -9,12 +9,14 @@
 mod cpu;
 mod issuance;
 mod mixed;
+mod ocsp;
 mod queries;
 mod table;
 mod validation;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use ingam_tests::pebble::Pebble;
 use ingam_tests::server::Server;
@@ -34,6 +36,13 @@ Usage: ingam-bench [FLAGS]
   --dns              prove names by dns-01 in place of http-01
   --mixed            as many orders of a mixed load instead: 70 % renewals with ARI, 20 % new, 10 % failing
   --validation       instead: http-01 by one perspective, and issuances of a CA with five
+  --ocsp             instead: the responder beside nginx (scripts/bench-ocsp); with it:
+  --in-memory N        certificates whose answers are in memory (100000)
+  --rounds N           rounds, of which the median counts (5)
+  --round-ms N         how long each server is asked in a round (1500)
+  --threads N          threads of each server (one for each core)
+  --only TEXT          the scenarios whose names have this in them
+  --hyper              hyper's way beside ours
   --pebble           the same issuances from Debian's pebble too, for comparison
   --pebble-only      pebble alone
 
@@ -57,6 +66,8 @@ struct Plan {
     with_ingam: bool,
     with_pebble: bool,
     running: Running,
+    of_ocsp: bool,
+    ocsp: ocsp::Plan,
 }
 
 /// A CA that was started by somebody else; complete or empty.
@@ -93,6 +104,9 @@ async fn main() -> ExitCode {
 /// Runs every part of the plan and prints its table as soon as it is there. Whether all of our issuances succeeded;
 /// what Pebble could not do, the table tells (its locks can block each other for good under load).
 async fn measure(plan: &Plan) -> bool {
+    if plan.of_ocsp {
+        return ocsp::run(&plan.ocsp);
+    }
     if plan.is_mixed {
         return measure_mixed(plan).await;
     }
@@ -168,6 +182,8 @@ fn plan(mut words: impl Iterator<Item = String>) -> Result<Option<Plan>, String>
         with_ingam: true,
         with_pebble: false,
         running: Running::default(),
+        of_ocsp: false,
+        ocsp: ocsp::Plan::default(),
     };
     while let Some(word) = words.next() {
         let mut value = || words.next().ok_or_else(|| format!("{word} needs a value."));
@@ -180,6 +196,13 @@ fn plan(mut words: impl Iterator<Item = String>) -> Result<Option<Plan>, String>
             "--dns" => plan.by_dns = true,
             "--mixed" => plan.is_mixed = true,
             "--validation" => plan.of_validation = true,
+            "--ocsp" => plan.of_ocsp = true,
+            "--in-memory" => plan.ocsp.certificates = number(&word, &value()?)?,
+            "--rounds" => plan.ocsp.rounds = number(&word, &value()?)?,
+            "--round-ms" => plan.ocsp.round = Duration::from_millis(number(&word, &value()?)?),
+            "--threads" => plan.ocsp.threads = number(&word, &value()?)?,
+            "--only" => plan.ocsp.only = value()?,
+            "--hyper" => plan.ocsp.with_hyper = true,
             "--pebble" => plan.with_pebble = true,
             "--pebble-only" => (plan.with_pebble, plan.with_ingam) = (true, false),
             "--directory" => plan.running.directory = Some(value()?),
@@ -194,6 +217,10 @@ fn plan(mut words: impl Iterator<Item = String>) -> Result<Option<Plan>, String>
     let given = [directory.is_some(), tls_ca.is_some(), http_port.is_some(), pid.is_some()];
     if given.contains(&true) && given.contains(&false) {
         return Err("--directory, --tls-ca, --http-port and --pid go together.".to_owned());
+    }
+    let ocsp = &plan.ocsp;
+    if ocsp.certificates == 0 || ocsp.rounds == 0 || ocsp.round.is_zero() || ocsp.threads == 0 {
+        return Err("Every number is at least 1.".to_owned());
     }
     if plan.clients == 0 || plan.certificates == 0 || plan.connections == 0 || plan.queries == 0 {
         return Err("Every number is at least 1.".to_owned());

@@ -151,6 +151,42 @@ async fn old_and_strange_http() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn http_that_is_not_plain() {
+    let (_server, _client, _prover, chain) = start().await;
+    let url = chain.ocsp_url();
+    let request = ocsp::request_for(&chain, Hash::Sha1);
+    let (place, path) = (Place::of(&url), Place::of(&ocsp::get_url(&url, &request)).path);
+    let get = format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n");
+
+    // HTTP/2 without TLS, behind nothing: its server begins with SETTINGS (RFC 9113, section 3.4).
+    let mut socket =
+        TcpStream::connect((place.host.as_str(), place.port)).await.expect("the responder listens");
+    socket.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.expect("a preface");
+    let mut frame = [0; 9];
+    socket.read_exact(&mut frame).await.expect("a frame");
+    assert_eq!(frame[3], 4, "{frame:02x?}");
+
+    // Old answers and new ones on one connection, a list among them, and a client that ends its side first.
+    let list = "GET /roots.pem HTTP/1.1\r\nHost: x\r\n\r\n";
+    let mut socket =
+        TcpStream::connect((place.host.as_str(), place.port)).await.expect("the responder listens");
+    socket.write_all([&get, list, &get, &get].concat().as_bytes()).await.expect("requests");
+    socket.shutdown().await.expect("the end of our side");
+    let mut all = Vec::new();
+    socket.read_to_end(&mut all).await.expect("answers");
+    assert_eq!(String::from_utf8_lossy(&all).matches("HTTP/1.1 200 OK\r\n").count(), 4);
+
+    // What could be read in two ways ends the connection, and nothing behind it is answered.
+    let trap =
+        "POST /ocsp HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n";
+    let (head, body) = raw(&place, [&get, trap, &get].concat().as_bytes()).await;
+    assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+    let rest = String::from_utf8_lossy(&body);
+    assert_eq!(rest.matches("HTTP/1.1 ").count(), 1, "{rest}");
+    assert!(rest.contains("HTTP/1.1 400 ") && rest.contains("connection: close\r\n"), "{rest}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_was_never_issued() {
     let (server, mut client, prover, chain) = start().await;
     let url = chain.ocsp_url();

@@ -48,6 +48,7 @@ pub mod proxy;
 pub mod public_suffix;
 pub mod record;
 pub mod renewal;
+pub mod request_head;
 pub mod revocation;
 pub mod serial;
 pub mod time;

@@ -14,10 +14,11 @@ mod response;
 
 pub use ask::{AskedIssuer, encode_cert_id, encode_request, get_path, get_text};
 pub use compact::{CertIdForm, ECDSA_SHA256, p256_numbers, p256_signature};
-pub use get::decode_get;
+pub use get::{GetDecoder, decode_get};
 pub use read::{Response, SignedAnswer};
 pub use request::{
-    CertId, HashAlgorithm, NONCE_BYTES_MAX, REQUEST_BYTES_MAX, Request, RequestError, parse_request,
+    CertId, HashAlgorithm, NONCE_BYTES_MAX, REQUEST_BYTES_MAX, Request, RequestError, lone_cert_id,
+    parse_request,
 };
 pub use response::{ErrorStatus, ResponseData, successful};
 

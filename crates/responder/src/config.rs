@@ -84,6 +84,8 @@ pub struct Config {
     pub signing_timeout_s: u64,
     /// How many seconds a client may take to send the body of a request.
     pub body_timeout_s: u64,
+    /// How many threads of their own answer requests; 0: one for each core.
+    pub threads: usize,
     /// Over how many CRLs the new certificates of an issuer are spread, up to 1024; 0: one CRL lists all of them. Those of
     /// certificates that were issued before go on being made, whatever this is.
     pub crl_shards: u16,
@@ -119,6 +121,7 @@ impl Default for Config {
             signings_queued: 4096,
             signing_timeout_s: 5,
             body_timeout_s: 10,
+            threads: 0,
             crl_shards: 0,
             crl_shards_of: BTreeMap::new(),
             crl_memory_bytes: 64 << 20,
@@ -165,6 +168,7 @@ impl Config {
         found.between("signings_queued", self.signings_queued, 1..=1 << 20);
         found.between("signing_timeout_s", self.signing_timeout_s, 1..=60);
         found.between("body_timeout_s", self.body_timeout_s, 1..=60);
+        found.between("threads", self.threads, 0..=256);
         found.between("memory_bytes", self.memory_bytes, 1 << 20..=1 << 50);
         found.between("crl_shards", self.crl_shards, 0..=u64::from(SHARDS_MAX));
         for (issuer, count) in &self.crl_shards_of {
@@ -173,6 +177,14 @@ impl Config {
         found.between("crl_memory_bytes", self.crl_memory_bytes, 1 << 20..=1 << 50);
         found.between("crl_entries_max", self.crl_entries_max, 1..=50_000_000);
         found
+    }
+
+    /// How many threads answer requests.
+    pub fn threads(&self) -> usize {
+        match self.threads {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            threads => threads,
+        }
     }
 
     /// Over how many CRLs each issuer's new certificates are spread.

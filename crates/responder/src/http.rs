@@ -1,7 +1,6 @@
 //! The responder over HTTP: a plain service on the raw request target.
 
 mod document;
-mod reply;
 mod target;
 
 use std::collections::BTreeSet;
@@ -26,18 +25,17 @@ use crate::corpus::Corpus;
 use crate::counters::Counters;
 use crate::crl::{self, CrlService, NoList, PublishedCrl};
 use crate::issuers::Issuers;
-use crate::ocsp::{Answer, Asked, OcspService};
+use crate::ocsp::{Answer, Asked, KeptAnswer, OCSP_RESPONSE, OcspService};
 use crate::offline::{OfflineFiles, OfflineList};
 use crate::publication::{MANIFEST, NoSigner, Publication};
+use crate::reply::{self, Validators, cacheable_for, not_modified, plain, with_body};
 use crate::request_log::{Noted, Outcome, RequestLog};
 use crate::statuses::Statuses;
 
 use document::Documents;
-use reply::{Validators, cacheable_for, not_modified, plain, with_body};
 use target::{Route, route};
 use tokio::sync::{oneshot, watch};
 
-const OCSP_RESPONSE: HeaderValue = HeaderValue::from_static("application/ocsp-response");
 const PKIX_CRL: HeaderValue = HeaderValue::from_static("application/pkix-crl");
 const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream");
 const NOT_CACHED: HeaderValue = HeaderValue::from_static("max-age=0, no-cache");
@@ -168,6 +166,20 @@ impl Responder {
     /// OCSP without HTTP.
     pub fn ocsp(&self) -> &Arc<OcspService> {
         &self.parts.ocsp
+    }
+
+    /// See [`OcspService::kept_now`].
+    pub(crate) fn kept_now(&self, request: &[u8], now: Timestamp) -> Option<Arc<KeptAnswer>> {
+        self.parts.ocsp.kept_now(request, now)
+    }
+
+    pub(crate) fn clock(&self) -> &dyn Clock {
+        self.parts.clock.as_ref()
+    }
+
+    /// How long a client may take to send the body of a request.
+    pub(crate) fn body_timeout(&self) -> Duration {
+        self.parts.body_timeout
     }
 
     pub(crate) fn crl_service(&self) -> &CrlService {
@@ -302,7 +314,7 @@ impl Responder {
         self.ocsp_reply(&answer, Some(headers))
     }
 
-    fn is_logging(&self) -> bool {
+    pub(crate) fn is_logging(&self) -> bool {
         self.request_log.as_ref().is_some_and(|log| log.is_on())
     }
 

@@ -8,6 +8,8 @@
 //! - [`Responder`]: both over HTTP, with the issuers' certificates. It is a plain hyper service on the raw request
 //!   target: anything that cleans paths in front of it breaks base64 with slashes.
 //! - [`request_log`]: who asked for what, where the operator wants that, and what becomes of it.
+//! - [`Wire`]: threads that serve all of it over HTTP/1, near the socket: answers in memory without a task, a timer or an
+//!   allocation each, everything else by the [`Responder`].
 //! - [`SigningEvent`]: what is recorded of every signature, in batches, by [`Responder::run_recorder`]. A signature
 //!   that could not be recorded any more is not made.
 
@@ -22,10 +24,12 @@ mod issuers;
 mod ocsp;
 mod offline;
 mod publication;
+mod reply;
 pub mod request_log;
 mod seldom;
 mod statuses;
 mod stored;
+mod wire;
 
 use ingam_protocol::date;
 
@@ -42,6 +46,7 @@ pub use statuses::{
     IssuedPage, ShardsInUse, Signed, SigningEvent, Status, StatusChange, StatusError, Statuses,
 };
 pub use stored::StoredStatuses;
+pub use wire::{Handed, Place, Places, Wire, WireLimits, WireSetup};
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -13,6 +13,8 @@
 
 mod flights;
 mod kept;
+mod memory;
+mod now;
 mod presign;
 
 use std::collections::BTreeMap;
@@ -21,6 +23,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::HeaderValue;
 use ingam_protocol::health::QueueReport;
 use ingam_protocol::ocsp::{CertId, CertStatus, ErrorStatus, Request, SingleResponse, parse_request};
 use ingam_protocol::profile::IssuerName;
@@ -34,15 +37,17 @@ use crate::config::{Nonces, Settings};
 use crate::corpus::{Assembled, Corpus};
 use crate::counters::Counters;
 use crate::issuers::Issuers;
+use crate::reply::cacheable_for;
 use crate::request_log::Outcome;
 use crate::seldom::Seldom;
 use crate::statuses::{Signed, SigningEvent, Status, Statuses};
 
 pub use kept::KeptAnswer;
-pub(crate) use kept::{date_value, etag};
+pub(crate) use kept::{OCSP_RESPONSE, date_value, etag, write_field};
 
 use flights::{Flights, Seat};
-use kept::{Memory, Period};
+use kept::Period;
+use memory::Memory;
 pub(crate) use presign::Presigner;
 
 /// How often an answer may turn out to be outdated while it is made, before the client is asked to come back.
@@ -129,18 +134,27 @@ struct Subject {
 
 /// An answer that was signed before anybody asked.
 struct InAdvance {
-    body: Bytes,
+    body: Vec<u8>,
     status: CertStatus,
     period: Period,
 }
 
 impl InAdvance {
     /// As an answer in memory is given out: `status` is the row, where it was read at this generation.
-    fn kept(self, issuer: &IssuerName, generation: u64, status: Option<Status>) -> KeptAnswer {
+    fn kept(
+        self,
+        service: &OcspService,
+        question: &Question<'_>,
+        generation: u64,
+        status: Option<Status>,
+    ) -> KeptAnswer {
         // A certificate about which an answer was signed lasts at least until that moment.
         let not_after = self.period.this_update;
         let status = status.unwrap_or(Status { status: self.status, not_after, generation });
-        KeptAnswer::new(issuer.clone(), self.body, self.period, Observed { generation, status })
+        let issuer = question.issuer.clone();
+        let observed = Observed { generation, status };
+        let cache_control = &service.cache_control;
+        KeptAnswer::new(issuer, question.cert_id, &self.body, cache_control, self.period, observed)
     }
 }
 
@@ -152,6 +166,8 @@ pub struct OcspService {
     audit: Arc<Audit>,
 
     settings: Settings,
+    /// Of an answer that is valid for longer than it may be cached: nearly all of them.
+    cache_control: HeaderValue,
     issuers: Issuers,
 
     memory: Memory,
@@ -179,6 +195,7 @@ impl OcspService {
         corpus: Arc<Corpus>,
     ) -> Self {
         Self {
+            cache_control: cacheable_for(settings.ocsp_max_age),
             corpus,
             issuers: Issuers::new(signer.issuers()),
             memory: Memory::new(settings.memory_bytes),
@@ -298,7 +315,7 @@ impl OcspService {
         if let Some(signed) = in_advance.take_if(|_| self.corpus.is_settled_at(generation)) {
             if self.clock.now() < signed.period.refresh_at {
                 self.counters.from_advance.increment(1);
-                return Ok(Arc::new(signed.kept(question.issuer, generation, None)));
+                return Ok(Arc::new(signed.kept(self, &question, generation, None)));
             }
             in_advance = Some(signed);
         }
@@ -313,7 +330,7 @@ impl OcspService {
             let is_expired = now > status.not_after;
             let same = found.take().filter(|kept| kept.status == status).or_else(|| {
                 let signed = in_advance.take().filter(|signed| signed.status == status.status)?;
-                Some(Arc::new(signed.kept(question.issuer, generation, Some(status))))
+                Some(Arc::new(signed.kept(self, &question, generation, Some(status))))
             });
             if let Some(kept) = &same {
                 kept.confirm(generation);
@@ -346,7 +363,7 @@ impl OcspService {
             true => Period::whole(this_update, next_update),
             false => Period::new(this_update, next_update, self.settings.ocsp_refresh),
         };
-        (self.clock.now() <= next_update).then(|| InAdvance { body: body.into(), status, period })
+        (self.clock.now() <= next_update).then(|| InAdvance { body, status, period })
     }
 
     /// Signs in advance what the settings say, until `shutdown` is done.
@@ -429,11 +446,12 @@ impl OcspService {
         subject: Subject,
         observed: Observed,
     ) -> Result<Arc<KeptAnswer>, ErrorStatus> {
-        let cert_id = Bytes::copy_from_slice(&subject.cert_id);
+        let cert_id = subject.cert_id.clone();
         let (body, period) = self.sign(issuer, vec![subject], None).await?;
         self.counters.from_signer.increment(1);
-        let kept = Arc::new(KeptAnswer::new(issuer.clone(), body, period, observed));
-        self.memory.keep(cert_id, Arc::clone(&kept));
+        let kept = KeptAnswer::new(issuer.clone(), &cert_id, &body, &self.cache_control, period, observed);
+        let kept = Arc::new(kept);
+        self.memory.keep(Arc::clone(&kept));
         Ok(kept)
     }
 

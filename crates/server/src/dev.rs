@@ -58,7 +58,7 @@ pub(crate) async fn run(options: Dev, metrics: PrometheusHandle) -> Result<(), S
     // A folder that is there may be another process's, which says more than ports do. One that is not is not made in vain.
     let known = options.dir.as_deref().filter(|dir| dir.is_dir());
     let lock = known.map(StateLock::take).transpose()?;
-    let ports = Ports::bind(&config.listen).await?;
+    let ports = Ports::bind(&config).await?;
     // Removed when this function ends.
     let throwaway = match options.dir {
         Some(_) => None,

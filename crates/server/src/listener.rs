@@ -2,7 +2,9 @@
 //! long they may be silent, shake hands, or send headers.
 
 mod front;
+mod handed;
 mod idle;
+mod shared;
 mod unix;
 
 use std::future::Future;
@@ -26,6 +28,7 @@ use front::Silent;
 use idle::IdleTimeout;
 
 pub(crate) use front::Front;
+pub(crate) use shared::bind_shared;
 pub(crate) use unix::bind_unix;
 
 /// How many connections may wait in the kernel to be accepted.
@@ -116,6 +119,14 @@ pub(crate) struct Listener {
 /// # Errors
 /// A line for each address that cannot be listened on.
 pub(crate) fn bind(key: &str, addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, String> {
+    bind_each(key, addresses, listen_on)
+}
+
+fn bind_each<T>(
+    key: &str,
+    addresses: &[SocketAddr],
+    listen_on: impl Fn(SocketAddr) -> io::Result<T>,
+) -> Result<Vec<T>, String> {
     let mut sockets = Vec::with_capacity(addresses.len());
     let mut failures = Vec::new();
     for address in addresses {
@@ -138,9 +149,15 @@ pub(crate) fn bind(key: &str, addresses: &[SocketAddr]) -> Result<Vec<TcpListene
     Ok(sockets)
 }
 
+fn listen_on(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = socket_for(address)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
 /// An IPv6 listener takes no IPv4 connections: `0.0.0.0` and `[::]` can both be listed, and no peer has two kinds of
 /// address.
-fn listen_on(address: SocketAddr) -> io::Result<TcpListener> {
+fn socket_for(address: SocketAddr) -> io::Result<TcpSocket> {
     let socket = match address {
         SocketAddr::V4(_) => TcpSocket::new_v4()?,
         SocketAddr::V6(_) => {
@@ -151,8 +168,7 @@ fn listen_on(address: SocketAddr) -> io::Result<TcpListener> {
     };
     // A restart must not wait for the connections of the process before.
     socket.set_reuseaddr(true)?;
-    socket.bind(address)?;
-    socket.listen(BACKLOG)
+    Ok(socket)
 }
 
 /// Whether this is how a machine without IPv6, or without this address, answers.
@@ -190,8 +206,13 @@ impl Listener {
         let all = u32::try_from(self.connections_max).unwrap_or(u32::MAX);
         metrics::gauge!("ingam_connections_max", "listener" => self.name).set(f64::from(all));
         let limits = self.limits.clone();
-        let shared =
-            Arc::new(Connections { name: self.name, tls: self.tls, front: self.front, limits: self.limits });
+        let shared = Arc::new(Connections {
+            name: self.name,
+            tls: self.tls,
+            front: self.front,
+            limits: self.limits,
+            is_kept: true,
+        });
         let mut accepting = JoinSet::new();
         for socket in self.sockets.0 {
             let (shared, places) = (shared.clone(), places.clone());
@@ -214,6 +235,8 @@ struct Connections {
     tls: Option<TlsAcceptor>,
     front: Front,
     limits: Arc<SharedLimits>,
+    /// Whether a connection of HTTP/1 stays open for another request.
+    is_kept: bool,
 }
 
 impl From<Vec<TcpListener>> for Sockets {
@@ -366,6 +389,7 @@ impl Connections {
         let mut builder = auto::Builder::new(TokioExecutor::new());
         builder
             .http1()
+            .keep_alive(self.is_kept)
             .timer(TokioTimer::new())
             .header_read_timeout(limits.header)
             .max_buf_size(64 * 1024)

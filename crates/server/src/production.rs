@@ -68,7 +68,7 @@ pub(crate) async fn serve(options: &Serve, metrics: PrometheusHandle) -> Result<
     let start = Start {
         config: config.clone(),
         lock,
-        ports: Ports::bind(&config.listen).await?,
+        ports: Ports::bind(&config).await?,
         keys,
         made: Vec::new(),
         certificate,

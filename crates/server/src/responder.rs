@@ -18,7 +18,7 @@ use x509_parser::prelude::FromDer;
 use x509_parser::x509::SubjectPublicKeyInfo;
 
 use crate::config::Config;
-use crate::listener::bind;
+use crate::listener::{bind, bind_shared};
 use crate::role::RoleProcess;
 use crate::serve::{StartError, StateLock};
 use crate::system::SystemClock;
@@ -41,18 +41,16 @@ pub(crate) async fn serve(file: &Path, metrics: PrometheusHandle) -> Result<(), 
         StartError::caused(&format!("the folder {} cannot be made", folder.display()), &error)
     })?;
     let _lock = StateLock::take(&config.state)?;
-    let asked = bind("publication", &config.listen.publication).map_err(StartError::new)?;
+    let asked = bind_shared("publication", &config.listen.publication, config.responder.threads());
+    let asked = asked.map_err(StartError::new)?;
     let watched = bind("metrics", &config.listen.metrics).map_err(StartError::new)?;
     let begun = Following::begin(&config.responder, source, key, folder, clock.clone()).await;
     let (responder, following) = begun.map_err(StartError::new)?;
     let condition = following.condition();
     let health = ResponderHealth::new(&config, clock, condition, responder.clone());
     let mut process = RoleProcess::new(&config, Arc::new(health), metrics, watched);
-    let answer = move |request, _| {
-        let responder = responder.clone();
-        async move { responder.handle(request).await }
-    };
-    process.serve("publication", asked.into(), None, answer);
+    let served = process.serve_ocsp(&responder, asked);
+    served.map_err(|error| StartError::caused("OCSP has no threads to be answered by", &error))?;
     let period = Duration::from_millis(answers.poll_ms);
     process.keep(following.run(period, std::future::pending()));
     tracing::info!(listen = ?config.listen.publication, "listening");

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use http::{Request, Response};
 use hyper::body::{Body, Incoming};
+use ingam_responder::Responder;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -17,6 +18,7 @@ use crate::listener::{Front, Listener, Peer, SharedLimits, Sockets};
 use crate::notify::{self, State};
 use crate::observation::{Observation, Observed, Reporter};
 use crate::serve::{StartError, connection_limits, hangups, keep_metrics, until};
+use crate::wire;
 
 /// Such a process, running.
 pub(crate) struct RoleProcess {
@@ -72,6 +74,20 @@ impl RoleProcess {
         let (connections_max, limits) = (self.connections_max, self.limits.clone());
         let listener = Listener { name, sockets, tls, front: Front::default(), connections_max, limits };
         self.tasks.spawn(listener.serve(answer, self.shutdown.subscribe()));
+    }
+
+    /// Answers OCSP at these sockets, with a thread for each set of them, until the process ends.
+    ///
+    /// # Errors
+    /// If the system gives no threads.
+    pub(crate) fn serve_ocsp(
+        &mut self,
+        responder: &Responder,
+        sockets: Vec<Vec<std::net::TcpListener>>,
+    ) -> std::io::Result<()> {
+        let (limits, stopping) = (self.limits.clone(), self.shutdown.subscribe());
+        self.tasks.spawn(wire::start(responder, sockets, self.connections_max, limits, stopping)?);
+        Ok(())
     }
 
     /// Does this beside, until the process ends.

@@ -31,7 +31,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::acme::{self, Transport};
 use crate::admin::{self, AdminSocket};
 use crate::certificate_keeper::CertificateKeeper;
-use crate::config::Config;
+use crate::config::{Config, ProxyWord};
 use crate::health::{self, Health};
 use crate::listener::{ConnectionLimits, Front, Listener, Peer, SharedLimits, stopped};
 use crate::management::Management;
@@ -44,7 +44,7 @@ use crate::served_certificate::ServedCertificate;
 use crate::signer::remote_signer;
 use crate::system::{SystemClock, SystemRandomness};
 use crate::transparency::Transparency;
-use crate::{telemetry, test_ct, test_dns};
+use crate::{telemetry, test_ct, test_dns, wire};
 
 use publication::{Logging, publish, request_log, sweep};
 use upkeep::{
@@ -301,8 +301,17 @@ impl Running {
         let open = listener("acme_plain", sockets.acme_plain.into(), None);
         tasks.spawn(Listener { front: plain_front, ..open }.serve(plain, stop()));
         tasks.spawn(listener("management", sockets.management.into(), Some(acceptor)).serve(managed, stop()));
-        let open = listener("publication", sockets.publication.into(), None);
-        tasks.spawn(publish(Listener { front: publication_front, ..open }, responder.clone(), stop()));
+        if config.proxies.publication == ProxyWord::None {
+            let threads =
+                wire::start(&responder, sockets.publication, connections_max, limits.clone(), stop());
+            let failed = |error| StartError::caused("OCSP has no threads to be answered by", &error);
+            tasks.spawn(threads.map_err(failed)?);
+        } else {
+            // What proxies say is read by the listener that all others have, too.
+            let sockets = wire::on_runtime(sockets.publication)?;
+            let open = listener("publication", sockets.into(), None);
+            tasks.spawn(publish(Listener { front: publication_front, ..open }, responder.clone(), stop()));
+        }
         if let Some(client_ca) = config.operator.client_ca.as_ref().filter(|_| !sockets.admin.is_empty()) {
             let tls = Some(TlsAcceptor::from(reloader.certificate.for_operators(client_ca)?));
             tasks.spawn(listener("admin", sockets.admin.into(), tls).serve(admin.clone(), stop()));

@@ -1,7 +1,5 @@
 //! Requests by GET: base64 in the path of a URL, as clients write it.
 
-use std::borrow::Cow;
-
 use base64::Engine;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
@@ -23,38 +21,56 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 /// missing, the alphabet may be that of base64url, and a slash may come before it all, from clients that put one
 /// between a URL that ends with one and the request.
 pub fn decode_get(encoded: &str) -> Option<Vec<u8>> {
-    if encoded.len() > ENCODED_BYTES_MAX {
-        return None;
-    }
-    let mut text = percent_decode(encoded.as_bytes())?;
-    if text.iter().any(|byte| matches!(byte, b' ' | b'-' | b'_')) {
-        for byte in text.to_mut() {
-            *byte = match *byte {
-                b' ' | b'-' => b'+',
-                b'_' => b'/',
-                other => other,
-            };
-        }
-    }
-    // No request's base64 starts with a slash: its DER starts with 0x30.
-    let text = text.strip_prefix(b"/").unwrap_or(&text);
-    BASE64.decode(text).ok()
+    let mut decoder = GetDecoder::default();
+    decoder.decode(encoded.as_bytes())?;
+    Some(decoder.der)
 }
 
-/// Takes percent-encoding off (RFC 3986, section 2.1); `None` if a `%` has no two digits after it.
-fn percent_decode(encoded: &[u8]) -> Option<Cow<'_, [u8]>> {
-    if !encoded.contains(&b'%') {
-        return Some(Cow::Borrowed(encoded));
+/// Decodes one request after another without taking memory for each.
+#[derive(Debug, Default)]
+pub struct GetDecoder {
+    /// Base64 in its usual alphabet.
+    text: Vec<u8>,
+    der: Vec<u8>,
+}
+
+impl GetDecoder {
+    /// See [`decode_get`].
+    pub fn decode(&mut self, encoded: &[u8]) -> Option<&[u8]> {
+        if encoded.len() > ENCODED_BYTES_MAX {
+            return None;
+        }
+        let text = if encoded.iter().any(|byte| matches!(byte, b'%' | b' ' | b'-' | b'_')) {
+            self.text.clear();
+            plain_base64(encoded, &mut self.text)?;
+            &self.text
+        } else {
+            encoded
+        };
+        // No request's base64 starts with a slash: its DER starts with 0x30.
+        let text = text.strip_prefix(b"/").unwrap_or(text);
+        self.der.clear();
+        BASE64.decode_vec(text, &mut self.der).ok()?;
+        Some(&self.der)
     }
-    let mut decoded = Vec::with_capacity(encoded.len());
+}
+
+/// Takes percent-encoding off (RFC 3986, section 2.1), and other ways to write characters of base64; `None` if a `%` has no
+/// two digits after it.
+fn plain_base64(encoded: &[u8], text: &mut Vec<u8>) -> Option<()> {
     let mut rest = encoded.iter();
     while let Some(byte) = rest.next() {
-        decoded.push(match byte {
+        let decoded = match byte {
             b'%' => hex_digit(*rest.next()?)? << 4 | hex_digit(*rest.next()?)?,
             other => *other,
+        };
+        text.push(match decoded {
+            b' ' | b'-' => b'+',
+            b'_' => b'/',
+            other => other,
         });
     }
-    Some(Cow::Owned(decoded))
+    Some(())
 }
 
 fn hex_digit(byte: u8) -> Option<u8> {

@@ -220,8 +220,11 @@ proptest! {
         let serials: Vec<_> = serials.into_iter().collect();
         let theirs = request(&serials, nonce.as_deref());
         let parsed = parse_request(&theirs.to_der().unwrap()).unwrap();
-        prop_assert_eq!(parsed.nonce, nonce);
+        prop_assert_eq!(&parsed.nonce, &nonce);
         prop_assert_eq!(parsed.cert_ids.len(), serials.len());
+        let der = theirs.to_der().unwrap();
+        let lone = (parsed.nonce.is_none() && serials.len() == 1).then(|| parsed.cert_ids[0].der.as_slice());
+        prop_assert_eq!(lone_cert_id(&der), lone);
         for (ours, serial) in parsed.cert_ids.iter().zip(&serials) {
             prop_assert_eq!(ours.hash, HashAlgorithm::Sha1);
             prop_assert_eq!(ours.serial.clone(), Serial::from_be_bytes(serial));
@@ -246,6 +249,10 @@ proptest! {
             der.truncate(cut.index(der.len()));
         }
         if let Ok(parsed) = parse_request(&der) {
+            if let Some(lone) = lone_cert_id(&der) {
+                prop_assert_eq!(lone, &parsed.cert_ids[0].der);
+                prop_assert!(parsed.cert_ids.len() == 1 && parsed.nonce.is_none());
+            }
             match x509_ocsp::OcspRequest::from_der(&der) {
                 Ok(theirs) => {
                     let first = theirs.tbs_request.request_list[0].req_cert.to_der().unwrap();

@@ -8,8 +8,8 @@ use http_body_util::Full;
 use ingam_protocol::pem;
 use ingam_signer::Issuer;
 
-use crate::http::reply::{Validators, cacheable_for, not_modified, plain, with_body};
 use crate::ocsp::etag;
+use crate::reply::{Validators, cacheable_for, not_modified, plain, with_body};
 
 /// How long a certificate of the CA may be kept.
 const MAX_AGE: Duration = Duration::from_secs(24 * 60 * 60);

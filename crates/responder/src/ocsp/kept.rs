@@ -1,22 +1,28 @@
 //! Answers in memory.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::HeaderValue;
+use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, EXPIRES, LAST_MODIFIED};
+use http::{HeaderName, HeaderValue};
 use ingam_protocol::Timestamp;
 use ingam_protocol::profile::IssuerName;
-use moka::sync::Cache;
+use memchr::memmem;
 use ring::digest::{SHA256, digest};
 
 use crate::date::imf_fixdate;
 use crate::ocsp::Observed;
 use crate::statuses::Status;
 
-/// What a kept answer takes beside its key and its body, about: itself, its headers, its place in the cache.
-const OVERHEAD_BYTES: usize = 1200;
+/// What a kept answer takes beside its bytes, about: itself, its headers once more, its place in memory.
+const OVERHEAD_BYTES: usize = 1000;
+
+/// What the headers of an answer take, about.
+const HEADERS_BYTES: usize = 300;
+
+/// The media type of every answer (RFC 6960, appendix A.2).
+pub(crate) const OCSP_RESPONSE: HeaderValue = HeaderValue::from_static("application/ocsp-response");
 
 /// The times of an answer, in rising order but for the last.
 #[derive(Clone, Copy, Debug)]
@@ -49,6 +55,10 @@ impl Period {
 pub struct KeptAnswer {
     /// DER of the OCSPResponse.
     pub body: Bytes,
+    /// The same behind its headers, as HTTP/1 writes them for as long as it may be cached for the usual time.
+    pub(crate) wire: Bytes,
+    /// DER of the CertID that it is about, out of the body.
+    pub(super) cert_id: Bytes,
     /// From when it holds.
     pub this_update: Timestamp,
     /// Its last second.
@@ -68,24 +78,58 @@ pub struct KeptAnswer {
     checked: AtomicU64,
     /// Whether somebody asked for it when it should have been replaced, and it could not be.
     missed: AtomicBool,
+    /// Whether somebody asked for it since memory was cleared up.
+    asked: AtomicBool,
 }
 
 impl KeptAnswer {
-    pub(super) fn new(issuer: IssuerName, body: Bytes, period: Period, observed: Observed) -> Self {
+    /// `cert_id` is in the body; `cache_control` is that of an answer which may be cached for the usual time.
+    pub(super) fn new(
+        issuer: IssuerName,
+        cert_id: &[u8],
+        body: &[u8],
+        cache_control: &HeaderValue,
+        period: Period,
+        observed: Observed,
+    ) -> Self {
+        let content_length = HeaderValue::from(body.len());
+        let etag = etag(body);
+        let last_modified = date_value(period.this_update);
+        let expires = date_value(period.next_update);
+        let headers = [
+            (CONTENT_TYPE, &OCSP_RESPONSE),
+            (CONTENT_LENGTH, &content_length),
+            (CACHE_CONTROL, cache_control),
+            (ETAG, &etag),
+            (LAST_MODIFIED, &last_modified),
+            (EXPIRES, &expires),
+        ];
+        let mut wire = Vec::with_capacity(HEADERS_BYTES + body.len());
+        for (name, value) in headers {
+            write_field(&mut wire, &name, value);
+        }
+        wire.extend_from_slice(b"\r\n");
+        let begin = wire.len();
+        wire.extend_from_slice(body);
+        let wire = Bytes::from(wire);
+        let place = memmem::find(&wire, cert_id).map(|at| wire.slice(at..at + cert_id.len()));
         Self {
+            cert_id: place.unwrap_or_else(|| Bytes::copy_from_slice(cert_id)),
             issuer,
+            asked: AtomicBool::new(false),
             missed: AtomicBool::new(false),
-            content_length: HeaderValue::from(body.len()),
-            etag: etag(&body),
-            last_modified: date_value(period.this_update),
-            expires: date_value(period.next_update),
+            content_length,
+            etag,
+            last_modified,
+            expires,
             this_update: period.this_update,
             next_update: period.next_update,
             refresh_at: period.refresh_at,
             old_at: period.old_at,
             status: observed.status,
             checked: AtomicU64::new(observed.generation),
-            body,
+            body: wire.slice(begin..),
+            wire,
         }
     }
 
@@ -104,10 +148,35 @@ impl KeptAnswer {
         self.missed.load(Ordering::Acquire)
     }
 
+    /// Notes that somebody asked for it. Written seldom: threads that only read it do not get into each other's way.
+    pub(super) fn note_asked(&self) {
+        if !self.asked.load(Ordering::Relaxed) {
+            self.asked.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether somebody asked for it since this was asked last.
+    pub(super) fn was_asked(&self) -> bool {
+        self.asked.swap(false, Ordering::Relaxed)
+    }
+
+    /// What it takes of memory, about.
+    pub(super) fn weight(&self) -> u64 {
+        (self.wire.len() + OVERHEAD_BYTES) as u64
+    }
+
     /// Notes that its status was on record at this generation.
     pub(super) fn confirm(&self, generation: u64) {
         self.checked.fetch_max(generation, Ordering::AcqRel);
     }
+}
+
+/// Writes a header field as HTTP/1 has it (RFC 9112, section 5).
+pub(crate) fn write_field(out: &mut Vec<u8>, name: &HeaderName, value: &HeaderValue) {
+    out.extend_from_slice(name.as_str().as_bytes());
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value.as_bytes());
+    out.extend_from_slice(b"\r\n");
 }
 
 /// A strong validator: half of the body's SHA-256 (RFC 9110, section 8.8.3).
@@ -126,32 +195,4 @@ pub(crate) fn etag(body: &[u8]) -> HeaderValue {
 pub(crate) fn date_value(moment: Timestamp) -> HeaderValue {
     // Letters, digits and spaces are always a header's value.
     HeaderValue::try_from(imf_fixdate(moment)).unwrap_or_else(|_| HeaderValue::from_static(""))
-}
-
-/// The kept answers, by the DER of their CertIDs: bounded by bytes, those asked for least go first.
-pub(super) struct Memory(Cache<Bytes, Arc<KeptAnswer>>);
-
-impl Memory {
-    pub(super) fn new(bytes_max: u64) -> Self {
-        let weigher = |cert_id: &Bytes, kept: &Arc<KeptAnswer>| {
-            u32::try_from(cert_id.len() + kept.body.len() + OVERHEAD_BYTES).unwrap_or(u32::MAX)
-        };
-        Self(Cache::builder().max_capacity(bytes_max).weigher(weigher).build())
-    }
-
-    pub(super) fn find(&self, cert_id: &[u8]) -> Option<Arc<KeptAnswer>> {
-        self.0.get(cert_id)
-    }
-
-    pub(super) fn iter(&self) -> impl Iterator<Item = Arc<KeptAnswer>> {
-        self.0.iter().map(|(_, kept)| kept)
-    }
-
-    pub(super) fn keep(&self, cert_id: Bytes, kept: Arc<KeptAnswer>) {
-        self.0.insert(cert_id, kept);
-    }
-
-    pub(super) fn forget(&self, cert_id: &[u8]) {
-        self.0.invalidate(cert_id);
-    }
 }

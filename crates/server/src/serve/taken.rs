@@ -8,15 +8,16 @@ use std::path::Path;
 use tokio::net::UdpSocket;
 
 use super::StartError;
-use crate::config::Listen;
-use crate::listener::{bind, bind_failure};
+use crate::config::Config;
+use crate::listener::{bind, bind_failure, bind_shared};
 
 /// Every socket of the process with a port, bound and not yet served.
 pub(crate) struct Ports {
     pub(super) acme: Vec<tokio::net::TcpListener>,
     pub(super) acme_plain: Vec<tokio::net::TcpListener>,
     pub(super) management: Vec<tokio::net::TcpListener>,
-    pub(super) publication: Vec<tokio::net::TcpListener>,
+    /// Those of each thread that answers.
+    pub(super) publication: Vec<Vec<std::net::TcpListener>>,
     pub(super) metrics: Vec<tokio::net::TcpListener>,
     pub(super) admin: Vec<tokio::net::TcpListener>,
     pub(super) dns_udp: Vec<UdpSocket>,
@@ -30,7 +31,8 @@ impl Ports {
     ///
     /// # Errors
     /// [`StartError`] has a line for each address that cannot be listened on.
-    pub(crate) async fn bind(listen: &Listen) -> Result<Self, StartError> {
+    pub(crate) async fn bind(config: &Config) -> Result<Self, StartError> {
+        let listen = &config.listen;
         let mut failures = Vec::new();
         let mut dns_udp = Vec::with_capacity(listen.dns.len());
         for address in &listen.dns {
@@ -39,6 +41,8 @@ impl Ports {
                 Err(error) => failures.push(bind_failure("dns", *address, &error)),
             }
         }
+        let publication = bind_shared("publication", &listen.publication, config.responder.threads());
+        let publication = publication.map_err(|why| failures.push(why)).unwrap_or_default();
         let mut bound = |key, addresses: &[SocketAddr]| {
             bind(key, addresses).unwrap_or_else(|why| {
                 failures.push(why);
@@ -49,7 +53,7 @@ impl Ports {
             acme: bound("acme", &listen.acme),
             acme_plain: bound("acme_plain", &listen.acme_plain),
             management: bound("management", &listen.management),
-            publication: bound("publication", &listen.publication),
+            publication,
             metrics: bound("metrics", &listen.metrics),
             admin: bound("admin", &listen.admin),
             dns_udp,
@@ -71,7 +75,7 @@ impl Ports {
 impl Ports {
     /// Where OCSP and CRLs are listened for, as it was bound; `None` where there is no such listener.
     pub(super) fn publication_address(&self) -> Option<SocketAddr> {
-        self.publication.first().and_then(|socket| socket.local_addr().ok())
+        self.publication.first()?.first()?.local_addr().ok()
     }
 }
 

@@ -17,16 +17,16 @@ use crate::date::parse_imf_fixdate;
 const HEADERS_MAX: usize = 8;
 
 /// By what a client can tell whether it has the same already (RFC 9110, section 8.8).
-pub(super) struct Validators<'a> {
-    pub(super) etag: &'a HeaderValue,
+pub(crate) struct Validators<'a> {
+    pub(crate) etag: &'a HeaderValue,
     /// As a header and as a moment.
-    pub(super) last_modified: Option<(&'a HeaderValue, Timestamp)>,
-    pub(super) expires: Option<&'a HeaderValue>,
+    pub(crate) last_modified: Option<(&'a HeaderValue, Timestamp)>,
+    pub(crate) expires: Option<&'a HeaderValue>,
 }
 
 impl Validators<'_> {
     /// Whether a request by GET or HEAD shows that the client has it already (RFC 9110, section 13.2.2).
-    pub(super) fn match_request(&self, headers: &HeaderMap) -> bool {
+    pub(crate) fn match_request(&self, headers: &HeaderMap) -> bool {
         let mut tags = headers.get_all(IF_NONE_MATCH).iter().peekable();
         if tags.peek().is_some() {
             return tags.any(|tag| self.matches_tags(tag));
@@ -50,7 +50,7 @@ impl Validators<'_> {
     }
 
     /// Writes the headers.
-    pub(super) fn write(&self, headers: &mut HeaderMap) {
+    pub(crate) fn write(&self, headers: &mut HeaderMap) {
         headers.insert(ETAG, self.etag.clone());
         if let Some((last_modified, _)) = self.last_modified {
             headers.insert(LAST_MODIFIED, last_modified.clone());
@@ -62,14 +62,14 @@ impl Validators<'_> {
 }
 
 /// The `Cache-Control` of what may be kept for so long.
-pub(super) fn cacheable_for(duration: Duration) -> HeaderValue {
+pub(crate) fn cacheable_for(duration: Duration) -> HeaderValue {
     let text = format!("max-age={}, public, no-transform, must-revalidate", duration.as_secs());
     // Letters, digits and signs are always a header's value.
     HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static("max-age=0, no-cache"))
 }
 
 /// Status 200 with a body whose length is at hand as a header.
-pub(super) fn sized(
+pub(crate) fn sized(
     body: Bytes,
     content_length: &HeaderValue,
     content_type: HeaderValue,
@@ -85,7 +85,7 @@ pub(super) fn sized(
 }
 
 /// Status 200 with a body.
-pub(super) fn with_body(
+pub(crate) fn with_body(
     body: Bytes,
     content_type: HeaderValue,
     cache_control: HeaderValue,
@@ -95,7 +95,7 @@ pub(super) fn with_body(
 }
 
 /// Status 304.
-pub(super) fn not_modified(validators: &Validators<'_>, cache_control: HeaderValue) -> Response<Full<Bytes>> {
+pub(crate) fn not_modified(validators: &Validators<'_>, cache_control: HeaderValue) -> Response<Full<Bytes>> {
     let mut reply = Response::new(Full::default());
     *reply.status_mut() = StatusCode::NOT_MODIFIED;
     reply.headers_mut().insert(CACHE_CONTROL, cache_control);
@@ -104,32 +104,32 @@ pub(super) fn not_modified(validators: &Validators<'_>, cache_control: HeaderVal
 }
 
 /// Replies in words.
-pub(super) mod plain {
+pub(crate) mod plain {
     use http::header::{ALLOW, CONNECTION, RETRY_AFTER};
 
     use super::*;
 
-    pub(in crate::http) fn not_found() -> Response<Full<Bytes>> {
+    pub(crate) fn not_found() -> Response<Full<Bytes>> {
         words(
             StatusCode::NOT_FOUND,
             "There is nothing here: there are /ocsp, /crl/NAME.crl, /issuer/NAME.crt and /roots.pem.\n",
         )
     }
 
-    pub(in crate::http) fn method_not_allowed(allowed: &'static str) -> Response<Full<Bytes>> {
+    pub(crate) fn method_not_allowed(allowed: &'static str) -> Response<Full<Bytes>> {
         let mut reply = words(StatusCode::METHOD_NOT_ALLOWED, "This method is not allowed here.\n");
         reply.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
         reply
     }
 
-    pub(in crate::http) fn unavailable() -> Response<Full<Bytes>> {
+    pub(crate) fn unavailable() -> Response<Full<Bytes>> {
         let mut reply =
             words(StatusCode::SERVICE_UNAVAILABLE, "This is not available right now, try again later.\n");
         reply.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("10"));
         reply
     }
 
-    pub(in crate::http) fn too_slow() -> Response<Full<Bytes>> {
+    pub(crate) fn too_slow() -> Response<Full<Bytes>> {
         let mut reply = words(StatusCode::REQUEST_TIMEOUT, "The request did not arrive in time.\n");
         reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         reply

@@ -1,0 +1,195 @@
+//! A CA in which every serial number was issued and is good, for measurements.
+
+#![allow(
+    clippy::unwrap_used,
+    dead_code,
+    reason = "a benchmark that cannot start has nothing better to do; each uses a part"
+)]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use ingam_protocol::der::{Writer, tag};
+use ingam_protocol::ocsp::{self, CertStatus, ResponseData};
+use ingam_protocol::profile::{IssuerName, Profile};
+use ingam_protocol::time::FixedClock;
+use ingam_protocol::{Serial, Shard, Timestamp, crl};
+use ingam_responder::{
+    Config, IssuedPage, Responder, ShardsInUse, SigningEvent, Status, StatusChange, StatusError, Statuses,
+};
+use ingam_signer::{
+    CertificateRequest, CrlContents, DelegateCertificate, Error, FinalRequest, Issuer, IssuerUrls, KeyKind,
+    OcspAnswer, Prepared, Signer,
+};
+use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
+use ring::rand::SystemRandom;
+use ring::signature::EcdsaKeyPair;
+use tokio::sync::broadcast;
+
+fn start() -> Timestamp {
+    Timestamp::from_unix_s(1_795_255_200)
+}
+
+/// Every certificate is good.
+struct AllGood;
+
+#[async_trait]
+impl Statuses for AllGood {
+    fn status(&self, _: &IssuerName, _: &Serial) -> Result<Option<Status>, StatusError> {
+        let not_after = start().plus(Duration::from_secs(90 * 86_400));
+        Ok(Some(Status { status: CertStatus::Good, not_after, generation: 1 }))
+    }
+
+    fn generation(&self) -> u64 {
+        1
+    }
+
+    fn changes(&self) -> broadcast::Receiver<StatusChange> {
+        broadcast::channel(1).1
+    }
+
+    fn issued(&self, _: &IssuerName, _: Option<&Serial>, _: usize) -> Result<IssuedPage, StatusError> {
+        Ok(IssuedPage::default())
+    }
+
+    fn shards(&self, _: &IssuerName) -> Result<ShardsInUse, StatusError> {
+        Ok(ShardsInUse::default())
+    }
+
+    fn revoked_generation(&self, _: &IssuerName, _: Option<Shard>) -> Result<u64, StatusError> {
+        Ok(0)
+    }
+
+    fn revoked(
+        &self,
+        _: &IssuerName,
+        _: crl::Scope,
+        _: Option<&Serial>,
+        _: Timestamp,
+        _: usize,
+    ) -> Result<Vec<crl::Entry>, StatusError> {
+        Ok(Vec::new())
+    }
+
+    async fn crl_number(&self, _: &IssuerName, _: Option<Shard>, _: u64) -> Result<u64, StatusError> {
+        Ok(1)
+    }
+
+    async fn record_signed(&self, _: Vec<SigningEvent>) -> Result<(), StatusError> {
+        Ok(())
+    }
+}
+
+/// Signs with this key; without one it pretends to, and what is measured is everything else.
+struct OneKey([Issuer; 1], Option<(EcdsaKeyPair, SystemRandom)>);
+
+#[async_trait]
+impl Signer for OneKey {
+    fn issuers(&self) -> &[Issuer] {
+        &self.0
+    }
+
+    async fn ready(&self, _: &IssuerName) -> Result<(), Error> {
+        Ok(())
+    }
+
+    async fn prepare(&self, _: CertificateRequest) -> Result<Prepared, Error> {
+        Err(Error::Refused("not here".to_owned()))
+    }
+
+    async fn adopt(&self, _: Arc<Profile>, _: Vec<u8>) -> Result<Prepared, Error> {
+        Err(Error::Refused("not here".to_owned()))
+    }
+
+    async fn finish(&self, _: FinalRequest) -> Result<Prepared, Error> {
+        Err(Error::Refused("not here".to_owned()))
+    }
+
+    async fn issue(&self, _: Prepared) -> Result<Vec<u8>, Error> {
+        Err(Error::Refused("not here".to_owned()))
+    }
+
+    async fn renew(&self) -> Result<Vec<DelegateCertificate>, Error> {
+        Ok(Vec::new())
+    }
+
+    fn delegates_not_after(&self) -> Vec<(IssuerName, Option<Timestamp>)> {
+        Vec::new()
+    }
+
+    fn ocsp_signer_not_after(&self, _: &IssuerName) -> Result<Timestamp, Error> {
+        Ok(start().plus(Duration::from_secs(30 * 86_400)))
+    }
+
+    async fn sign_ocsp(&self, _: &IssuerName, answer: OcspAnswer) -> Result<Vec<u8>, Error> {
+        let OcspAnswer { responses, produced_at, nonce } = answer;
+        let tbs = ResponseData { responder_key_hash: [7; 20], produced_at, responses, nonce }.encode();
+        let algorithm = [0x30, 0x0a, 6, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 2];
+        Ok(match &self.1 {
+            None => ocsp::successful(&tbs, &algorithm, &[9; 71], None),
+            Some((key, random)) => {
+                let signature =
+                    key.sign(random, &tbs).map_err(|_| Error::Refused("no signature".to_owned()))?;
+                ocsp::successful(&tbs, &algorithm, signature.as_ref(), None)
+            }
+        })
+    }
+
+    async fn sign_crl(&self, _: &IssuerName, _: CrlContents) -> Result<Vec<u8>, Error> {
+        Err(Error::Refused("not here".to_owned()))
+    }
+}
+
+/// DER of a request for one of the certificates, with a nonce or without.
+pub(crate) fn request(number: u32, nonce: Option<&[u8]>) -> Vec<u8> {
+    let hash = digest(&SHA1_FOR_LEGACY_USE_ONLY, b"issuer");
+    let mut writer = Writer::new();
+    writer.wrap(tag::SEQUENCE, |request| {
+        request.wrap(tag::SEQUENCE, |tbs| {
+            if let Some(nonce) = nonce {
+                tbs.wrap(tag::context(2), |explicit| {
+                    explicit.wrap(tag::SEQUENCE, |extensions| {
+                        let identifier = [0x2b, 6, 1, 5, 5, 7, 0x30, 1, 2];
+                        extensions.extension(&identifier, |value| value.octet_string(nonce));
+                    });
+                });
+            }
+            tbs.wrap(tag::SEQUENCE, |list| {
+                list.wrap(tag::SEQUENCE, |single| {
+                    single.wrap(tag::SEQUENCE, |id| {
+                        id.unsigned_integer(&[&[0x40; 14][..], &number.to_be_bytes()].concat());
+                        id.octet_string(hash.as_ref());
+                        id.octet_string(hash.as_ref());
+                        id.wrap(tag::SEQUENCE, |algorithm| {
+                            algorithm.null();
+                            algorithm.object_identifier(&[0x2b, 0x0e, 0x03, 0x02, 0x1a]);
+                        });
+                    });
+                });
+            });
+        });
+    });
+    writer.finish()
+}
+
+/// The responder of such a CA; it signs with this key, if one is given.
+pub(crate) fn responder(config: &Config, key: Option<(EcdsaKeyPair, SystemRandom)>) -> Responder {
+    let issuer = Issuer {
+        key: KeyKind::EcdsaP256,
+        name: IssuerName::try_from("e1".to_owned()).unwrap(),
+        certificate: Vec::new(),
+        alternates: Vec::new(),
+        chain: Vec::new(),
+        root: Vec::new(),
+        subject: b"issuer".to_vec(),
+        public_key: b"issuer".to_vec(),
+        key_identifier: b"issuer".to_vec(),
+        urls: IssuerUrls { ocsp: String::new(), issuer: String::new(), crl: String::new() },
+        not_after: start().plus(Duration::from_secs(1000 * 86_400)),
+    };
+    let clock = Arc::new(FixedClock::new(start()));
+    // No CRL is made.
+    let folder = std::path::Path::new("crls");
+    Responder::new(config, folder, Arc::new(AllGood), Arc::new(OneKey([issuer], key)), clock).unwrap()
+}

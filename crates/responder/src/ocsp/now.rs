@@ -1,0 +1,78 @@
+//! Answers that can be given at once, for the threads that must not wait.
+
+use std::sync::Arc;
+
+use ingam_protocol::Timestamp;
+use ingam_protocol::ocsp::{CertId, lone_cert_id, parse_request};
+
+use crate::config::Nonces;
+use crate::ocsp::{KeptAnswer, OcspService};
+
+impl OcspService {
+    /// The answer to a request's DER, if it is in memory or was signed in advance, is true, and not to be replaced yet: found without
+    /// waiting for anything; and if its headers are those that it has with it. `None` says nothing: ask [`OcspService::answer`].
+    pub(crate) fn kept_now(&self, request: &[u8], now: Timestamp) -> Option<Arc<KeptAnswer>> {
+        self.remembered_now(request, now).or_else(|| self.signed_ahead_now(request, now))
+    }
+
+    /// The same from the tables of what was signed in advance.
+    fn signed_ahead_now(&self, request: &[u8], now: Timestamp) -> Option<Arc<KeptAnswer>> {
+        if self.corpus.series().is_empty() {
+            return None;
+        }
+        let cert_id = self.lone_question(request)?;
+        let question = self.question(&cert_id).ok()?;
+        // The generation is read before the table: what is settled at it is in there.
+        let generation = self.statuses.generation();
+        let signed = self.in_advance(&cert_id)?;
+        let has_its_headers = signed.period.next_update.since(now) >= self.settings.ocsp_max_age;
+        let counts = self.corpus.is_settled_at(generation) && now < signed.period.refresh_at;
+        if !counts || !has_its_headers {
+            return None;
+        }
+        self.counters.from_advance.increment(1);
+        self.counters.answered(signed.status);
+        Some(Arc::new(signed.kept(self, &question, generation, None)))
+    }
+
+    /// The same from memory: for nearly every request without taking any.
+    fn remembered_now(&self, request: &[u8], now: Timestamp) -> Option<Arc<KeptAnswer>> {
+        let kept = match lone_cert_id(request).map(|cert_id| self.memory.find(cert_id)) {
+            Some(kept) => kept?,
+            // It says more, which may not matter.
+            None => self.memory.find(&self.lone_question(request)?.der)?,
+        };
+        let is_true =
+            kept.is_checked_at(self.statuses.generation()) || self.is_true_still(request, &kept, now);
+        let has_its_headers = kept.next_update.since(now) >= self.settings.ocsp_max_age;
+        if !is_true || !has_its_headers || now >= kept.refresh_at {
+            return None;
+        }
+        self.counters.from_memory.increment(1);
+        self.counters.answered(kept.status.status);
+        Some(kept)
+    }
+
+    /// The one certificate that a request asks for, if it gets an answer that is the same for all who ask.
+    fn lone_question(&self, request: &[u8]) -> Option<CertId> {
+        let mut request = parse_request(request).ok()?;
+        let is_for_all = request.nonce.is_none() || self.settings.nonces == Nonces::Ignore;
+        request.cert_ids.pop().filter(|_| is_for_all && request.cert_ids.is_empty())
+    }
+
+    /// Reads the row of a kept answer again, after some status has changed.
+    fn is_true_still(&self, request: &[u8], kept: &KeptAnswer, now: Timestamp) -> bool {
+        let Some(cert_id) = self.lone_question(request) else { return false };
+        let Ok(question) = self.question(&cert_id) else { return false };
+        // The generation is read before the status: the other way round, a change in between would go unseen.
+        let generation = self.statuses.generation();
+        let is_true = match self.status(&question) {
+            Ok(Some(status)) => status == kept.status && now <= status.not_after,
+            Ok(None) | Err(_) => false,
+        };
+        if is_true {
+            kept.confirm(generation);
+        }
+        is_true
+    }
+}

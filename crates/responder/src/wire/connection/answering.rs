@@ -1,0 +1,150 @@
+//! What was read, request by request: answered from memory, asked for elsewhere, refused, or handed over.
+
+use bytes::Bytes;
+use http::{Request, StatusCode};
+use ingam_protocol::ocsp::REQUEST_BYTES_MAX;
+use ingam_protocol::request_head::{self, HEAD_BYTES_MAX, Head, Unsound, Version};
+
+use super::{Connection, State, Waiting};
+use crate::wire::desk::{After, Desk, OUTPUT_BYTES};
+use crate::wire::general::{self, Sent};
+
+/// Where a look at the input led.
+pub(super) struct Look {
+    /// So much of it is done with.
+    pub(super) used: usize,
+    pub(super) ask: Option<Box<Request<Sent>>>,
+    pub(super) waiting: Waiting,
+}
+
+impl Connection {
+    /// Answers every whole request of `input`, until something has to be waited for.
+    pub(super) fn look(&mut self, input: &[u8], desk: &mut Desk) -> Look {
+        let mut used = 0;
+        let mut waiting = Waiting::Request;
+        let mut ask = None;
+        while self.state == State::Reading {
+            let rest = input.get(used..).unwrap_or_default();
+            if rest.is_empty() {
+                break;
+            }
+            if desk.output.len() >= OUTPUT_BYTES {
+                self.has_work = true;
+                break;
+            }
+            if used == 0 && self.searched > 0 && !self.is_worth_reading(rest) {
+                waiting = Waiting::Head;
+                break;
+            }
+            let head = match request_head::read(rest) {
+                Ok(Some(head)) => head,
+                Ok(None) => {
+                    self.searched = rest.len();
+                    waiting = Waiting::Head;
+                    break;
+                }
+                Err(unsound) => {
+                    self.refuse(unsound, desk);
+                    used = input.len();
+                    break;
+                }
+            };
+            if head.is_chunked || head.is_expecting || head.version == Version::Http2 {
+                self.state = State::HandingOver;
+                break;
+            }
+            let body = head.content_length.unwrap_or(0);
+            let length = usize::try_from(body).ok().filter(|length| *length <= REQUEST_BYTES_MAX);
+            let Some(length) = length else {
+                // It is refused unread, and with it whatever comes behind it.
+                ask = self.ask(&head, Sent::TooLong(body), desk);
+                used = input.len();
+                self.has_unread = true;
+                if ask.is_some() {
+                    self.state = State::Asking(After::Close);
+                }
+                break;
+            };
+            let Some(body) = rest.get(head.bytes..head.bytes + length) else {
+                self.searched = 0;
+                waiting = Waiting::Body;
+                break;
+            };
+            self.searched = 0;
+            used += head.bytes + length;
+            ask = self.answer(&head, body, desk);
+        }
+        if ask.is_some() {
+            self.has_work = used < input.len();
+            waiting = Waiting::Reply;
+        } else if self.state == State::Parting {
+            waiting = Waiting::Parting;
+        }
+        Look { used, ask, waiting }
+    }
+
+    /// Whether a head that was not whole the last time may be so now, or is too long.
+    fn is_worth_reading(&mut self, input: &[u8]) -> bool {
+        let is = request_head::may_be_whole(input, self.searched) || input.len() > HEAD_BYTES_MAX;
+        self.searched = input.len();
+        is
+    }
+
+    /// Answers a request from memory, or says what to ask for.
+    fn answer(&mut self, head: &Head<'_>, body: &[u8], desk: &mut Desk) -> Option<Box<Request<Sent>>> {
+        let after = match (head.is_kept && !desk.is_stopping, head.version) {
+            (false, _) => After::Close,
+            (true, Version::Http10) => After::OpenAsAsked,
+            (true, _) => After::Open,
+        };
+        // The request log is told where whole requests are answered.
+        let is_told = desk.responder.is_logging();
+        let kept = match head.method {
+            _ if is_told => None,
+            b"GET" if !head.is_conditional => {
+                head.target.strip_prefix(b"/ocsp/").and_then(|encoded| desk.kept_by_get(encoded))
+            }
+            b"POST" if matches!(head.target, b"/ocsp" | b"/ocsp/") => desk.kept_by_post(body),
+            _ => None,
+        };
+        if let Some(kept) = kept {
+            desk.put(&kept, after);
+            if after == After::Close {
+                self.state = State::Closing;
+            }
+            return None;
+        }
+        let ask = self.ask(head, Sent::Whole(Bytes::copy_from_slice(body)), desk)?;
+        self.state = State::Asking(after);
+        Some(ask)
+    }
+
+    /// The request as the runtime's side takes it; otherwise a refusal.
+    fn ask(&mut self, head: &Head<'_>, body: Sent, desk: &mut Desk) -> Option<Box<Request<Sent>>> {
+        let request = general::request(head, body);
+        if request.is_none() {
+            self.refuse(Unsound::Malformed, desk);
+        }
+        request.map(Box::new)
+    }
+
+    fn refuse(&mut self, unsound: Unsound, desk: &mut Desk) {
+        let (status, sentence) = match unsound {
+            Unsound::Malformed => (
+                StatusCode::BAD_REQUEST,
+                "This is no request of HTTP/1 (RFC 9112) that can be read in one way.\n",
+            ),
+            Unsound::TooLarge => {
+                (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "The head of the request is too large.\n")
+            }
+        };
+        self.part_with(status, sentence, desk);
+    }
+
+    pub(super) fn part_with(&mut self, status: StatusCode, sentence: &str, desk: &mut Desk) {
+        let mut refusal = Vec::new();
+        general::write_refusal(status, sentence, desk.date(), &mut refusal);
+        desk.output.extend_from_slice(&refusal);
+        self.state = State::Parting;
+    }
+}

@@ -1,0 +1,351 @@
+//! A thread that answers: its poll, its sockets, its connections, and their time limits.
+
+use std::io::{self, ErrorKind};
+use std::net::{Shutdown, TcpListener};
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use http::Request;
+use mio::event::Event;
+use mio::{Events, Interest, Poll, Token, Waker};
+use rustix::net::SendFlags;
+use slab::Slab;
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
+
+use crate::http::Responder;
+use crate::wire::WireLimits;
+use crate::wire::connection::{Connection, Next, Overtime, Stream};
+use crate::wire::desk::Desk;
+use crate::wire::general::{self, Reply, Sent};
+use crate::wire::places::{Place, Places};
+use crate::wire::threads::{Handed, WireSetup};
+
+/// How many events are taken from the kernel at once.
+const EVENTS_MAX: usize = 1024;
+/// How often connections are looked at for their time limits.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+/// How long to wait when there is no place, or the system has no room, for another connection.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// How many connections are accepted before others have their turn.
+const ACCEPTED_AT_ONCE: usize = 64;
+
+const LETTERS: Token = Token(usize::MAX);
+/// The first listening socket; the others count down from it.
+const FIRST_LISTENER: usize = usize::MAX - 1;
+
+impl Stream for mio::net::TcpStream {
+    fn write_last(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        Ok(rustix::net::send(self, bytes, SendFlags::MORE | SendFlags::NOSIGNAL)?)
+    }
+
+    fn finish(&mut self) {
+        // Where the other end has gone there is nobody to tell.
+        let _ = self.shutdown(Shutdown::Write);
+    }
+}
+
+/// Where other threads leave word for a worker.
+pub(super) struct Letterbox {
+    letters: Mutex<Letters>,
+    waker: Waker,
+}
+
+#[derive(Default)]
+struct Letters {
+    replies: Vec<(Address, Reply)>,
+    is_stopping: bool,
+    is_abandoned: bool,
+}
+
+/// A connection; numbers of the slab are used again, those beside them are not.
+#[derive(Clone, Copy)]
+struct Address {
+    key: usize,
+    number: u64,
+}
+
+impl Letterbox {
+    fn lock(&self) -> MutexGuard<'_, Letters> {
+        // Nothing is left half-done in there by a panic.
+        self.letters.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn leave(&self, change: impl FnOnce(&mut Letters)) {
+        let mut letters = self.lock();
+        let is_first = letters.replies.is_empty();
+        change(&mut letters);
+        drop(letters);
+        // Otherwise it is on its way already.
+        if is_first {
+            // Failing means that the thread and its poll are gone.
+            let _ = self.waker.wake();
+        }
+    }
+
+    /// Ends listening, and connections as soon as what was asked on them is answered.
+    pub(super) fn stop(&self) {
+        self.leave(|letters| letters.is_stopping = true);
+    }
+
+    /// Ends the thread.
+    pub(super) fn abandon(&self) {
+        self.leave(|letters| letters.is_abandoned = true);
+    }
+}
+
+struct Open {
+    stream: mio::net::TcpStream,
+    connection: Connection,
+    number: u64,
+    place: Place,
+}
+
+/// See the module.
+pub(super) struct Worker {
+    responder: Responder,
+    runtime: Handle,
+    handed: mpsc::Sender<Handed>,
+    limits: Arc<dyn Fn() -> WireLimits + Send + Sync>,
+    places: Places,
+
+    poll: Poll,
+    letterbox: Arc<Letterbox>,
+    listeners: Vec<mio::net::TcpListener>,
+    desk: Desk,
+    open: Slab<Open>,
+    /// The number of the next connection.
+    next_number: u64,
+    /// Those that came just now. Their first turn is the last in a round: what they ask is often there by then, and is answered
+    /// without any event.
+    arrived: Vec<Open>,
+    /// Those that have more to do without any event.
+    again: Vec<usize>,
+    /// When to accept again, where that had to be broken off.
+    accept_at: Option<Instant>,
+    look_at: Instant,
+}
+
+impl Worker {
+    pub(super) fn new(
+        responder: Responder,
+        sockets: Vec<TcpListener>,
+        setup: &WireSetup,
+        runtime: Handle,
+    ) -> io::Result<Self> {
+        let poll = Poll::new()?;
+        let waker = Waker::new(poll.registry(), LETTERS)?;
+        let mut listeners = Vec::with_capacity(sockets.len());
+        for (number, socket) in sockets.into_iter().enumerate() {
+            let mut listener = mio::net::TcpListener::from_std(socket);
+            poll.registry().register(&mut listener, Token(FIRST_LISTENER - number), Interest::READABLE)?;
+            listeners.push(listener);
+        }
+        let desk = Desk::new(responder.clone(), (setup.limits)());
+        Ok(Self {
+            responder,
+            runtime,
+            handed: setup.handed.clone(),
+            limits: Arc::clone(&setup.limits),
+            places: setup.places.clone(),
+            poll,
+            letterbox: Arc::new(Letterbox { letters: Mutex::default(), waker }),
+            listeners,
+            desk,
+            open: Slab::new(),
+            next_number: 0,
+            arrived: Vec::new(),
+            again: Vec::new(),
+            accept_at: None,
+            look_at: Instant::now() + LOOK_INTERVAL,
+        })
+    }
+
+    pub(super) fn letterbox(&self) -> Arc<Letterbox> {
+        Arc::clone(&self.letterbox)
+    }
+
+    /// Serves until it is told to end.
+    pub(super) fn run(mut self) {
+        let mut events = Events::with_capacity(EVENTS_MAX);
+        loop {
+            let timeout = if self.again.is_empty() {
+                let until = self.accept_at.map_or(self.look_at, |at| at.min(self.look_at));
+                until.saturating_duration_since(self.desk.moment)
+            } else {
+                Duration::ZERO
+            };
+            match self.poll.poll(&mut events, Some(timeout)) {
+                Ok(()) => {}
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) => {
+                    tracing::error!(%error, "a thread that answers OCSP requests cannot wait for them any more, and ends");
+                    return;
+                }
+            }
+            self.desk.look_at_clocks();
+            for event in &events {
+                self.event(event);
+            }
+            for key in std::mem::take(&mut self.again) {
+                self.turn(key);
+            }
+            if self.accept_at.is_some_and(|at| at <= self.desk.moment) {
+                self.accept_at = None;
+                for number in 0..self.listeners.len() {
+                    self.accept(number);
+                }
+            }
+            for open in std::mem::take(&mut self.arrived) {
+                self.begin(open);
+            }
+            if self.look_at <= self.desk.moment {
+                self.look_at = self.desk.moment + LOOK_INTERVAL;
+                self.look_at_limits();
+            }
+            if !self.take_letters() {
+                return;
+            }
+        }
+    }
+
+    fn event(&mut self, event: &Event) {
+        let Token(key) = event.token();
+        if let Some(open) = self.open.get_mut(key) {
+            if event.is_readable() || event.is_read_closed() || event.is_error() {
+                open.connection.readable(event.is_read_closed());
+            }
+            self.turn(key);
+        } else if let Some(number) = FIRST_LISTENER.checked_sub(key) {
+            self.accept(number);
+        }
+    }
+
+    /// Accepts on a listening socket until nobody waits there.
+    fn accept(&mut self, number: usize) {
+        for _ in 0..ACCEPTED_AT_ONCE {
+            let Some(listener) = self.listeners.get(number) else { return };
+            // Above the limit, connections wait in the kernel's queue.
+            let Some(place) = self.places.take() else {
+                self.places.waits.increment(1);
+                self.accept_at = Some(self.desk.moment + ACCEPT_PAUSE);
+                return;
+            };
+            match listener.accept() {
+                Ok((stream, peer)) => {
+                    let connection = Connection::new(peer, self.desk.moment);
+                    let number = self.next_number;
+                    self.next_number += 1;
+                    self.arrived.push(Open { stream, connection, number, place });
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => {
+                    self.places.failures.increment(1);
+                    tracing::debug!(%error, "a connection could not be accepted");
+                    self.accept_at = Some(self.desk.moment + ACCEPT_PAUSE);
+                    return;
+                }
+            }
+        }
+        self.accept_at = Some(self.desk.moment);
+    }
+
+    /// Gives a connection its first turn, after which it is waited for where that was not its last.
+    fn begin(&mut self, mut open: Open) {
+        let next = open.connection.turn(&mut open.stream, &mut self.desk);
+        if matches!(next, Next::Close) {
+            return;
+        }
+        let entry = self.open.vacant_entry();
+        let key = entry.key();
+        let both = Interest::READABLE | Interest::WRITABLE;
+        if self.poll.registry().register(&mut open.stream, Token(key), both).is_ok() {
+            // What came meanwhile is told as an event.
+            entry.insert(open);
+            self.follow(key, next);
+        }
+    }
+
+    fn turn(&mut self, key: usize) {
+        let Some(open) = self.open.get_mut(key) else { return };
+        let next = open.connection.turn(&mut open.stream, &mut self.desk);
+        self.follow(key, next);
+    }
+
+    fn follow(&mut self, key: usize, next: Next) {
+        match next {
+            Next::Wait => {}
+            Next::Again => self.again.push(key),
+            Next::Ask(request) => self.ask(key, request),
+            Next::HandOver => self.hand_over(key),
+            // The kernel takes it out of the poll with its last handle.
+            Next::Close => drop(self.open.try_remove(key)),
+        }
+    }
+
+    /// Has a request answered on the runtime.
+    fn ask(&self, key: usize, request: Box<Request<Sent>>) {
+        let Some(open) = self.open.get(key) else { return };
+        let address = Address { key, number: open.number };
+        let (responder, letterbox) = (self.responder.clone(), Arc::clone(&self.letterbox));
+        let peer = open.connection.peer().ip();
+        self.runtime.spawn(async move {
+            let reply = general::reply(&responder, peer, *request).await;
+            letterbox.leave(|letters| letters.replies.push((address, reply)));
+        });
+    }
+
+    fn hand_over(&mut self, key: usize) {
+        let Some(mut open) = self.open.try_remove(key) else { return };
+        if self.poll.registry().deregister(&mut open.stream).is_err() {
+            return;
+        }
+        let peer = open.connection.peer();
+        let stream = std::net::TcpStream::from(OwnedFd::from(open.stream));
+        let handed = Handed { stream, peer, read: open.connection.into_held(), place: open.place };
+        // Where nobody takes it, it ends.
+        let _ = self.handed.try_send(handed);
+    }
+
+    /// Does what other threads left word of; whether to go on at all.
+    fn take_letters(&mut self) -> bool {
+        let (replies, is_stopping, is_abandoned) = {
+            let mut letters = self.letterbox.lock();
+            (std::mem::take(&mut letters.replies), letters.is_stopping, letters.is_abandoned)
+        };
+        for (address, reply) in replies {
+            let Some(open) = self.open.get_mut(address.key).filter(|open| open.number == address.number)
+            else {
+                continue;
+            };
+            open.connection.reply(reply, &self.desk);
+            self.turn(address.key);
+        }
+        if is_stopping && !self.desk.is_stopping {
+            self.desk.is_stopping = true;
+            self.listeners = Vec::new();
+            self.accept_at = None;
+            self.open.retain(|_, open| !open.connection.is_idle());
+        }
+        let is_done = is_stopping && self.open.is_empty();
+        !is_abandoned && !is_done
+    }
+
+    fn look_at_limits(&mut self) {
+        self.desk.limits = (self.limits)();
+        let mut to_turn = Vec::new();
+        self.open.retain(|key, open| match open.connection.overtime(&mut self.desk) {
+            Overtime::None => true,
+            Overtime::Turn => {
+                to_turn.push(key);
+                true
+            }
+            Overtime::Close => false,
+        });
+        for key in to_turn {
+            self.turn(key);
+        }
+    }
+}
