@@ -363,7 +363,7 @@ impl OcspService {
             true => Period::whole(this_update, next_update),
             false => Period::new(this_update, next_update, self.settings.ocsp_refresh),
         };
-        (self.clock.now() <= next_update).then(|| InAdvance { body, status, period })
+        (self.clock.now() <= next_update).then_some(InAdvance { body, status, period })
     }
 
     /// Signs in advance what the settings say, until `shutdown` is done.
