@@ -81,7 +81,7 @@ impl World {
         let folder = tempfile::tempdir().unwrap();
         let plan = Plan {
             is_public,
-            publication: "http://localhost:14080".to_owned(),
+            publication: "http://pki.ca.example".to_owned(),
             country: "XX".to_owned(),
             organization: "Ingam Development".to_owned(),
             root: name("root"),
