@@ -10,13 +10,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ingam_protocol::der::{Writer, tag};
+use ingam_protocol::ocsp::{AskedIssuer, HashAlgorithm, encode_cert_id, encode_request};
 use ingam_protocol::profile::IssuerName;
 use ingam_protocol::time::{FixedClock, Random, SeededRandom, random_array};
 use ingam_protocol::{Serial, Timestamp};
 use ingam_responder::{Answer, AnswerSource, Config, Following, synthetic_serial, write_synthetic};
 use ingam_signer::{Issuer, IssuerUrls, KeyKind};
-use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use ring::signature::{Ed25519KeyPair, KeyPair};
 
 const QUESTIONS: u64 = 1_000_000;
@@ -45,26 +44,8 @@ fn issuer() -> Issuer {
 
 /// A request as openssl writes it, without a nonce.
 fn request(issuer: &Issuer, serial: &Serial) -> Vec<u8> {
-    let hash = |bytes: &[u8]| digest(&SHA1_FOR_LEGACY_USE_ONLY, bytes);
-    let mut writer = Writer::new();
-    writer.wrap(tag::SEQUENCE, |request| {
-        request.wrap(tag::SEQUENCE, |tbs| {
-            tbs.wrap(tag::SEQUENCE, |list| {
-                list.wrap(tag::SEQUENCE, |single| {
-                    single.wrap(tag::SEQUENCE, |cert_id| {
-                        cert_id.unsigned_integer(serial.as_bytes());
-                        cert_id.octet_string(hash(&issuer.public_key).as_ref());
-                        cert_id.octet_string(hash(&issuer.subject).as_ref());
-                        cert_id.wrap(tag::SEQUENCE, |algorithm| {
-                            algorithm.null();
-                            algorithm.object_identifier(&[0x2b, 0x0e, 0x03, 0x02, 0x1a]);
-                        });
-                    });
-                });
-            });
-        });
-    });
-    writer.finish()
+    let asked = AskedIssuer { subject: &issuer.subject, public_key: &issuer.public_key };
+    encode_request(&encode_cert_id(HashAlgorithm::Sha1, asked, serial), None)
 }
 
 fn resident_mib() -> u64 {

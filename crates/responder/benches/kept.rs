@@ -4,7 +4,6 @@
 
 #![allow(clippy::unwrap_used, reason = "a benchmark that cannot start has nothing better to do")]
 
-#[path = "all_good.rs"]
 mod all_good;
 
 use std::time::Instant;

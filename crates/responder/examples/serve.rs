@@ -10,7 +10,7 @@
     reason = "a tool for measurements"
 )]
 
-#[path = "../benches/all_good.rs"]
+#[path = "../benches/all_good/mod.rs"]
 mod all_good;
 
 use std::convert::Infallible;

@@ -303,7 +303,7 @@ impl OcspService {
         let mut found = self.memory.find(&cert_id.der);
         if let Some(kept) = &found
             && kept.is_checked_at(self.statuses.generation())
-            && self.clock.now() < kept.refresh_at
+            && !kept.is_due(self.clock.now())
         {
             self.counters.from_memory.increment(1);
             return Ok(Arc::clone(kept));
@@ -335,7 +335,7 @@ impl OcspService {
             if let Some(kept) = &same {
                 kept.confirm(generation);
                 // After its end, a certificate gets no new answers, but its last one is good as long as it says.
-                if now < kept.refresh_at || (is_expired && now <= kept.next_update) {
+                if !kept.is_due(now) || (is_expired && now <= kept.next_update) {
                     self.counters.from_memory.increment(1);
                     return Ok(Arc::clone(kept));
                 }
@@ -355,7 +355,8 @@ impl OcspService {
         Err(ErrorStatus::TryLater)
     }
 
-    /// The answer that was signed in advance, if its time is not over.
+    /// The answer that was signed in advance, if its time has begun and is not over. Without a key, the clock that counts for its
+    /// beginning is that of the CA, which may be a little ahead.
     fn in_advance(&self, cert_id: &CertId) -> Option<InAdvance> {
         let Assembled { body, status, this_update, next_update } = self.corpus.find(cert_id)?;
         let period = match self.settings.is_keyless {
@@ -363,7 +364,9 @@ impl OcspService {
             true => Period::whole(this_update, next_update),
             false => Period::new(this_update, next_update, self.settings.ocsp_refresh),
         };
-        (self.clock.now() <= next_update).then_some(InAdvance { body, status, period })
+        let now = self.clock.now();
+        let has_begun = this_update <= now || self.settings.is_keyless;
+        (has_begun && now <= next_update).then_some(InAdvance { body, status, period })
     }
 
     /// Signs in advance what the settings say, until `shutdown` is done.

@@ -34,6 +34,9 @@ pub use synthetic::{synthetic_serial, write_synthetic};
 /// How often it is looked whether there is something new.
 const PERIOD: Duration = Duration::from_millis(250);
 
+/// After a failure, how long the disk is left alone.
+const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(5);
+
 /// Where answers that were signed in advance are written, and how their manifest is signed.
 pub struct Publication {
     folder: PathBuf,
@@ -75,11 +78,12 @@ impl Publication {
         let Ok(begun) = began.await else { return tracing::error!("signed answers could not be taken up") };
         publisher = begun;
         taken_up();
+        let mut pause = PERIOD;
         loop {
             let is_over = tokio::select! {
                 biased;
                 () = shutdown.as_mut() => true,
-                () = sleep(PERIOD) => false,
+                () = sleep(pause) => false,
             };
             let (corpus, now) = (corpus.clone(), clock.now());
             let written = tokio::task::spawn_blocking(move || {
@@ -90,12 +94,13 @@ impl Publication {
                 return tracing::error!("the writing of signed answers was broken off");
             };
             publisher = same;
+            pause = PERIOD;
             if let Err(error) = written {
                 tracing::error!(
                     error = &error as &dyn std::error::Error,
                     "signed answers could not be written"
                 );
-                sleep(PERIOD * 20).await;
+                pause = PAUSE_AFTER_FAILURE;
             }
             if is_over {
                 return;

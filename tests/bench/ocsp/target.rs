@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use ingam_protocol::der::{Writer, tag};
-use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
+use ingam_protocol::Serial;
+use ingam_protocol::ocsp::{AskedIssuer, HashAlgorithm, encode_cert_id, encode_request};
 use tempfile::TempDir;
 
 use crate::ocsp::By;
@@ -147,34 +147,10 @@ pub fn http_request(by: By, path: &str, der: &[u8]) -> Vec<u8> {
 
 /// DER of a request for a certificate of the responder's one issuer.
 pub fn ocsp_request(number: u32, nonce: Option<&[u8]>) -> Vec<u8> {
-    let hash = digest(&SHA1_FOR_LEGACY_USE_ONLY, b"issuer");
-    let mut writer = Writer::new();
-    writer.wrap(tag::SEQUENCE, |request| {
-        request.wrap(tag::SEQUENCE, |tbs| {
-            if let Some(nonce) = nonce {
-                tbs.wrap(tag::context(2), |explicit| {
-                    explicit.wrap(tag::SEQUENCE, |extensions| {
-                        let identifier = [0x2b, 6, 1, 5, 5, 7, 0x30, 1, 2];
-                        extensions.extension(&identifier, |value| value.octet_string(nonce));
-                    });
-                });
-            }
-            tbs.wrap(tag::SEQUENCE, |list| {
-                list.wrap(tag::SEQUENCE, |single| {
-                    single.wrap(tag::SEQUENCE, |id| {
-                        id.unsigned_integer(&[&[0x40; 14][..], &number.to_be_bytes()].concat());
-                        id.octet_string(hash.as_ref());
-                        id.octet_string(hash.as_ref());
-                        id.wrap(tag::SEQUENCE, |algorithm| {
-                            algorithm.null();
-                            algorithm.object_identifier(&[0x2b, 0x0e, 0x03, 0x02, 0x1a]);
-                        });
-                    });
-                });
-            });
-        });
-    });
-    writer.finish()
+    let issuer = AskedIssuer { subject: b"issuer", public_key: b"issuer" };
+    let serial =
+        Serial::from_be_bytes(&[&[0x40; 14][..], &number.to_be_bytes()].concat()).expect("a serial number");
+    encode_request(&encode_cert_id(HashAlgorithm::Sha1, issuer, &serial), nonce)
 }
 
 /// nginx with one static file.

@@ -364,7 +364,7 @@ impl Authority {
         }
         let asked = AskedIssuer { subject: &issuer.subject, public_key: &issuer.public_key };
         let hashes = [HashAlgorithm::Sha1, HashAlgorithm::Sha256];
-        hashes.map(|hash| encode_request(&encode_cert_id(hash, asked, &found.serial))).to_vec()
+        hashes.map(|hash| encode_request(&encode_cert_id(hash, asked, &found.serial), None)).to_vec()
     }
 
     /// The certificates that go with one of this issuer, up to but without the root, DER.

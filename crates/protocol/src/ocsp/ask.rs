@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use ring::digest::{Algorithm, SHA1_FOR_LEGACY_USE_ONLY, SHA256, SHA384, digest};
 
 use crate::der::{Writer, tag};
-use crate::ocsp::{CertIdForm, HashAlgorithm};
+use crate::ocsp::{CertIdForm, HashAlgorithm, NONCE};
 use crate::serial::Serial;
 
 impl HashAlgorithm {
@@ -35,11 +35,19 @@ pub fn encode_cert_id(hash: HashAlgorithm, issuer: AskedIssuer<'_>, serial: &Ser
     CertIdForm::new(hash.identifier(), name.as_ref(), key.as_ref()).cert_id(serial)
 }
 
-/// DER of a request about one certificate, without any extension: one that can be answered from what is kept.
-pub fn encode_request(cert_id: &[u8]) -> Vec<u8> {
+/// DER of a request about one certificate (RFC 6960, section 4.1.1), with a nonce (RFC 9654) or without any extension: then it can
+/// be answered from what is kept.
+pub fn encode_request(cert_id: &[u8], nonce: Option<&[u8]>) -> Vec<u8> {
     let mut writer = Writer::new();
     writer.wrap(tag::SEQUENCE, |request| {
         request.wrap(tag::SEQUENCE, |tbs| {
+            if let Some(nonce) = nonce {
+                tbs.wrap(tag::context(2), |explicit| {
+                    explicit.wrap(tag::SEQUENCE, |extensions| {
+                        extensions.extension(NONCE, |value| value.octet_string(nonce));
+                    });
+                });
+            }
             tbs.wrap(tag::SEQUENCE, |list| list.wrap(tag::SEQUENCE, |single| single.raw(cert_id)));
         });
     });
@@ -49,7 +57,7 @@ pub fn encode_request(cert_id: &[u8]) -> Vec<u8> {
 /// Base64 of a request about one certificate, by its CertID (DER): what follows the responder's URL and a slash in a GET, once
 /// percent-encoding is taken off (RFC 6960, appendix A.1).
 pub fn get_text(cert_id: &[u8]) -> String {
-    STANDARD.encode(encode_request(cert_id))
+    STANDARD.encode(encode_request(cert_id, None))
 }
 
 /// The same as clients send it: with what a path may not hold, or what others might change on the way, percent-encoded.

@@ -138,7 +138,7 @@ fn requests_are_written_as_another_encoder_writes_them() {
     for serial in [&[1][..], &[0x80; 18]] {
         let serial = Serial::from_be_bytes(serial).unwrap();
         for hash in [HashAlgorithm::Sha1, HashAlgorithm::Sha256, HashAlgorithm::Sha384] {
-            let ours = encode_request(&encode_cert_id(hash, issuer, &serial));
+            let ours = encode_request(&encode_cert_id(hash, issuer, &serial), None);
             let theirs = x509_ocsp::OcspRequest::from_der(&ours).unwrap();
             assert_eq!(theirs.to_der().unwrap(), ours);
             let read = parse_request(&ours).unwrap();

@@ -133,6 +133,11 @@ impl KeptAnswer {
         }
     }
 
+    /// Whether another one is to be signed in its place; also if it has not begun, as the clock was put back.
+    pub(super) fn is_due(&self, now: Timestamp) -> bool {
+        now >= self.refresh_at || now < self.this_update
+    }
+
     /// Whether its status is known to have been on record at this generation or later.
     pub(super) fn is_checked_at(&self, generation: u64) -> bool {
         self.checked.load(Ordering::Acquire) >= generation

@@ -45,7 +45,7 @@ impl OcspService {
         let is_true =
             kept.is_checked_at(self.statuses.generation()) || self.is_true_still(request, &kept, now);
         let has_its_headers = kept.next_update.since(now) >= self.settings.ocsp_max_age;
-        if !is_true || !has_its_headers || now >= kept.refresh_at {
+        if !is_true || !has_its_headers || kept.is_due(now) {
             return None;
         }
         self.counters.from_memory.increment(1);

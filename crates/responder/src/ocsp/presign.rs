@@ -313,13 +313,14 @@ impl Presigner {
         }
     }
 
-    /// Old ones are not all signed at the same time: it is due between three quarters and the whole of the time, by its number.
+    /// Old ones are not all signed at the same time: it is due between three quarters and the whole of the time, by its number. One that
+    /// has not begun, as the clock was put back, is due at once.
     fn is_due(&self, entry: &Entry, signer: &AnswerSigner, now: Timestamp) -> bool {
         let spread = u32::from(entry.serial.as_bytes().last().copied().unwrap_or(0));
         let half = signer.next_update(entry.this_update).since(entry.this_update) / 2;
         let whole = self.service.settings.ocsp_refresh.min(half);
         let after = whole * (768 + spread) / 1024;
-        now >= entry.this_update.plus(after)
+        now >= entry.this_update.plus(after) || now < entry.this_update
     }
 
     /// Signs an answer about one certificate; `None` if that fails, or if its signature is of a kind that tables do not hold.

@@ -181,3 +181,22 @@ async fn without_a_signer_no_old_status_is_told_and_it_is_made_up_for() {
     })
     .await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_is_put_back_makes_no_answer_begin_in_the_future() {
+    let world = World::new(&config());
+    world.statuses.issue(1);
+    world.clock.set(start().plus(HOUR));
+    with_presigning(&world, async {
+        until("the pass", || world.signed() == 2).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert_eq!(asked(&world, 1).await.this_update, start().plus(HOUR).unix_s());
+        world.clock.set(start());
+        assert_eq!(asked(&world, 1).await.this_update, start().unix_s());
+        tokio::time::sleep(Duration::from_secs(120)).await;
+        let signed = world.signed();
+        assert_eq!(asked(&world, 1).await.this_update, start().unix_s());
+        assert_eq!(world.signed(), signed, "both were signed anew in advance");
+    })
+    .await;
+}

@@ -206,7 +206,7 @@ impl Sources for Running {
                 .client
                 .post(format!("{}/ocsp", self.base))
                 .header(http::header::CONTENT_TYPE, "application/ocsp-request")
-                .body(encode_request(cert_id)),
+                .body(encode_request(cert_id, None)),
         };
         self.fetch(asked.timeout(ANSWER_WAIT), ANSWER_BYTES_MAX).await
     }

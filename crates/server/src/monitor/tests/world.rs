@@ -270,7 +270,7 @@ impl Sources for Parts {
     }
 
     async fn answer(&self, cert_id: &[u8], _way: Way) -> Result<Vec<u8>, String> {
-        let (certificate, mut cert_id) = self.asked(&encode_request(cert_id));
+        let (certificate, mut cert_id) = self.asked(&encode_request(cert_id, None));
         let (mut signs, mut at) = (certificate.issuer.clone(), self.clock.now().whole_second());
         let status = {
             let mut rows = self.rows();

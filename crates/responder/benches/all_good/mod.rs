@@ -10,8 +10,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use ingam_protocol::der::{Writer, tag};
-use ingam_protocol::ocsp::{self, CertStatus, ResponseData};
+use ingam_protocol::ocsp::{
+    self, AskedIssuer, CertStatus, HashAlgorithm, ResponseData, encode_cert_id, encode_request,
+};
 use ingam_protocol::profile::{IssuerName, Profile};
 use ingam_protocol::time::FixedClock;
 use ingam_protocol::{Serial, Shard, Timestamp, crl};
@@ -22,7 +23,6 @@ use ingam_signer::{
     CertificateRequest, CrlContents, DelegateCertificate, Error, FinalRequest, Issuer, IssuerUrls, KeyKind,
     OcspAnswer, Prepared, Signer,
 };
-use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use ring::rand::SystemRandom;
 use ring::signature::EcdsaKeyPair;
 use tokio::sync::broadcast;
@@ -143,34 +143,9 @@ impl Signer for OneKey {
 
 /// DER of a request for one of the certificates, with a nonce or without.
 pub(crate) fn request(number: u32, nonce: Option<&[u8]>) -> Vec<u8> {
-    let hash = digest(&SHA1_FOR_LEGACY_USE_ONLY, b"issuer");
-    let mut writer = Writer::new();
-    writer.wrap(tag::SEQUENCE, |request| {
-        request.wrap(tag::SEQUENCE, |tbs| {
-            if let Some(nonce) = nonce {
-                tbs.wrap(tag::context(2), |explicit| {
-                    explicit.wrap(tag::SEQUENCE, |extensions| {
-                        let identifier = [0x2b, 6, 1, 5, 5, 7, 0x30, 1, 2];
-                        extensions.extension(&identifier, |value| value.octet_string(nonce));
-                    });
-                });
-            }
-            tbs.wrap(tag::SEQUENCE, |list| {
-                list.wrap(tag::SEQUENCE, |single| {
-                    single.wrap(tag::SEQUENCE, |id| {
-                        id.unsigned_integer(&[&[0x40; 14][..], &number.to_be_bytes()].concat());
-                        id.octet_string(hash.as_ref());
-                        id.octet_string(hash.as_ref());
-                        id.wrap(tag::SEQUENCE, |algorithm| {
-                            algorithm.null();
-                            algorithm.object_identifier(&[0x2b, 0x0e, 0x03, 0x02, 0x1a]);
-                        });
-                    });
-                });
-            });
-        });
-    });
-    writer.finish()
+    let issuer = AskedIssuer { subject: b"issuer", public_key: b"issuer" };
+    let serial = Serial::from_be_bytes(&[&[0x40; 14][..], &number.to_be_bytes()].concat()).unwrap();
+    encode_request(&encode_cert_id(HashAlgorithm::Sha1, issuer, &serial), nonce)
 }
 
 /// The responder of such a CA; it signs with this key, if one is given.
