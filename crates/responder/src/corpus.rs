@@ -64,7 +64,7 @@ impl Series {
 /// All answers that were signed in advance.
 pub(crate) struct Corpus {
     series: Vec<Series>,
-    /// Up to this generation of statuses, every revocation is in it.
+    /// One more than the generation of statuses up to which every revocation is in it; zero while that is not known.
     settled: AtomicU64,
     /// What responders elsewhere can take.
     published: ArcSwapOption<Published>,
@@ -98,12 +98,22 @@ impl Corpus {
 
     /// Whether every revocation up to this generation of statuses is in it.
     pub(crate) fn is_settled_at(&self, generation: u64) -> bool {
-        self.settled.load(Ordering::Acquire) >= generation
+        self.settled.load(Ordering::Acquire) > generation
+    }
+
+    /// Whether everything was gone through, and no change was missed since.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.settled.load(Ordering::Acquire) > 0
     }
 
     /// Notes that every revocation up to this generation is in it.
     pub(crate) fn settle(&self, generation: u64) {
-        self.settled.fetch_max(generation, Ordering::AcqRel);
+        self.settled.fetch_max(generation.saturating_add(1), Ordering::AcqRel);
+    }
+
+    /// Notes that changes went by unseen: nothing in it counts by itself until everything was gone through again.
+    pub(crate) fn unsettle(&self) {
+        self.settled.store(0, Ordering::Release);
     }
 
     /// What responders elsewhere can take, if anything was published.

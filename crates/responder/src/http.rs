@@ -20,7 +20,7 @@ use ingam_protocol::{Clock, Serial, Shard, Timestamp};
 use ingam_signer::Signer;
 
 use crate::audit::Audit;
-use crate::config::{Config, Settings, StartError};
+use crate::config::{Config, Nonces, Settings, StartError};
 use crate::corpus::Corpus;
 use crate::counters::Counters;
 use crate::crl::{self, CrlService, NoList, PublishedCrl};
@@ -158,7 +158,11 @@ impl Responder {
         let mut settings = config.settings().map_err(StartError::Config)?;
         settings.presign = hashes;
         settings.is_keyless = true;
+        // Nobody could answer one.
+        settings.nonces = Nonces::Ignore;
         let corpus = Arc::new(Corpus::of(&Issuers::new(signer.issuers()), &settings.presign));
+        // There is nothing that could have changed besides.
+        corpus.settle(0);
         let statuses = Arc::new(statuses(corpus.clone()));
         Self::build(settings, folder, statuses, Arc::new(signer), clock, corpus)
     }

@@ -309,10 +309,12 @@ impl OcspService {
             return Ok(Arc::clone(kept));
         }
         let question = self.question(cert_id)?;
-        // The generation is read before the table: what is settled at it is in there.
+        // In this order: whatever was revoked up to the generation is in the table once it is settled at that, and stays there. The other
+        // way round, a revocation could be taken in between the two looks.
         let generation = self.statuses.generation();
+        let is_settled = self.corpus.is_settled_at(generation);
         let mut in_advance = self.in_advance(cert_id);
-        if let Some(signed) = in_advance.take_if(|_| self.corpus.is_settled_at(generation)) {
+        if let Some(signed) = in_advance.take_if(|_| is_settled) {
             if self.clock.now() < signed.period.refresh_at {
                 self.counters.from_advance.increment(1);
                 return Ok(Arc::new(signed.kept(self, &question, generation, None)));
@@ -335,7 +337,8 @@ impl OcspService {
             if let Some(kept) = &same {
                 kept.confirm(generation);
                 // After its end, a certificate gets no new answers, but its last one is good as long as it says.
-                if !kept.is_due(now) || (is_expired && now <= kept.next_update) {
+                let is_valid = (kept.this_update..=kept.next_update).contains(&now);
+                if !kept.is_due(now) || (is_expired && is_valid) {
                     self.counters.from_memory.increment(1);
                     return Ok(Arc::clone(kept));
                 }
@@ -394,7 +397,8 @@ impl OcspService {
     ) -> Result<Arc<KeptAnswer>, ErrorStatus> {
         let generation = self.statuses.generation();
         kept.miss();
-        if self.clock.now() >= kept.old_at || self.status(question)? != Some(kept.status) {
+        let now = self.clock.now();
+        if now >= kept.old_at || now < kept.this_update || self.status(question)? != Some(kept.status) {
             return Err(error);
         }
         kept.confirm(generation);

@@ -3,13 +3,16 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use ingam_protocol::{Serial, Timestamp};
+use ingam_protocol::Serial;
 
 use super::entry::{Entry, sortable};
 use super::table::{SortableSerial, Table, merged};
 
 /// A table of newer entries is merged into the one before it while that has less than so many times its entries.
 const RATIO: usize = 4;
+
+/// A merged table has so many entries at most: its file, some 400 MB, is still one that others take.
+const MERGED_MAX: usize = 4 << 20;
 
 /// Tables as they are at one moment. Nothing in it ever changes: another takes its place.
 #[derive(Clone, Debug, Default)]
@@ -53,15 +56,15 @@ impl Shelf {
 
     /// With a table on top. It is merged with those below that are not much larger, but for the last `kept` ones: whoever goes
     /// through everything folds those in.
-    pub(crate) fn with_newer(&self, table: Table, kept: usize, now: Timestamp) -> Self {
+    pub(crate) fn with_newer(&self, table: Table, kept: usize) -> Self {
         let mut newer = self.newer.clone();
         let mut top = table;
         while newer.len() > kept {
-            let Some(below) = newer.first().filter(|below| below.len() < top.len().saturating_mul(RATIO))
-            else {
-                break;
+            let fits = |below: &&Arc<Table>| {
+                below.len() < top.len().saturating_mul(RATIO) && below.len() + top.len() <= MERGED_MAX
             };
-            let Some(both) = merged(&top, below, now) else { break };
+            let Some(below) = newer.first().filter(fits) else { break };
+            let Some(both) = merged(&top, below) else { break };
             top = both;
             newer.remove(0);
         }

@@ -293,9 +293,9 @@ pub(crate) struct SignedBy {
     pub(crate) validity: Duration,
 }
 
-/// Both tables in one: where both have a serial number, the newer one's entry. Entries whose time is over are left out, but for
-/// those that were withdrawn: an older table may have more of them. `None` if they have too many signers.
-pub(crate) fn merged(newer: &Table, older: &Table, now: Timestamp) -> Option<Table> {
+/// Both tables in one: where both have a serial number, the newer one's entry. Those whose time is over stay, too: a table below may have
+/// another status for longer, which must not come up again. `None` if they have too many signers.
+pub(crate) fn merged(newer: &Table, older: &Table) -> Option<Table> {
     let mut builder = TableBuilder::new(&newer.owner);
     let (mut new, mut old) = (newer.iter().peekable(), older.iter().peekable());
     loop {
@@ -314,8 +314,7 @@ pub(crate) fn merged(newer: &Table, older: &Table, now: Timestamp) -> Option<Tab
         let (table, entry) = if takes_new { (newer, new.next()) } else { (older, old.next()) };
         let Some(entry) = entry else { break };
         let signer = table.signers.get(usize::from(entry.signer))?;
-        let is_over = signer.next_update(entry.this_update) < now && entry.told != Told::Withdrawn;
-        if !is_over && !builder.push(&entry, signer) {
+        if !builder.push(&entry, signer) {
             return None;
         }
     }

@@ -22,11 +22,12 @@ impl OcspService {
         }
         let cert_id = self.lone_question(request)?;
         let question = self.question(&cert_id).ok()?;
-        // The generation is read before the table: what is settled at it is in there.
+        // In this order: see `OcspService::kept`.
         let generation = self.statuses.generation();
+        let is_settled = self.corpus.is_settled_at(generation);
         let signed = self.in_advance(&cert_id)?;
         let has_its_headers = signed.period.next_update.since(now) >= self.settings.ocsp_max_age;
-        let counts = self.corpus.is_settled_at(generation) && now < signed.period.refresh_at;
+        let counts = is_settled && now < signed.period.refresh_at;
         if !counts || !has_its_headers {
             return None;
         }

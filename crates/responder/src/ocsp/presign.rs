@@ -67,7 +67,7 @@ pub(crate) struct Presigner {
     is_complete: bool,
     /// The generation of the last change that was taken in.
     followed: u64,
-    /// When the next answer may be signed.
+    /// When a pass may sign the next answer.
     next_signing: Instant,
     /// Until when nothing is signed, after a failure.
     rests_until: Instant,
@@ -144,6 +144,7 @@ impl Presigner {
 
     /// Changes went by unseen: everything has to be looked at, and until then the store is asked for each answer.
     fn missed(&mut self) {
+        self.service.corpus.unsettle();
         self.is_complete = false;
         self.pass = None;
         self.next_pass = Instant::now();
@@ -163,7 +164,9 @@ impl Presigner {
         }
         let generation = changes.iter().map(|change| change.generation).max();
         for number in 0..self.service.corpus.series().len() {
-            self.take_in_series(number, &changes).await;
+            if !self.take_in_series(number, &changes).await {
+                return self.missed();
+            }
         }
         self.followed = generation.unwrap_or(0).max(self.followed);
         if self.is_complete {
@@ -171,9 +174,10 @@ impl Presigner {
         }
     }
 
-    async fn take_in_series(&mut self, number: usize, changes: &[StatusChange]) {
+    /// Whether everything that has changed is in the series' tables now.
+    async fn take_in_series(&mut self, number: usize, changes: &[StatusChange]) -> bool {
         let corpus = Arc::clone(&self.service.corpus);
-        let Some(series) = corpus.series().get(number) else { return };
+        let Some(series) = corpus.series().get(number) else { return true };
         let mut serials: Vec<&Serial> = changes
             .iter()
             .filter(|change| change.issuer == series.owner.issuer)
@@ -183,32 +187,43 @@ impl Presigner {
         serials.dedup();
         let mut builder = TableBuilder::new(&series.owner);
         for serial in serials {
-            let status = self.service.statuses.status(&series.owner.issuer, serial);
-            let Ok(Some(status)) = status else { continue };
-            let signed = match self.service.clock.now() <= status.not_after {
+            let status = match self.service.statuses.status(&series.owner.issuer, serial) {
+                Ok(Some(status)) => status,
+                Ok(None) => continue,
+                Err(_) => return false,
+            };
+            let now = self.service.clock.now();
+            let known = known_entry(series, serial);
+            let is_same = known.as_ref().is_some_and(|(entry, _)| entry.told == Told::Status(status.status));
+            if is_same && known.as_ref().is_some_and(|(entry, signer)| !self.is_due(entry, signer, now)) {
+                // A precertificate and its certificate are two changes of one status.
+                continue;
+            }
+            let signed = match now <= status.not_after {
                 true => self.sign(series, serial, status.status).await,
                 false => None,
             };
-            let known = series.shelf().find(serial).map(|(table, entry)| (table.clone(), entry));
-            match (signed, known) {
-                (Some((entry, signer)), _) => drop(builder.push(&entry, &signer)),
+            let is_put = match (signed, known) {
+                (Some((entry, signer)), _) => builder.push(&entry, &signer),
                 // What was said before is not so any more.
-                (None, Some((table, entry))) if entry.told != Told::Status(status.status) => {
-                    if let Some(signer) = table.signers.get(usize::from(entry.signer)) {
-                        builder.push(&Entry { told: Told::Withdrawn, ..entry }, signer);
-                        // That one signs it.
-                        self.next_pass = self.next_pass.min(Instant::now() + PAUSE_AFTER_FAILURE);
-                    }
+                (None, Some((entry, signer))) if !is_same => {
+                    // That one signs it.
+                    self.next_pass = self.next_pass.min(Instant::now() + PAUSE_AFTER_FAILURE);
+                    builder.push(&Entry { told: Told::Withdrawn, ..entry }, &signer)
                 }
-                (None, _) => {}
+                (None, _) => true,
+            };
+            if !is_put {
+                return false;
             }
         }
         if builder.len() > 0 {
             let kept = self.pass.as_ref().filter(|(pass, _)| pass.series == number);
             let kept = kept.map_or(0, |(pass, _)| pass.taken_in);
             let shelf = Shelf::clone(&series.shelf());
-            series.replace(shelf.with_newer(builder.finish(), kept, self.service.clock.now()));
+            series.replace(shelf.with_newer(builder.finish(), kept));
         }
+        true
     }
 
     fn begin_pass(&mut self, series: usize) {
@@ -253,6 +268,12 @@ impl Presigner {
         };
         for (serial, status) in certificates {
             self.look(series, &mut pass, &serial, status).await;
+            if !self.changes.is_empty() {
+                // They come first; what is left of the page is read again.
+                pass.after = Some(serial);
+                self.pass = Some((pass, generation));
+                return;
+            }
         }
         let is_over = next.is_none();
         pass.after = next;
@@ -278,16 +299,15 @@ impl Presigner {
         {
             pass.put_in_place(series, false);
         }
-        let known = series.shelf().find(serial).map(|(table, entry)| (table.clone(), entry));
-        let known = known.and_then(|(table, entry)| {
-            let signer = table.signers.get(usize::from(entry.signer)).cloned()?;
-            Some((entry, signer))
-        });
+        let known = known_entry(series, serial);
         let is_same = known.as_ref().is_some_and(|(entry, _)| entry.told == Told::Status(status.status));
         let is_due = known.as_ref().is_none_or(|(entry, signer)| self.is_due(entry, signer, now));
         let may_be_signed = now <= status.not_after;
         let signed = match may_be_signed && (is_due || !is_same) {
-            true => self.sign(series, serial, status.status).await,
+            true => {
+                self.wait_for_turn().await;
+                self.sign(series, serial, status.status).await
+            }
             false => None,
         };
         pass.is_whole &= signed.is_some() || is_same || !may_be_signed;
@@ -323,6 +343,15 @@ impl Presigner {
         now >= entry.this_update.plus(after) || now < entry.this_update
     }
 
+    /// Waits until a pass may sign again. Changes do not wait: whoever issues and revokes sets their pace.
+    async fn wait_for_turn(&mut self) {
+        sleep_until(self.next_signing).await;
+        let pause = Duration::from_secs(1) / self.service.settings.presign_per_s;
+        // What was not used of the last tenth of a second may be used now.
+        let earliest = Instant::now().checked_sub(Duration::from_millis(100)).unwrap_or(self.next_signing);
+        self.next_signing = self.next_signing.max(earliest) + pause;
+    }
+
     /// Signs an answer about one certificate; `None` if that fails, or if its signature is of a kind that tables do not hold.
     async fn sign(
         &mut self,
@@ -333,12 +362,7 @@ impl Presigner {
         if Instant::now() < self.rests_until {
             return None;
         }
-        sleep_until(self.next_signing).await;
         let service = Arc::clone(&self.service);
-        let pause = Duration::from_secs(1) / service.settings.presign_per_s;
-        // What was not used of the last tenth of a second may be used now.
-        let earliest = Instant::now().checked_sub(Duration::from_millis(100)).unwrap_or(self.next_signing);
-        self.next_signing = self.next_signing.max(earliest) + pause;
         let owner = &series.owner;
         let not_after = service.signer.ocsp_signer_not_after(&owner.issuer).ok()?;
         let subject = Subject { serial: serial.clone(), cert_id: owner.form.cert_id(serial), status };
@@ -350,6 +374,14 @@ impl Presigner {
         let signed = SignedBy { not_after, validity: service.settings.ocsp_validity };
         entry_of(owner, serial, status, period.this_update, signed, &body)
     }
+}
+
+/// The newest entry of a serial number, with its signer.
+fn known_entry(series: &Series, serial: &Serial) -> Option<(Entry, AnswerSigner)> {
+    let shelf = series.shelf();
+    let (table, entry) = shelf.find(serial)?;
+    let signer = table.signers.get(usize::from(entry.signer)).cloned()?;
+    Some((entry, signer))
 }
 
 impl Pass {

@@ -4,7 +4,7 @@
 //! whoever reads the folder at any moment has a whole set. Files that no manifest names any more stay for a while, for those who are
 //! still fetching.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -41,8 +41,10 @@ pub(crate) struct Publisher {
     /// How long a manifest may be believed.
     lasts: Duration,
     last: Option<Manifest>,
-    /// The tables that are named, and those that were a moment ago.
-    tables: Vec<Named>,
+    /// What the last one was made of.
+    shelves: Vec<Arc<Shelf>>,
+    /// The tables that are named, and those that were a moment ago, by where they lie.
+    tables: HashMap<usize, Named>,
     /// Files that are not named any more, and since when.
     leaving: BTreeMap<String, Timestamp>,
 }
@@ -55,7 +57,16 @@ impl Publisher {
         issuers: Vec<ListedIssuer>,
         lasts: Duration,
     ) -> Self {
-        Self { folder, key, issuers, lasts, last: None, tables: Vec::new(), leaving: BTreeMap::new() }
+        Self {
+            folder,
+            key,
+            issuers,
+            lasts,
+            last: None,
+            shelves: Vec::new(),
+            tables: HashMap::new(),
+            leaving: BTreeMap::new(),
+        }
     }
 
     /// Puts the tables of the folder into the corpus. What is damaged, or of another issuer, is passed over: it is signed anew. Blocks.
@@ -81,13 +92,13 @@ impl Publisher {
                             fs::read(self.folder.join(table.file()?)).ok().filter(|file| table.is(file))?;
                         let read = Arc::new(Table::from_file(&series.owner, file.into())?);
                         let named = Named { table: read.clone(), listed: table.clone(), left: None };
-                        self.tables.push(named);
+                        self.tables.insert(address_of(&read), named);
                         Some(read)
                     })
                     .collect()
             };
             let (base, newer) = (read(&listed.base), read(&listed.newer));
-            // Without one of them, an older entry would count again: then none of the newer ones is believed.
+            // Without one of them, an older entry would count again: then everything is signed anew.
             let is_whole = newer.len() == listed.newer.len();
             series.replace(if is_whole { Shelf::new(base, newer) } else { Shelf::default() });
         }
@@ -100,20 +111,27 @@ impl Publisher {
     /// # Errors
     /// If the folder cannot be written: the last manifest is there still.
     pub(crate) fn publish(&mut self, corpus: &Corpus, now: Timestamp) -> io::Result<bool> {
+        // Before everything was gone through, something may be missing, or have been revoked: the last manifest says more.
+        if !corpus.is_settled() {
+            return Ok(false);
+        }
         fs::create_dir_all(&self.folder)?;
+        let shelves: Vec<Arc<Shelf>> =
+            corpus.series().iter().map(|series| Arc::clone(&series.shelf())).collect();
+        let is_as_before = shelves.iter().map(Arc::as_ptr).eq(self.shelves.iter().map(Arc::as_ptr));
+        if is_as_before && self.last.as_ref().is_some_and(|last| self.is_fresh(last, now)) {
+            return Ok(false);
+        }
         let mut all = Vec::with_capacity(corpus.series().len());
-        for series in corpus.series() {
-            let shelf = Arc::clone(&series.shelf());
+        for (series, shelf) in corpus.series().iter().zip(&shelves) {
             let base = shelf.base().iter().map(|table| self.listed(table)).collect::<io::Result<_>>()?;
             let newer = shelf.newer().iter().map(|table| self.listed(table)).collect::<io::Result<_>>()?;
             let (issuer, hash) = (series.owner.issuer.clone(), series.owner.hash.into());
             all.push(ListedSeries { issuer, hash, base, newer });
         }
+        self.shelves = shelves;
         let is_same = self.last.as_ref().is_some_and(|last| {
-            last.series == all
-                && last.issuers == self.issuers
-                && now < last.made_at.plus(self.lasts / 2)
-                && now >= last.made_at
+            last.series == all && last.issuers == self.issuers && self.is_fresh(last, now)
         });
         if !is_same {
             let sequence = self.last.as_ref().map_or(0, |last| last.sequence).max(now.unix_ms()) + 1;
@@ -121,10 +139,13 @@ impl Publisher {
             let manifest =
                 Manifest { sequence, made_at, expires_at, issuers: self.issuers.clone(), series: all };
             let file = manifest.to_file(self.key.as_ref());
+            // The tables' names are durable before they are named, and the manifest's before anybody is told.
+            sync(&self.folder)?;
             write(&self.folder, MANIFEST, &file)?;
+            sync(&self.folder)?;
             self.forget(&manifest, now);
             let by_name = |named: &Named| Some((named.listed.file()?, named.table.file().clone()));
-            let files = self.tables.iter().filter_map(by_name).collect();
+            let files = self.tables.values().filter_map(by_name).collect();
             corpus.publish(Published { manifest: file.into(), files });
             self.last = Some(manifest);
             self.clear(now)?;
@@ -132,9 +153,14 @@ impl Publisher {
         Ok(!is_same)
     }
 
+    /// Whether a manifest is good for a while.
+    fn is_fresh(&self, manifest: &Manifest, now: Timestamp) -> bool {
+        (manifest.made_at..manifest.made_at.plus(self.lasts / 2)).contains(&now)
+    }
+
     /// The file of a table, which is written if it is not there.
     fn listed(&mut self, table: &Arc<Table>) -> io::Result<ListedTable> {
-        if let Some(named) = self.tables.iter().find(|named| Arc::ptr_eq(&named.table, table)) {
+        if let Some(named) = self.tables.get(&address_of(table)) {
             return Ok(named.listed.clone());
         }
         let listed = ListedTable::of(table.file());
@@ -142,14 +168,15 @@ impl Publisher {
         if !self.folder.join(&name).exists() {
             write(&self.folder, &name, table.file())?;
         }
-        self.tables.push(Named { table: Arc::clone(table), listed: listed.clone(), left: None });
+        let named = Named { table: Arc::clone(table), listed: listed.clone(), left: None };
+        self.tables.insert(address_of(table), named);
         Ok(listed)
     }
 
     /// Lets go of tables that were not named for a while.
     fn forget(&mut self, manifest: &Manifest, now: Timestamp) {
         let current: BTreeSet<&ListedTable> = manifest.tables().collect();
-        self.tables.retain_mut(|named| {
+        self.tables.retain(|_, named| {
             named.left = (!current.contains(&named.listed)).then(|| named.left.unwrap_or(now));
             named.left.is_none_or(|left| now.since(left) < OUT_FOR)
         });
@@ -178,11 +205,21 @@ impl Publisher {
     }
 }
 
-/// Writes a file so that it is there whole or not at all.
+/// Where a table lies: it stays there for as long as somebody has it.
+fn address_of(table: &Arc<Table>) -> usize {
+    Arc::as_ptr(table).addr()
+}
+
+/// Makes the names in a folder durable.
+pub(super) fn sync(folder: &Path) -> io::Result<()> {
+    fs::File::open(folder)?.sync_all()
+}
+
+/// Writes a file so that it is there whole or not at all; its name is durable with the next [`sync`].
 pub(super) fn write(folder: &Path, name: &str, contents: &[u8]) -> io::Result<()> {
     let (beside, place) = (folder.join(format!("{name}.new")), folder.join(name));
     let mut file = fs::File::create(&beside)?;
     file.write_all(contents)?;
-    file.sync_data()?;
+    file.sync_all()?;
     fs::rename(&beside, &place)
 }
