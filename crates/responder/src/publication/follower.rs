@@ -20,7 +20,7 @@ use tokio::time::sleep;
 
 use super::keyless::{AnswerStatuses, NoSigner};
 use super::manifest::{ListedTable, MANIFEST_BYTES_MAX, Manifest};
-use super::publisher::{MANIFEST, write};
+use super::publisher::{MANIFEST, sync, write};
 use super::source::{AnswerSource, FetchError};
 use crate::config::{Config, StartError};
 use crate::corpus::{Corpus, Shelf, Table};
@@ -76,12 +76,17 @@ impl Following {
             Ok(fetched) => (Some(fetched), None),
             Err(why) => (None, Some(why)),
         };
-        let newest = [copy.as_ref().ok(), fetched.as_ref()]
-            .into_iter()
-            .flatten()
-            .max_by_key(|(manifest, _)| manifest.sequence);
-        let Some((manifest, _)) = newest else {
-            return Err(format!("there are no answers to begin with: {}", trouble.unwrap_or_default()));
+        // What was once believed is never gone back behind, also where its files are damaged.
+        let floor = copy.as_ref().map_or(0, |(manifest, _)| manifest.sequence);
+        let older = fetched.as_ref().filter(|(manifest, _)| manifest.sequence < floor);
+        let mut trouble = older.map(|(manifest, _)| gone_back(manifest.sequence, floor)).or(trouble);
+        let taken = fetched.filter(|(manifest, _)| manifest.sequence >= floor);
+        let Some((manifest, _)) = taken.as_ref().or(copy.as_ref().ok()) else {
+            return Err(format!(
+                "there are no answers to begin with: {}; see whether the CA has responder.presign and publish_over_http, and can be \
+                 reached from here",
+                trouble.unwrap_or_default()
+            ));
         };
         let issuers = manifest.issuers.iter().map(super::ListedIssuer::issuer).collect();
         let hashes = manifest.series.iter().map(|series| series.hash.algorithm()).collect();
@@ -89,7 +94,7 @@ impl Following {
         let corpus_of = |responder: &Responder| responder.ocsp().corpus().clone();
         let responder = Responder::keyless(config, hashes, &folder, NoSigner(issuers), AnswerStatuses, clock)
             .map_err(started)?;
-        let following = Self {
+        let mut following = Self {
             source,
             key,
             folder,
@@ -99,22 +104,18 @@ impl Following {
             tag: None,
             condition: Arc::default(),
         };
-        let mut following = following;
-        // The copy first: the newer one takes from it what has not changed.
-        if let Ok((manifest, file)) = copy
-            && let Err(why) = following.apply(manifest, file, &copies).await
-        {
-            tracing::warn!(%why, "the copy of the CA's answers cannot be used");
-        }
-        if let Some((manifest, file)) =
-            fetched.filter(|(manifest, _)| manifest.sequence > following.manifest.sequence)
-        {
-            let from = following.source.clone();
-            following.apply(manifest, file, &from).await?;
+        let from = following.source.clone();
+        for (manifest, file) in taken.into_iter().chain(copy) {
+            match following.apply(manifest, file, &from).await {
+                Ok(()) => break,
+                Err(why) => trouble = Some(why),
+            }
         }
         if following.manifest.sequence == 0 {
-            return Err("there are no answers to begin with: the copy is damaged, and the source gives none"
-                .to_owned());
+            let why = trouble.unwrap_or_default();
+            return Err(format!(
+                "there are no answers to begin with: {why}; try again once the CA can be reached"
+            ));
         }
         following.tell(trouble);
         Ok((responder, following))
@@ -153,23 +154,45 @@ impl Following {
                 return Ok(());
             }
             if manifest.sequence < self.manifest.sequence {
-                return Err(format!(
-                    "the manifest has the number {}, and the last one had {}: what is older is never taken",
-                    manifest.sequence, self.manifest.sequence
-                ));
+                return Err(gone_back(manifest.sequence, self.manifest.sequence));
             }
-            if manifest.issuers != self.manifest.issuers {
-                return Err("there are other issuing CAs than before: restart this process".to_owned());
-            }
+            let others = self.other_issuers(&manifest)?;
             match self.apply(manifest, file, &from).await {
                 Ok(()) => {
                     self.tag = tag;
-                    return Ok(());
+                    return others.map_or(Ok(()), Err);
                 }
                 Err(why) => failed = why,
             }
         }
         Err(failed)
+    }
+
+    /// What a manifest has that only another start takes up: what is known here goes on being answered.
+    ///
+    /// # Errors
+    /// If an issuer that is known here has another name or key there: its answers would be about other certificates.
+    fn other_issuers(&self, manifest: &Manifest) -> Result<Option<String>, String> {
+        let mut unknown = None;
+        for issuer in &manifest.issuers {
+            let name = &issuer.name;
+            let is_known = self.corpus.series().iter().any(|series| series.owner.issuer == *name);
+            match self.manifest.issuers.iter().find(|known| known.name == *name).filter(|_| is_known) {
+                Some(known)
+                    if (&known.subject, &known.public_key) == (&issuer.subject, &issuer.public_key) => {}
+                Some(_) => {
+                    return Err(format!(
+                        "the CA's issuer {name} is another than before: restart this process"
+                    ));
+                }
+                None => {
+                    unknown = Some(format!(
+                        "the CA has the issuer {name}, which is not answered for here: restart this process"
+                    ));
+                }
+            }
+        }
+        Ok(unknown)
     }
 
     /// Takes the tables of a manifest, puts them in place, and keeps a copy.
@@ -239,21 +262,27 @@ impl Following {
         Err(format!("{name} is nowhere"))
     }
 
-    async fn write(&self, name: String, file: Bytes) {
+    /// Whether the file is in the folder of copies now, durably.
+    async fn write(&self, name: String, file: Bytes) -> bool {
         let folder = self.folder.clone();
-        let written = tokio::task::spawn_blocking(move || write(&folder, &name, &file)).await;
-        if let Ok(Err(error)) = written {
+        let writing = move || write(&folder, &name, &file).and_then(|()| sync(&folder));
+        let written = tokio::task::spawn_blocking(writing).await;
+        if let Ok(Err(error)) = &written {
             // The answers are in memory; the next start takes them from the source.
             tracing::warn!(
-                error = &error as &dyn std::error::Error,
+                error = error as &dyn std::error::Error,
                 "a copy of the CA's answers could not be kept"
             );
         }
+        matches!(written, Ok(Ok(())))
     }
 
     /// Writes the manifest beside the tables, and removes those that it does not name.
     async fn keep(&self, file: Bytes) {
-        self.write(MANIFEST.to_owned(), file).await;
+        if !self.write(MANIFEST.to_owned(), file).await {
+            // The last one is still there, and needs its tables.
+            return;
+        }
         let named: BTreeSet<String> = self.manifest.tables().filter_map(ListedTable::file).collect();
         let folder = self.folder.clone();
         // What could not be removed is, the next time.
@@ -276,6 +305,10 @@ impl Following {
     }
 }
 
+fn gone_back(number: u64, last: u64) -> String {
+    format!("the manifest has the number {number}, and the last one had {last}: what is older is never taken")
+}
+
 /// A source's manifest, verified, with its file.
 async fn take(source: &AnswerSource, key: &[u8]) -> Result<(Manifest, Bytes), String> {
     let taken = take_other(source, key, None).await?;
@@ -294,8 +327,10 @@ async fn take_other(
         Err(FetchError::Unchanged) => return Ok(None),
         Err(error) => return Err(format!("the manifest cannot be taken: {error}")),
     };
-    let manifest =
-        Manifest::from_file(&fetched.bytes, Some(key)).map_err(|why| format!("the manifest {why}"))?;
+    let (file, key) = (fetched.bytes.clone(), key.to_vec());
+    let read = tokio::task::spawn_blocking(move || Manifest::from_file(&file, Some(&key))).await;
+    let read = read.unwrap_or_else(|_| Err("could not be read".to_owned()));
+    let manifest = read.map_err(|why| format!("the manifest {why}"))?;
     Ok(Some((manifest, fetched.bytes, fetched.tag)))
 }
 

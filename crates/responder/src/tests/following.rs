@@ -162,6 +162,16 @@ async fn it_believes_nothing_that_is_old_changed_or_of_somebody_else() {
             fs::write(&path, file).unwrap();
         }
     }
+    // A copy whose tables are gone does not make the old ones believed; the newest source mends it.
+    for entry in fs::read_dir(own.path()).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|ending| ending == "answers") {
+            fs::remove_file(&path).unwrap();
+        }
+    }
+    assert!(origin.follow(own.path(), old.path()).await.is_err());
+    let (responder, _) = origin.follow(own.path(), &origin.folder()).await.unwrap();
+    assert!(origin.ask(&responder, SHA1_OID, 1).await.unwrap().revoked.is_some());
     let refused = origin.follow(copies().path(), changed.path()).await.err().unwrap();
     assert!(refused.contains("is not what the manifest says"), "{refused}");
 }
