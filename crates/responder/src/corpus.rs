@@ -17,6 +17,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 use bytes::Bytes;
+use http::HeaderValue;
 use ingam_protocol::Timestamp;
 use ingam_protocol::ocsp::{CertId, HashAlgorithm};
 
@@ -73,6 +74,8 @@ pub(crate) struct Corpus {
 /// A manifest, and every file that it or one before it names, by its name.
 pub(crate) struct Published {
     pub(crate) manifest: Bytes,
+    /// Its entity tag: it is asked for often, and may be long.
+    pub(crate) tag: HeaderValue,
     pub(crate) files: HashMap<String, Bytes>,
 }
 

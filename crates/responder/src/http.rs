@@ -422,7 +422,7 @@ impl Responder {
         let published = self.parts.ocsp.corpus().published().filter(|_| self.parts.publishes);
         let Some(published) = published else { return plain::not_found() };
         if file == MANIFEST {
-            return document::changing(published.manifest.clone(), headers);
+            return document::changing(published.manifest.clone(), published.tag.clone(), headers);
         }
         match published.files.get(file) {
             Some(table) => with_body(table.clone(), OCTETS, cacheable_for(self.parts.ocsp_max_age)),

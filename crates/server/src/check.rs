@@ -17,7 +17,7 @@ use ingam_validation::LocalPerspective;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use crate::config::{self, Config, Environment, Reading, Role};
-use crate::serve::StartError;
+use crate::serve::{StartError, publication_of};
 use crate::system::SystemClock;
 use crate::{terminal, transparency};
 
@@ -132,6 +132,12 @@ fn surroundings(reading: &mut Reading, is_dev: bool, now: Timestamp) {
     if let Err(error) = config.weak_keys() {
         let fix = "put the file right, or take it out of the list";
         found.error("issuance.weak_key_lists", error.to_string(), fix);
+    }
+    if found.is_sound("responder.publish_key")
+        && let Err(error) = publication_of(config)
+    {
+        let fix = "put the file right, or leave the key out";
+        found.error("responder.publish_key", error.to_string(), fix);
     }
     transparency::check(config, now, found);
     validation(config, found);

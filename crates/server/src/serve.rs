@@ -13,7 +13,6 @@ use ingam_frontend::Frontend;
 use ingam_journal::Journal;
 use ingam_journal::files::Disk;
 use ingam_operator::Operator;
-use ingam_protocol::pem;
 use ingam_protocol::profile::IssuerName;
 use ingam_protocol::record::{Record, RecordType};
 use ingam_protocol::time::{Clock, Random};
@@ -38,7 +37,7 @@ use crate::management::Management;
 use crate::monitor::Monitor;
 use crate::observation::{Observation, Observed};
 use crate::own_certificate::OwnCertificate;
-use crate::production::chain_of;
+use crate::production::{chain_of, key_of};
 use crate::reload::{CertificateSource, Read, Reloader};
 use crate::served_certificate::ServedCertificate;
 use crate::signer::remote_signer;
@@ -160,6 +159,8 @@ struct Built {
     transparency: Transparency,
     /// None where nothing is compared.
     monitor: Option<Arc<Monitor>>,
+    /// Where answers that are signed in advance go.
+    answers: Box<Publication>,
 }
 
 impl Running {
@@ -251,6 +252,7 @@ impl Running {
             corroboration,
             transparency,
             monitor,
+            answers,
         } = built;
         sweep(&request_log).await?;
         record_start(config, signer.as_ref(), &store, made, sources).await?;
@@ -325,8 +327,7 @@ impl Running {
         let (recorder, presigner, crls) = (responder.clone(), responder.clone(), responder);
         let (record_stop, presign_stop, crl_stop) = (stopped(stop()), stopped(stop()), stopped(stop()));
         tasks.spawn(async move { recorder.run_recorder(record_stop).await });
-        let answers = publication_of(config)?;
-        tasks.spawn(async move { presigner.run_presigning(answers, presign_stop).await });
+        tasks.spawn(async move { presigner.run_presigning(*answers, presign_stop).await });
         tasks.spawn(async move { crls.run_crls(crl_stop).await });
         tasks.spawn(until(stop(), keeper.run()));
         tasks.spawn(until(stop(), keep_metrics(upkeep)));
@@ -467,6 +468,7 @@ fn build(
     sources: &Sources,
 ) -> Result<Built, StartError> {
     let Sources { clock, random } = sources;
+    let answers = Box::new(publication_of(config)?);
     for (profile, settings) in &config.profiles {
         let is_there = |name: &str| signer.issuers().iter().any(|issuer| issuer.name.as_str() == name);
         if let Some(missing) = settings.weights().into_keys().find(|name| !is_there(name)) {
@@ -550,21 +552,17 @@ fn build(
         corroboration,
         transparency,
         monitor,
+        answers,
     })
 }
 
-/// Where answers that were signed in advance are kept and published.
-fn publication_of(config: &Config) -> Result<Publication, StartError> {
+/// Where answers that were signed in advance are kept, and how they are published.
+pub(crate) fn publication_of(config: &Config) -> Result<Publication, StartError> {
     let settings = &config.responder;
-    let key = settings.publish_key.as_deref().map(|path| {
-        let file = std::fs::read(path).map_err(|error| error.to_string());
-        file.and_then(|file| {
-            pem::der(&file, "PRIVATE KEY").ok_or_else(|| "is no PKCS #8 key in PEM".to_owned())
-        })
-        .map_err(|why| StartError::new(format!("responder.publish_key, {}: {why}", path.display())))
-    });
+    let key =
+        settings.publish_key.as_deref().map(|path| key_of("responder.publish_key", path)).transpose()?;
     let lasts = Duration::from_secs(settings.publish_lasts_s);
-    Publication::new(config.state.join("answers"), key.transpose()?.as_deref(), lasts)
+    Publication::new(config.state.join("answers"), key.as_deref(), lasts)
         .map_err(|finding| StartError::new(format!("responder.{finding}")))
 }
 

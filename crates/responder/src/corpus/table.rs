@@ -99,6 +99,11 @@ impl Table {
         Some(Self { owner, signers, bounds: bounds(&records), file, records })
     }
 
+    /// The longest validity of an answer.
+    pub(crate) fn validity(&self) -> Option<Duration> {
+        self.signers.iter().map(|signer| signer.validity).max()
+    }
+
     /// The whole file.
     pub(crate) fn file(&self) -> &Bytes {
         &self.file

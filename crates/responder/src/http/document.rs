@@ -46,9 +46,9 @@ impl Document {
 }
 
 /// What may be another the next time, and is looked at anew each time.
-pub(super) fn changing(body: Bytes, headers: &HeaderMap) -> Response<Full<Bytes>> {
-    let document = Document::new(body, "application/octet-stream", Duration::ZERO);
-    document.reply(headers)
+pub(super) fn changing(body: Bytes, etag: HeaderValue, headers: &HeaderMap) -> Response<Full<Bytes>> {
+    let content_type = HeaderValue::from_static("application/octet-stream");
+    Document { body, content_type, etag, max_age: Duration::ZERO }.reply(headers)
 }
 
 /// The certificates of all issuers, and their roots; and where CRLs are.

@@ -38,6 +38,10 @@ pub struct FollowingCondition {
     pub made_at: Timestamp,
     /// Until when the CA makes another, if all is well.
     pub expires_at: Timestamp,
+    /// The thisUpdate of the oldest answer about a certificate that has not ended, as of the manifest.
+    pub oldest: Option<Timestamp>,
+    /// How long an answer is valid.
+    pub validity: Duration,
     /// Why the last try to take a newer one failed; none if it did not.
     pub trouble: Option<String>,
 }
@@ -300,6 +304,8 @@ impl Following {
             sequence: self.manifest.sequence,
             made_at: self.manifest.made_at,
             expires_at: self.manifest.expires_at,
+            oldest: self.manifest.series.iter().filter_map(|series| series.oldest).min(),
+            validity: self.tables.values().filter_map(|table| table.validity()).max().unwrap_or_default(),
             trouble,
         };
     }

@@ -100,6 +100,9 @@ impl ListedIssuer {
 pub(crate) struct ListedSeries {
     pub(crate) issuer: IssuerName,
     pub(crate) hash: Hash,
+    /// The thisUpdate of the oldest answer about a certificate that has not ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) oldest: Option<Timestamp>,
     /// Side by side, in the order of their serial numbers.
     pub(crate) base: Vec<ListedTable>,
     /// On top of those and of each other, the newest first.

@@ -16,6 +16,7 @@ use ring::signature::Ed25519KeyPair;
 
 use super::manifest::{ListedIssuer, ListedSeries, ListedTable, Manifest};
 use crate::corpus::{Corpus, Published, Shelf, Table};
+use crate::ocsp::etag;
 
 /// The manifest's file.
 pub(crate) const MANIFEST: &str = "manifest";
@@ -127,7 +128,8 @@ impl Publisher {
             let base = shelf.base().iter().map(|table| self.listed(table)).collect::<io::Result<_>>()?;
             let newer = shelf.newer().iter().map(|table| self.listed(table)).collect::<io::Result<_>>()?;
             let (issuer, hash) = (series.owner.issuer.clone(), series.owner.hash.into());
-            all.push(ListedSeries { issuer, hash, base, newer });
+            let oldest = series.oldest();
+            all.push(ListedSeries { issuer, hash, oldest, base, newer });
         }
         self.shelves = shelves;
         let is_same = self.last.as_ref().is_some_and(|last| {
@@ -146,7 +148,8 @@ impl Publisher {
             self.forget(&manifest, now);
             let by_name = |named: &Named| Some((named.listed.file()?, named.table.file().clone()));
             let files = self.tables.values().filter_map(by_name).collect();
-            corpus.publish(Published { manifest: file.into(), files });
+            let tag = etag(&file);
+            corpus.publish(Published { manifest: file.into(), tag, files });
             self.last = Some(manifest);
             self.clear(now)?;
         }

@@ -66,6 +66,7 @@ pub fn write_synthetic(
     let listed = ListedSeries {
         issuer: issuer.name.clone(),
         hash: HashAlgorithm::Sha1.into(),
+        oldest: Some(now),
         base,
         newer: Vec::new(),
     };

@@ -92,6 +92,8 @@ impl State {
         let behind = state.keys.seen().since(now);
         if behind > CLOCK_TOLERANCE {
             state.keys.bring_forward(behind)?;
+            // So that the next start does not do it again.
+            state.keys.see(now)?;
         }
         state.remove_orphans()?;
         state.load_holds(now)?;

@@ -90,6 +90,8 @@ pub(crate) struct Connection {
     held: Vec<u8>,
     /// How much of it was looked through for the end of a head.
     searched: usize,
+    /// How long it has to be for its first request to be whole, once that is known: before, it is not looked at again.
+    needed: usize,
     /// Whether there may be whole requests in it.
     has_work: bool,
     /// Nothing can be read until the next event.
@@ -116,6 +118,7 @@ impl Connection {
             state: State::Reading,
             held: Vec::new(),
             searched: 0,
+            needed: 0,
             has_work: false,
             is_drained: false,
             is_half_closed: false,
@@ -245,7 +248,7 @@ impl Connection {
         self.send_answers(stream, desk)?;
         self.then = look.waiting;
         self.wait_for(look.waiting, desk.moment);
-        if look.waiting == Waiting::Request {
+        if look.waiting == Waiting::Request || look.used > 0 {
             self.since = desk.moment;
         }
         Ok(look.ask.map(Next::Ask))

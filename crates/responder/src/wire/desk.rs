@@ -14,8 +14,8 @@ use crate::wire::WireLimits;
 
 /// How much is read at once.
 pub(super) const READ_BYTES: usize = 16 * 1024;
-/// What is held of a connection at most: the longest request but for its last byte.
-pub(super) const HELD_BYTES_MAX: usize = HEAD_BYTES_MAX + REQUEST_BYTES_MAX;
+/// What is held of a connection at most: the longest request, and the empty line that may come before it (RFC 9112, section 2.2).
+pub(super) const HELD_BYTES_MAX: usize = 2 + HEAD_BYTES_MAX + REQUEST_BYTES_MAX;
 /// Answers are written when there are so many bytes of them, before more requests are looked at.
 pub(super) const OUTPUT_BYTES: usize = 16 * 1024;
 

@@ -1,6 +1,6 @@
 //! The proxies before the listeners, and by which of their words the client's address is known.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use ingam_protocol::Findings;
 use ingam_protocol::proxy::TrustedProxies;
@@ -75,6 +75,20 @@ pub(super) fn check(config: &Config, found: &mut Findings) {
             format!("name the proxies, or set {key} = \"none\""),
         );
     }
+    // From there it asks the listener, and says nothing that a proxy has to say first.
+    let asks_as_proxy = |address: &&SocketAddr| match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => trusted.contains(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+        IpAddr::V6(ip) if ip.is_unspecified() => trusted.contains(IpAddr::V6(Ipv6Addr::LOCALHOST)),
+        ip => trusted.contains(ip),
+    };
+    let own = config.listen.publication.first().filter(asks_as_proxy);
+    found.require(
+        proxies.publication != ProxyWord::ProxyProtocol || config.monitor.interval_s == 0 || own.is_none(),
+        "monitor.interval_s",
+        "is above 0, and this machine is among proxies.trusted, whose connections listen.publication takes for a proxy's: none of what it \
+         asks would be answered",
+        "set it to 0, or trust the proxy's own address alone",
+    );
     let afar = |address: &&SocketAddr| !address.ip().is_loopback();
     if let Some(address) = config.listen.acme_plain.iter().find(afar) {
         found.require(

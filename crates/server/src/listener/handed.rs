@@ -13,8 +13,8 @@ use tokio::sync::{mpsc, watch};
 use super::{Connections, Listener, Peer, PeerAddress};
 
 impl Listener {
-    /// Serves `answer` on connections that somebody else accepted and began to read, until `shutdown` says so or nobody hands
-    /// any over; each of HTTP/1 for one request, so that whoever hands them over has read the head of each.
+    /// Serves `answer` on connections that somebody else accepted and began to read, until nobody hands any over any more; `shutdown`
+    /// ends those that are open. Each of HTTP/1 for one request, so that whoever hands them over has read the head of each.
     pub(crate) async fn serve_handed<H, F, B>(
         self,
         mut arriving: mpsc::Receiver<Handed>,

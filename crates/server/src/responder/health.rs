@@ -2,7 +2,6 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use async_trait::async_trait;
 use ingam_protocol::health::{ClockReport, Code, Lack, Level, Report, Role, RoleReport, StorageReport};
@@ -18,8 +17,6 @@ pub(super) struct ResponderHealth {
     clock: Arc<dyn Clock>,
     condition: Arc<Mutex<FollowingCondition>>,
     responder: Responder,
-    /// How old answers may become: half of their validity.
-    age_max: Duration,
     environment: &'static str,
     started: Timestamp,
     stopping: AtomicBool,
@@ -33,8 +30,7 @@ impl ResponderHealth {
         responder: Responder,
     ) -> Self {
         let (started, environment) = (clock.now(), config.environment.name());
-        let age_max = Duration::from_secs(config.responder.ocsp_validity_s) / 2;
-        Self { clock, condition, responder, age_max, environment, started, stopping: AtomicBool::new(false) }
+        Self { clock, condition, responder, environment, started, stopping: AtomicBool::new(false) }
     }
 
     fn lacks(&self, now: Timestamp) -> Vec<Lack> {
@@ -50,25 +46,32 @@ impl ResponderHealth {
         let condition = self.condition.lock().unwrap_or_else(PoisonError::into_inner).clone();
         #[allow(clippy::cast_precision_loss, reason = "seconds since the epoch are far below 2^53")]
         gauge!("ingam_ocsp_manifest_timestamp_seconds").set(condition.made_at.unix_s() as f64);
-        lacks.extend(judge(&condition, now, self.age_max));
+        lacks.extend(judge(&condition, now));
         lacks
     }
 }
 
-/// What is thought of the answers that are there.
-fn judge(condition: &FollowingCondition, now: Timestamp, age_max: Duration) -> Option<Lack> {
-    let age = now.since(condition.made_at);
-    let level = match (age > age_max, now > condition.expires_at) {
-        (true, _) => Level::Failing,
-        (false, true) => Level::Warning,
-        (false, false) => return None,
+/// What is thought of the answers that are there: too old once half of the oldest one's time is over, as the CA signs anew before.
+fn judge(condition: &FollowingCondition, now: Timestamp) -> Option<Lack> {
+    let old = condition.oldest.filter(|this_update| now.since(*this_update) > condition.validity / 2);
+    let (level, detail) = match old {
+        Some(this_update) => {
+            (Level::Failing, format!("the oldest answer is {} s old", now.since(this_update).as_secs()))
+        }
+        None if now > condition.expires_at => {
+            let age = now.since(condition.made_at).as_secs();
+            (Level::Warning, format!("the CA's last list of answers is {age} s old"))
+        }
+        None => return None,
     };
-    let why = condition.trouble.as_deref().unwrap_or("the CA makes no new one");
+    let why = condition.trouble.as_deref().unwrap_or("the CA makes no newer ones");
     Some(Lack {
         level,
         code: Code::OcspAnswerAge,
-        detail: format!("the newest answers of the CA are {} s old: {why}", age.as_secs()),
-        fix: "see whether the CA runs and can be reached from here: meanwhile each answer is given as long as it is valid".to_owned(),
+        detail: format!("{detail}: {why}"),
+        fix: "see whether the CA and its signer run, and can be reached from here: meanwhile each answer is given as long as it is \
+              valid"
+            .to_owned(),
     })
 }
 
@@ -98,19 +101,31 @@ impl Reporter for ResponderHealth {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
     fn answers_grow_old() {
         let made_at = Timestamp::from_unix_s(1_795_255_200);
         let second = Duration::from_secs(1);
-        let (hour, days) = (3600 * second, 302_400 * second);
-        let condition =
-            FollowingCondition { sequence: 7, made_at, expires_at: made_at.plus(hour), trouble: None };
-        let level = |age| judge(&condition, made_at.plus(age), days).map(|lack| lack.level);
+        let (hour, half) = (3600 * second, 4 * 3600 * second);
+        let condition = FollowingCondition {
+            sequence: 7,
+            made_at,
+            expires_at: made_at.plus(hour),
+            oldest: Some(made_at.minus(hour)),
+            validity: 2 * half,
+            trouble: None,
+        };
+        let level = |age| judge(&condition, made_at.plus(age)).map(|lack| lack.level);
         assert_eq!(level(hour), None);
         assert_eq!(level(hour + second), Some(Level::Warning));
-        assert_eq!(level(days), Some(Level::Warning));
-        assert_eq!(level(days + second), Some(Level::Failing));
+        assert_eq!(level(half.saturating_sub(hour)), Some(Level::Warning));
+        assert_eq!(level(half.saturating_sub(hour) + second), Some(Level::Failing));
+        // A CA that only makes lists is no reason to be content.
+        let listed = FollowingCondition { expires_at: made_at.plus(9 * hour), ..condition };
+        let level = |age| judge(&listed, made_at.plus(age)).map(|lack| lack.level);
+        assert_eq!((level(hour), level(half)), (None, Some(Level::Failing)));
     }
 }

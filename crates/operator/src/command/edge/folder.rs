@@ -20,6 +20,8 @@ use super::nginx;
 
 /// The list of all files.
 pub(super) const INDEX: &str = "index.json";
+/// How an index begins.
+const INDEX_BEGINS: &[u8; 21] = b"{\"version\":1,\"made\":\"";
 /// The folder of files that have not taken their places yet.
 const NEW: &str = ".new";
 /// Held by the one who exports.
@@ -134,6 +136,13 @@ struct Pending {
     path: PathBuf,
 }
 
+/// Whether a file is the index of an export, by how those begin.
+fn is_index(path: &Path) -> bool {
+    let mut beginning = [0; INDEX_BEGINS.len()];
+    let read = File::open(path).and_then(|mut file| file.read_exact(&mut beginning));
+    read.is_ok() && beginning == *INDEX_BEGINS
+}
+
 impl Folder {
     /// Takes a folder: a new or empty one, or one that has an index. An error is a sentence.
     pub(super) fn open(root: &Path, now: Timestamp) -> Result<Self, String> {
@@ -145,7 +154,7 @@ impl Folder {
             let what = "has characters in its path that nginx takes for something else: name another folder";
             return Err(format!("{} {what}", super::clean(&root.to_string_lossy())));
         }
-        let is_known = root.join(INDEX).exists();
+        let is_known = is_index(&root.join(INDEX));
         let is_ours = |name: &std::ffi::OsStr| name == LOCK || name == NEW;
         let mut entries = fs::read_dir(&root).map_err(failed)?;
         if !is_known && entries.any(|entry| entry.is_ok_and(|entry| !is_ours(&entry.file_name()))) {

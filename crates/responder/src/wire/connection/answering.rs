@@ -23,6 +23,10 @@ impl Connection {
         let mut used = 0;
         let mut waiting = Waiting::Request;
         let mut ask = None;
+        if input.len() < self.needed {
+            return Look { used, ask, waiting: Waiting::Body };
+        }
+        self.needed = 0;
         while self.state == State::Reading {
             let rest = input.get(used..).unwrap_or_default();
             if rest.is_empty() {
@@ -67,6 +71,7 @@ impl Connection {
             };
             let Some(body) = rest.get(head.bytes..head.bytes + length) else {
                 self.searched = 0;
+                self.needed = head.bytes + length;
                 waiting = Waiting::Body;
                 break;
             };
