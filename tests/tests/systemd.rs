@@ -1,4 +1,4 @@
-//! The systemd units: what systemd itself says of them. The shipped ones, of a CA and of a perspective, and the one that `ingam init` writes are read
+//! The systemd units: what systemd itself says of them. The shipped ones, and the one that `ingam init` writes are read
 //! without a complaint, and the sandbox leaves an exposure below 2.
 //!
 //! Not a failure: complaints about other units of this machine.
@@ -14,9 +14,10 @@ const INSTALL: &str = "Install systemd, on Debian with `apt-get install systemd`
 /// systemd's own measure, from 0 to 10.
 const EXPOSURE_BELOW: f64 = 2.0;
 
-fn shipped() -> [PathBuf; 3] {
+fn shipped() -> [PathBuf; 4] {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../config/systemd");
-    ["ingam.service", "ingam-perspective.service", "ingam-signer.service"].map(|name| folder.join(name))
+    ["ingam.service", "ingam-perspective.service", "ingam-signer.service", "ingam-responder.service"]
+        .map(|name| folder.join(name))
 }
 
 async fn exposure(unit: &Path) -> f64 {

@@ -200,3 +200,37 @@ async fn a_clock_that_is_put_back_makes_no_answer_begin_in_the_future() {
     })
     .await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_could_not_be_read_when_it_changed_is_not_told_as_it_was() {
+    let world = World::new(&config());
+    world.statuses.issue(1);
+    with_presigning(&world, async {
+        until("the pass", || world.signed() == 2).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        world.statuses.is_broken.store(true, Ordering::SeqCst);
+        world.statuses.revoke(1, start(), Reason::KeyCompromise);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        world.statuses.is_broken.store(false, Ordering::SeqCst);
+        assert_eq!(asked(&world, 1).await.revoked, Some((start().unix_s(), 1)));
+        tokio::time::sleep(Duration::from_secs(120)).await;
+        let signed = world.signed();
+        assert_eq!(asked(&world, 1).await.revoked, Some((start().unix_s(), 1)));
+        assert_eq!(world.signed(), signed, "it was made up for in advance");
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_precertificate_and_its_certificate_are_signed_for_once() {
+    let world = World::new(&config());
+    with_presigning(&world, async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        for _ in 0..2 {
+            world.statuses.issue(1);
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        assert_eq!(world.signed(), 2, "once by each hash");
+    })
+    .await;
+}

@@ -132,7 +132,7 @@ pub(super) const METRICS: &[Metric] = &[
     metric(
         "ingam_lack",
         Gauge,
-        &[ROLE, ("code", Bounded("the codes below"))],
+        &[ROLE, ("code", Bounded("the codes above"))],
         "What a role lacks: 0 nothing of this code, 1 a warning, 2 failing",
     ),
     metric(

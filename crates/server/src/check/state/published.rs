@@ -52,7 +52,7 @@ fn named_here(config: &Config, url: &str) -> Option<String> {
 }
 
 /// What issues for the public web says in its own certificate where the CRL is that could list it (BR 7.1.2.11.2). One that was
-/// made elsewhere may lack that.
+/// made elsewhere, or by an earlier version, may lack that.
 fn public_issuers(config: &Config, loaded: &Hierarchy, found: &mut Findings) {
     for (profile, settings) in config.profiles.iter().filter(|(_, settings)| settings.public) {
         let weights = settings.weights();

@@ -59,6 +59,10 @@ fn dangerous_values_are_refused() {
         ("[proxies]\ntrusted = ['10.0.0.1/8']", "proxies.trusted"),
         ("[proxies]\ntrusted = ['0.0.0.0/0']", "proxies.trusted"),
         ("[proxies]\nacme = 'forwarded'", "proxies.trusted"),
+        (
+            "[listen]\npublication = ['0.0.0.0:80']\n[monitor]\ninterval_s = 60\n[proxies]\ntrusted = ['127.0.0.1']\npublication = 'proxy-protocol'",
+            "monitor.interval_s",
+        ),
         ("[proxies]\nacme = 'via'", "proxies.acme"),
         ("[tls]\nlook_interval_s = 0", "tls.look_interval_s"),
     ] {
