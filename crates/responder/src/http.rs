@@ -38,9 +38,6 @@ use tokio::sync::{oneshot, watch};
 
 const PKIX_CRL: HeaderValue = HeaderValue::from_static("application/pkix-crl");
 const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream");
-const NOT_CACHED: HeaderValue = HeaderValue::from_static("max-age=0, no-cache");
-/// For answers to a nonce: somebody else's copy is worthless.
-const NOT_STORED: HeaderValue = HeaderValue::from_static("max-age=0, no-cache, no-store");
 
 /// OCSP, CRLs and CA certificates over HTTP. Clones are the same responder.
 #[derive(Clone)]
@@ -175,6 +172,16 @@ impl Responder {
     /// See [`OcspService::kept_now`].
     pub(crate) fn kept_now(&self, request: &[u8], now: Timestamp) -> Option<Arc<KeptAnswer>> {
         self.parts.ocsp.kept_now(request, now)
+    }
+
+    /// See [`OcspService::signs_at_once`].
+    pub(crate) fn signs_at_once(&self) -> bool {
+        self.parts.ocsp.signs_at_once()
+    }
+
+    /// See [`OcspService::signed_now`].
+    pub(crate) fn signed_now(&self, request: &[u8], now: Timestamp) -> Option<Answer> {
+        self.parts.ocsp.signed_now(request, now)
     }
 
     pub(crate) fn clock(&self) -> &dyn Clock {
@@ -371,8 +378,8 @@ impl Responder {
     fn ocsp_reply(&self, answer: &Answer, conditions: Option<&HeaderMap>) -> Response<Full<Bytes>> {
         let (cache_control, kept) = match answer {
             Answer::Kept(kept) => (self.ocsp_cache_control(kept.next_update), kept),
-            Answer::Live(body, _) => return with_body(body.clone(), OCSP_RESPONSE, NOT_STORED),
-            Answer::Refused(_) => return with_body(answer.body(), OCSP_RESPONSE, NOT_CACHED),
+            Answer::Live(body, _) => return with_body(body.clone(), OCSP_RESPONSE, reply::NOT_STORED),
+            Answer::Refused(_) => return with_body(answer.body(), OCSP_RESPONSE, reply::NOT_CACHED),
         };
         let validators = Validators {
             etag: &kept.etag,

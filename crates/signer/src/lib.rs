@@ -317,6 +317,12 @@ pub trait Signer: Send + Sync {
     /// [`Error::UnknownIssuer`].
     fn ocsp_signer_not_after(&self, issuer: &IssuerName) -> Result<Timestamp, Error>;
 
+    /// Whether [`Signer::sign_ocsp`] of this issuer waits for nothing and takes microseconds: its key is in this process, and on P-256.
+    /// Whoever must not wait may ask it then, and nobody else.
+    fn signs_at_once(&self, _: &IssuerName) -> bool {
+        false
+    }
+
     /// Signs an OCSP answer and gives the DER of the whole OCSPResponse.
     ///
     /// # Errors

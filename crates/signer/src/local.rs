@@ -16,7 +16,7 @@ use x509_parser::prelude::FromDer;
 
 use crate::ca::SigningCa;
 use crate::delegate::{Delegate, DelegateCertificate, Draft};
-use crate::key::Algorithm;
+use crate::key::{Algorithm, Key};
 use crate::leaf::Validity;
 use crate::lint::{Linted, Stage};
 use crate::{
@@ -260,6 +260,13 @@ impl Responder {
         }
     }
 
+    fn key(&self) -> &Key {
+        match self {
+            Self::Issuer(ca) => &ca.key,
+            Self::Delegate(delegate) => &delegate.key,
+        }
+    }
+
     /// Builds and signs an answer.
     async fn sign(&self, answer: OcspAnswer) -> Result<Vec<u8>, Error> {
         let (responder_key_hash, key, certificate) = match self {
@@ -436,6 +443,10 @@ impl Signer for LocalSigner {
 
     fn ocsp_signer_not_after(&self, issuer: &IssuerName) -> Result<Timestamp, Error> {
         self.responder(issuer).map(|responder| responder.not_after())
+    }
+
+    fn signs_at_once(&self, issuer: &IssuerName) -> bool {
+        self.responder(issuer).is_ok_and(|responder| responder.key().signs_at_once())
     }
 
     async fn sign_ocsp(&self, issuer: &IssuerName, answer: OcspAnswer) -> Result<Vec<u8>, Error> {

@@ -251,7 +251,7 @@ impl Connection {
         if look.waiting == Waiting::Request || look.used > 0 {
             self.since = desk.moment;
         }
-        Ok(look.ask.map(Next::Ask))
+        Ok(if look.is_later { Some(Next::Again) } else { look.ask.map(Next::Ask) })
     }
 
     /// Writes the answers that are on the desk; what cannot be sent now is kept.

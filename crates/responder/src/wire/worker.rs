@@ -3,9 +3,11 @@
 use std::io::{self, ErrorKind};
 use std::net::{Shutdown, TcpListener};
 use std::os::fd::OwnedFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt;
 use http::Request;
 use mio::event::Event;
 use mio::{Events, Interest, Poll, Token, Waker};
@@ -54,7 +56,8 @@ pub(super) struct Letterbox {
 
 #[derive(Default)]
 struct Letters {
-    replies: Vec<(Address, Reply)>,
+    /// `None`: there will be no reply.
+    replies: Vec<(Address, Option<Reply>)>,
     is_stopping: bool,
     is_abandoned: bool,
 }
@@ -93,6 +96,16 @@ impl Letterbox {
     pub(super) fn abandon(&self) {
         self.leave(|letters| letters.is_abandoned = true);
     }
+}
+
+/// Gives a connection its turn. A fault of ours ends this one connection, and no other.
+fn turn(open: &mut Open, desk: &mut Desk) -> Next {
+    let turned = catch_unwind(AssertUnwindSafe(|| open.connection.turn(&mut open.stream, desk)));
+    turned.unwrap_or_else(|_| {
+        tracing::error!("a connection was broken off by a fault of this program: please report what it was asked");
+        desk.clear_up();
+        Next::Close
+    })
 }
 
 struct Open {
@@ -168,6 +181,9 @@ impl Worker {
 
     /// Serves until it is told to end.
     pub(super) fn run(mut self) {
+        let runtime = self.runtime.clone();
+        // What is signed here has time limits of the runtime, and goes on there where it has to wait.
+        let _entered = runtime.enter();
         let mut events = Events::with_capacity(EVENTS_MAX);
         loop {
             let timeout = if self.again.is_empty() {
@@ -184,12 +200,13 @@ impl Worker {
                     return;
                 }
             }
-            self.desk.look_at_clocks();
-            for event in &events {
-                self.event(event);
-            }
+            self.desk.begin_round();
+            // They waited for longer than those whose events came just now.
             for key in std::mem::take(&mut self.again) {
                 self.turn(key);
+            }
+            for event in &events {
+                self.event(event);
             }
             if self.accept_at.is_some_and(|at| at <= self.desk.moment) {
                 self.accept_at = None;
@@ -254,7 +271,7 @@ impl Worker {
 
     /// Gives a connection its first turn, after which it is waited for where that was not its last.
     fn begin(&mut self, mut open: Open) {
-        let next = open.connection.turn(&mut open.stream, &mut self.desk);
+        let next = turn(&mut open, &mut self.desk);
         if matches!(next, Next::Close) {
             return;
         }
@@ -270,7 +287,7 @@ impl Worker {
 
     fn turn(&mut self, key: usize) {
         let Some(open) = self.open.get_mut(key) else { return };
-        let next = open.connection.turn(&mut open.stream, &mut self.desk);
+        let next = turn(open, &mut self.desk);
         self.follow(key, next);
     }
 
@@ -292,7 +309,8 @@ impl Worker {
         let (responder, letterbox) = (self.responder.clone(), Arc::clone(&self.letterbox));
         let peer = open.connection.peer().ip();
         self.runtime.spawn(async move {
-            let reply = general::reply(&responder, peer, *request).await;
+            let replying = AssertUnwindSafe(general::reply(&responder, peer, *request)).catch_unwind();
+            let reply = replying.await.ok();
             letterbox.leave(|letters| letters.replies.push((address, reply)));
         });
     }
@@ -320,8 +338,13 @@ impl Worker {
             else {
                 continue;
             };
-            open.connection.reply(reply, &self.desk);
-            self.turn(address.key);
+            match reply {
+                Some(reply) => {
+                    open.connection.reply(reply, &self.desk);
+                    self.turn(address.key);
+                }
+                None => self.follow(address.key, Next::Close),
+            }
         }
         if is_stopping && !self.desk.is_stopping {
             self.desk.is_stopping = true;

@@ -6,7 +6,7 @@ use ingam_protocol::ocsp::REQUEST_BYTES_MAX;
 use ingam_protocol::request_head::{self, HEAD_BYTES_MAX, Head, Unsound, Version};
 
 use super::{Connection, State, Waiting};
-use crate::wire::desk::{After, Desk, OUTPUT_BYTES};
+use crate::wire::desk::{After, Desk, Found, OUTPUT_BYTES, Question};
 use crate::wire::general::{self, Sent};
 
 /// Where a look at the input led.
@@ -15,6 +15,18 @@ pub(super) struct Look {
     pub(super) used: usize,
     pub(super) ask: Option<Box<Request<Sent>>>,
     pub(super) waiting: Waiting,
+    /// The next request can be answered without waiting, but others come first.
+    pub(super) is_later: bool,
+}
+
+/// What became of a request.
+enum Answered {
+    /// Its answer is on the desk, or it was refused.
+    Done,
+    /// The runtime has to be asked.
+    Ask(Box<Request<Sent>>),
+    /// Nothing yet: others come first.
+    Later,
 }
 
 impl Connection {
@@ -23,8 +35,9 @@ impl Connection {
         let mut used = 0;
         let mut waiting = Waiting::Request;
         let mut ask = None;
+        let mut is_later = false;
         if input.len() < self.needed {
-            return Look { used, ask, waiting: Waiting::Body };
+            return Look { used, ask, waiting: Waiting::Body, is_later };
         }
         self.needed = 0;
         while self.state == State::Reading {
@@ -76,16 +89,26 @@ impl Connection {
                 break;
             };
             self.searched = 0;
+            match self.answer(&head, body, desk) {
+                Answered::Done => {}
+                Answered::Ask(request) => ask = Some(request),
+                Answered::Later => {
+                    is_later = true;
+                    break;
+                }
+            }
             used += head.bytes + length;
-            ask = self.answer(&head, body, desk);
         }
         if ask.is_some() {
             self.has_work = used < input.len();
             waiting = Waiting::Reply;
+        } else if is_later {
+            self.has_work = true;
+            waiting = Waiting::Head;
         } else if self.state == State::Parting {
             waiting = Waiting::Parting;
         }
-        Look { used, ask, waiting }
+        Look { used, ask, waiting, is_later }
     }
 
     /// Whether a head that was not whole the last time may be so now, or is too long.
@@ -95,8 +118,8 @@ impl Connection {
         is
     }
 
-    /// Answers a request from memory, or says what to ask for.
-    fn answer(&mut self, head: &Head<'_>, body: &[u8], desk: &mut Desk) -> Option<Box<Request<Sent>>> {
+    /// Answers a request without waiting, or says what to ask for.
+    fn answer(&mut self, head: &Head<'_>, body: &[u8], desk: &mut Desk) -> Answered {
         let after = match (head.is_kept && !desk.is_stopping, head.version) {
             (false, _) => After::Close,
             (true, Version::Http10) => After::OpenAsAsked,
@@ -104,24 +127,28 @@ impl Connection {
         };
         // The request log is told where whole requests are answered.
         let is_told = desk.responder.is_logging();
-        let kept = match head.method {
+        let question = match head.method {
             _ if is_told => None,
-            b"GET" if !head.is_conditional => {
-                head.target.strip_prefix(b"/ocsp/").and_then(|encoded| desk.kept_by_get(encoded))
-            }
-            b"POST" if matches!(head.target, b"/ocsp" | b"/ocsp/") => desk.kept_by_post(body),
+            b"GET" if !head.is_conditional => head.target.strip_prefix(b"/ocsp/").map(Question::Get),
+            b"POST" if matches!(head.target, b"/ocsp" | b"/ocsp/") => Some(Question::Post(body)),
             _ => None,
         };
-        if let Some(kept) = kept {
-            desk.put(&kept, after);
-            if after == After::Close {
-                self.state = State::Closing;
+        match question.map_or(Found::Nothing, |question| desk.find(question)) {
+            Found::Answer(answer) => {
+                desk.put(&answer, after);
+                if after == After::Close {
+                    self.state = State::Closing;
+                }
+                return Answered::Done;
             }
-            return None;
+            Found::Later => return Answered::Later,
+            Found::Nothing => {}
         }
-        let ask = self.ask(head, Sent::Whole(Bytes::copy_from_slice(body)), desk)?;
+        let Some(request) = self.ask(head, Sent::Whole(Bytes::copy_from_slice(body)), desk) else {
+            return Answered::Done;
+        };
         self.state = State::Asking(after);
-        Some(ask)
+        Answered::Ask(request)
     }
 
     /// The request as the runtime's side takes it; otherwise a refusal.

@@ -92,7 +92,7 @@ pub(super) fn connection() -> Connection {
 
 pub(super) fn desk(world: &World) -> Desk {
     let mut desk = Desk::new(world.responder.clone(), LIMITS);
-    desk.look_at_clocks();
+    desk.begin_round();
     desk
 }
 
