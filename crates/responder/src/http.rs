@@ -15,7 +15,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Body;
-use ingam_protocol::ocsp::{ErrorStatus, HashAlgorithm, REQUEST_BYTES_MAX, decode_get};
+use ingam_protocol::ocsp::{ErrorStatus, HashAlgorithm, REQUEST_BYTES_MAX, decode_get, parse_request};
 use ingam_protocol::{Clock, Serial, Shard, Timestamp};
 use ingam_signer::Signer;
 
@@ -48,9 +48,9 @@ pub struct Responder {
 
 /// Who asks, as far as the request log wants to know.
 #[derive(Clone, Copy)]
-struct Client<'a> {
-    address: IpAddr,
-    user_agent: &'a [u8],
+pub(crate) struct Client<'a> {
+    pub(crate) address: IpAddr,
+    pub(crate) user_agent: &'a [u8],
 }
 
 struct Parts {
@@ -327,6 +327,11 @@ impl Responder {
 
     pub(crate) fn is_logging(&self) -> bool {
         self.request_log.as_ref().is_some_and(|log| log.is_on())
+    }
+
+    /// Tells the request log who asked for what by a request, its DER, and was given an answer at once.
+    pub(crate) fn note_given(&self, client: Client<'_>, request: &[u8], answer: &Answer) {
+        self.note(client, &self.parts.ocsp.asked(parse_request(request).ok().as_ref(), answer));
     }
 
     /// Tells the request log who asked for what.

@@ -266,15 +266,20 @@ impl OcspService {
             Err(_) => Answer::Refused(ErrorStatus::MalformedRequest),
         };
         if let Some(tell) = tell {
-            let first = parsed.as_ref().ok().and_then(|request| request.cert_ids.first());
-            tell(Asked {
-                issuer: first.and_then(|cert_id| self.issuers.place(cert_id)),
-                serial: first.and_then(|cert_id| cert_id.serial.as_ref()),
-                outcome: Outcome::from(&answer),
-            });
+            tell(self.asked(parsed.as_ref().ok(), &answer));
         }
         self.count(&answer);
         answer
+    }
+
+    /// What was asked for first, and how it was answered.
+    pub(crate) fn asked<'a>(&self, request: Option<&'a Request>, answer: &Answer) -> Asked<'a> {
+        let first = request.and_then(|request| request.cert_ids.first());
+        Asked {
+            issuer: first.and_then(|cert_id| self.issuers.place(cert_id)),
+            serial: first.and_then(|cert_id| cert_id.serial.as_ref()),
+            outcome: Outcome::from(answer),
+        }
     }
 
     fn count(&self, answer: &Answer) {

@@ -41,7 +41,7 @@ pub(crate) use checks::LinterConfig;
 pub(crate) use file::{OtherFile, Reading, Role};
 pub(crate) use perspective::Perspective;
 pub(crate) use profiles::ProfileConfig;
-pub(crate) use proxies::{Proxies, ProxyWord};
+pub(crate) use proxies::Proxies;
 pub(crate) use rate_limits::RateLimits;
 pub(crate) use responder::Answers;
 pub(crate) use rules::host;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use http::{Request, Response};
 use hyper::body::{Body, Incoming};
+use ingam_protocol::proxy::Front;
 use ingam_responder::Responder;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
@@ -14,7 +15,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::End;
 use crate::config::Config;
-use crate::listener::{Front, Listener, Peer, SharedLimits, Sockets};
+use crate::listener::{Listener, Peer, SharedLimits, Sockets};
 use crate::notify::{self, State};
 use crate::observation::{Observation, Observed, Reporter};
 use crate::serve::{StartError, connection_limits, hangups, keep_metrics, until};
@@ -86,7 +87,8 @@ impl RoleProcess {
         sockets: Vec<Vec<std::net::TcpListener>>,
     ) -> std::io::Result<()> {
         let (limits, stopping) = (self.limits.clone(), self.shutdown.subscribe());
-        self.tasks.spawn(wire::start(responder, sockets, self.connections_max, limits, stopping)?);
+        let open = wire::Open { front: Front::default(), connections_max: self.connections_max, limits };
+        self.tasks.spawn(wire::start(responder, sockets, open, stopping)?);
         Ok(())
     }
 

@@ -14,6 +14,7 @@ use ingam_journal::Journal;
 use ingam_journal::files::Disk;
 use ingam_operator::Operator;
 use ingam_protocol::profile::IssuerName;
+use ingam_protocol::proxy::Front;
 use ingam_protocol::record::{Record, RecordType};
 use ingam_protocol::time::{Clock, Random};
 use ingam_responder::request_log::RequestLog;
@@ -30,9 +31,9 @@ use tokio_rustls::TlsAcceptor;
 use crate::acme::{self, Transport};
 use crate::admin::{self, AdminSocket};
 use crate::certificate_keeper::CertificateKeeper;
-use crate::config::{Config, ProxyWord};
+use crate::config::Config;
 use crate::health::{self, Health};
-use crate::listener::{ConnectionLimits, Front, Listener, Peer, SharedLimits, stopped};
+use crate::listener::{ConnectionLimits, Listener, Peer, SharedLimits, stopped};
 use crate::management::Management;
 use crate::monitor::Monitor;
 use crate::observation::{Observation, Observed};
@@ -45,7 +46,7 @@ use crate::system::{SystemClock, SystemRandomness};
 use crate::transparency::Transparency;
 use crate::{telemetry, test_ct, test_dns, wire};
 
-use publication::{Logging, publish, request_log, sweep};
+use publication::{Logging, request_log, sweep};
 use upkeep::{
     keep_configuration, keep_delegates, keep_issuances, keep_jobs, keep_limits, keep_logged,
     keep_perspectives, keep_waiting,
@@ -303,17 +304,10 @@ impl Running {
         let open = listener("acme_plain", sockets.acme_plain.into(), None);
         tasks.spawn(Listener { front: plain_front, ..open }.serve(plain, stop()));
         tasks.spawn(listener("management", sockets.management.into(), Some(acceptor)).serve(managed, stop()));
-        if config.proxies.publication == ProxyWord::None {
-            let threads =
-                wire::start(&responder, sockets.publication, connections_max, limits.clone(), stop());
-            let failed = |error| StartError::caused("OCSP has no threads to be answered by", &error);
-            tasks.spawn(threads.map_err(failed)?);
-        } else {
-            // What proxies say is read by the listener that all others have, too.
-            let sockets = wire::on_runtime(sockets.publication)?;
-            let open = listener("publication", sockets.into(), None);
-            tasks.spawn(publish(Listener { front: publication_front, ..open }, responder.clone(), stop()));
-        }
+        let open = wire::Open { front: publication_front, connections_max, limits: limits.clone() };
+        let threads = wire::start(&responder, sockets.publication, open, stop());
+        let failed = |error| StartError::caused("OCSP has no threads to be answered by", &error);
+        tasks.spawn(threads.map_err(failed)?);
         if let Some(client_ca) = config.operator.client_ca.as_ref().filter(|_| !sockets.admin.is_empty()) {
             let tls = Some(TlsAcceptor::from(reloader.certificate.for_operators(client_ca)?));
             tasks.spawn(listener("admin", sockets.admin.into(), tls).serve(admin.clone(), stop()));

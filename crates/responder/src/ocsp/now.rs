@@ -6,14 +6,15 @@ use futures_util::FutureExt;
 use ingam_protocol::Timestamp;
 use ingam_protocol::ocsp::{CertId, lone_cert_id, parse_request};
 
+use tokio::task::unconstrained;
+
 use crate::config::Nonces;
 use crate::ocsp::{Answer, KeptAnswer, OcspService};
 
 impl OcspService {
     /// Whether some answers can be signed without waiting.
     pub(crate) fn signs_at_once(&self) -> bool {
-        !self.settings.is_keyless
-            && self.issuers.iter().any(|issuer| self.signer.signs_at_once(&issuer.name))
+        !self.settings.is_keyless && self.issuers.iter().any(|issuer| self.signer.signs_at_once(&issuer.name))
     }
 
     /// The answer to a request's DER that has to be signed, or looked for in the store, if both can be done without waiting for anybody. `None`
@@ -25,7 +26,7 @@ impl OcspService {
             return None;
         }
         // What waits for a place among those who sign, or for another's signature, is asked for again.
-        let answer = self.try_answer(&request).now_or_never()?.unwrap_or_else(Answer::Refused);
+        let answer = unconstrained(self.try_answer(&request)).now_or_never()?.unwrap_or_else(Answer::Refused);
         if let Answer::Kept(kept) = &answer
             && !self.has_its_headers(kept.next_update, now)
         {

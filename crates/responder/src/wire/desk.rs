@@ -6,10 +6,11 @@ use http::HeaderValue;
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE};
 use ingam_protocol::Timestamp;
 use ingam_protocol::ocsp::{GetDecoder, REQUEST_BYTES_MAX};
+use ingam_protocol::proxy::Front;
 use ingam_protocol::request_head::HEAD_BYTES_MAX;
 
 use crate::date::imf_fixdate;
-use crate::http::Responder;
+use crate::http::{Client, Responder};
 use crate::ocsp::{Answer, OCSP_RESPONSE, write_field};
 use crate::reply::{NOT_CACHED, NOT_STORED};
 use crate::wire::WireLimits;
@@ -29,6 +30,7 @@ const SIGNINGS_MAX: usize = 64;
 /// See the module.
 pub(crate) struct Desk {
     pub(super) responder: Responder,
+    pub(super) front: Front,
     pub(super) limits: WireLimits,
     pub(super) body_timeout: Duration,
     pub(super) is_stopping: bool,
@@ -88,11 +90,12 @@ struct Starts {
 }
 
 impl Desk {
-    pub(crate) fn new(responder: Responder, limits: WireLimits) -> Self {
+    pub(crate) fn new(responder: Responder, limits: WireLimits, front: Front) -> Self {
         let now = responder.clock().now();
         let body_timeout = responder.body_timeout();
         Self {
             responder,
+            front,
             limits,
             body_timeout,
             is_stopping: false,
@@ -130,8 +133,8 @@ impl Desk {
         &self.starts.date
     }
 
-    /// What can be said to a question without waiting.
-    pub(super) fn find(&mut self, question: Question<'_>) -> Found {
+    /// What can be said to a question without waiting; the request log is told of it where a client is named.
+    pub(super) fn find(&mut self, question: Question<'_>, client: Option<Client<'_>>) -> Found {
         let der = match question {
             Question::Get(encoded) => match self.decoder.decode(encoded) {
                 Some(der) => der,
@@ -139,15 +142,17 @@ impl Desk {
             },
             Question::Post(der) => der,
         };
-        if let Some(kept) = self.responder.kept_now(der, self.now) {
-            return Found::Answer(Answer::Kept(kept));
+        let mut answer = self.responder.kept_now(der, self.now).map(Answer::Kept);
+        if answer.is_none() && self.signs_at_once {
+            let Some(left) = self.signings_left.checked_sub(1) else { return Found::Later };
+            self.signings_left = left;
+            answer = self.responder.signed_now(der, self.now);
         }
-        if !self.signs_at_once {
-            return Found::Nothing;
+        let Some(answer) = answer else { return Found::Nothing };
+        if let Some(client) = client {
+            self.responder.note_given(client, der, &answer);
         }
-        let Some(left) = self.signings_left.checked_sub(1) else { return Found::Later };
-        self.signings_left = left;
-        self.responder.signed_now(der, self.now).map_or(Found::Nothing, Found::Answer)
+        Found::Answer(answer)
     }
 
     /// Puts an answer behind those that will be written.

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use ingam_protocol::Findings;
-use ingam_protocol::proxy::TrustedProxies;
+use ingam_protocol::proxy::{ProxyWord, TrustedProxies};
 use serde::{Deserialize, Serialize};
 
 use super::Config;
@@ -20,21 +20,6 @@ pub(crate) struct Proxies {
     pub(crate) acme_plain: ProxyWord,
     /// How they tell it at `listen.publication`: the request log wants to know.
     pub(crate) publication: ProxyWord,
-}
-
-/// A way to tell a client's address.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum ProxyWord {
-    /// Not at all: the peer is the client.
-    #[default]
-    None,
-    /// The header of RFC 7239.
-    Forwarded,
-    /// The header that most proxies write.
-    XForwardedFor,
-    /// The PROXY protocol, version 1 or 2: trusted proxies have to speak it.
-    ProxyProtocol,
 }
 
 impl Proxies {
