@@ -18,7 +18,7 @@ use crate::config::Config;
 use crate::listener::{Listener, Peer, stopped};
 
 /// Serves OCSP and CRLs on a listener. A client's address goes no further than to the request log.
-pub(super) async fn publish(listener: Listener, responder: Arc<Responder>, stopping: watch::Receiver<bool>) {
+pub(crate) async fn publish(listener: Listener, responder: Responder, stopping: watch::Receiver<bool>) {
     let front = listener.front.clone();
     let answer = move |request: Request<Incoming>, peer: Peer| {
         let client = peer.opener.map(|opener| front.client(opener, request.headers()).ip());
