@@ -90,6 +90,7 @@ pub(crate) fn run(options: &Check) -> Result<ExitCode, StartError> {
         Role::Responder => {
             let Reading { config, found, .. } = &mut reading;
             ports::check(&config.listen.of_responder(), found);
+            tls::check_responder(config, now, found);
         }
         Role::Perspective => {
             let Reading { config, found, .. } = &mut reading;

@@ -227,7 +227,9 @@ impl Running {
             _lock: lock,
         };
         let going = Going { config: &config, sources: &sources, stopping, reloader };
-        if let Err(error) = running.set_going(going, built, made, (ports, admin), metrics).await {
+        // On the heap, as it is large.
+        let set_going = Box::pin(running.set_going(going, built, made, (ports, admin), metrics));
+        if let Err(error) = set_going.await {
             running.stop().await;
             return Err(error);
         }
@@ -284,7 +286,7 @@ impl Running {
         };
         let acceptor = TlsAcceptor::from(reloader.certificate.for_everybody()?);
         let router = reloader.frontend.clone().router();
-        let [front, plain_front, publication_front] = fronts(config);
+        let [front, plain_front, publication_front, publication_tls_front] = fronts(config);
         let plain = acme::service(router.clone(), plain_front.clone(), Transport::Plain);
         let acme = acme::service(router, front.clone(), Transport::Tls);
         let management = Arc::new(Management::new(signer.issuers()));
@@ -303,11 +305,15 @@ impl Running {
         tasks.spawn(Listener { front, ..tls }.serve(acme, stop()));
         let open = listener("acme_plain", sockets.acme_plain.into(), None);
         tasks.spawn(Listener { front: plain_front, ..open }.serve(plain, stop()));
-        tasks.spawn(listener("management", sockets.management.into(), Some(acceptor)).serve(managed, stop()));
+        let managing = listener("management", sockets.management.into(), Some(acceptor.clone()));
+        tasks.spawn(managing.serve(managed, stop()));
         let open = wire::Open { front: publication_front, connections_max, limits: limits.clone() };
         let threads = wire::start(&responder, sockets.publication, open, stop());
         let failed = |error| StartError::caused("OCSP has no threads to be answered by", &error);
         tasks.spawn(threads.map_err(failed)?);
+        let tls = listener("publication_tls", sockets.publication_tls.into(), Some(acceptor));
+        let tls = Listener { front: publication_tls_front, ..tls };
+        tasks.spawn(wire::publish(tls, Responder::clone(&responder), stop()));
         if let Some(client_ca) = config.operator.client_ca.as_ref().filter(|_| !sockets.admin.is_empty()) {
             let tls = Some(TlsAcceptor::from(reloader.certificate.for_operators(client_ca)?));
             tasks.spawn(listener("admin", sockets.admin.into(), tls).serve(admin.clone(), stop()));
@@ -415,10 +421,10 @@ struct Going<'a> {
     reloader: Arc<Reloader>,
 }
 
-/// The proxies before the listeners: of ACME with TLS, of ACME without, and of OCSP and CRLs.
-fn fronts(config: &Config) -> [Front; 3] {
+/// The proxies before the listeners: of ACME with TLS, of ACME without, and of OCSP and CRLs without and with it.
+fn fronts(config: &Config) -> [Front; 4] {
     let (trusted, proxies) = (Arc::new(config.proxies.trusted()), &config.proxies);
-    let words = [proxies.acme, proxies.acme_plain, proxies.publication];
+    let words = [proxies.acme, proxies.acme_plain, proxies.publication, proxies.publication_tls];
     words.map(|word| Front { trusted: trusted.clone(), word })
 }
 

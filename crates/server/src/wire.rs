@@ -1,8 +1,11 @@
 //! OCSP, CRLs and CA certificates over HTTP: the responder's own threads, and hyper for what they do not serve.
 
+use std::pin::Pin;
 use std::sync::Arc;
 
-use http::Request;
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::Full;
 use hyper::body::Incoming;
 use ingam_protocol::proxy::Front;
 use ingam_responder::{Places, Responder, Wire, WireLimits, WireSetup};
@@ -54,12 +57,7 @@ pub(crate) fn start(
         connections_max,
         limits: limits.clone(),
     };
-    let responder = responder.clone();
-    let answer = move |request: Request<Incoming>, peer: Peer| {
-        let responder = responder.clone();
-        let client = peer.opener.map(|opener| listener::client(&front, opener, request.headers()).ip());
-        async move { responder.handle_from(client, request).await }
-    };
+    let answer = answering(responder.clone(), front);
     let handed = tokio::spawn(listener.serve_handed(arriving, answer, stopping.clone()));
     Ok(async move {
         stopped(stopping).await;
@@ -67,4 +65,22 @@ pub(crate) fn start(
         wire.stop(limits.now().grace).await;
         handed.abort();
     })
+}
+
+/// The same over a listener of the runtime, for TLS.
+pub(crate) async fn publish(listener: Listener, responder: Responder, stopping: watch::Receiver<bool>) {
+    let answer = answering(responder, listener.front.clone());
+    listener.serve(answer, stopping).await;
+}
+
+/// The responder as a service for connections. A client's address goes no further than to the request log.
+fn answering(
+    responder: Responder,
+    front: Front,
+) -> impl Fn(Request<Incoming>, Peer) -> Pin<Box<dyn Future<Output = Response<Full<Bytes>>> + Send>> + Clone {
+    move |request, peer| {
+        let responder = responder.clone();
+        let client = peer.opener.map(|opener| listener::client(&front, opener, request.headers()).ip());
+        Box::pin(async move { responder.handle_from(client, request).await })
+    }
 }

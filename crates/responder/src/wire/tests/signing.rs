@@ -13,7 +13,8 @@ use crate::wire::connection::Next;
 
 /// A request by POST, as HTTP has it.
 fn post(der: &[u8]) -> Vec<u8> {
-    [format!("POST /ocsp HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n", der.len()).as_bytes(), der].concat()
+    [format!("POST /ocsp HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n", der.len()).as_bytes(), der]
+        .concat()
 }
 
 fn live() -> World {
