@@ -18,6 +18,8 @@ use crate::wire::general::{Asked, Reply};
 const ROUNDS_MAX: usize = 16;
 /// How long a client that was refused may take to notice.
 const PARTING: Duration = Duration::from_secs(2);
+/// How many bytes a second of a long body a client has to take, seen as a whole: it is kept for as long.
+const TAKEN_PER_S: u64 = 16 * 1024;
 /// Memory that a connection held for a long request is given back when it is over.
 const SPARE_BYTES: usize = 1024;
 
@@ -114,6 +116,8 @@ pub(crate) struct Connection {
     sent: usize,
     /// A long body, sent after it.
     body: Bytes,
+    /// Until when it has to be sent.
+    body_due: Instant,
     waiting: Waiting,
     /// What it waits for once everything is sent.
     then: Waiting,
@@ -136,6 +140,7 @@ impl Connection {
             unsent: Vec::new(),
             sent: 0,
             body: Bytes::new(),
+            body_due: desk.moment,
             waiting: Waiting::FirstRequest,
             then: Waiting::FirstRequest,
             since: desk.moment,
@@ -320,6 +325,8 @@ impl Connection {
         if reply.body.len() <= OUTPUT_BYTES {
             self.unsent.extend_from_slice(&reply.body);
         } else {
+            self.body_due =
+                desk.moment + desk.limits.idle + Duration::from_secs(reply.body.len() as u64 / TAKEN_PER_S);
             self.body = reply.body;
         }
         self.state = match after {
@@ -366,7 +373,8 @@ impl Connection {
             // The reply's own parts have their limits.
             Waiting::Reply => return Overtime::None,
         };
-        if desk.moment.saturating_duration_since(self.since) < limit {
+        let is_body_late = !self.body.is_empty() && desk.moment >= self.body_due;
+        if desk.moment.saturating_duration_since(self.since) < limit && !is_body_late {
             return Overtime::None;
         }
         if self.is_announced {

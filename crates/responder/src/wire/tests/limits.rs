@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::driver::*;
 use crate::config::Config;
+use crate::offline::OfflineFiles;
 use crate::tests::world::*;
 use crate::wire::connection::{Connection, Overtime};
 use crate::wire::desk::Desk;
@@ -82,4 +83,27 @@ async fn the_end_of_the_process_waits_for_what_was_asked_and_for_nothing_more() 
     let text = String::from_utf8_lossy(&client.received);
     assert_eq!(text.matches("HTTP/1.1 200 OK\r\n").count(), 1);
     assert!(text.contains("connection: close\r\n"));
+}
+
+#[tokio::test]
+async fn a_long_body_is_not_kept_for_a_client_that_takes_it_byte_by_byte() {
+    let world = World::new(&Config::default());
+    let mut files = OfflineFiles::default();
+    files.certificates.insert("root".to_owned(), vec![7; 1 << 20].into());
+    world.responder.replace_offline(files);
+    let (mut desk, mut connection) = opened(&world);
+    let mut client = Client::new(&[b"GET /issuer/root.crt HTTP/1.1\r\nHost: a\r\n\r\n"]);
+    client.ends = false;
+    let mut lasted = 0;
+    // A thousand bytes a second: never silent for long.
+    loop {
+        client.room = 1000;
+        assert_eq!(drive(&world, &mut desk, &mut connection, &mut client).await, End::Waits);
+        desk.moment += Duration::from_secs(1);
+        match connection.overtime(&mut desk) {
+            Overtime::None => lasted += 1,
+            end => break assert_eq!(end, Overtime::Close),
+        }
+    }
+    assert!((100..=140).contains(&lasted), "{lasted} s");
 }
