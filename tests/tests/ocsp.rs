@@ -10,6 +10,7 @@ use std::sync::Arc;
 use ingam_tests::certificate::Chain;
 use ingam_tests::challenge::{Prover, WebAnswers};
 use ingam_tests::client::{CertificateRequest, Client};
+use ingam_tests::command::run;
 use ingam_tests::curl::Curl;
 use ingam_tests::http::{Answer, Place};
 use ingam_tests::ocsp::{self, Hash, MALFORMED, Status, UNAUTHORIZED};
@@ -18,6 +19,7 @@ use ingam_tests::server::{Server, Setup};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::process::Command;
 use tokio::task::JoinSet;
 
 /// A server, a client with an account, and a certificate of it.
@@ -154,6 +156,57 @@ async fn old_and_strange_http() {
     chunked.extend(b"\r\n0\r\n\r\n");
     let (head, body) = raw(&place, &chunked).await;
     assert_eq!(ocsp::status(&body), Status::Good, "{head}");
+}
+
+/// What curl gets in one way of speaking HTTP: the version that was spoken, status, media type, and the body.
+async fn by_curl(folder: &Path, way: &[&str], url: &str) -> (String, Vec<u8>) {
+    let file = folder.join("answer");
+    // What an earlier one left is not this one's.
+    let _ = std::fs::remove_file(&file);
+    let mut command = Command::new("curl");
+    command.args([
+        "--silent",
+        "--show-error",
+        "--fail",
+        "--write-out",
+        "%{http_version} %{http_code} %{content_type}",
+    ]);
+    command.args(way).arg("--output").arg(&file).arg(url);
+    let told = run(&mut command, "Install curl").await.succeeded().text();
+    (told, std::fs::read(&file).expect("curl wrote the body"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_version_of_http_gives_the_same_bytes() {
+    let (server, _client, _prover, chain) = start().await;
+    let url = chain.ocsp_url();
+    for hash in [Hash::Sha1, Hash::Sha256] {
+        let request = ocsp::request_for(&chain, hash);
+        let file = server.home().join("request");
+        std::fs::write(&file, &request).expect("a writable folder");
+        let data = format!("@{}", file.to_str().expect("UTF-8"));
+        let media_type = format!("Content-Type: {}", ocsp::REQUEST);
+        let post = ["--data-binary", &data, "--header", &media_type];
+        let get = ocsp::get_url(&url, &request);
+        let mut bodies = Vec::new();
+        // HTTP/2 without TLS begins with its preface (RFC 9113, section 3.3). To HTTP/1.0 we say which version we speak.
+        let ways: [(&[&str], &str); 4] = [
+            (&["--http1.1"], "1.1"),
+            (&["--http2-prior-knowledge"], "2"),
+            (&["--http1.0"], "1.1"),
+            (&["--http1.0", "--header", "Host:"], "1.1"),
+        ];
+        for (way, spoken) in ways {
+            for (further, url) in [(&[][..], &get), (&post[..], &url)] {
+                let (told, body) = by_curl(server.home(), &[way, further].concat(), url).await;
+                assert_eq!(told, format!("{spoken} 200 {}", ocsp::RESPONSE), "{way:?} {further:?}");
+                assert_eq!(ocsp::status(&body), Status::Good, "{way:?} {further:?}");
+                bodies.push(body);
+            }
+        }
+        assert!(bodies.windows(2).all(|pair| pair[0] == pair[1]), "all have the same answer");
+    }
+    server.openssl().status(&chain).await.is_good();
 }
 
 #[tokio::test(flavor = "multi_thread")]

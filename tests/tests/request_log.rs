@@ -1,7 +1,7 @@
 //! The log of OCSP requests from the outside: openssl and a client behind a proxy ask, an operator holds their requests for a
 //! case, looks at them and closes it; and nobody finds a planted address in any file of the CA, nor in what it says.
 //!
-//! That a segment goes after seven days is proved beside the code, where the clock can be moved.
+//! That a segment goes after seven days is told in `seven_days`.
 
 use std::path::Path;
 

@@ -1,6 +1,6 @@
 //! A responder without keys, apart from the CA: openssl believes it, a revocation is told there within two seconds, it goes on without the
-//! CA, begins again from its copy, and is not taken in by a CA that was set back. Over https it says the same, by a certificate that can be
-//! renewed meanwhile.
+//! CA, begins again from its copy, and is not taken in by a CA that was set back; so by HTTP, from the CA's folder, and from a copy of it.
+//! Over https it says the same, by a certificate that can be renewed meanwhile.
 //!
 //! Not a failure: that nonces are ignored, as nobody signs there.
 
@@ -21,6 +21,7 @@ use ingam_tests::server::{Server, Setup, binary};
 use ingam_tests::service::Service;
 use tempfile::TempDir;
 use tokio::process::Command;
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
 const INSTALL: &str = "Install openssl, on Debian with `apt-get install openssl`";
@@ -37,8 +38,21 @@ struct World {
     names: usize,
 }
 
+/// From where the responder takes the answers.
+enum Source {
+    Http,
+    /// The CA's own folder, as on one machine.
+    Folder,
+    /// A folder to which rsync copies that of the CA.
+    Copy,
+}
+
 impl World {
     async fn begin() -> Self {
+        Self::following(Source::Http).await
+    }
+
+    async fn following(source: Source) -> Self {
         let home = tempfile::tempdir().expect("a folder");
         let path = |name: &str| home.path().join(name).to_str().expect("a path in UTF-8").to_owned();
         for words in [
@@ -56,14 +70,18 @@ impl World {
         let prover = Prover::Http(WebAnswers::listen(ca.ports().http).await);
         let (port, tls_port, metrics) = (ports::free(), ports::free(), ports::free());
         let https = ClientCa::new(home.path(), "https-ca").server("https");
+        let source = match source {
+            Source::Http => format!("url = \"http://127.0.0.1:{}/answers\"", ca.ports().publication),
+            Source::Folder => format!("folder = {:?}", ca.state().join("answers")),
+            Source::Copy => format!("folder = {:?}", path("copy")),
+        };
         let text = format!(
             "environment = \"development\"\nstate = {:?}\n[listen]\npublication = [\"127.0.0.1:{port}\"]\n\
              publication_tls = [\"127.0.0.1:{tls_port}\"]\nmetrics = [\"127.0.0.1:{metrics}\"]\n\
-             [tls]\ncertificate = {:?}\nkey = {:?}\nlook_interval_s = 1\n[answers]\nurl = \"http://127.0.0.1:{}/answers\"\nkey = {:?}\n",
+             [tls]\ncertificate = {:?}\nkey = {:?}\nlook_interval_s = 1\n[answers]\n{source}\nkey = {:?}\n",
             path("responder"),
             https.certificate,
             https.key,
-            ca.ports().publication,
             path("answers.pub"),
         );
         fs::write(home.path().join("responder.toml"), text).expect("a writable folder");
@@ -147,6 +165,44 @@ impl World {
         }
     }
 
+    /// Waits until the CA gives out a manifest of what it has signed.
+    async fn until_manifest(&self) {
+        let manifest = self.ca.state().join("answers/manifest");
+        let begin = Instant::now();
+        while !manifest.exists() {
+            assert!(begin.elapsed() < Duration::from_secs(20), "no manifest");
+            sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Copies the CA's answers again and again, as the handbook says.
+    fn copying(&self) -> JoinHandle<()> {
+        let (from, to) = (self.ca.state().join("answers/"), self.path("copy/"));
+        tokio::spawn(async move {
+            loop {
+                let mut rsync = Command::new("rsync");
+                rsync.args(["-a", "--delay-updates", "--modify-window=-1"]).arg(&from).arg(&to);
+                let copied = run(&mut rsync, "Install rsync, on Debian with `apt-get install rsync`").await;
+                // 24: a file went while it was copied, and the next time there are others.
+                assert!(matches!(copied.status.code(), Some(0 | 24)), "{copied}");
+                sleep(Duration::from_millis(200)).await;
+            }
+        })
+    }
+
+    /// What is issued is told, and a revocation within two seconds.
+    async fn tells_in_time(&mut self) {
+        let (chain, files) = self.issue().await;
+        self.until(&files, "good").await;
+        self.client.revoke(chain.leaf(), Some(1)).await.expect("a revocation").expect(200);
+        let took = self.until(&files, "revoked").await;
+        assert!(
+            took < Duration::from_secs(2),
+            "a revocation is told within two seconds, and it took {took:?}"
+        );
+        println!("told after {took:?}");
+    }
+
     async fn health(&self) -> String {
         let url = format!("http://127.0.0.1:{}/readyz", self.metrics);
         fetch(&url).await.expect("an answer").text()
@@ -200,4 +256,35 @@ async fn a_responder_without_keys_tells_what_the_ca_has_signed() {
     assert!(!world.health().await.contains("ocsp_answer_age"), "{}", world.health().await);
     responder.stop().await;
     world.ca.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_responder_follows_the_folder_of_the_ca() {
+    let mut world = World::following(Source::Folder).await;
+    world.until_manifest().await;
+    let responder = world.start().await;
+    for _ in 0..3 {
+        world.tells_in_time().await;
+    }
+    responder.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_responder_follows_a_folder_to_which_another_copies() {
+    let mut world = World::following(Source::Copy).await;
+    world.until_manifest().await;
+    let copying = world.copying();
+    let begin = Instant::now();
+    while !world.path("copy/manifest").exists() {
+        assert!(begin.elapsed() < Duration::from_secs(20), "nothing is copied");
+        sleep(Duration::from_millis(50)).await;
+    }
+    let responder = world.start().await;
+    // Manifests of one second and one length are among so many.
+    for _ in 0..12 {
+        world.tells_in_time().await;
+    }
+    responder.stop().await;
+    assert!(!copying.is_finished(), "it was copied all the time");
+    copying.abort();
 }

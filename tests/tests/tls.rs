@@ -15,9 +15,13 @@ use ingam_tests::ports;
 use ingam_tests::server::{Identity, Server, Setup};
 use ingam_tests::service::{Home, Service};
 use ingam_tests::site::tls_trusting;
+use rustls_pki_types::ServerName;
 use tempfile::TempDir;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpStream, UnixStream};
 use tokio::process::Command;
 use tokio::time::{Instant, sleep};
+use tokio_rustls::TlsConnector;
 
 /// Longer than two looks of a second each.
 const SEEN_WITHIN: Duration = Duration::from_secs(30);
@@ -86,6 +90,46 @@ async fn a_body_that_is_far_too_large_is_answered() {
         let answer = run(command.arg(format!("@{}", large.display())).arg(&url), INSTALL).await.succeeded();
         let said = answer.text();
         assert!(said.ends_with("413") && said.contains("the body has more than"), "{wanted}: {answer}");
+    }
+}
+
+/// Sends a head, reads the whole answer to it, and only then sends the body that the head has told of; then asks once more.
+async fn answered_before_its_body<S: AsyncRead + AsyncWrite + Unpin>(
+    mut stream: S,
+    path: &str,
+    status: &str,
+) {
+    const BODY: usize = 100_000;
+    let head = format!("POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {BODY}\r\n\r\n");
+    for _ in 0..2 {
+        stream.write_all(head.as_bytes()).await.expect("the connection stays");
+        let mut answer = Vec::new();
+        let length = loop {
+            assert!(stream.read_buf(&mut answer).await.expect("an answer") > 0, "the connection stays");
+            let Some(end) = answer.windows(4).position(|window| window == b"\r\n\r\n") else { continue };
+            let head = String::from_utf8_lossy(&answer[..end]).to_lowercase();
+            assert!(head.starts_with(&format!("http/1.1 {status} ")), "{head}");
+            let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+            break end + 4 + length.expect("a length").parse::<usize>().expect("a number");
+        };
+        while answer.len() < length {
+            assert!(stream.read_buf(&mut answer).await.expect("its body") > 0, "the connection stays");
+        }
+        stream.write_all(&[b' '; BODY]).await.expect("the body is read on");
+    }
+}
+
+/// Clients that send head and body one after the other see a refusal, and no reset, however the two meet.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_behind_its_answer_is_read_on() {
+    let server = Server::start().await;
+    let admin = UnixStream::connect(server.state().join("admin.sock")).await.expect("the admin API listens");
+    answered_before_its_body(admin, "/v1/nothing", "404").await;
+    for (path, status) in [("/nothing", "404"), ("/dir", "405")] {
+        let socket = TcpStream::connect(("127.0.0.1", server.ports().acme)).await.expect("ACME listens");
+        let name = ServerName::try_from("localhost").expect("a name");
+        let tls = TlsConnector::from(server.site().tls()).connect(name, socket).await.expect("a handshake");
+        answered_before_its_body(tls, path, status).await;
     }
 }
 

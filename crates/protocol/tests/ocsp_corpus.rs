@@ -1,6 +1,7 @@
-//! Runs the OCSP requests of `testdata/corpus/ocsp-request`, and those by GET of `testdata/corpus/ocsp-get`: names that start
-//! with `ok-` must be read, `bad-` refused, anything else (what a fuzzer found) must only do no harm. Every prefix is
-//! tried as well. Refused is what is no base64 or holds no request; which of both does not matter.
+//! Runs the OCSP requests of `testdata/corpus/ocsp-request`, those by GET of `testdata/corpus/ocsp-get`, and the answers of
+//! `testdata/corpus/ocsp-response`, which openssl made: names that start with `ok-` must be read, `bad-` refused, anything else
+//! (what a fuzzer found) must only do no harm. Every prefix is tried as well. Refused is what is no base64 or holds no request;
+//! which of both does not matter.
 
 #![allow(clippy::unwrap_used, reason = "a test ends by panicking")]
 
@@ -8,7 +9,7 @@ use std::path::Path;
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use ingam_protocol::ocsp::{REQUEST_BYTES_MAX, Request, decode_get, parse_request};
+use ingam_protocol::ocsp::{REQUEST_BYTES_MAX, Request, Response, decode_get, parse_request};
 
 /// The files of a folder of the corpus with their names.
 fn corpus(folder: &str) -> Vec<(String, Vec<u8>)> {
@@ -68,6 +69,34 @@ fn requests_by_get_are_read_or_refused_as_their_names_say() {
     }
     assert!(read.len() >= 10 && refused >= 10, "the corpus is not there: {} read", read.len());
     assert!(read.iter().all(|request| *request == read[0]), "one request, written in many ways");
+}
+
+#[test]
+fn answers_are_read_or_refused_as_their_names_say() {
+    let (mut answers, mut errors, mut refused) = (0, 0, 0);
+    for (name, der) in corpus("ocsp-response") {
+        let outcome = Response::read(&der);
+        if name.starts_with("bad-") {
+            assert!(outcome.is_err(), "{name}: {outcome:?}");
+            refused += 1;
+        } else if name.starts_with("ok-") {
+            match outcome.unwrap_or_else(|error| panic!("{name}: {error:?}")) {
+                Response::Answer(answer) => {
+                    assert_eq!(answer.certificate.is_some(), name.ends_with("-by-delegate"), "{name}");
+                    assert_eq!(answer.responses.len(), if name == "ok-several" { 3 } else { 1 }, "{name}");
+                    answers += 1;
+                }
+                Response::Error(_) => errors += 1,
+            }
+            for length in 0..der.len() {
+                assert!(Response::read(&der[..length]).is_err(), "{name} cut to {length}");
+            }
+        }
+    }
+    assert!(
+        answers >= 5 && errors == 5 && refused >= 15,
+        "the corpus is not there: {answers}, {errors}, {refused}"
+    );
 }
 
 #[test]

@@ -13,6 +13,7 @@ mod offline;
 mod presign;
 mod recorder;
 mod shards;
+mod slow;
 mod stages;
 mod store;
 mod wire;

@@ -12,6 +12,7 @@ use ingam_protocol::proxy::Front;
 use tower::ServiceExt;
 
 use crate::listener::{self, Peer, PeerAddress};
+use crate::unread::read_on;
 
 /// Whether a listener has TLS of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +28,7 @@ pub(crate) fn service(
     transport: Transport,
 ) -> impl Fn(Request<Incoming>, Peer) -> Answer + Clone + Send + Sync + 'static {
     move |request, peer| {
-        let mut request = request.map(Body::new);
+        let mut request = read_on(request);
         if let PeerAddress::Tcp(address) = peer.address {
             let opener = peer.opener.unwrap_or(address);
             let client = listener::client(&front, opener, request.headers());

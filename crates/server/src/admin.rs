@@ -23,6 +23,7 @@ use crate::listener::{Peer, PeerAddress, Socket, bind_unix, stopped};
 use crate::reload::Reloader;
 use crate::serve::StartError;
 use crate::telemetry;
+use crate::unread::read_on;
 
 /// The socket of the admin API on this machine.
 pub(crate) struct AdminSocket {
@@ -81,7 +82,7 @@ pub(crate) fn service(
 ) -> impl Fn(Request<Incoming>, Peer) -> Answer + Clone + Send + Sync + 'static {
     let router = operator.router();
     move |request, peer| {
-        let mut request = request.map(axum::body::Body::new);
+        let mut request = read_on(request);
         if let Some(principal) = principal(&peer) {
             request.extensions_mut().insert(principal);
         }

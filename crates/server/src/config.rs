@@ -328,7 +328,8 @@ pub(crate) struct Limits {
     pub(crate) connections_max: usize,
     /// How long a connection may be silent, in seconds.
     pub(crate) idle_timeout_s: u64,
-    /// How long a TLS handshake or a request's headers may take, in seconds.
+    /// How long a TLS handshake or a request's headers may take, in seconds. hyper counts the silence before the next request of a
+    /// kept connection among them, the threads of `listen.publication` do not.
     pub(crate) header_timeout_s: u64,
     /// How long an ACME request's body may take, in seconds.
     pub(crate) body_timeout_s: u64,

@@ -33,6 +33,7 @@ mod terminal;
 mod test_ct;
 mod test_dns;
 mod transparency;
+mod unread;
 mod wire;
 
 use std::io::Write;

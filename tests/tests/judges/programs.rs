@@ -71,6 +71,14 @@ async fn answer_stands(answer: &Answered, root: &Path) {
     ocsptool_verifies(response, issuer, !ocsp::certificates(&answer.body).is_empty()).await;
 }
 
+/// A delegate's key, by openssl's word: on P-256, as the signatures of its issuer's own key cost 13 to 30 times more.
+pub(crate) async fn is_on_p256(certificate: &Path) {
+    let folder = certificate.parent().expect("a file is in a folder");
+    let finished =
+        openssl(folder, &["x509", "-inform", "DER", "-noout", "-text", "-in", text(certificate)]).await;
+    assert!(finished.text().contains("ASN1 OID: prime256v1"), "{finished}");
+}
+
 fn text(path: &Path) -> &str {
     path.to_str().expect("a path in UTF-8")
 }

@@ -32,7 +32,7 @@ fn shown(leaves: &[Leaf]) -> Shown<'_> {
 }
 
 /// What is stapled on this port, by openssl: its status in a word; `None` if nothing is.
-async fn stapled(world: &World, leaf: &Leaf, port: u16) -> Option<String> {
+pub(crate) async fn stapled(world: &World, leaf: &Leaf, port: u16) -> Option<String> {
     let mut command = Command::new("openssl");
     let words = ["-status", "-verify_return_error", "-CAfile", text(&world.root), "-servername", &leaf.name];
     command.args(["s_client", "-connect", &format!("127.0.0.1:{port}")]).args(words);

@@ -19,6 +19,10 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Its package has the database of certificates that NSS and Firefox use.
 pub(crate) const NSS: &str = "Install NSS's programs, on Debian with `apt-get install libnss3-tools`";
 
+/// A profile whose certificates say that their servers staple.
+const INSISTING: &str = "[profiles.insisting]\ndescription = \"with stapling\"\nissuer = \"ecdsa\"\nvalidity_s = 7776000\n\
+                         must_staple = \"always\"\n";
+
 /// A certificate with its key.
 pub(crate) struct Leaf {
     pub(crate) name: String,
@@ -38,18 +42,20 @@ pub(crate) struct World {
     pub(crate) root: PathBuf,
     pub(crate) folder: PathBuf,
     client: Client,
-    prover: Prover,
 }
 
 impl World {
     pub(crate) async fn start() -> Self {
         // nginx looks names up by a resolver of its own, which is not needed for an address.
-        let setup = Setup { publication_host: "127.0.0.1".to_owned(), ..Setup::new() };
+        let setup = Setup {
+            publication_host: "127.0.0.1".to_owned(),
+            further_config: INSISTING.to_owned(),
+            ..Setup::new()
+        };
         let server = Server::start_with(setup).await;
         let client = Client::registered(&server.site()).await.expect("an account");
-        let prover = Prover::Dns(Zone::managed_at(server.ports().dns_management));
         let (root, folder) = (server.roots(), server.scratch("relying"));
-        Self { server, root, folder, client, prover }
+        Self { server, root, folder, client }
     }
 
     /// A good and a revoked certificate of each issuer.
@@ -65,9 +71,15 @@ impl World {
     }
 
     pub(crate) async fn issue(&mut self, name: &str, profile: &str, has_delegate: bool) -> Leaf {
-        let request = CertificateRequest::of(&[name]);
-        let order = self.client.order_with(&[name], json!({ "profile": profile })).await.expect("an order");
-        let order = self.client.prove(&order, &self.prover).await.expect("control");
+        let prover = Prover::Dns(Zone::managed_at(self.server.ports().dns_management));
+        Leaf { has_delegate, ..self.issue_by(&prover, &[name], profile).await }
+    }
+
+    /// One of several names and addresses, by an issuer that answers by itself; the first name is its own.
+    pub(crate) async fn issue_by(&mut self, prover: &Prover, names: &[&str], profile: &str) -> Leaf {
+        let (request, name) = (CertificateRequest::of(names), names[0]);
+        let order = self.client.order_with(names, json!({ "profile": profile })).await.expect("an order");
+        let order = self.client.prove(&order, prover).await.expect("control");
         let order = self.client.finalize(&order, &request.der).await.expect("a certificate");
         let chain = self.client.certificate(&order).await.expect("its chain");
         let folder = self.folder.join(name);
@@ -79,7 +91,7 @@ impl World {
         fs::write(&key, &key_pem).expect("a writable folder");
         fs::write(&bundle, [chain.pem(), key_pem.as_bytes()].concat()).expect("a writable folder");
         let name = name.to_owned();
-        Leaf { name, chain, files, certificates, key, bundle, is_revoked: false, has_delegate }
+        Leaf { name, chain, files, certificates, key, bundle, is_revoked: false, has_delegate: false }
     }
 
     /// Revokes it, as its key is known to others.

@@ -1,6 +1,8 @@
 //! The signer through its trait: what it gives is consistent with itself, and what it must not sign it refuses.
 //! Whether other programs can read it is for `tests/openssl`.
 
+mod answering;
+
 use ingam_protocol::ocsp::{CertStatus, Response, SignedAnswer, SingleResponse};
 use ingam_protocol::profile::Issuers;
 use ingam_protocol::profile::Transparency;
@@ -16,6 +18,7 @@ use crate::testing::{hierarchy, ledger, name, now, profile, request, signer, url
 use crate::{KeyKind, OCSP_DELEGATE_VALIDITY};
 
 const DAY: Duration = Duration::from_secs(86400);
+const HOUR: Duration = Duration::from_secs(3600);
 
 fn clock() -> Arc<FixedClock> {
     Arc::new(FixedClock::new(now()))
