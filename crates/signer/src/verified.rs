@@ -1,9 +1,9 @@
 //! Whether an issuer signed what is given out in its name.
 
-use ingam_protocol::Timestamp;
 use ingam_protocol::crl::SignedList;
 use ingam_protocol::der::{Reader, tag};
 use ingam_protocol::ocsp::SignedAnswer;
+use ingam_protocol::{Serial, Timestamp};
 
 use crate::Issuer;
 use crate::ca::parse;
@@ -36,11 +36,11 @@ impl Issuer {
     /// Whether this answer is signed by its key, or by that of a responder whose certificate it signed for that and which
     /// is valid at `now` (RFC 6960, section 4.2.2.2).
     pub fn has_answered(&self, answer: &SignedAnswer<'_>, now: Timestamp) -> bool {
-        let delegated = answer.certificate.map(|certificate| self.delegated(certificate, now));
+        let delegated = answer.certificate.map(|certificate| self.delegated(certificate));
         let key = match &delegated {
             None => self.public_key.as_slice(),
-            Some(Some(key)) => key,
-            Some(None) => return false,
+            Some(Some(delegated)) if delegated.is_valid_at(now) => &delegated.public_key,
+            Some(_) => return false,
         };
         let signed = Signed {
             message: answer.tbs,
@@ -50,8 +50,8 @@ impl Issuer {
         responder_key_hash(key) == answer.responder_key_hash && signed.is_by(key)
     }
 
-    /// The key of a certificate (DER) that this issuer signed for OCSP alone, if it is valid at `now`.
-    fn delegated(&self, certificate: &[u8], now: Timestamp) -> Option<Vec<u8>> {
+    /// What a certificate (DER) says that this issuer signed for OCSP; `None` if it did not.
+    pub(crate) fn delegated(&self, certificate: &[u8]) -> Option<Delegated> {
         let parsed = parse(certificate).ok()?;
         let mut fields = Reader::new(certificate).sequence().ok()?;
         let (message, algorithm) = (fields.any().ok()?.der, fields.any().ok()?.der);
@@ -59,10 +59,28 @@ impl Issuer {
         let is_ours = parsed.issuer().as_raw() == self.subject
             && Signed { message, algorithm, signature }.is_by(&self.public_key);
         let usage = parsed.extended_key_usage().ok()??.value;
-        let now = i64::try_from(now.unix_s()).ok()?;
+        let moment = |unix_s: i64| u64::try_from(unix_s).ok().map(Timestamp::from_unix_s);
         let validity = parsed.validity();
-        let is_valid = (validity.not_before.timestamp()..=validity.not_after.timestamp()).contains(&now);
-        (is_ours && usage.ocsp_signing && is_valid)
-            .then(|| parsed.public_key().subject_public_key.data.to_vec())
+        (is_ours && usage.ocsp_signing).then_some(Delegated {
+            public_key: parsed.public_key().subject_public_key.data.to_vec(),
+            serial: Serial::from_be_bytes(parsed.raw_serial())?,
+            not_before: moment(validity.not_before.timestamp())?,
+            not_after: moment(validity.not_after.timestamp())?,
+        })
+    }
+}
+
+/// The certificate of a responder, as far as answers need it (RFC 6960, section 4.2.2.2).
+pub(crate) struct Delegated {
+    /// Contents of its key's BIT STRING.
+    pub(crate) public_key: Vec<u8>,
+    pub(crate) serial: Serial,
+    pub(crate) not_before: Timestamp,
+    pub(crate) not_after: Timestamp,
+}
+
+impl Delegated {
+    fn is_valid_at(&self, now: Timestamp) -> bool {
+        (self.not_before..=self.not_after).contains(&now.whole_second())
     }
 }
