@@ -202,7 +202,6 @@ impl Config {
             nonces: self.nonces,
             presign: self.presign.iter().map(|hash| hash.algorithm()).collect(),
             presign_per_s: self.presign_per_s,
-            is_keyless: false,
             publish_over_http: self.publish_over_http,
             presign_pause: Duration::from_secs(self.presign_pause_s),
             memory_bytes: self.memory_bytes,
@@ -231,8 +230,6 @@ pub(crate) struct Settings {
     pub(crate) presign: BTreeSet<HashAlgorithm>,
     pub(crate) presign_per_s: u32,
     pub(crate) presign_pause: Duration,
-    /// Whether nothing is ever signed here.
-    pub(crate) is_keyless: bool,
     pub(crate) publish_over_http: bool,
     pub(crate) memory_bytes: u64,
     pub(crate) signings_at_once: usize,

@@ -4,10 +4,14 @@ use ingam_protocol::crl::SignedList;
 use ingam_protocol::der::{Reader, tag};
 use ingam_protocol::ocsp::SignedAnswer;
 use ingam_protocol::{Serial, Timestamp};
+use x509_parser::oid_registry::OID_X509_EXT_EXTENDED_KEY_USAGE;
 
 use crate::Issuer;
 use crate::ca::parse;
 use crate::key::{Algorithm, responder_key_hash};
+
+/// DER of an extended key usage that is id-kp-OCSPSigning and nothing else (RFC 6960, section 4.2.2.2; BR 7.1.2.8.5).
+const OCSP_SIGNING_ALONE: &[u8] = b"\x30\x0a\x06\x08\x2b\x06\x01\x05\x05\x07\x03\x09";
 
 /// Bytes with a signature on them.
 struct Signed<'a> {
@@ -50,7 +54,7 @@ impl Issuer {
         responder_key_hash(key) == answer.responder_key_hash && signed.is_by(key)
     }
 
-    /// What a certificate (DER) says that this issuer signed for OCSP; `None` if it did not.
+    /// What a certificate (DER) says that this issuer signed for OCSP alone; `None` if it did not.
     pub(crate) fn delegated(&self, certificate: &[u8]) -> Option<Delegated> {
         let parsed = parse(certificate).ok()?;
         let mut fields = Reader::new(certificate).sequence().ok()?;
@@ -58,10 +62,12 @@ impl Issuer {
         let [0, signature @ ..] = fields.expect(tag::BIT_STRING).ok()? else { return None };
         let is_ours = parsed.issuer().as_raw() == self.subject
             && Signed { message, algorithm, signature }.is_by(&self.public_key);
-        let usage = parsed.extended_key_usage().ok()??.value;
+        let usages =
+            parsed.extensions().iter().filter(|extension| extension.oid == OID_X509_EXT_EXTENDED_KEY_USAGE);
+        let is_for_ocsp = usages.map(|extension| extension.value).eq([OCSP_SIGNING_ALONE]);
         let moment = |unix_s: i64| u64::try_from(unix_s).ok().map(Timestamp::from_unix_s);
         let validity = parsed.validity();
-        (is_ours && usage.ocsp_signing).then_some(Delegated {
+        (is_ours && is_for_ocsp).then_some(Delegated {
             public_key: parsed.public_key().subject_public_key.data.to_vec(),
             serial: Serial::from_be_bytes(parsed.raw_serial())?,
             not_before: moment(validity.not_before.timestamp())?,
