@@ -13,7 +13,7 @@ use crate::delegate::Delegate;
 use crate::key::{Key, responder_key_hash};
 use crate::local::count;
 use crate::verified::Delegated;
-use crate::{CaKey, Error, Issuer, KeyKind, OcspAnswer};
+use crate::{CaKey, Error, Issuer, KeyKind, KeyLocation, OcspAnswer, Passphrase, storage};
 
 /// How far ahead a caller's clock may be.
 pub(crate) const CLOCK_DIFFERENCE_MAX: Duration = Duration::from_secs(10 * 60);
@@ -35,6 +35,25 @@ impl AnswerKey {
             KeyKind::EcdsaP256 => Ok(Self(key)),
             other => Err(Error::Refused(format!("it is of the kind {}, and not on P-256", other.name()))),
         }
+    }
+
+    /// Opens the key at a place: a file that its owner alone may read, or a token (which stops the thread for as long as
+    /// [`crate::TokenKey::open`] says). `pin` is for a token whose URI names no file with it.
+    ///
+    /// # Errors
+    /// [`Error::Load`] names the place and says what is wrong there; [`Error::Refused`] as of [`AnswerKey::new`].
+    pub fn open(location: &KeyLocation, pin: Option<&Passphrase>) -> Result<Self, Error> {
+        let key = match location {
+            KeyLocation::File(path) => {
+                storage::check_owners_alone(path)?;
+                CaKey::Held(storage::key_from_pem(path, &storage::read(path)?)?)
+            }
+            KeyLocation::Token(key) => {
+                let own = key.pin()?;
+                CaKey::OnToken(key.open(own.as_ref().or(pin))?)
+            }
+        };
+        Self::new(&key)
     }
 
     /// What it can sign for an issuer by this certificate (DER); `None` if the issuer did not sign that, or for another key.

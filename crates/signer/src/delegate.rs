@@ -18,11 +18,11 @@ use rcgen::PublicKeyData;
 use x509_parser::prelude::{FromDer, X509Name};
 use x509_parser::x509::SubjectPublicKeyInfo;
 
-use crate::ca::SigningCa;
+use crate::ca::{SigningCa, certified_key};
 use crate::ceremony::contents::{self, Contents, Role};
 use crate::key::{Key, key_identifier, responder_key_hash};
 use crate::lint::authority::{Above, ExpectedAuthority};
-use crate::{Error, OCSP_DELEGATE_VALIDITY, lint};
+use crate::{Error, Issuer, OCSP_DELEGATE_VALIDITY, lint};
 
 /// How far a delegate's notBefore lies back, for clients whose clocks are late.
 const BACKDATE: Duration = Duration::from_secs(60 * 60);
@@ -46,8 +46,7 @@ pub struct DelegateCertificate {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DelegateKey {
     name: String,
-    /// DER of the SubjectPublicKeyInfo.
-    info: Vec<u8>,
+    key: PublicKey,
     /// Contents of its BIT STRING.
     public_key: Vec<u8>,
 }
@@ -57,7 +56,7 @@ impl DelegateKey {
     ///
     /// # Errors
     /// [`Error::Refused`] if it is not on P-256: each answer is signed with it, and carries its certificate.
-    pub fn new(name: String, key: &PublicKey) -> Result<Self, Error> {
+    pub fn new(name: String, key: PublicKey) -> Result<Self, Error> {
         let info = key.to_spki();
         let public_key = SubjectPublicKeyInfo::from_der(&info)
             .ok()
@@ -66,7 +65,7 @@ impl DelegateKey {
         let public_key = public_key.ok_or_else(|| {
             Error::Refused(format!("it is of the kind {}, and not on P-256", key.kind_name()))
         })?;
-        Ok(Self { name, info, public_key })
+        Ok(Self { name, key, public_key })
     }
 
     /// What people call it.
@@ -74,13 +73,41 @@ impl DelegateKey {
         &self.name
     }
 
+    /// The key itself.
+    pub fn key(&self) -> &PublicKey {
+        &self.key
+    }
+
     /// Whether it is the key with these contents of its BIT STRING.
-    pub fn is(&self, public_key: &[u8]) -> bool {
+    fn is(&self, public_key: &[u8]) -> bool {
         self.public_key == public_key
     }
 
+    /// One key has one purpose: it must be neither an issuer's nor that of a root above.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] if it is one of those.
+    pub fn check_purpose(&self, issuers: &[Issuer]) -> Result<(), Error> {
+        let is_own = |issuer: &&Issuer| {
+            let mut roots = issuer.roots().filter_map(certified_key);
+            self.is(&issuer.public_key) || roots.any(|root| self.is(&root))
+        };
+        match issuers.iter().find(is_own) {
+            None => Ok(()),
+            Some(issuer) => Err(Error::Refused(format!(
+                "the key of the responder '{}' is that of the CA '{}', or of its root, and signs certificates",
+                self.name, issuer.name
+            ))),
+        }
+    }
+
+    /// Whether a certificate (DER) is for this key.
+    pub fn is_certified_by(&self, certificate: &[u8]) -> bool {
+        certified_key(certificate).is_some_and(|key| self.is(&key))
+    }
+
     pub(crate) fn holder(&self) -> Holder<'_> {
-        Holder { info: self.info.clone(), public_key: &self.public_key }
+        Holder { info: self.key.to_spki(), public_key: &self.public_key }
     }
 }
 

@@ -314,6 +314,15 @@ pub trait Signer: Send + Sync {
     /// delegate yet.
     fn delegates_not_after(&self) -> Vec<(IssuerName, Option<Timestamp>)>;
 
+    /// From now on these keys of responders apart from the CA, and no others, get a certificate of each issuer with the next
+    /// [`Signer::renew`]. A signer that is another process goes by its own configuration.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] if one of them is a CA's; then nothing is changed.
+    fn delegate_to(&self, _: &[DelegateKey]) -> Result<(), Error> {
+        Ok(())
+    }
+
     /// The certificates that are in force of responders apart from the CA, for each of them and each issuer.
     fn delegates_apart(&self) -> Vec<DelegateCertificate> {
         Vec::new()

@@ -42,7 +42,7 @@ pub struct LocalSigner {
     /// For those issuers that do not sign OCSP answers themselves, once [`Signer::renew`] was called.
     delegates: RwLock<BTreeMap<IssuerName, Arc<Delegate>>>,
     /// The keys of responders apart from the CA, and for each of these and each issuer the certificate that is in force.
-    delegate_keys: Vec<DelegateKey>,
+    delegate_keys: RwLock<Vec<DelegateKey>>,
     apart: RwLock<BTreeMap<(String, IssuerName), DelegateCertificate>>,
     /// Whether certificates of public profiles last no longer than they may by the day.
     holds_lengths: bool,
@@ -83,28 +83,10 @@ impl LocalSigner {
             issuers,
             cas,
             delegates: RwLock::default(),
-            delegate_keys: Vec::new(),
+            delegate_keys: RwLock::default(),
             apart: RwLock::default(),
             holds_lengths: false,
         })
-    }
-
-    /// From now on these keys of responders apart from the CA get certificates, too, from each issuer.
-    ///
-    /// # Errors
-    /// [`Error::Refused`] if one of them is an issuer's: one key has one purpose.
-    pub fn delegating_to(self, delegate_keys: Vec<DelegateKey>) -> Result<Self, Error> {
-        for key in &delegate_keys {
-            if let Some(issuer) = self.issuers.iter().find(|issuer| key.is(&issuer.public_key)) {
-                return Err(Error::Refused(format!(
-                    "the key of the responder '{}' is that of the issuer '{}', which signs certificates and must be nowhere else: \
-                     make one for the responder alone",
-                    key.name(),
-                    issuer.name
-                )));
-            }
-        }
-        Ok(Self { delegate_keys, ..self })
     }
 
     /// From now on nothing is prepared for a public profile that lasts longer than it may by this signer's clock (BR 6.3.2),
@@ -150,7 +132,8 @@ impl LocalSigner {
     /// The certificates of an issuer for responders apart from the CA, where these are due.
     async fn renew_apart(&self, ca: &SigningCa, now: Timestamp) -> Vec<DelegateCertificate> {
         let mut made = Vec::new();
-        for key in &self.delegate_keys {
+        let keys = self.delegate_keys.read().unwrap_or_else(PoisonError::into_inner).clone();
+        for key in &keys {
             let place = (key.name().to_owned(), ca.issuer.name.clone());
             let last = self
                 .apart
@@ -432,6 +415,18 @@ impl Signer for LocalSigner {
         delegated
             .map(|(name, _)| (name.clone(), self.delegate(name).map(|delegate| delegate.not_after)))
             .collect()
+    }
+
+    fn delegate_to(&self, keys: &[DelegateKey]) -> Result<(), Error> {
+        for key in keys {
+            key.check_purpose(&self.issuers)?;
+        }
+        let mut own = self.delegate_keys.write().unwrap_or_else(PoisonError::into_inner);
+        let stays = |name: &str| own.iter().any(|known| known.name() == name && keys.contains(known));
+        let mut apart = self.apart.write().unwrap_or_else(PoisonError::into_inner);
+        apart.retain(|(name, _), _| stays(name));
+        *own = keys.to_vec();
+        Ok(())
     }
 
     fn delegates_apart(&self) -> Vec<DelegateCertificate> {

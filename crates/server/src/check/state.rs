@@ -16,6 +16,7 @@ use rustix::fs::{Access, AtFlags, CWD, accessat, statvfs};
 
 use super::{Dates, in_full};
 use crate::config::{self, Config, Environment};
+use crate::delegates;
 use crate::hierarchy::{self, refuse_second_life};
 use crate::production::key_refusals;
 
@@ -57,6 +58,7 @@ pub(super) fn check(config: &Config, now: Timestamp, found: &mut Findings) {
             lost_store(config, found);
         }
         hierarchy(config, now, found);
+        delegates(config, found);
     } else {
         no_hierarchy(config, found);
     }
@@ -239,6 +241,18 @@ fn hierarchy(config: &Config, now: Timestamp, found: &mut Findings) {
         profile_issuers(&dotted("profiles", name), profile, &issuers, Looked { config, now }, found);
     }
     published::check(config, &loaded, now, found);
+}
+
+/// Keys of responders apart that are a CA's: its certificates say so, whether its keys can be read or not.
+fn delegates(config: &Config, found: &mut Findings) {
+    let Ok(keys) = delegates::keys(config) else { return };
+    let Ok(issuers) = Hierarchy::listed(&config.state) else { return };
+    for key in &keys {
+        if let Some(issuer) = issuers.iter().find(|issuer| key.is_certified_by(&issuer.certificate)) {
+            let why = format!("has {}, whose key is that of the CA {}", key.name(), issuer.name);
+            found.push(delegates::refusal(why));
+        }
+    }
 }
 
 /// For whom and when a profile is looked at.

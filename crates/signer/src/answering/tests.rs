@@ -14,7 +14,8 @@ use super::AnswerKey;
 use crate::key::Key;
 use crate::testing::{name, now, signer};
 use crate::{
-    CaKey, DelegateKey, Error, KeyKind, LocalSigner, OCSP_DELEGATE_VALIDITY, OcspAnswer, PrivateKey, Signer,
+    CaKey, DelegateKey, Error, KeyKind, KeyLocation, LocalSigner, OCSP_DELEGATE_VALIDITY, OcspAnswer,
+    PrivateKey, Signer,
 };
 
 const DAY: Duration = Duration::from_secs(86400);
@@ -24,11 +25,13 @@ fn key(called: &str, kind: KeyKind) -> (CaKey, Result<DelegateKey, Error>) {
     let held = CaKey::Held(PrivateKey::generate(kind, &SeededRandom::new(7)).unwrap());
     let info = Key::of(&held).unwrap().subject_public_key_info();
     let public = PublicKey::from_spki(&info).unwrap();
-    (held, DelegateKey::new(called.to_owned(), &public))
+    (held, DelegateKey::new(called.to_owned(), public))
 }
 
 fn delegating(clock: &Arc<FixedClock>, keys: Vec<DelegateKey>) -> LocalSigner {
-    signer(clock.clone()).delegating_to(keys).unwrap()
+    let signer = signer(clock.clone());
+    signer.delegate_to(&keys).unwrap();
+    signer
 }
 
 fn answer(this_update: Timestamp, next_update: Timestamp, produced_at: Timestamp) -> OcspAnswer {
@@ -105,6 +108,25 @@ async fn a_responder_signs_by_its_own_certificates_and_by_no_others() {
 }
 
 #[tokio::test]
+async fn a_key_that_is_taken_out_has_no_certificates_any_more() {
+    let clock = Arc::new(FixedClock::new(now()));
+    let keys = ["tokyo", "lima"].map(|called| key(called, KeyKind::EcdsaP256).1.unwrap());
+    let signer = delegating(&clock, keys.to_vec());
+    signer.renew_delegates(now()).await;
+    signer.delegate_to(&keys[1..]).unwrap();
+    let names = |signer: &LocalSigner| {
+        signer.delegates_apart().into_iter().map(|listed| listed.responder.unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!(names(&signer), ["lima", "lima"]);
+    // Another key by the same name is another responder.
+    let other = key("lima", KeyKind::EcdsaP256).1.unwrap();
+    signer.delegate_to(std::slice::from_ref(&other)).unwrap();
+    assert_eq!(signer.delegates_apart(), []);
+    assert_eq!(signer.renew_delegates(now()).await.len(), 2);
+    assert!(signer.delegates_apart().iter().all(|listed| other.is_certified_by(&listed.certificate)));
+}
+
+#[tokio::test]
 async fn nothing_is_signed_beyond_the_certificate() {
     let clock = Arc::new(FixedClock::new(now()));
     let (held, public) = key("tokyo", KeyKind::EcdsaP256);
@@ -129,6 +151,27 @@ async fn nothing_is_signed_beyond_the_certificate() {
 }
 
 #[test]
+fn a_key_in_a_file_is_its_owners_alone() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("live.key");
+    let key = PrivateKey::generate(KeyKind::EcdsaP256, &SeededRandom::new(7)).unwrap();
+    std::fs::write(&path, crate::storage::key_to_pem(&key).unwrap().as_bytes()).unwrap();
+    let open = |mode| {
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+        AnswerKey::open(&KeyLocation::File(path.clone()), None)
+    };
+    assert!(open(0o600).is_ok() && open(0o400).is_ok());
+    for mode in [0o640, 0o604, 0o666] {
+        let refused = open(mode).err().unwrap().to_string();
+        assert!(refused.contains("`chmod 600` it"), "{refused}");
+    }
+    let nowhere = KeyLocation::File(folder.path().join("nowhere"));
+    assert!(AnswerKey::open(&nowhere, None).err().unwrap().to_string().contains("nowhere"));
+}
+
+#[test]
 fn keys_of_other_kinds_and_of_issuers_are_refused() {
     for kind in [KeyKind::EcdsaP384, KeyKind::Rsa2048] {
         let (held, public) = key("tokyo", kind);
@@ -141,7 +184,7 @@ fn keys_of_other_kinds_and_of_issuers_are_refused() {
     let issuer = ca.issuers().iter().find(|issuer| issuer.key == KeyKind::EcdsaP256).unwrap();
     let (_, certificate) = X509Certificate::from_der(&issuer.certificate).unwrap();
     let public = PublicKey::from_spki(certificate.public_key().raw).unwrap();
-    let stolen = DelegateKey::new("tokyo".to_owned(), &public).unwrap();
-    let refused = signer(clock).delegating_to(vec![stolen]).err().unwrap();
-    assert!(refused.to_string().contains("is that of the issuer 'ecdsa'"), "{refused}");
+    let stolen = DelegateKey::new("tokyo".to_owned(), public).unwrap();
+    let refused = signer(clock).delegate_to(&[stolen]).unwrap_err();
+    assert!(refused.to_string().contains("is that of the CA 'ecdsa'"), "{refused}");
 }
