@@ -173,3 +173,61 @@ impl Delegates {
 fn is_of(certificate: &DelegateCertificate, key: &DelegateKey) -> bool {
     certificate.responder.as_deref() == Some(key.name()) && key.is_certified_by(&certificate.certificate)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use ingam_protocol::bytes::hex;
+    use ingam_responder::Delegate;
+    use rcgen::{KeyPair, PKCS_ECDSA_P384_SHA384, PublicKeyData};
+    use ring::digest::{SHA256, digest};
+
+    use super::*;
+
+    fn config(folder: &Path, files: &[(&str, &str)]) -> Config {
+        let mut config = Config::default();
+        for (name, text) in files {
+            let key = folder.join(format!("{name}.pub"));
+            fs::write(&key, text).unwrap();
+            config.responder.delegates.push(Delegate { name: (*name).to_owned(), key });
+        }
+        config
+    }
+
+    fn refused(config: &Config) -> String {
+        let finding = keys(config).unwrap_err();
+        assert_eq!(finding.key, KEY);
+        finding.to_string()
+    }
+
+    #[test]
+    fn keys_that_are_of_no_use_are_refused_with_what_to_do() {
+        let folder = tempfile::tempdir().unwrap();
+        let (good, other) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
+        let large = KeyPair::generate_for(&PKCS_ECDSA_P384_SHA384).unwrap().public_key_pem();
+        let (good_pem, other_pem) = (good.public_key_pem(), other.public_key_pem());
+        let config = |files: &[(&str, &str)]| config(folder.path(), files);
+        let read = keys(&config(&[("tokyo", &good_pem), ("lima", &other_pem)])).unwrap();
+        assert_eq!(read.iter().map(DelegateKey::name).collect::<Vec<_>>(), ["tokyo", "lima"]);
+        for (text, why) in [
+            (large.as_str(), "and not on P-256"),
+            (&good.serialize_pem(), "is no public key in PEM"),
+            ("", "is no public key in PEM"),
+            (&good_pem, "is also that of tokyo"),
+        ] {
+            let words = refused(&config(&[("tokyo", &good_pem), ("lima", text)]));
+            assert!(words.contains("has lima, whose key") && words.contains(why), "{words}");
+        }
+        let mut missing = config(&[("tokyo", &good_pem)]);
+        missing.responder.delegates[0].key = folder.path().join("nowhere");
+        assert!(refused(&missing).contains("cannot be read"));
+
+        let mut weak = config(&[("tokyo", &good_pem)]);
+        let list = folder.path().join("weak");
+        fs::write(&list, hex(digest(&SHA256, &good.subject_public_key_info()).as_ref())).unwrap();
+        weak.issuance.weak_key_lists = vec![list];
+        assert!(refused(&weak).contains("must not be used"));
+    }
+}

@@ -230,7 +230,8 @@ impl Running {
             _lock: lock,
         };
         let going = Going { config: &config, sources: &sources, stopping, reloader };
-        if let Err(error) = running.set_going(going, built, made, (ports, admin), metrics).await {
+        let begun = Box::pin(running.set_going(going, built, made, (ports, admin), metrics)).await;
+        if let Err(error) = begun {
             running.stop().await;
             return Err(error);
         }

@@ -28,7 +28,8 @@ pub(crate) struct Manifest {
     /// Rises with each one.
     pub(crate) sequence: u64,
     pub(crate) made_at: Timestamp,
-    /// Every change of a status up to this moment is in its tables.
+    /// Every change of a status up to this moment is in its tables; the epoch if that is not known.
+    #[serde(default)]
     pub(crate) known_at: Timestamp,
     /// Until when there is another, if all is well.
     pub(crate) expires_at: Timestamp,

@@ -92,7 +92,7 @@ impl World {
     async fn follow(&self) -> Apart<'_> {
         let copies = copies();
         let (folder, own) = (self.origin.folder(), Some(self.key()));
-        let begun = self.origin.follow_with(copies.path(), &folder, &config(), own).await;
+        let begun = Box::pin(self.origin.follow_with(copies.path(), &folder, &config(), own)).await;
         let (responder, following) = begun.unwrap();
         let condition = following.condition();
         let running = tokio::spawn(following.run(SECOND / 2, std::future::pending()));
@@ -183,7 +183,10 @@ async fn it_signs_what_nobody_signed_in_advance() {
             // Other ways of writing a CertID; several at once, each with its own status.
             assert_eq!(apart.live(SHA384_OID, 1).await.unwrap().revoked, None);
             let bare = world.cert_id(SHA1_OID, false, &serial(1));
-            assert_eq!(apart.ask(&[bare.clone()], None).await.unwrap().unwrap().single[0].cert_id, bare);
+            assert_eq!(
+                apart.ask(std::slice::from_ref(&bare), None).await.unwrap().unwrap().single[0].cert_id,
+                bare
+            );
             let both = apart.ask(&[by(SHA1_OID, 1), by(SHA384_OID, 2)], None).await.unwrap().unwrap();
             assert_eq!((both.nonce, both.single.len()), (None, 2));
 
@@ -250,7 +253,10 @@ async fn it_stops_once_its_certificate_is_not_listed_and_goes_on_with_another() 
             // Also what it had signed before is given out no more.
             assert_eq!(apart.live(SHA384_OID, 1).await.unwrap_err(), ErrorStatus::TryLater);
             let id = world.cert_id(SHA1_OID, true, &serial(1));
-            assert!(apart.ask(&[id.clone()], Some(NONCE)).await.unwrap().is_none(), "as without a key");
+            assert!(
+                apart.ask(std::slice::from_ref(&id), Some(NONCE)).await.unwrap().is_none(),
+                "as without a key"
+            );
             let two = [id, world.cert_id(SHA1_OID, true, &serial(2))];
             assert_eq!(apart.ask(&two, None).await.unwrap_err(), ErrorStatus::TryLater);
             let end = start().plus(2 * DAY);

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use ingam_protocol::finding::dotted;
 use ingam_protocol::{Findings, Timestamp};
-use ingam_signer::Hierarchy;
 use ingam_signer::hierarchy::{KeyOwner, Secrets};
+use ingam_signer::{DelegateKey, Hierarchy};
 use ingam_store::EngineChoice;
 use rustix::fs::{Access, AtFlags, CWD, accessat, statvfs};
 
@@ -18,7 +18,7 @@ use super::{Dates, in_full};
 use crate::config::{self, Config, Environment};
 use crate::delegates;
 use crate::hierarchy::{self, refuse_second_life};
-use crate::production::key_refusals;
+use crate::production::{chain_of, key_refusals};
 
 /// A disk with less left will soon be full.
 const SPACE_LOW_BYTES: u64 = 5 << 30;
@@ -246,11 +246,15 @@ fn hierarchy(config: &Config, now: Timestamp, found: &mut Findings) {
 /// Keys of responders apart that are a CA's: its certificates say so, whether its keys can be read or not.
 fn delegates(config: &Config, found: &mut Findings) {
     let Ok(keys) = delegates::keys(config) else { return };
-    let Ok(issuers) = Hierarchy::listed(&config.state) else { return };
-    for key in &keys {
-        if let Some(issuer) = issuers.iter().find(|issuer| key.is_certified_by(&issuer.certificate)) {
-            let why = format!("has {}, whose key is that of the CA {}", key.name(), issuer.name);
-            found.push(delegates::refusal(why));
+    for folder in ["issuers", "roots"] {
+        let Ok(files) = config.state.join(folder).read_dir() else { continue };
+        for file in files.filter_map(|file| Some(file.ok()?.path())) {
+            let Ok(chain) = chain_of("state", &file) else { continue };
+            let own = |key: &&DelegateKey| chain.iter().any(|certificate| key.is_certified_by(certificate));
+            if let Some(key) = keys.iter().find(own) {
+                let why = format!("has {}, whose key is that of a CA: {}", key.name(), file.display());
+                found.push(delegates::refusal(why));
+            }
         }
     }
 }

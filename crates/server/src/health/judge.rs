@@ -6,6 +6,7 @@ use ingam_protocol::Timestamp;
 use ingam_protocol::corroboration::Quorum;
 use ingam_protocol::health::{Code, IssuerReport, Lack, Level, QueueReport, Role, RoleReport};
 use ingam_protocol::profile::IssuerName;
+use ingam_responder::SigningCondition;
 use ingam_signer::OCSP_DELEGATE_VALIDITY;
 use ingam_validation::quorum::{Reachable, SILENT_FOR};
 
@@ -357,15 +358,7 @@ fn request_log(facts: &Facts) -> Option<Lack> {
 }
 
 fn ocsp(facts: &Facts) -> Vec<Lack> {
-    let mut lacks = Vec::new();
-    let failures = facts.signing.failures;
-    let ago = facts.now.since(facts.signing.last_failure);
-    if failures > 0 && ago < SIGNING_WARNED_FOR {
-        let is_failing = failures >= SIGNING_FAILURES && ago < SIGNING_FAILING_FOR;
-        let detail = format!("{failures} OCSP signatures failed in a row, the last {} ago", lasting(ago));
-        let fix = "read the log for why the signer fails";
-        lacks.push(lack(failing_if(is_failing), Code::OcspSigning, detail, fix));
-    }
+    let mut lacks: Vec<Lack> = failed_signatures(facts.signing, facts.now).into_iter().collect();
     let oldest = facts.issuers.iter().filter_map(|issuer| issuer.oldest_answer).min();
     if let Some(oldest) = oldest
         && facts.now.since(oldest) > facts.answer_age_max.saturating_add(ANSWER_LATE)
@@ -375,6 +368,18 @@ fn ocsp(facts: &Facts) -> Vec<Lack> {
         lacks.push(failing(Code::OcspAnswerAge, detail, "read the log for why the signer fails"));
     }
     lacks
+}
+
+/// That OCSP signatures failed a while ago, and none succeeded since.
+pub(crate) fn failed_signatures(signing: SigningCondition, now: Timestamp) -> Option<Lack> {
+    let SigningCondition { failures, last_failure } = signing;
+    let ago = now.since(last_failure);
+    if failures == 0 || ago >= SIGNING_WARNED_FOR {
+        return None;
+    }
+    let is_failing = failures >= SIGNING_FAILURES && ago < SIGNING_FAILING_FOR;
+    let detail = format!("{failures} OCSP signatures failed in a row, the last {} ago", lasting(ago));
+    Some(lack(failing_if(is_failing), Code::OcspSigning, detail, "read the log for why the signer fails"))
 }
 
 /// That what is given out of certificates is not what is on record, or that nobody compares.

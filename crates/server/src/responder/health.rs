@@ -10,6 +10,7 @@ use ingam_responder::{FollowingCondition, Responder};
 use metrics::gauge;
 
 use crate::config::Config;
+use crate::health::failed_signatures;
 use crate::observation::Reporter;
 
 /// What is known of the process.
@@ -48,6 +49,9 @@ impl ResponderHealth {
         gauge!("ingam_ocsp_manifest_timestamp_seconds").set(condition.made_at.unix_s() as f64);
         lacks.extend(judge(&condition, now));
         lacks.extend(judge_signing(&condition, now));
+        // What was signed in advance is given out all the same.
+        let failed = failed_signatures(self.responder.signing(), now);
+        lacks.extend(failed.map(|lack| Lack { level: Level::Warning, ..lack }));
         let count = condition.delegates.values().flatten().filter(|not_after| **not_after >= now).count();
         gauge!("ingam_ocsp_delegated_issuers").set(u32::try_from(count).map_or(f64::NAN, f64::from));
         lacks
