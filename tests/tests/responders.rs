@@ -16,6 +16,7 @@ use ingam_tests::http::fetch;
 use ingam_tests::ports;
 use ingam_tests::server::{Server, Setup, binary};
 use ingam_tests::service::Service;
+use ingam_tests::token::Tokens;
 use tempfile::TempDir;
 use tokio::process::Command;
 use tokio::time::{Instant, sleep};
@@ -112,9 +113,17 @@ impl World {
     }
 
     async fn start(&self) -> Service {
+        self.start_with(None).await
+    }
+
+    /// The same, with a token at hand.
+    async fn start_with(&self, tokens: Option<&Tokens>) -> Service {
         let mut command = Command::new(binary());
         command.args(["serve", "--role", "responder", "--config"]).arg(self.path("responder.toml"));
         command.env_remove("RUST_LOG").kill_on_drop(true);
+        if let Some(tokens) = tokens {
+            tokens.environment(&mut command);
+        }
         Service::start(command, &self.path("responder.log")).await
     }
 
@@ -293,8 +302,16 @@ async fn a_key_that_is_blocked_ends_at_once_and_stops_the_next_start() {
     let mut world = World::begin_with(&["tokyo"]).await;
     let (_, files) = world.issue().await;
     world.until_published().await;
-    let responder = world.start().await;
-    world.until_said(&files, &["-sha384"], "leaf.pem: good").await;
+    // The key is on a token, which never gives it away.
+    let tokens = Tokens::new(world.home.path()).await;
+    let (private, config) = (world.path("tokyo.key"), world.path("responder.toml"));
+    tokens.import("tokyo", &private, 1).await;
+    fs::remove_file(&private).expect("a writable folder");
+    let text = fs::read_to_string(&config).expect("a configuration");
+    let text = text.replace(&private.display().to_string(), &tokens.uri("tokyo"));
+    fs::write(&config, text).expect("a writable folder");
+    let responder = world.start_with(Some(&tokens)).await;
+    world.until_said(&files, &["-sha384", "-nonce"], "leaf.pem: good").await;
     let key = world.path("tokyo.pub").display().to_string();
     world.ca.admin(&["key", "block", "--pem", &key, "--reason", "the machine was stolen"]).await.succeeded();
     world.until_said(&files, &["-sha384"], "trylater").await;
