@@ -10,6 +10,7 @@
 //! - [`certificate`] reads what came back, [`ocsp`] asks for statuses without a process for each question, and
 //!   [`openssl`] lets somebody else judge chain, OCSP answer and CRL; [`judge`] and [`pkilint`] files of
 //!   every kind.
+//! - [`curl`] asks for statuses by every version of HTTP, with TLS or without.
 //! - [`certbot`] is that client, where more than one story needs it.
 //! - [`operator`] is whoever runs the CA: the command line, client certificates, the admin API over mutual TLS;
 //!   [`transcript`] plays written sessions of the command line again.
@@ -30,6 +31,7 @@ pub mod certificate;
 pub mod challenge;
 pub mod client;
 pub mod command;
+pub mod curl;
 pub mod error;
 pub mod expression;
 pub mod fetched;

@@ -1,7 +1,7 @@
 //! OCSP (RFC 6960, RFC 9919) from the outside: every way of asking, what stands in the headers, what was never
 //! issued, and how soon a revocation is seen.
 //!
-//! openssl verifies the answers; requests that openssl cannot make are made by hand. Not a failure: whether the
+//! openssl verifies the answers, curl asks over https and by HTTP/2; requests that neither can make are made by hand. Not a failure: whether the
 //! issuer or a delegate signed.
 
 use std::path::Path;
@@ -10,9 +10,11 @@ use std::sync::Arc;
 use ingam_tests::certificate::Chain;
 use ingam_tests::challenge::{Prover, WebAnswers};
 use ingam_tests::client::{CertificateRequest, Client};
+use ingam_tests::curl::Curl;
 use ingam_tests::http::{Answer, Place};
 use ingam_tests::ocsp::{self, Hash, MALFORMED, Status, UNAUTHORIZED};
-use ingam_tests::server::Server;
+use ingam_tests::ports;
+use ingam_tests::server::{Server, Setup};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -20,7 +22,11 @@ use tokio::task::JoinSet;
 
 /// A server, a client with an account, and a certificate of it.
 async fn start() -> (Server, Client, Prover, Chain) {
-    let server = Server::start().await;
+    start_with(Setup::new()).await
+}
+
+async fn start_with(setup: Setup) -> (Server, Client, Prover, Chain) {
+    let server = Server::start_with(setup).await;
     let mut client = Client::registered(&server.site()).await.expect("an account");
     let prover = Prover::Http(WebAnswers::listen(server.ports().http).await);
     let chain = issue(&mut client, "status.example.org", &prover).await;
@@ -184,6 +190,44 @@ async fn http_that_is_not_plain() {
     let rest = String::from_utf8_lossy(&body);
     assert_eq!(rest.matches("HTTP/1.1 ").count(), 1, "{rest}");
     assert!(rest.contains("HTTP/1.1 400 ") && rest.contains("connection: close\r\n"), "{rest}");
+}
+
+/// Lines for `[listen]` that open a port for OCSP over https, and where it is.
+fn over_https() -> (String, String) {
+    let port = ports::free();
+    (format!("publication_tls = [\"127.0.0.1:{port}\"]\n"), format!("https://localhost:{port}"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tls_and_http_2_change_nothing_of_an_answer() {
+    let (further_listeners, tls) = over_https();
+    let (server, _client, _prover, chain) = start_with(Setup { further_listeners, ..Setup::new() }).await;
+    let (plain, url) = (chain.ocsp_url(), format!("{tls}/ocsp"));
+    assert!(plain.starts_with("http://"), "certificates point to http alone: {plain}");
+    let curl = Curl::trusting(&server.site().tls_ca);
+    for hash in [Hash::Sha1, Hash::Sha256] {
+        let [gotten, posted] = curl.every_way(&plain, &url, &ocsp::request_for(&chain, hash)).await;
+        assert_eq!(gotten, posted);
+        assert_eq!(ocsp::status(&gotten.body), Status::Good);
+        server.openssl().status_by_post_at(&url, &chain, hash).await.is_good();
+    }
+    let roots = curl.received(("--http2", "2"), &[], &format!("{tls}/roots.pem")).await;
+    assert_eq!(String::from_utf8(roots.body).expect("PEM"), server.roots_pem());
+    let open = curl.ask(&[], &format!("{}/roots.pem", tls.replace("https", "http"))).await;
+    assert!(!open.status.success(), "nothing is answered there without TLS: {open}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proxy_before_https_tells_for_whom_it_came() {
+    let (further_listeners, tls) = over_https();
+    let words = "[proxies]\ntrusted = [\"127.0.0.1\"]\npublication_tls = \"proxy-protocol\"\n";
+    let setup = Setup { further_listeners, further_config: words.to_owned(), ..Setup::new() };
+    let server = Server::start_with(setup).await;
+    let (curl, roots) = (Curl::trusting(&server.site().tls_ca), format!("{tls}/roots.pem"));
+    curl.received(("--http2", "2"), &["--haproxy-protocol"], &roots).await;
+    let silent = curl.ask(&[], &roots).await;
+    assert!(!silent.status.success(), "a proxy that says nothing is not served: {silent}");
+    assert!(server.errors().contains("\"listener\":\"publication_tls\""), "{}", server.errors());
 }
 
 #[tokio::test(flavor = "multi_thread")]

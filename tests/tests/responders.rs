@@ -1,6 +1,6 @@
 //! Responders apart from the CA: openssl believes them, a revocation is told there within two seconds. One without keys goes on without
-//! the CA, begins again from its copy, and is not taken in by a CA that was set back; one with a key that the CA certified answers what
-//! nobody signed in advance, until the CA takes that back.
+//! the CA, begins again from its copy, and is not taken in by a CA that was set back; over https it says the same, by a certificate that
+//! can be renewed meanwhile. One with a key that the CA certified answers what nobody signed in advance, until the CA takes that back.
 //!
 //! Not a failure: that nonces are ignored where there is no key, as nobody signs there.
 
@@ -12,7 +12,10 @@ use ingam_tests::certificate::{Chain, Files};
 use ingam_tests::challenge::{Prover, WebAnswers};
 use ingam_tests::client::{CertificateRequest, Client};
 use ingam_tests::command::{Finished, run};
+use ingam_tests::curl::Curl;
 use ingam_tests::http::fetch;
+use ingam_tests::ocsp::{self, Hash, Status};
+use ingam_tests::operator::ClientCa;
 use ingam_tests::ports;
 use ingam_tests::server::{Server, Setup, binary};
 use ingam_tests::service::Service;
@@ -33,6 +36,7 @@ struct World {
     client: Client,
     prover: Prover,
     port: u16,
+    tls_port: u16,
     metrics: u16,
     names: usize,
 }
@@ -81,20 +85,24 @@ impl World {
         let ca = Server::start_with(Setup { further_config: settings, ..Setup::new() }).await;
         let client = Client::registered(&ca.site()).await.expect("an account");
         let prover = Prover::Http(WebAnswers::listen(ca.ports().http).await);
-        let (port, metrics) = (ports::free(), ports::free());
+        let (port, tls_port, metrics) = (ports::free(), ports::free(), ports::free());
+        let https = ClientCa::new(home.path(), "https-ca").server("https");
         let live = keys.first().map(|name| {
             format!("delegate_key = {:?}\n[responder]\nnonces = \"answer\"\n", path(&format!("{name}.key")))
         });
         let text = format!(
-            "environment = \"development\"\nstate = {:?}\n[listen]\npublication = [\"127.0.0.1:{port}\"]\nmetrics = [\"127.0.0.1:{metrics}\"]\n\
-             [answers]\nurl = \"http://127.0.0.1:{}/answers\"\nkey = {:?}\n{}",
+            "environment = \"development\"\nstate = {:?}\n[listen]\npublication = [\"127.0.0.1:{port}\"]\n\
+             publication_tls = [\"127.0.0.1:{tls_port}\"]\nmetrics = [\"127.0.0.1:{metrics}\"]\n\
+             [tls]\ncertificate = {:?}\nkey = {:?}\nlook_interval_s = 1\n[answers]\nurl = \"http://127.0.0.1:{}/answers\"\nkey = {:?}\n{}",
             path("responder"),
+            https.certificate,
+            https.key,
             ca.ports().publication,
             path("answers.pub"),
             live.unwrap_or_default(),
         );
         fs::write(home.path().join("responder.toml"), text).expect("a writable folder");
-        Self { home, ca, client, prover, port, metrics, names: 0 }
+        Self { home, ca, client, prover, port, tls_port, metrics, names: 0 }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -204,6 +212,29 @@ impl World {
         assert_eq!(reload["changed"], serde_json::json!(["responder.delegates"]));
     }
 
+    /// Asks over http and https, by HTTP/1.1 and HTTP/2: the certificate is revoked, in the same bytes each time.
+    async fn same_over_https(&self, chain: &Chain) {
+        let [plain, tls] = [("http", self.port), ("https", self.tls_port)]
+            .map(|(scheme, port)| format!("{scheme}://localhost:{port}/ocsp"));
+        let curl = Curl::trusting(&self.path("https-ca.pem"));
+        let [gotten, posted] = curl.every_way(&plain, &tls, &ocsp::request_for(chain, Hash::Sha1)).await;
+        assert_eq!(gotten, posted);
+        assert!(matches!(ocsp::status(&gotten.body), Status::Revoked { .. }));
+
+        // A newer certificate, of another CA, is taken up meanwhile.
+        let newer = ClientCa::new(self.home.path(), "newer-ca");
+        let https = newer.server("renewed");
+        for (from, to) in [(&https.key, "https.key"), (&https.certificate, "https.pem")] {
+            fs::copy(from, self.path(to)).expect("a writable folder");
+        }
+        let (curl, begin) = (Curl::trusting(&newer.path), Instant::now());
+        while !curl.ask(&[], &format!("https://localhost:{}/roots.pem", self.tls_port)).await.status.success()
+        {
+            assert!(begin.elapsed() < Duration::from_secs(20), "{}", self.health().await);
+            sleep(Duration::from_millis(200)).await;
+        }
+    }
+
     async fn health(&self) -> String {
         let url = format!("http://127.0.0.1:{}/readyz", self.metrics);
         fetch(&url).await.expect("an answer").text()
@@ -228,6 +259,9 @@ async fn a_responder_without_keys_tells_what_the_ca_has_signed() {
         "a revocation is told everywhere within two seconds, and it took {took:?}"
     );
     assert!(world.health().await.contains("\"ready\":true"), "{}", world.health().await);
+
+    world.same_over_https(&first).await;
+    assert!(world.health().await.contains("\"frontend\",\"ready\":true"), "{}", world.health().await);
 
     // Without the CA it goes on, and says so; a new process begins with the copy.
     world.ca.stop().await;

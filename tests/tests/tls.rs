@@ -8,8 +8,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ingam_tests::command::{Finished, run};
+use ingam_tests::curl::Curl;
 use ingam_tests::http::{Connection, fetch};
 use ingam_tests::operator::{ClientCa, Person};
+use ingam_tests::ports;
 use ingam_tests::server::{Identity, Server, Setup};
 use ingam_tests::service::{Home, Service};
 use ingam_tests::site::tls_trusting;
@@ -161,11 +163,20 @@ async fn the_ca_issues_its_own_certificate_and_makes_it_anew() {
         .map(|(key, file)| format!("{key} = \"{}\"", home.text(file)));
     home.change("ca.toml", &certificate, "look_interval_s = 1\nissue = { profile = \"classic\" }");
     home.change("ca.toml", &key, "");
+    let status_port = ports::free();
+    let listeners = format!("[listen]\npublication_tls = [\"127.0.0.1:{status_port}\"]");
+    home.change("ca.toml", "[listen]", &listeners);
     run(home.command("check", "ca.toml").arg("--json"), "").await.succeeded();
 
     let start = async |log: &str| Service::start(home.command("serve", "ca.toml"), &home.path(log)).await;
     let service = start("first.log").await;
     let first = own_serial(&home, OWN_NAME).await.expect("the root is enough to trust it");
+    let curl = Curl::trusting(&home.path("state/roots/root.pem"));
+    let (to, roots) = (
+        format!("{OWN_NAME}:{status_port}:127.0.0.1"),
+        format!("https://{OWN_NAME}:{status_port}/roots.pem"),
+    );
+    curl.ask(&["--resolve", &to], &roots).await.succeeded();
     let file: PathBuf = home.path("state/tls-own.pem");
     let mode = std::fs::metadata(&file).expect("it is kept").permissions().mode();
     assert_eq!(mode & 0o777, 0o600);

@@ -3,12 +3,16 @@
 //! - [`TrustedProxies`] says whose word counts, and who the client is by it.
 //! - [`forwarded`] reads `Forwarded` (RFC 7239) and `X-Forwarded-For`.
 //! - [`preface`] reads the PROXY protocol, versions 1 and 2, which stands before everything else on a connection.
+//! - [`Front`] is what of this stands in front of a listener.
 //!
 //! Nothing here fails a request: what cannot be read is no word at all, and the client is then the last address that was
 //! told by somebody who is trusted.
 
 pub mod forwarded;
+mod front;
 pub mod preface;
+
+pub use front::{Front, ProxyWord};
 
 use std::fmt;
 use std::net::IpAddr;

@@ -21,6 +21,7 @@ use std::time::Duration;
 
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use ingam_protocol::proxy::Front;
 use ingam_responder::{Config, Nonces, Places, Responder, Wire, WireLimits, WireSetup};
 use ring::rand::SystemRandom;
 use ring::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair};
@@ -56,6 +57,7 @@ fn main() {
             let setup = WireSetup {
                 places: Places::new("publication", 20_000),
                 limits: Arc::new(move || limits),
+                front: Front::default(),
                 handed,
             };
             Some(Wire::start(&responder, sockets, &setup).unwrap())

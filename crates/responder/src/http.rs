@@ -14,7 +14,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Body;
-use ingam_protocol::ocsp::{ErrorStatus, REQUEST_BYTES_MAX, decode_get};
+use ingam_protocol::ocsp::{ErrorStatus, REQUEST_BYTES_MAX, decode_get, parse_request};
 use ingam_protocol::{Clock, Serial, Shard, Timestamp};
 use ingam_signer::Signer;
 
@@ -37,9 +37,6 @@ use tokio::sync::{oneshot, watch};
 
 const PKIX_CRL: HeaderValue = HeaderValue::from_static("application/pkix-crl");
 const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream");
-const NOT_CACHED: HeaderValue = HeaderValue::from_static("max-age=0, no-cache");
-/// For answers to a nonce: somebody else's copy is worthless.
-const NOT_STORED: HeaderValue = HeaderValue::from_static("max-age=0, no-cache, no-store");
 
 /// OCSP, CRLs and CA certificates over HTTP. Clones are the same responder.
 #[derive(Clone)]
@@ -50,9 +47,9 @@ pub struct Responder {
 
 /// Who asks, as far as the request log wants to know.
 #[derive(Clone, Copy)]
-struct Client<'a> {
-    address: IpAddr,
-    user_agent: &'a [u8],
+pub(crate) struct Client<'a> {
+    pub(crate) address: IpAddr,
+    pub(crate) user_agent: &'a [u8],
 }
 
 struct Parts {
@@ -174,6 +171,16 @@ impl Responder {
     /// See [`OcspService::kept_now`].
     pub(crate) fn kept_now(&self, request: &[u8], now: Timestamp) -> Option<Arc<KeptAnswer>> {
         self.parts.ocsp.kept_now(request, now)
+    }
+
+    /// See [`OcspService::signs_at_once`].
+    pub(crate) fn signs_at_once(&self) -> bool {
+        self.parts.ocsp.signs_at_once()
+    }
+
+    /// See [`OcspService::signed_now`].
+    pub(crate) fn signed_now(&self, request: &[u8], now: Timestamp) -> Option<Answer> {
+        self.parts.ocsp.signed_now(request, now)
     }
 
     pub(crate) fn clock(&self) -> &dyn Clock {
@@ -322,6 +329,11 @@ impl Responder {
         self.request_log.as_ref().is_some_and(|log| log.is_on())
     }
 
+    /// Tells the request log who asked for what by a request, its DER, and was given an answer at once.
+    pub(crate) fn note_given(&self, client: Client<'_>, request: &[u8], answer: &Answer) {
+        self.note(client, &self.parts.ocsp.asked(parse_request(request).ok().as_ref(), answer));
+    }
+
     /// Tells the request log who asked for what.
     fn note(&self, client: Client<'_>, asked: &Asked<'_>) {
         let Client { address, user_agent } = client;
@@ -371,8 +383,8 @@ impl Responder {
     fn ocsp_reply(&self, answer: &Answer, conditions: Option<&HeaderMap>) -> Response<Full<Bytes>> {
         let (cache_control, kept) = match answer {
             Answer::Kept(kept) => (self.ocsp_cache_control(kept.next_update), kept),
-            Answer::Live(body, _) => return with_body(body.clone(), OCSP_RESPONSE, NOT_STORED),
-            Answer::Refused(_) => return with_body(answer.body(), OCSP_RESPONSE, NOT_CACHED),
+            Answer::Live(body, _) => return with_body(body.clone(), OCSP_RESPONSE, reply::NOT_STORED),
+            Answer::Refused(_) => return with_body(answer.body(), OCSP_RESPONSE, reply::NOT_CACHED),
         };
         let validators = Validators {
             etag: &kept.etag,

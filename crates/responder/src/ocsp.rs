@@ -23,6 +23,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 use http::HeaderValue;
 use ingam_protocol::health::QueueReport;
 use ingam_protocol::ocsp::{CertId, CertStatus, ErrorStatus, Request, SingleResponse, parse_request};
@@ -274,20 +275,28 @@ impl OcspService {
             Err(_) => Answer::Refused(ErrorStatus::MalformedRequest),
         };
         if let Some(tell) = tell {
-            let first = parsed.as_ref().ok().and_then(|request| request.cert_ids.first());
-            tell(Asked {
-                issuer: first.and_then(|cert_id| self.issuers.place(cert_id)),
-                serial: first.and_then(|cert_id| cert_id.serial.as_ref()),
-                outcome: Outcome::from(&answer),
-            });
+            tell(self.asked(parsed.as_ref().ok(), &answer));
         }
-        match &answer {
+        self.count(&answer);
+        answer
+    }
+
+    /// What was asked for first, and how it was answered.
+    pub(crate) fn asked<'a>(&self, request: Option<&'a Request>, answer: &Answer) -> Asked<'a> {
+        let first = request.and_then(|request| request.cert_ids.first());
+        Asked {
+            issuer: first.and_then(|cert_id| self.issuers.place(cert_id)),
+            serial: first.and_then(|cert_id| cert_id.serial.as_ref()),
+            outcome: Outcome::from(answer),
+        }
+    }
+
+    fn count(&self, answer: &Answer) {
+        match answer {
             Answer::Kept(kept) => self.counters.answered(kept.status.status),
-            // Counted where it was signed: what it says is known there.
-            Answer::Live(..) => {}
+            Answer::Live(_, status) => self.counters.answered(*status),
             Answer::Refused(error) => self.counters.refused(*error),
         }
-        answer
     }
 
     async fn try_answer(self: &Arc<Self>, request: &Request) -> Result<Answer, ErrorStatus> {
@@ -450,11 +459,15 @@ impl OcspService {
                     cert_id: question.cert_id.to_vec(),
                     status: observed.status.status,
                 };
-                // A task of its own: the one who asked first may hang up, the others must not wait for ever.
-                tokio::spawn(async move {
+                let mut flight = Box::pin(async move {
                     let result = service.sign_kept(&issuer, subject, observed).await;
                     service.flights.land(landing, result);
                 });
+                // What is not signed at once is a task of its own: the one who asked first may hang up, the others must not wait for
+                // ever.
+                if flight.as_mut().now_or_never().is_none() {
+                    tokio::spawn(flight);
+                }
                 seat
             }
         };
@@ -522,9 +535,7 @@ impl OcspService {
             self.counters.from_signer.increment(1);
             // Any change at all is reason enough to look again: such answers are few.
             if self.statuses.generation() == generation {
-                let status = revoked.unwrap_or(CertStatus::Good);
-                self.counters.answered(status);
-                return Ok(Answer::Live(body, status));
+                return Ok(Answer::Live(body, revoked.unwrap_or(CertStatus::Good)));
             }
         }
         Err(ErrorStatus::TryLater)

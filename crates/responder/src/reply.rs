@@ -13,6 +13,11 @@ use ingam_protocol::Timestamp;
 
 use crate::date::parse_imf_fixdate;
 
+/// `Cache-Control` of what is true for this moment alone.
+pub(crate) const NOT_CACHED: HeaderValue = HeaderValue::from_static("max-age=0, no-cache");
+/// The same of answers to a nonce: somebody else's copy is worthless.
+pub(crate) const NOT_STORED: HeaderValue = HeaderValue::from_static("max-age=0, no-cache, no-store");
+
 /// How many headers a reply has at most.
 const HEADERS_MAX: usize = 8;
 
@@ -65,7 +70,7 @@ impl Validators<'_> {
 pub(crate) fn cacheable_for(duration: Duration) -> HeaderValue {
     let text = format!("max-age={}, public, no-transform, must-revalidate", duration.as_secs());
     // Letters, digits and signs are always a header's value.
-    HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static("max-age=0, no-cache"))
+    HeaderValue::try_from(text).unwrap_or(NOT_CACHED)
 }
 
 /// Status 200 with a body whose length is at hand as a header.
@@ -137,8 +142,7 @@ pub(crate) mod plain {
 
     fn words(status: StatusCode, sentence: &'static str) -> Response<Full<Bytes>> {
         let content_type = HeaderValue::from_static("text/plain; charset=utf-8");
-        let cache_control = HeaderValue::from_static("max-age=0, no-cache");
-        let mut reply = with_body(Bytes::from_static(sentence.as_bytes()), content_type, cache_control);
+        let mut reply = with_body(Bytes::from_static(sentence.as_bytes()), content_type, NOT_CACHED);
         *reply.status_mut() = status;
         reply
     }

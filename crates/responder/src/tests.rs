@@ -9,7 +9,7 @@ mod freshness;
 mod history;
 mod lists;
 mod malformed;
-mod noted;
+pub(crate) mod noted;
 mod offline;
 mod presign;
 mod recorder;

@@ -8,9 +8,10 @@ use axum::body::Body;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use ingam_frontend::{ClientAddress, InTheClear};
+use ingam_protocol::proxy::Front;
 use tower::ServiceExt;
 
-use crate::listener::{Front, Peer, PeerAddress};
+use crate::listener::{self, Peer, PeerAddress};
 
 /// Whether a listener has TLS of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +30,7 @@ pub(crate) fn service(
         let mut request = request.map(Body::new);
         if let PeerAddress::Tcp(address) = peer.address {
             let opener = peer.opener.unwrap_or(address);
-            let client = front.client(opener, request.headers());
+            let client = listener::client(&front, opener, request.headers());
             request.extensions_mut().insert(ClientAddress(client));
             let may_be_plain =
                 address.ip().to_canonical().is_loopback() || front.trusted.contains(address.ip());

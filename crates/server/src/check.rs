@@ -95,6 +95,7 @@ pub(crate) fn run(options: &Check) -> Result<ExitCode, StartError> {
             let Reading { config, found, .. } = &mut reading;
             ports::check(&config.listen.of_responder(), found);
             delegate_key(config, found);
+            tls::check_responder(config, now, found);
         }
         Role::Perspective => {
             let Reading { config, found, .. } = &mut reading;

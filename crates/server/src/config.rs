@@ -41,7 +41,7 @@ pub(crate) use checks::LinterConfig;
 pub(crate) use file::{OtherFile, Reading, Role};
 pub(crate) use perspective::Perspective;
 pub(crate) use profiles::ProfileConfig;
-pub(crate) use proxies::{Proxies, ProxyWord};
+pub(crate) use proxies::Proxies;
 pub(crate) use rate_limits::RateLimits;
 pub(crate) use responder::Answers;
 pub(crate) use rules::host;
@@ -160,6 +160,8 @@ pub(crate) struct Listen {
     pub(crate) management: Vec<SocketAddr>,
     /// OCSP, CRLs and CA certificates over http.
     pub(crate) publication: Vec<SocketAddr>,
+    /// The same over https, for those who would not have others read what they ask; no certificate points there.
+    pub(crate) publication_tls: Vec<SocketAddr>,
     /// Prometheus metrics over http.
     pub(crate) metrics: Vec<SocketAddr>,
     /// The admin API over https, for holders of a certificate of `operator.client_ca`; it is always at
@@ -185,6 +187,7 @@ impl Default for Listen {
             acme_plain: Vec::new(),
             management: Vec::new(),
             publication: any(80),
+            publication_tls: Vec::new(),
             metrics: vec![SocketAddr::from(([127, 0, 0, 1], 14090))],
             admin: Vec::new(),
             dns: Vec::new(),
@@ -199,6 +202,11 @@ impl Default for Listen {
 impl Listen {
     /// Whether anything is served over https.
     pub(crate) fn has_https(&self) -> bool {
+        self.is_asked_by_url() || !self.publication_tls.is_empty()
+    }
+
+    /// Whether anybody comes over https who has the host from `urls.public_url`.
+    pub(crate) fn is_asked_by_url(&self) -> bool {
         [&self.acme, &self.management, &self.admin].iter().any(|addresses| !addresses.is_empty())
     }
 
@@ -209,6 +217,7 @@ impl Listen {
             acme_plain: Vec::new(),
             management: Vec::new(),
             publication: Vec::new(),
+            publication_tls: Vec::new(),
             metrics: self.metrics.clone(),
             admin: Vec::new(),
             dns: Vec::new(),
@@ -222,7 +231,8 @@ impl Listen {
     /// Those that a process has which is a responder without keys and nothing else.
     pub(crate) fn of_responder(&self) -> Self {
         let none = Self { perspective: Vec::new(), ..self.of_perspective() };
-        Self { publication: self.publication.clone(), ..none }
+        let (publication, publication_tls) = (self.publication.clone(), self.publication_tls.clone());
+        Self { publication, publication_tls, ..none }
     }
 
     /// Those that a process has which is the signer and nothing else.
@@ -232,12 +242,13 @@ impl Listen {
     }
 
     /// Every list by its key.
-    pub(crate) fn all(&self) -> [(&'static str, &[SocketAddr]); 11] {
+    pub(crate) fn all(&self) -> [(&'static str, &[SocketAddr]); 12] {
         [
             ("listen.acme", &self.acme),
             ("listen.acme_plain", &self.acme_plain),
             ("listen.management", &self.management),
             ("listen.publication", &self.publication),
+            ("listen.publication_tls", &self.publication_tls),
             ("listen.metrics", &self.metrics),
             ("listen.admin", &self.admin),
             ("listen.dns", &self.dns),

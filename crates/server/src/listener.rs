@@ -18,16 +18,17 @@ use hyper::body::{Body, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
+use ingam_protocol::proxy::Front;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
-use front::Silent;
+use front::{Silent, opener};
 use idle::IdleTimeout;
 
-pub(crate) use front::Front;
+pub(crate) use front::client;
 pub(crate) use shared::bind_shared;
 pub(crate) use unix::bind_unix;
 
@@ -345,7 +346,7 @@ impl Connections {
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let limit = self.limits.now().header;
-        let opener = match self.front.opener(&mut stream, address, limit).await {
+        let opener = match opener(&self.front, &mut stream, address, limit).await {
             Ok(opener) => opener,
             Err(Silent::Gone) => return,
             Err(Silent::Unsaid(why)) => {

@@ -6,6 +6,7 @@
 //! ```
 
 mod health;
+mod https;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -28,6 +29,7 @@ use crate::serve::{StartError, StateLock};
 use crate::system::SystemClock;
 
 use health::ResponderHealth;
+use https::Https;
 
 /// How many bytes an Ed25519 public key has (RFC 8032, section 5.1.5).
 const KEY_BYTES: usize = 32;
@@ -40,6 +42,7 @@ pub(crate) async fn serve(file: &Path, metrics: PrometheusHandle) -> Result<(), 
     let source = answers.source().ok_or_else(|| StartError::new("answers.url is missing"))?;
     let key = answers.key.as_deref().ok_or_else(|| StartError::new("answers.key is missing"))?;
     let key = public_key(key)?;
+    let https = Https::read(&config)?;
     let folder = config.state.join("answers");
     std::fs::create_dir_all(&folder).map_err(|error| {
         StartError::caused(&format!("the folder {} cannot be made", folder.display()), &error)
@@ -48,20 +51,33 @@ pub(crate) async fn serve(file: &Path, metrics: PrometheusHandle) -> Result<(), 
     let own = delegate_key(&config)?;
     let asked = bind_shared("publication", &config.listen.publication, config.responder.threads());
     let asked = asked.map_err(StartError::new)?;
+    let hidden = bind("publication_tls", &config.listen.publication_tls).map_err(StartError::new)?;
     let watched = bind("metrics", &config.listen.metrics).map_err(StartError::new)?;
     let begun = Following::begin(&config.responder, source, key, folder, own, clock.clone()).await;
     let (responder, following) = begun.map_err(StartError::new)?;
     let condition = following.condition();
-    let health = ResponderHealth::new(&config, clock, condition, responder.clone());
+    let health = ResponderHealth::new(&config, clock, condition, responder.clone(), https.clone());
     let mut process = RoleProcess::new(&config, Arc::new(health), metrics, watched);
     let served = process.serve_ocsp(&responder, asked);
     served.map_err(|error| StartError::caused("OCSP has no threads to be answered by", &error))?;
     let recorder = responder.clone();
     process.finish(|stopping| async move { recorder.run_recorder(stopped(stopping)).await });
+    if let Some(https) = &https {
+        process.serve_ocsp_tls(&responder, hidden.into(), https.acceptor()?);
+        process.keep(https.clone().keep());
+    }
     let period = Duration::from_millis(answers.poll_ms);
     process.keep(following.run(period, std::future::pending()));
-    tracing::info!(listen = ?config.listen.publication, "listening");
-    process.run(async || tracing::info!("there is nothing to be read again: restart this process")).await
+    tracing::info!(listen = ?config.listen.publication, tls = ?config.listen.publication_tls, "listening");
+    process.run(async || read_again(https.as_deref()).await).await
+}
+
+/// Of all that the process goes by, the https certificate alone can be another without a restart.
+async fn read_again(https: Option<&Https>) {
+    match https {
+        Some(https) => https.look().await,
+        None => tracing::info!("there is nothing to be read again: restart this process"),
+    }
 }
 
 /// The responder's own key, if it has one.

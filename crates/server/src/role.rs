@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use http::{Request, Response};
 use hyper::body::{Body, Incoming};
+use ingam_protocol::proxy::Front;
 use ingam_responder::Responder;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
@@ -14,7 +15,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::End;
 use crate::config::Config;
-use crate::listener::{Front, Listener, Peer, SharedLimits, Sockets};
+use crate::listener::{Listener, Peer, SharedLimits, Sockets};
 use crate::notify::{self, State};
 use crate::observation::{Observation, Observed, Reporter};
 use crate::serve::{StartError, connection_limits, hangups, keep_metrics, until};
@@ -71,9 +72,13 @@ impl RoleProcess {
         B::Data: Send,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let (connections_max, limits) = (self.connections_max, self.limits.clone());
-        let listener = Listener { name, sockets, tls, front: Front::default(), connections_max, limits };
+        let listener = self.listener(name, sockets, tls);
         self.tasks.spawn(listener.serve(answer, self.shutdown.subscribe()));
+    }
+
+    fn listener(&self, name: &'static str, sockets: Sockets, tls: Option<TlsAcceptor>) -> Listener {
+        let (connections_max, limits) = (self.connections_max, self.limits.clone());
+        Listener { name, sockets, tls, front: Front::default(), connections_max, limits }
     }
 
     /// Answers OCSP at these sockets, with a thread for each set of them, until the process ends.
@@ -86,8 +91,15 @@ impl RoleProcess {
         sockets: Vec<Vec<std::net::TcpListener>>,
     ) -> std::io::Result<()> {
         let (limits, stopping) = (self.limits.clone(), self.shutdown.subscribe());
-        self.tasks.spawn(wire::start(responder, sockets, self.connections_max, limits, stopping)?);
+        let open = wire::Open { front: Front::default(), connections_max: self.connections_max, limits };
+        self.tasks.spawn(wire::start(responder, sockets, open, stopping)?);
         Ok(())
+    }
+
+    /// Answers OCSP over https at these sockets, until the process ends.
+    pub(crate) fn serve_ocsp_tls(&mut self, responder: &Responder, sockets: Sockets, tls: TlsAcceptor) {
+        let listener = self.listener("publication_tls", sockets, Some(tls));
+        self.tasks.spawn(wire::publish(listener, responder.clone(), self.shutdown.subscribe()));
     }
 
     /// Does this beside, until the process ends.

@@ -14,6 +14,7 @@ use ingam_journal::Journal;
 use ingam_journal::files::Disk;
 use ingam_operator::Operator;
 use ingam_protocol::profile::IssuerName;
+use ingam_protocol::proxy::Front;
 use ingam_protocol::record::{Record, RecordType};
 use ingam_protocol::time::{Clock, Random};
 use ingam_responder::request_log::RequestLog;
@@ -30,10 +31,10 @@ use tokio_rustls::TlsAcceptor;
 use crate::acme::{self, Transport};
 use crate::admin::{self, AdminSocket};
 use crate::certificate_keeper::CertificateKeeper;
-use crate::config::{Config, ProxyWord};
+use crate::config::Config;
 use crate::delegates::{self, Delegates};
 use crate::health::{self, Health};
-use crate::listener::{ConnectionLimits, Front, Listener, Peer, SharedLimits, stopped};
+use crate::listener::{ConnectionLimits, Listener, Peer, SharedLimits, stopped};
 use crate::management::Management;
 use crate::monitor::Monitor;
 use crate::observation::{Observation, Observed};
@@ -46,7 +47,7 @@ use crate::system::{SystemClock, SystemRandomness};
 use crate::transparency::Transparency;
 use crate::{telemetry, test_ct, test_dns, wire};
 
-use publication::{Logging, publish, request_log, sweep};
+use publication::{Logging, request_log, sweep};
 use upkeep::{
     keep_configuration, keep_delegates, keep_issuances, keep_jobs, keep_limits, keep_logged,
     keep_perspectives, keep_waiting,
@@ -230,8 +231,9 @@ impl Running {
             _lock: lock,
         };
         let going = Going { config: &config, sources: &sources, stopping, reloader };
-        let begun = Box::pin(running.set_going(going, built, made, (ports, admin), metrics)).await;
-        if let Err(error) = begun {
+        // On the heap, as it is large.
+        let set_going = Box::pin(running.set_going(going, built, made, (ports, admin), metrics));
+        if let Err(error) = set_going.await {
             running.stop().await;
             return Err(error);
         }
@@ -289,7 +291,7 @@ impl Running {
         };
         let acceptor = TlsAcceptor::from(reloader.certificate.for_everybody()?);
         let router = reloader.frontend.clone().router();
-        let [front, plain_front, publication_front] = fronts(config);
+        let [front, plain_front, publication_front, publication_tls_front] = fronts(config);
         let plain = acme::service(router.clone(), plain_front.clone(), Transport::Plain);
         let acme = acme::service(router, front.clone(), Transport::Tls);
         let management = Arc::new(Management::new(signer.issuers()));
@@ -308,18 +310,15 @@ impl Running {
         tasks.spawn(Listener { front, ..tls }.serve(acme, stop()));
         let open = listener("acme_plain", sockets.acme_plain.into(), None);
         tasks.spawn(Listener { front: plain_front, ..open }.serve(plain, stop()));
-        tasks.spawn(listener("management", sockets.management.into(), Some(acceptor)).serve(managed, stop()));
-        if config.proxies.publication == ProxyWord::None {
-            let threads =
-                wire::start(&responder, sockets.publication, connections_max, limits.clone(), stop());
-            let failed = |error| StartError::caused("OCSP has no threads to be answered by", &error);
-            tasks.spawn(threads.map_err(failed)?);
-        } else {
-            // What proxies say is read by the listener that all others have, too.
-            let sockets = wire::on_runtime(sockets.publication)?;
-            let open = listener("publication", sockets.into(), None);
-            tasks.spawn(publish(Listener { front: publication_front, ..open }, responder.clone(), stop()));
-        }
+        let managing = listener("management", sockets.management.into(), Some(acceptor.clone()));
+        tasks.spawn(managing.serve(managed, stop()));
+        let open = wire::Open { front: publication_front, connections_max, limits: limits.clone() };
+        let threads = wire::start(&responder, sockets.publication, open, stop());
+        let failed = |error| StartError::caused("OCSP has no threads to be answered by", &error);
+        tasks.spawn(threads.map_err(failed)?);
+        let tls = listener("publication_tls", sockets.publication_tls.into(), Some(acceptor));
+        let tls = Listener { front: publication_tls_front, ..tls };
+        tasks.spawn(wire::publish(tls, Responder::clone(&responder), stop()));
         if let Some(client_ca) = config.operator.client_ca.as_ref().filter(|_| !sockets.admin.is_empty()) {
             let tls = Some(TlsAcceptor::from(reloader.certificate.for_operators(client_ca)?));
             tasks.spawn(listener("admin", sockets.admin.into(), tls).serve(admin.clone(), stop()));
@@ -427,10 +426,10 @@ struct Going<'a> {
     reloader: Arc<Reloader>,
 }
 
-/// The proxies before the listeners: of ACME with TLS, of ACME without, and of OCSP and CRLs.
-fn fronts(config: &Config) -> [Front; 3] {
+/// The proxies before the listeners: of ACME with TLS, of ACME without, and of OCSP and CRLs without and with it.
+fn fronts(config: &Config) -> [Front; 4] {
     let (trusted, proxies) = (Arc::new(config.proxies.trusted()), &config.proxies);
-    let words = [proxies.acme, proxies.acme_plain, proxies.publication];
+    let words = [proxies.acme, proxies.acme_plain, proxies.publication, proxies.publication_tls];
     words.map(|word| Front { trusted: trusted.clone(), word })
 }
 

@@ -1,26 +1,29 @@
 //! OCSP, CRLs and CA certificates over HTTP: the responder's own threads, and hyper for what they do not serve.
 
+use std::pin::Pin;
 use std::sync::Arc;
 
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use ingam_protocol::proxy::Front;
 use ingam_responder::{Places, Responder, Wire, WireLimits, WireSetup};
 use tokio::sync::{mpsc, watch};
 
-use crate::listener::{Front, Listener, Peer, SharedLimits, Sockets, stopped};
-use crate::serve::StartError;
+use crate::listener::{self, Listener, Peer, SharedLimits, Sockets, stopped};
 
 const NAME: &str = "publication";
 /// How many connections may wait for hyper to take them.
 const HANDED_MAX: usize = 1024;
 
-/// The same sockets for a listener on the runtime.
-///
-/// # Errors
-/// [`StartError`] if the runtime cannot have them.
-pub(crate) fn on_runtime(
-    sockets: Vec<Vec<std::net::TcpListener>>,
-) -> Result<Vec<tokio::net::TcpListener>, StartError> {
-    let all = sockets.into_iter().flatten().map(tokio::net::TcpListener::from_std);
-    all.collect::<std::io::Result<_>>().map_err(|error| StartError::caused("listen.publication", &error))
+/// How connections are served.
+pub(crate) struct Open {
+    /// The proxies before the sockets.
+    pub(crate) front: Front,
+    /// Connections at once; more wait.
+    pub(crate) connections_max: usize,
+    pub(crate) limits: Arc<SharedLimits>,
 }
 
 /// Starts the threads, one for each set of sockets, and gives what has to be waited for at the end.
@@ -30,8 +33,7 @@ pub(crate) fn on_runtime(
 pub(crate) fn start(
     responder: &Responder,
     sockets: Vec<Vec<std::net::TcpListener>>,
-    connections_max: usize,
-    limits: Arc<SharedLimits>,
+    Open { front, connections_max, limits }: Open,
     stopping: watch::Receiver<bool>,
 ) -> std::io::Result<impl Future<Output = ()> + Send + 'static> {
     let (handed, arriving) = mpsc::channel(HANDED_MAX);
@@ -42,6 +44,7 @@ pub(crate) fn start(
             let now = told.now();
             WireLimits { idle: now.idle, header: now.header }
         }),
+        front: front.clone(),
         handed,
     };
     let wire = Wire::start(responder, sockets, &setup)?;
@@ -49,15 +52,12 @@ pub(crate) fn start(
         name: NAME,
         sockets: Sockets::from(Vec::new()),
         tls: None,
+        // Whoever opened a connection was told before it was handed over.
         front: Front::default(),
         connections_max,
         limits: limits.clone(),
     };
-    let responder = responder.clone();
-    let answer = move |request, peer: Peer| {
-        let responder = responder.clone();
-        async move { responder.handle_from(peer.opener.map(|opener| opener.ip()), request).await }
-    };
+    let answer = answering(responder.clone(), front);
     let handed = tokio::spawn(listener.serve_handed(arriving, answer, stopping.clone()));
     Ok(async move {
         stopped(stopping).await;
@@ -65,4 +65,22 @@ pub(crate) fn start(
         wire.stop(limits.now().grace).await;
         handed.abort();
     })
+}
+
+/// The same over a listener of the runtime, for TLS.
+pub(crate) async fn publish(listener: Listener, responder: Responder, stopping: watch::Receiver<bool>) {
+    let answer = answering(responder, listener.front.clone());
+    listener.serve(answer, stopping).await;
+}
+
+/// The responder as a service for connections. A client's address goes no further than to the request log.
+fn answering(
+    responder: Responder,
+    front: Front,
+) -> impl Fn(Request<Incoming>, Peer) -> Pin<Box<dyn Future<Output = Response<Full<Bytes>>> + Send>> + Clone {
+    move |request, peer| {
+        let responder = responder.clone();
+        let client = peer.opener.map(|opener| listener::client(&front, opener, request.headers()).ip());
+        Box::pin(async move { responder.handle_from(client, request).await })
+    }
 }

@@ -98,6 +98,11 @@ impl AnswerDelegate {
         self.delegate.not_after
     }
 
+    /// Whether [`AnswerDelegate::sign_ocsp`] waits for nothing and takes microseconds.
+    pub fn signs_at_once(&self) -> bool {
+        self.delegate.key.signs_at_once()
+    }
+
     /// Signs an OCSP answer and gives the DER of the whole OCSPResponse. It is counted as those of a CA are.
     ///
     /// # Errors
@@ -123,6 +128,13 @@ impl Responder {
         match self {
             Self::Issuer(ca) => ca.issuer.not_after,
             Self::Delegate(delegate) => delegate.not_after,
+        }
+    }
+
+    pub(crate) fn key(&self) -> &Key {
+        match self {
+            Self::Issuer(ca) => &ca.key,
+            Self::Delegate(delegate) => &delegate.key,
         }
     }
 

@@ -340,6 +340,11 @@ impl Key {
         }
     }
 
+    /// Whether [`Key::sign`] waits for nothing and takes microseconds.
+    pub(crate) fn signs_at_once(&self) -> bool {
+        matches!(self.0, Backend::Memory(_)) && self.kind() == KeyKind::EcdsaP256
+    }
+
     /// [`Key::sign`] for who is on no thread of an async runtime, or may stop it: at the start, and in ceremonies.
     ///
     /// # Errors

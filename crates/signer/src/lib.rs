@@ -302,9 +302,9 @@ pub trait Signer: Send + Sync {
     async fn issue(&self, prepared: Prepared) -> Result<Vec<u8>, Error>;
 
     /// Renews what the signer needs of its own before it ends, which is the certificates of OCSP delegates (those of issuers
-    /// with RSA or P-384 keys, or without digitalSignature), and those of responders apart from the CA. Gives those that were not given before: the CA signed them, so
-    /// they belong on record. May be called as often as one likes. An issuer whose key cannot be used keeps the delegate that
-    /// it has, which is told in the log; one that has ended gets none.
+    /// with RSA or P-384 keys, or without digitalSignature), and those of responders apart from the CA. Gives those that were not
+    /// given before: the CA signed them, so they belong on record. May be called as often as one likes. An issuer whose key cannot
+    /// be used keeps the delegate that it has, which is told in the log; one that has ended gets none.
     ///
     /// # Errors
     /// [`Error::Unavailable`] and [`Error::Away`] if the signer is another process, and does not answer.
@@ -333,6 +333,12 @@ pub trait Signer: Send + Sync {
     /// # Errors
     /// [`Error::UnknownIssuer`].
     fn ocsp_signer_not_after(&self, issuer: &IssuerName) -> Result<Timestamp, Error>;
+
+    /// Whether [`Signer::sign_ocsp`] of this issuer waits for nothing and takes microseconds: its key is in this process, and on P-256.
+    /// Whoever must not wait may ask it then, and nobody else.
+    fn signs_at_once(&self, _: &IssuerName) -> bool {
+        false
+    }
 
     /// Signs an OCSP answer and gives the DER of the whole OCSPResponse.
     ///

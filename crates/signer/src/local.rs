@@ -437,6 +437,10 @@ impl Signer for LocalSigner {
         self.responder(issuer).map(|responder| responder.not_after())
     }
 
+    fn signs_at_once(&self, issuer: &IssuerName) -> bool {
+        self.responder(issuer).is_ok_and(|responder| responder.key().signs_at_once())
+    }
+
     async fn sign_ocsp(&self, issuer: &IssuerName, answer: OcspAnswer) -> Result<Vec<u8>, Error> {
         let started = Instant::now();
         let responder = self.responder(issuer)?;

@@ -32,7 +32,7 @@ pub enum Reading {
 
 /// Why bytes are no preface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BadPreface(&'static str);
+pub struct BadPreface(pub &'static str);
 
 impl fmt::Display for BadPreface {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

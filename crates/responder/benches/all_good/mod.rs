@@ -122,6 +122,10 @@ impl Signer for OneKey {
         Ok(start().plus(Duration::from_secs(30 * 86_400)))
     }
 
+    fn signs_at_once(&self, _: &IssuerName) -> bool {
+        true
+    }
+
     async fn sign_ocsp(&self, _: &IssuerName, answer: OcspAnswer) -> Result<Vec<u8>, Error> {
         let OcspAnswer { responses, produced_at, nonce } = answer;
         let tbs = ResponseData { responder_key_hash: [7; 20], produced_at, responses, nonce }.encode();

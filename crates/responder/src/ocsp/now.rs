@@ -2,13 +2,45 @@
 
 use std::sync::Arc;
 
+use futures_util::FutureExt;
 use ingam_protocol::Timestamp;
 use ingam_protocol::ocsp::{CertId, lone_cert_id, parse_request};
 
+use tokio::task::unconstrained;
+
 use crate::config::Nonces;
-use crate::ocsp::{KeptAnswer, OcspService};
+use crate::ocsp::{Answer, KeptAnswer, OcspService};
 
 impl OcspService {
+    /// Whether some answers can be signed without waiting.
+    pub(crate) fn signs_at_once(&self) -> bool {
+        self.issuers.iter().any(|issuer| self.signer.signs_at_once(&issuer.name))
+    }
+
+    /// The answer to a request's DER that has to be signed, or looked for in the store, if both can be done without waiting for anybody. `None`
+    /// says nothing: ask [`OcspService::answer`].
+    pub(crate) fn signed_now(self: &Arc<Self>, request: &[u8], now: Timestamp) -> Option<Answer> {
+        let request = parse_request(request).ok()?;
+        let issuer = request.cert_ids.first().and_then(|cert_id| self.issuers.find(cert_id))?;
+        if !self.signer.signs_at_once(&issuer.name) {
+            return None;
+        }
+        // What waits for a place among those who sign, or for another's signature, is asked for again.
+        let answer = unconstrained(self.try_answer(&request)).now_or_never()?.unwrap_or_else(Answer::Refused);
+        if let Answer::Kept(kept) = &answer
+            && !self.has_its_headers(kept.next_update, now)
+        {
+            return None;
+        }
+        self.count(&answer);
+        Some(answer)
+    }
+
+    /// Whether an answer may be cached for as long as its headers say, which were written when it was made.
+    fn has_its_headers(&self, next_update: Timestamp, now: Timestamp) -> bool {
+        next_update.since(now) >= self.settings.ocsp_max_age
+    }
+
     /// The answer to a request's DER, if it is in memory or was signed in advance, is true, and not to be replaced yet: found without
     /// waiting for anything; and if its headers are those that it has with it. `None` says nothing: ask [`OcspService::answer`].
     pub(crate) fn kept_now(&self, request: &[u8], now: Timestamp) -> Option<Arc<KeptAnswer>> {
@@ -26,9 +58,8 @@ impl OcspService {
         let generation = self.statuses.generation();
         let is_settled = self.corpus.is_settled_at(generation);
         let signed = self.in_advance(&cert_id)?;
-        let has_its_headers = signed.period.next_update.since(now) >= self.settings.ocsp_max_age;
         let counts = is_settled && now < signed.period.refresh_at;
-        if !counts || !has_its_headers {
+        if !counts || !self.has_its_headers(signed.period.next_update, now) {
             return None;
         }
         self.counters.from_advance.increment(1);
@@ -45,8 +76,7 @@ impl OcspService {
         };
         let is_true =
             kept.is_checked_at(self.statuses.generation()) || self.is_true_still(request, &kept, now);
-        let has_its_headers = kept.next_update.since(now) >= self.settings.ocsp_max_age;
-        if !is_true || !has_its_headers || kept.is_due(now) {
+        if !is_true || !self.has_its_headers(kept.next_update, now) || kept.is_due(now) {
             return None;
         }
         self.counters.from_memory.increment(1);

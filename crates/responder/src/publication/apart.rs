@@ -311,6 +311,11 @@ impl Signer for ApartSigner {
         self.delegate(issuer).map(|delegate| delegate.not_after())
     }
 
+    fn signs_at_once(&self, issuer: &IssuerName) -> bool {
+        let current = self.apart.current.load();
+        current.delegates.get(issuer).is_some_and(AnswerDelegate::signs_at_once)
+    }
+
     async fn sign_ocsp(&self, issuer: &IssuerName, answer: OcspAnswer) -> Result<Vec<u8>, Error> {
         self.delegate(issuer)?.sign_ocsp(answer, self.clock.now()).await
     }

@@ -31,7 +31,7 @@ impl Receipts for Nowhere {
     }
 }
 
-fn logging(world: &World, mode: Mode) -> (Responder, Arc<RequestLog>) {
+pub(crate) fn logging(world: &World, mode: Mode) -> (Responder, Arc<RequestLog>) {
     let parts = request_log::Parts {
         files: Some(Arc::new(SimulatedDisk::new())),
         receipts: Arc::new(Nowhere),
@@ -46,7 +46,7 @@ fn logging(world: &World, mode: Mode) -> (Responder, Arc<RequestLog>) {
 }
 
 /// Everything that is in the log.
-async fn noted(log: &Arc<RequestLog>) -> Vec<LoggedRequest> {
+pub(crate) async fn noted(log: &Arc<RequestLog>) -> Vec<LoggedRequest> {
     let new = NewHold {
         selection: Selection { from: Some(start().minus(DAY)), ..Selection::default() },
         owner: "ann".to_owned(),

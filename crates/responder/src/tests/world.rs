@@ -224,6 +224,8 @@ pub(crate) struct TestSigner {
     random: SystemRandom,
     pub(crate) ocsp_ends: Mutex<Timestamp>,
     pub(crate) is_broken: AtomicBool,
+    /// Nobody who must not wait may ask it.
+    pub(crate) is_slow: AtomicBool,
     /// How many signatures may be made; each takes one. Full unless a test empties it.
     pub(crate) gate: Semaphore,
     pub(crate) asked: AtomicUsize,
@@ -277,6 +279,7 @@ impl TestSigner {
             random,
             ocsp_ends: Mutex::new(start().plus(1000 * DAY)),
             is_broken: AtomicBool::new(false),
+            is_slow: AtomicBool::new(false),
             gate: Semaphore::new(1 << 20),
             asked: AtomicUsize::new(0),
             signed: AtomicUsize::new(0),
@@ -335,6 +338,10 @@ impl Signer for TestSigner {
 
     fn ocsp_signer_not_after(&self, issuer: &IssuerName) -> Result<Timestamp, ingam_signer::Error> {
         self.find(issuer).map(|_| *self.ocsp_ends.lock().unwrap())
+    }
+
+    fn signs_at_once(&self, _: &IssuerName) -> bool {
+        !self.is_slow.load(Ordering::SeqCst)
     }
 
     async fn sign_ocsp(

@@ -7,12 +7,12 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::{Request, StatusCode};
+use http::StatusCode;
 use ingam_protocol::ocsp::REQUEST_BYTES_MAX;
 use ingam_protocol::request_head::HEAD_BYTES_MAX;
 
 use crate::wire::desk::{After, Desk, HELD_BYTES_MAX, OUTPUT_BYTES, READ_BYTES};
-use crate::wire::general::{Reply, Sent};
+use crate::wire::general::{Asked, Reply};
 
 /// How often a connection is read from or written to before others have their turn.
 const ROUNDS_MAX: usize = 16;
@@ -37,9 +37,11 @@ pub(crate) enum Next {
     /// Another turn, after others had theirs.
     Again,
     /// A reply to this, to be given to [`Connection::reply`].
-    Ask(Box<Request<Sent>>),
+    Ask(Box<Asked>),
     /// Somebody else goes on with it, from [`Connection::into_held`].
     HandOver,
+    /// Nothing any more, as a trusted proxy did not say for whom it came; why, in words.
+    Unsaid(&'static str),
     /// Nothing any more.
     Close,
 }
@@ -57,6 +59,8 @@ enum State {
     /// take the refusal back.
     Parting,
     HandingOver,
+    /// See [`Next::Unsaid`].
+    Unsaid(&'static str),
 }
 
 /// Whether a connection has waited for too long.
@@ -68,6 +72,8 @@ pub(crate) enum Overtime {
     Turn,
     /// Yes: it ends.
     Close,
+    /// The same, for a trusted proxy that did not say for whom it came.
+    Unsaid(&'static str),
 }
 
 /// For what a connection waits; each has its time limit.
@@ -84,7 +90,10 @@ enum Waiting {
 
 /// See the module.
 pub(crate) struct Connection {
-    peer: SocketAddr,
+    /// Who opened it, by the word of a proxy that is trusted; else who is at the other end.
+    opener: SocketAddr,
+    /// It begins with the PROXY protocol, which was not read yet.
+    is_announced: bool,
     state: State,
     /// What was read and is no whole request yet, or was not looked at yet.
     held: Vec<u8>,
@@ -112,9 +121,10 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    pub(crate) fn new(peer: SocketAddr, moment: Instant) -> Self {
+    pub(crate) fn new(peer: SocketAddr, desk: &Desk) -> Self {
         Self {
-            peer,
+            opener: peer,
+            is_announced: desk.front.is_announced(peer.ip()),
             state: State::Reading,
             held: Vec::new(),
             searched: 0,
@@ -128,13 +138,13 @@ impl Connection {
             body: Bytes::new(),
             waiting: Waiting::FirstRequest,
             then: Waiting::FirstRequest,
-            since: moment,
+            since: desk.moment,
         }
     }
 
-    /// Who is at the other end.
-    pub(crate) fn peer(&self) -> SocketAddr {
-        self.peer
+    /// Who opened it, by the word of a proxy that is trusted; else who is at the other end.
+    pub(crate) fn opener(&self) -> SocketAddr {
+        self.opener
     }
 
     /// What was read and nobody has answered, for whoever goes on with it.
@@ -166,6 +176,7 @@ impl Connection {
                 State::Asking(_) => return Next::Wait,
                 State::Closing => return Next::Close,
                 State::HandingOver => return Next::HandOver,
+                State::Unsaid(why) => return Next::Unsaid(why),
                 State::Parting => return self.part(stream, desk),
             }
             match self.read_and_answer(stream, desk) {
@@ -222,6 +233,9 @@ impl Connection {
             let room = desk.input.get_mut(held..).unwrap_or_default();
             let room = room.get_mut(..READ_BYTES).unwrap_or_default();
             match stream.read(room) {
+                Ok(0) if self.is_announced && held > 0 => {
+                    return Ok(Some(Next::Unsaid("its PROXY protocol header was cut off")));
+                }
                 // What was asked is answered.
                 Ok(0) => return Ok(Some(Next::Close)),
                 Ok(count) => {
@@ -251,7 +265,7 @@ impl Connection {
         if look.waiting == Waiting::Request || look.used > 0 {
             self.since = desk.moment;
         }
-        Ok(look.ask.map(Next::Ask))
+        Ok(if look.is_later { Some(Next::Again) } else { look.ask.map(Next::Ask) })
     }
 
     /// Writes the answers that are on the desk; what cannot be sent now is kept.
@@ -354,6 +368,9 @@ impl Connection {
         };
         if desk.moment.saturating_duration_since(self.since) < limit {
             return Overtime::None;
+        }
+        if self.is_announced {
+            return Overtime::Unsaid("its PROXY protocol header took too long");
         }
         if self.waiting != Waiting::Body {
             return Overtime::Close;

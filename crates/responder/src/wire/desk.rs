@@ -1,27 +1,36 @@
 //! What a thread has for all of its connections.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use http::HeaderValue;
+use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE};
 use ingam_protocol::Timestamp;
 use ingam_protocol::ocsp::{GetDecoder, REQUEST_BYTES_MAX};
+use ingam_protocol::proxy::Front;
 use ingam_protocol::request_head::HEAD_BYTES_MAX;
 
 use crate::date::imf_fixdate;
-use crate::http::Responder;
-use crate::ocsp::KeptAnswer;
+use crate::http::{Client, Responder};
+use crate::ocsp::{Answer, OCSP_RESPONSE, write_field};
+use crate::reply::{NOT_CACHED, NOT_STORED};
 use crate::wire::WireLimits;
 
 /// How much is read at once.
 pub(super) const READ_BYTES: usize = 16 * 1024;
 /// What is held of a connection at most: the longest request, and the empty line that may come before it (RFC 9112, section 2.2).
 pub(super) const HELD_BYTES_MAX: usize = 2 + HEAD_BYTES_MAX + REQUEST_BYTES_MAX;
+/// Room for what was held and what is read.
+const INPUT_BYTES: usize = HELD_BYTES_MAX + READ_BYTES;
 /// Answers are written when there are so many bytes of them, before more requests are looked at.
 pub(super) const OUTPUT_BYTES: usize = 16 * 1024;
+
+/// So many answers are signed by a thread, or looked for in the store, before others have their turn: a millisecond, about.
+const SIGNINGS_MAX: usize = 64;
 
 /// See the module.
 pub(crate) struct Desk {
     pub(super) responder: Responder,
+    pub(super) front: Front,
     pub(super) limits: WireLimits,
     pub(super) body_timeout: Duration,
     pub(super) is_stopping: bool,
@@ -32,11 +41,34 @@ pub(crate) struct Desk {
     pub(super) output: Vec<u8>,
     decoder: GetDecoder,
 
-    /// Set by [`Desk::look_at_clocks`], so that not every request asks for the time.
+    signs_at_once: bool,
+    /// How many answers may still be signed in this round.
+    signings_left: usize,
+
+    /// Set by [`Desk::begin_round`], so that not every request asks for the time.
     pub(super) now: Timestamp,
     pub(super) moment: Instant,
     /// Beginnings of an answer with status 200, for this second.
     starts: Starts,
+}
+
+/// A question about certificates.
+#[derive(Clone, Copy)]
+pub(super) enum Question<'a> {
+    /// By GET: what follows `/ocsp/` in the target.
+    Get(&'a [u8]),
+    /// By POST: the body.
+    Post(&'a [u8]),
+}
+
+/// What can be said to it without waiting.
+pub(super) enum Found {
+    /// This.
+    Answer(Answer),
+    /// Something in the next round, after others had their turn.
+    Later,
+    /// Nothing.
+    Nothing,
 }
 
 /// What follows an answer.
@@ -58,25 +90,30 @@ struct Starts {
 }
 
 impl Desk {
-    pub(crate) fn new(responder: Responder, limits: WireLimits) -> Self {
+    pub(crate) fn new(responder: Responder, limits: WireLimits, front: Front) -> Self {
         let now = responder.clock().now();
         let body_timeout = responder.body_timeout();
         Self {
             responder,
+            front,
             limits,
             body_timeout,
             is_stopping: false,
-            input: vec![0; HELD_BYTES_MAX + READ_BYTES],
+            input: vec![0; INPUT_BYTES],
             output: Vec::with_capacity(2 * OUTPUT_BYTES),
             decoder: GetDecoder::default(),
+            signs_at_once: false,
+            signings_left: SIGNINGS_MAX,
             now,
             moment: Instant::now(),
             starts: Starts::at(now),
         }
     }
 
-    /// Takes the time of what is done from now on.
-    pub(crate) fn look_at_clocks(&mut self) {
+    /// Takes the time of what is done from now on, and lets as many answers be signed as in each round.
+    pub(crate) fn begin_round(&mut self) {
+        self.signs_at_once = self.responder.signs_at_once();
+        self.signings_left = SIGNINGS_MAX;
         self.now = self.responder.clock().now();
         self.moment = Instant::now();
         if self.now.unix_s() != self.starts.second {
@@ -84,27 +121,55 @@ impl Desk {
         }
     }
 
+    /// Puts everything back in its place, after a turn was broken off.
+    pub(super) fn clear_up(&mut self) {
+        self.input.resize(INPUT_BYTES, 0);
+        self.output.clear();
+        self.decoder = GetDecoder::default();
+    }
+
     /// Now, as headers have it.
     pub(super) fn date(&self) -> &str {
         &self.starts.date
     }
 
-    /// The kept answer to a request by GET, from what follows `/ocsp/` in its target.
-    pub(super) fn kept_by_get(&mut self, encoded: &[u8]) -> Option<Arc<KeptAnswer>> {
-        let der = self.decoder.decode(encoded)?;
-        self.responder.kept_now(der, self.now)
+    /// What can be said to a question without waiting; the request log is told of it where a client is named.
+    pub(super) fn find(&mut self, question: Question<'_>, client: Option<Client<'_>>) -> Found {
+        let der = match question {
+            Question::Get(encoded) => match self.decoder.decode(encoded) {
+                Some(der) => der,
+                None => return Found::Nothing,
+            },
+            Question::Post(der) => der,
+        };
+        let mut answer = self.responder.kept_now(der, self.now).map(Answer::Kept);
+        if answer.is_none() && self.signs_at_once {
+            let Some(left) = self.signings_left.checked_sub(1) else { return Found::Later };
+            self.signings_left = left;
+            answer = self.responder.signed_now(der, self.now);
+        }
+        let Some(answer) = answer else { return Found::Nothing };
+        if let Some(client) = client {
+            self.responder.note_given(client, der, &answer);
+        }
+        Found::Answer(answer)
     }
 
-    /// The kept answer to a request by POST.
-    pub(super) fn kept_by_post(&self, der: &[u8]) -> Option<Arc<KeptAnswer>> {
-        self.responder.kept_now(der, self.now)
-    }
-
-    /// Puts a kept answer behind those that will be written.
-    pub(super) fn put(&mut self, kept: &KeptAnswer, after: After) {
+    /// Puts an answer behind those that will be written.
+    pub(super) fn put(&mut self, answer: &Answer, after: After) {
         self.output.extend_from_slice(&self.starts.bytes);
         self.output.extend_from_slice(after.line());
-        self.output.extend_from_slice(&kept.wire);
+        let cache_control = match answer {
+            Answer::Kept(kept) => return self.output.extend_from_slice(&kept.wire),
+            Answer::Live(..) => NOT_STORED,
+            Answer::Refused(_) => NOT_CACHED,
+        };
+        let body = answer.body();
+        write_field(&mut self.output, &CONTENT_TYPE, &OCSP_RESPONSE);
+        write_field(&mut self.output, &CACHE_CONTROL, &cache_control);
+        write_field(&mut self.output, &CONTENT_LENGTH, &HeaderValue::from(body.len()));
+        self.output.extend_from_slice(b"\r\n");
+        self.output.extend_from_slice(&body);
     }
 }
 

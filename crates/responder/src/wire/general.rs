@@ -45,6 +45,13 @@ impl Body for Sent {
     }
 }
 
+/// A request that the runtime answers.
+pub(crate) struct Asked {
+    pub(crate) request: Request<Sent>,
+    /// Who sent it, by the rules for proxies.
+    pub(super) client: IpAddr,
+}
+
 /// A reply with its body at hand.
 pub(crate) struct Reply {
     head: http::response::Parts,
@@ -65,9 +72,9 @@ pub(super) fn request(head: &Head<'_>, body: Sent) -> Option<Request<Sent>> {
     Some(request)
 }
 
-/// The reply to a request of whoever has this address.
-pub(crate) async fn reply(responder: &Responder, peer: IpAddr, request: Request<Sent>) -> Reply {
-    let reply: Response<Full<Bytes>> = responder.handle_from(Some(peer), request).await;
+/// The reply to a request.
+pub(crate) async fn reply(responder: &Responder, Asked { request, client }: Asked) -> Reply {
+    let reply: Response<Full<Bytes>> = responder.handle_from(Some(client), request).await;
     let (head, body) = reply.into_parts();
     let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
     Reply { head, body }

@@ -13,6 +13,8 @@ pub struct Places {
     open: Gauge,
     pub(super) waits: Counter,
     pub(super) failures: Counter,
+    /// Trusted proxies that did not tell for whom they came.
+    pub(super) unsaid: Counter,
 }
 
 /// The place of one connection, for as long as it is open.
@@ -38,6 +40,7 @@ impl Places {
             open: metrics::gauge!("ingam_connections", "listener" => listener),
             waits: metrics::counter!("ingam_accept_waits_total", "listener" => listener),
             failures: metrics::counter!("ingam_accept_failures_total", "listener" => listener),
+            unsaid: metrics::counter!("ingam_proxy_refusals_total", "listener" => listener),
         }
     }
 

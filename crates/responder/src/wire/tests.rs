@@ -3,6 +3,8 @@
 
 mod driver;
 mod limits;
+mod proxies;
+mod signing;
 mod traps;
 
 pub(crate) use driver::{by_hyper, by_wire};

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use ingam_protocol::proxy::Front;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
@@ -18,7 +19,7 @@ use crate::wire::worker::{Letterbox, Worker};
 pub struct Handed {
     /// The connection, which does not block.
     pub stream: TcpStream,
-    /// Who is at the other end.
+    /// Who opened it, by the word of a proxy that is trusted; else who is at the other end.
     pub peer: SocketAddr,
     /// What was read from it and not answered.
     pub read: Vec<u8>,
@@ -38,6 +39,8 @@ pub struct WireSetup {
     pub places: Places,
     /// Asked for now and then: new limits count for open connections, too.
     pub limits: Arc<dyn Fn() -> WireLimits + Send + Sync>,
+    /// The proxies before the sockets.
+    pub front: Front,
     /// Where connections go that the threads do not serve; when it is full, they end.
     pub handed: mpsc::Sender<Handed>,
 }

@@ -1,12 +1,13 @@
 //! A thread that answers: its poll, its sockets, its connections, and their time limits.
 
 use std::io::{self, ErrorKind};
-use std::net::{Shutdown, TcpListener};
+use std::net::{Shutdown, SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use http::Request;
+use futures_util::FutureExt;
 use mio::event::Event;
 use mio::{Events, Interest, Poll, Token, Waker};
 use rustix::net::SendFlags;
@@ -18,7 +19,7 @@ use crate::http::Responder;
 use crate::wire::WireLimits;
 use crate::wire::connection::{Connection, Next, Overtime, Stream};
 use crate::wire::desk::Desk;
-use crate::wire::general::{self, Reply, Sent};
+use crate::wire::general::{self, Asked, Reply};
 use crate::wire::places::{Place, Places};
 use crate::wire::threads::{Handed, WireSetup};
 
@@ -54,7 +55,8 @@ pub(super) struct Letterbox {
 
 #[derive(Default)]
 struct Letters {
-    replies: Vec<(Address, Reply)>,
+    /// `None`: there will be no reply.
+    replies: Vec<(Address, Option<Reply>)>,
     is_stopping: bool,
     is_abandoned: bool,
 }
@@ -93,6 +95,18 @@ impl Letterbox {
     pub(super) fn abandon(&self) {
         self.leave(|letters| letters.is_abandoned = true);
     }
+}
+
+/// Gives a connection its turn. A fault of ours ends this one connection, and no other.
+fn turn(open: &mut Open, desk: &mut Desk) -> Next {
+    let turned = catch_unwind(AssertUnwindSafe(|| open.connection.turn(&mut open.stream, desk)));
+    turned.unwrap_or_else(|_| {
+        tracing::error!(
+            "a connection was broken off by a fault of this program: please report what it was asked"
+        );
+        desk.clear_up();
+        Next::Close
+    })
 }
 
 struct Open {
@@ -142,7 +156,7 @@ impl Worker {
             poll.registry().register(&mut listener, Token(FIRST_LISTENER - number), Interest::READABLE)?;
             listeners.push(listener);
         }
-        let desk = Desk::new(responder.clone(), (setup.limits)());
+        let desk = Desk::new(responder.clone(), (setup.limits)(), setup.front.clone());
         Ok(Self {
             responder,
             runtime,
@@ -168,6 +182,9 @@ impl Worker {
 
     /// Serves until it is told to end.
     pub(super) fn run(mut self) {
+        let runtime = self.runtime.clone();
+        // What is signed here has time limits of the runtime, and goes on there where it has to wait.
+        let _entered = runtime.enter();
         let mut events = Events::with_capacity(EVENTS_MAX);
         loop {
             let timeout = if self.again.is_empty() {
@@ -184,12 +201,13 @@ impl Worker {
                     return;
                 }
             }
-            self.desk.look_at_clocks();
-            for event in &events {
-                self.event(event);
-            }
+            self.desk.begin_round();
+            // They waited for longer than those whose events came just now.
             for key in std::mem::take(&mut self.again) {
                 self.turn(key);
+            }
+            for event in &events {
+                self.event(event);
             }
             if self.accept_at.is_some_and(|at| at <= self.desk.moment) {
                 self.accept_at = None;
@@ -234,7 +252,7 @@ impl Worker {
             };
             match listener.accept() {
                 Ok((stream, peer)) => {
-                    let connection = Connection::new(peer, self.desk.moment);
+                    let connection = Connection::new(peer, &self.desk);
                     let number = self.next_number;
                     self.next_number += 1;
                     self.arrived.push(Open { stream, connection, number, place });
@@ -254,9 +272,11 @@ impl Worker {
 
     /// Gives a connection its first turn, after which it is waited for where that was not its last.
     fn begin(&mut self, mut open: Open) {
-        let next = open.connection.turn(&mut open.stream, &mut self.desk);
-        if matches!(next, Next::Close) {
-            return;
+        let next = turn(&mut open, &mut self.desk);
+        match next {
+            Next::Close => return,
+            Next::Unsaid(why) => return self.complain(open.stream.peer_addr().ok(), why),
+            _ => {}
         }
         let entry = self.open.vacant_entry();
         let key = entry.key();
@@ -270,7 +290,7 @@ impl Worker {
 
     fn turn(&mut self, key: usize) {
         let Some(open) = self.open.get_mut(key) else { return };
-        let next = open.connection.turn(&mut open.stream, &mut self.desk);
+        let next = turn(open, &mut self.desk);
         self.follow(key, next);
     }
 
@@ -278,21 +298,39 @@ impl Worker {
         match next {
             Next::Wait => {}
             Next::Again => self.again.push(key),
-            Next::Ask(request) => self.ask(key, request),
+            Next::Ask(question) => self.ask(key, question),
             Next::HandOver => self.hand_over(key),
+            Next::Unsaid(why) => self.leave_unsaid(key, why),
             // The kernel takes it out of the poll with its last handle.
             Next::Close => drop(self.open.try_remove(key)),
         }
     }
 
+    /// Ends the connection of a trusted proxy that did not say for whom it came, and had to.
+    fn leave_unsaid(&mut self, key: usize, why: &str) {
+        if let Some(open) = self.open.try_remove(key) {
+            self.complain(open.stream.peer_addr().ok(), why);
+        }
+    }
+
+    fn complain(&self, proxy: Option<SocketAddr>, why: &str) {
+        self.places.unsaid.increment(1);
+        let proxy = proxy.map(|address| address.ip().to_string()).unwrap_or_default();
+        tracing::warn!(
+            proxy,
+            why,
+            "a trusted proxy did not tell for whom it came, and was not served: let it speak the PROXY protocol, or change [proxies]"
+        );
+    }
+
     /// Has a request answered on the runtime.
-    fn ask(&self, key: usize, request: Box<Request<Sent>>) {
+    fn ask(&self, key: usize, question: Box<Asked>) {
         let Some(open) = self.open.get(key) else { return };
         let address = Address { key, number: open.number };
         let (responder, letterbox) = (self.responder.clone(), Arc::clone(&self.letterbox));
-        let peer = open.connection.peer().ip();
         self.runtime.spawn(async move {
-            let reply = general::reply(&responder, peer, *request).await;
+            let replying = AssertUnwindSafe(general::reply(&responder, *question)).catch_unwind();
+            let reply = replying.await.ok();
             letterbox.leave(|letters| letters.replies.push((address, reply)));
         });
     }
@@ -302,7 +340,7 @@ impl Worker {
         if self.poll.registry().deregister(&mut open.stream).is_err() {
             return;
         }
-        let peer = open.connection.peer();
+        let peer = open.connection.opener();
         let stream = std::net::TcpStream::from(OwnedFd::from(open.stream));
         let handed = Handed { stream, peer, read: open.connection.into_held(), place: open.place };
         // Where nobody takes it, it ends.
@@ -320,8 +358,13 @@ impl Worker {
             else {
                 continue;
             };
-            open.connection.reply(reply, &self.desk);
-            self.turn(address.key);
+            match reply {
+                Some(reply) => {
+                    open.connection.reply(reply, &self.desk);
+                    self.turn(address.key);
+                }
+                None => self.follow(address.key, Next::Close),
+            }
         }
         if is_stopping && !self.desk.is_stopping {
             self.desk.is_stopping = true;
@@ -335,7 +378,7 @@ impl Worker {
 
     fn look_at_limits(&mut self) {
         self.desk.limits = (self.limits)();
-        let mut to_turn = Vec::new();
+        let (mut to_turn, mut unsaid) = (Vec::new(), Vec::new());
         self.open.retain(|key, open| match open.connection.overtime(&mut self.desk) {
             Overtime::None => true,
             Overtime::Turn => {
@@ -343,7 +386,14 @@ impl Worker {
                 true
             }
             Overtime::Close => false,
+            Overtime::Unsaid(why) => {
+                unsaid.push((open.stream.peer_addr().ok(), why));
+                false
+            }
         });
+        for (proxy, why) in unsaid {
+            self.complain(proxy, why);
+        }
         for key in to_turn {
             self.turn(key);
         }

@@ -13,7 +13,7 @@ use rustls::sign::CertifiedKey;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
 
 use super::Dates;
-use crate::config::{Config, Perspective, host};
+use crate::config::{Config, Perspective, Tls, host};
 use crate::production;
 
 /// A certificate with less than this left should have been renewed.
@@ -27,9 +27,18 @@ pub(super) fn check(config: &Config, now: Timestamp, found: &mut Findings) {
     }
     let chain = production::chain(config);
     let key = production::key(config);
-    let host = host(&config.urls.public_url).filter(|_| found.is_sound("urls.public_url"));
+    let is_known = config.listen.is_asked_by_url() && found.is_sound("urls.public_url");
+    let host = host(&config.urls.public_url).filter(|_| is_known);
     let files = Files { keys: ["tls.certificate", "tls.key"], key_path: config.tls.key.as_deref() };
     files.check(chain, key, host.as_deref(), now, found);
+}
+
+/// What a responder without keys shows to those who ask over https.
+pub(super) fn check_responder(config: &Config, now: Timestamp, found: &mut Findings) {
+    if !config.listen.publication_tls.is_empty() {
+        let Tls { certificate, key, .. } = &config.tls;
+        pair(["tls.certificate", "tls.key"], certificate.as_deref(), key.as_deref(), now, found);
+    }
 }
 
 /// What a perspective shows to coordinators, and whom it lets in.
@@ -277,6 +286,26 @@ mod tests {
         config.tls.issue = None;
         config.listen.acme.clear();
         is_told(&found(&config, 0), &[]);
+        config.listen.publication_tls = vec![([127, 0, 0, 1], 0).into()];
+        is_told(&found(&config, 0), &["E tls.certificate: is missing", "E tls.key: is missing"]);
+    }
+
+    #[test]
+    fn whoever_asks_for_a_status_knows_the_ca_by_another_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut config = made(folder.path());
+        config.listen.acme.clear();
+        config.listen.publication_tls = vec![([127, 0, 0, 1], 0).into()];
+        config.urls.public_url = "https://other.example".to_owned();
+        is_told(&found(&config, 0), &[]);
+        is_told(&found(&config, 101), &["E tls.certificate: ended at 2027-03-08"]);
+        let mut responders = Findings::new();
+        check_responder(&config, now().plus(Duration::from_secs(101 * 24 * 60 * 60)), &mut responders);
+        assert!(responders.into_result().unwrap_err().reason.starts_with("ended at"));
+        let mut responders = Findings::new();
+        config.tls.key = config.tls.certificate.clone();
+        check_responder(&config, now(), &mut responders);
+        assert_eq!(responders.into_result().unwrap_err().key, "tls.key");
     }
 
     #[test]

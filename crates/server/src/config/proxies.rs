@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use ingam_protocol::Findings;
-use ingam_protocol::proxy::TrustedProxies;
+use ingam_protocol::proxy::{ProxyWord, TrustedProxies};
 use serde::{Deserialize, Serialize};
 
 use super::Config;
@@ -20,21 +20,8 @@ pub(crate) struct Proxies {
     pub(crate) acme_plain: ProxyWord,
     /// How they tell it at `listen.publication`: the request log wants to know.
     pub(crate) publication: ProxyWord,
-}
-
-/// A way to tell a client's address.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum ProxyWord {
-    /// Not at all: the peer is the client.
-    #[default]
-    None,
-    /// The header of RFC 7239.
-    Forwarded,
-    /// The header that most proxies write.
-    XForwardedFor,
-    /// The PROXY protocol, version 1 or 2: trusted proxies have to speak it.
-    ProxyProtocol,
+    /// How they tell it at `listen.publication_tls`.
+    pub(crate) publication_tls: ProxyWord,
 }
 
 impl Proxies {
@@ -48,11 +35,12 @@ impl Proxies {
         trusted
     }
 
-    fn words(&self) -> [(&'static str, &'static str, ProxyWord); 3] {
+    fn words(&self) -> [(&'static str, &'static str, ProxyWord); 4] {
         [
             ("proxies.acme", "listen.acme", self.acme),
             ("proxies.acme_plain", "listen.acme_plain", self.acme_plain),
             ("proxies.publication", "listen.publication", self.publication),
+            ("proxies.publication_tls", "listen.publication_tls", self.publication_tls),
         ]
     }
 }
@@ -106,6 +94,7 @@ pub(super) fn advise(config: &Config, found: &mut Findings) {
         let addresses = match listener {
             "listen.acme" => &config.listen.acme,
             "listen.acme_plain" => &config.listen.acme_plain,
+            "listen.publication_tls" => &config.listen.publication_tls,
             _ => &config.listen.publication,
         };
         if word != ProxyWord::None && addresses.is_empty() {

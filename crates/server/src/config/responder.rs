@@ -7,10 +7,10 @@ use ingam_responder::AnswerSource;
 use ingam_signer::KeyLocation;
 use serde::{Deserialize, Serialize};
 
-use super::{Config, Environment, advice, rules};
+use super::{Config, DAY_S, Environment, advice, rules};
 
-/// From where a responder takes the CA's answers (`--role responder`). Where it listens is `listen.publication`; it keeps a copy of
-/// what it took in `state`.
+/// From where a responder takes the CA's answers (`--role responder`). Where it listens is `listen.publication` and
+/// `listen.publication_tls`, which shows the certificate of `[tls]`; it keeps a copy of what it took in `state`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Answers {
@@ -45,23 +45,32 @@ impl Answers {
 }
 
 /// The tables and keys that such a process has, and the listeners.
-const TABLES: [&str; 6] = ["environment", "state", "listen", "limits", "answers", "responder"];
-const LISTENERS: [&str; 2] = ["listen.publication", "listen.metrics"];
+const TABLES: [&str; 7] = ["environment", "state", "listen", "tls", "limits", "answers", "responder"];
+const LISTENERS: [&str; 3] = ["listen.publication", "listen.publication_tls", "listen.metrics"];
+/// What a CA alone has in one of these tables.
+const OF_A_CA: [&str; 2] = ["tls.issue", "tls.hsts_max_age_s"];
 
 /// What stops a start as a responder; `keys` are those that the file has.
 pub(super) fn check<'a>(config: &Config, keys: impl Iterator<Item = &'a str>, found: &mut Findings) {
     for key in keys {
         let (table, below) = key.split_once('.').unwrap_or((key, ""));
         let is_other = below.is_empty() && !TABLES.contains(&table)
-            || table == "listen" && !below.is_empty() && !LISTENERS.contains(&key);
+            || table == "listen" && !below.is_empty() && !LISTENERS.contains(&key)
+            || OF_A_CA.contains(&key);
         if is_other && !found.is_silent(key) {
             let fix = "remove it, or leave out --role responder";
             found.error(key, "is nothing that a responder apart from its CA goes by", fix);
         }
     }
-    let listen = &config.listen.publication;
+    let (listen, tls) = (&config.listen, &config.tls);
+    let (is_open, is_https) = (!listen.publication.is_empty(), !listen.publication_tls.is_empty());
     let fix = "give an address and a port, as in [\"0.0.0.0:80\"]";
-    found.require(!listen.is_empty(), "listen.publication", "is empty: nobody could ask", fix);
+    found.require(is_open || is_https, "listen.publication", "is empty: nobody could ask", fix);
+    for (key, file) in [("tls.certificate", &tls.certificate), ("tls.key", &tls.key)] {
+        let fix = "name a PEM file, or leave listen.publication_tls empty";
+        found.require(!is_https || file.is_some(), key, "is missing: https needs a certificate", fix);
+    }
+    found.between("tls.look_interval_s", tls.look_interval_s, 1..=DAY_S);
     let answers = &config.answers;
     found.require(
         answers.source().is_some(),
@@ -100,6 +109,29 @@ mod tests {
         let mut reading = Reading::of_text(Table::new(), text).for_role(Role::Responder);
         reading.examine(Timestamp::from_rfc3339("2026-11-28T00:00:00Z").unwrap());
         reading.into_findings()
+    }
+
+    #[test]
+    fn https_needs_files_and_nothing_of_a_ca() {
+        let asked = "publication_tls = [\"0.0.0.0:443\"]";
+        let https = SHIPPED.replace("publication_tls = []", asked).replace("# certificate", "certificate");
+        let https = https.replace("# key", "key");
+        assert_eq!(findings(&https), []);
+        let alone = https.replace("publication = [\"0.0.0.0:80\", \"[::]:80\"]", "publication = []");
+        assert_eq!(findings(&alone), []);
+        for (from, to, keys) in [
+            ("certificate = \"/etc", "# certificate = \"/etc", &["tls.certificate"][..]),
+            ("key = \"/etc/ingam/tls.key\"", "", &["tls.key"]),
+            ("look_interval_s = 60", "look_interval_s = 0", &["tls.look_interval_s"]),
+            ("look_interval_s = 60", "hsts_max_age_s = 60", &["tls.hsts_max_age_s"]),
+            ("look_interval_s = 60", "issue.profile = \"classic\"", &["tls.issue"]),
+            ("0.0.0.0:443", "0.0.0.0:80", &["listen.publication_tls"]),
+        ] {
+            let text = https.replace(from, to);
+            assert_ne!(text, https, "{from}");
+            let told: Vec<String> = findings(&text).into_iter().map(|finding| finding.key).collect();
+            assert_eq!(told, keys, "{from}");
+        }
     }
 
     #[test]

@@ -1,27 +1,13 @@
-//! What stands in front of a listener: proxies, and by which of their words a client's address is known.
+//! What proxies in front of a listener say, as it comes over a connection and in a request.
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderName, header};
-use ingam_protocol::proxy::TrustedProxies;
-use ingam_protocol::proxy::forwarded::{forwarded, x_forwarded_for};
+use http::HeaderMap;
+use ingam_protocol::proxy::Front;
 use ingam_protocol::proxy::preface::{self, Reading};
 use tokio::io::{AsyncRead, AsyncReadExt};
-
-use crate::config::ProxyWord;
-
-static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-
-/// Nobody, by default: the peer is the client.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Front {
-    pub(crate) trusted: Arc<TrustedProxies>,
-    /// How trusted proxies tell for whom they came.
-    pub(crate) word: ProxyWord,
-}
 
 /// Why a connection of a trusted proxy is not served.
 #[derive(Debug)]
@@ -32,45 +18,27 @@ pub(super) enum Silent {
     Unsaid(String),
 }
 
-impl Front {
-    /// Who opened a connection, as the PROXY protocol tells it; the peer itself where nobody else was told.
-    ///
-    /// A peer that is not trusted is not asked: what it sends of this protocol is taken for what comes after it, which
-    /// neither TLS nor HTTP can read.
-    pub(super) async fn opener<S: AsyncRead + Unpin>(
-        &self,
-        stream: &mut S,
-        peer: SocketAddr,
-        limit: Duration,
-    ) -> Result<SocketAddr, Silent> {
-        if self.word != ProxyWord::ProxyProtocol || !self.trusted.contains(peer.ip()) {
-            return Ok(peer);
-        }
-        match tokio::time::timeout(limit, read_preface(stream)).await {
-            Ok(told) => Ok(told?.unwrap_or(peer)),
-            Err(_) => Err(Silent::Unsaid("its PROXY protocol header took too long".to_owned())),
-        }
+/// Who opened a connection, as the PROXY protocol tells it; the peer itself where nobody else was told.
+pub(super) async fn opener<S: AsyncRead + Unpin>(
+    front: &Front,
+    stream: &mut S,
+    peer: SocketAddr,
+    limit: Duration,
+) -> Result<SocketAddr, Silent> {
+    if !front.is_announced(peer.ip()) {
+        return Ok(peer);
     }
-
-    /// Who sent a request over a connection that `opener` opened.
-    pub(crate) fn client(&self, opener: SocketAddr, headers: &HeaderMap) -> SocketAddr {
-        if !self.trusted.contains(opener.ip()) {
-            return opener;
-        }
-        let told = match self.word {
-            ProxyWord::Forwarded => forwarded(&lines(headers, &header::FORWARDED)),
-            ProxyWord::XForwardedFor => x_forwarded_for(&lines(headers, &X_FORWARDED_FOR)),
-            ProxyWord::None | ProxyWord::ProxyProtocol => return opener,
-        };
-        let client = self.trusted.client(opener.ip(), told);
-        // Nobody told the port that this client came from.
-        if client == opener.ip().to_canonical() { opener } else { SocketAddr::new(client, 0) }
+    match tokio::time::timeout(limit, read_preface(stream)).await {
+        Ok(told) => Ok(told?.unwrap_or(peer)),
+        Err(_) => Err(Silent::Unsaid("its PROXY protocol header took too long".to_owned())),
     }
 }
 
-/// The lines of a header; what is no text is no word either.
-fn lines<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Vec<&'h str> {
-    headers.get_all(name).iter().map(|line| line.to_str().unwrap_or("?")).collect()
+/// Who sent a request with these headers over a connection that `opener` opened.
+pub(crate) fn client(front: &Front, opener: SocketAddr, headers: &HeaderMap) -> SocketAddr {
+    front.client(opener, |name| {
+        headers.get_all(name).iter().map(|line| line.to_str().unwrap_or("?")).collect()
+    })
 }
 
 /// Reads a preface and not a byte beyond it; its length is bounded by the parser.
@@ -99,6 +67,9 @@ fn gone(begun: usize, error: &io::Error) -> Silent {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use ingam_protocol::proxy::{ProxyWord, TrustedProxies};
     use tokio::io::AsyncWriteExt;
 
     use super::*;
@@ -112,34 +83,14 @@ mod tests {
         Front { trusted: Arc::new(trusted), word }
     }
 
-    fn client(word: ProxyWord, peer: &str, headers: &[(&str, &str)]) -> String {
-        let mut map = HeaderMap::new();
-        for (name, value) in headers {
-            let name: HeaderName = name.parse().unwrap();
-            map.append(name, http::HeaderValue::from_bytes(value.as_bytes()).unwrap());
-        }
-        front(word).client(peer.parse().unwrap(), &map).to_string()
-    }
-
     #[test]
-    fn only_the_configured_word_of_a_trusted_proxy_counts() {
-        let told = [("x-forwarded-for", "198.51.100.9, 192.0.2.1"), ("forwarded", "for=192.0.2.2")];
-        assert_eq!(client(ProxyWord::XForwardedFor, PROXY, &told), "192.0.2.1:0");
-        assert_eq!(client(ProxyWord::Forwarded, PROXY, &told), "192.0.2.2:0");
-        assert_eq!(client(ProxyWord::ProxyProtocol, PROXY, &told), PROXY);
-        assert_eq!(client(ProxyWord::None, PROXY, &told), PROXY);
-        for word in [ProxyWord::XForwardedFor, ProxyWord::Forwarded] {
-            assert_eq!(client(word, "192.0.2.77:5", &told), "192.0.2.77:5");
-            assert_eq!(client(word, PROXY, &[]), PROXY);
-        }
-    }
-
-    #[test]
-    fn lines_of_one_header_are_one_list() {
-        let lines = [("x-forwarded-for", "198.51.100.9"), ("x-forwarded-for", "192.0.2.1,10.0.0.2")];
-        assert_eq!(client(ProxyWord::XForwardedFor, PROXY, &lines), "192.0.2.1:0");
-        let spoilt = [("x-forwarded-for", "192.0.2.1"), ("x-forwarded-for", "caf\u{e9}")];
-        assert_eq!(client(ProxyWord::XForwardedFor, PROXY, &spoilt), PROXY);
+    fn a_line_that_is_no_text_is_no_word() {
+        let front = front(ProxyWord::XForwardedFor);
+        let mut headers = HeaderMap::new();
+        headers.append("x-forwarded-for", http::HeaderValue::from_static("192.0.2.1"));
+        assert_eq!(client(&front, PROXY.parse().unwrap(), &headers).to_string(), "192.0.2.1:0");
+        headers.append("x-forwarded-for", http::HeaderValue::from_bytes("caf\u{e9}".as_bytes()).unwrap());
+        assert_eq!(client(&front, PROXY.parse().unwrap(), &headers).to_string(), PROXY);
     }
 
     /// What is told of a connection that begins with `sent`, and what is left of it for whoever reads next.
@@ -150,7 +101,7 @@ mod tests {
             let _ = theirs.write_all(&sent).await;
         });
         let front = front(ProxyWord::ProxyProtocol);
-        let opener = front.opener(&mut ours, peer.parse().unwrap(), LIMIT).await;
+        let opener = opener(&front, &mut ours, peer.parse().unwrap(), LIMIT).await;
         let mut rest = Vec::new();
         if opener.is_ok() {
             ours.read_to_end(&mut rest).await.unwrap();
@@ -196,7 +147,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_proxy_that_hesitates_is_not_waited_for() {
         let (mut ours, _theirs) = tokio::io::duplex(64);
-        let opener = front(ProxyWord::ProxyProtocol).opener(&mut ours, PROXY.parse().unwrap(), LIMIT).await;
+        let front = front(ProxyWord::ProxyProtocol);
+        let opener = opener(&front, &mut ours, PROXY.parse().unwrap(), LIMIT).await;
         assert!(matches!(opener, Err(Silent::Unsaid(why)) if why.contains("too long")));
     }
 }

@@ -12,12 +12,15 @@ use metrics::gauge;
 use crate::config::Config;
 use crate::health::failed_signatures;
 use crate::observation::Reporter;
+use crate::responder::https::Https;
 
 /// What is known of the process.
 pub(super) struct ResponderHealth {
     clock: Arc<dyn Clock>,
     condition: Arc<Mutex<FollowingCondition>>,
     responder: Responder,
+    /// None where nobody can ask over https.
+    https: Option<Arc<Https>>,
     environment: &'static str,
     started: Timestamp,
     stopping: AtomicBool,
@@ -29,21 +32,23 @@ impl ResponderHealth {
         clock: Arc<dyn Clock>,
         condition: Arc<Mutex<FollowingCondition>>,
         responder: Responder,
+        https: Option<Arc<Https>>,
     ) -> Self {
         let (started, environment) = (clock.now(), config.environment.name());
-        Self { clock, condition, responder, environment, started, stopping: AtomicBool::new(false) }
+        Self { clock, condition, responder, https, environment, started, stopping: AtomicBool::new(false) }
+    }
+
+    fn stopping(&self) -> Option<Lack> {
+        self.stopping.load(Ordering::Acquire).then(|| Lack {
+            level: Level::Failing,
+            code: Code::Stopping,
+            detail: "the process was told to end, and finishes what it has in hand".to_owned(),
+            fix: "start it again".to_owned(),
+        })
     }
 
     fn lacks(&self, now: Timestamp) -> Vec<Lack> {
-        let mut lacks = Vec::new();
-        if self.stopping.load(Ordering::Acquire) {
-            lacks.push(Lack {
-                level: Level::Failing,
-                code: Code::Stopping,
-                detail: "the process was told to end, and finishes what it has in hand".to_owned(),
-                fix: "start it again".to_owned(),
-            });
-        }
+        let mut lacks: Vec<Lack> = self.stopping().into_iter().collect();
         let condition = self.condition.lock().unwrap_or_else(PoisonError::into_inner).clone();
         #[allow(clippy::cast_precision_loss, reason = "seconds since the epoch are far below 2^53")]
         gauge!("ingam_ocsp_manifest_timestamp_seconds").set(condition.made_at.unix_s() as f64);
@@ -108,15 +113,21 @@ fn judge_signing(condition: &FollowingCondition, now: Timestamp) -> Vec<Lack> {
 impl Reporter for ResponderHealth {
     async fn report(&self) -> Report {
         let now = self.clock.now();
+        let mut roles = vec![RoleReport::new(Role::Responder, self.lacks(now))];
+        // Whoever balances the load of plain http asks for the role above alone.
+        roles.extend(self.https.as_ref().map(|https| {
+            let lacks = self.stopping().into_iter().chain(https.lacks(now));
+            RoleReport::new(Role::Frontend, lacks.collect())
+        }));
         Report {
             at: now,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             environment: self.environment.to_owned(),
             started: self.started,
             uptime_s: now.since(self.started).as_secs(),
-            roles: vec![RoleReport::new(Role::Responder, self.lacks(now))],
+            roles,
             issuers: Vec::new(),
-            certificates: Vec::new(),
+            certificates: self.https.iter().filter_map(|https| https.report()).collect(),
             queues: self.responder.queues().to_vec(),
             storage: StorageReport::default(),
             clock: ClockReport::default(),

@@ -3,10 +3,7 @@
 use std::num::NonZero;
 use std::sync::Arc;
 
-use http::Request;
-use hyper::body::Incoming;
 use ingam_journal::files::{Disk, Files};
-use ingam_responder::Responder;
 use ingam_responder::request_log::{self, RequestLog};
 use ingam_signer::Signer;
 use ingam_store::Store;
@@ -15,18 +12,7 @@ use tokio::task::JoinHandle;
 
 use super::{Sources, StartError};
 use crate::config::Config;
-use crate::listener::{Listener, Peer, stopped};
-
-/// Serves OCSP and CRLs on a listener. A client's address goes no further than to the request log.
-pub(super) async fn publish(listener: Listener, responder: Arc<Responder>, stopping: watch::Receiver<bool>) {
-    let front = listener.front.clone();
-    let answer = move |request: Request<Incoming>, peer: Peer| {
-        let client = peer.opener.map(|opener| front.client(opener, request.headers()).ip());
-        let responder = responder.clone();
-        async move { responder.handle_from(client, request).await }
-    };
-    listener.serve(answer, stopping).await;
-}
+use crate::listener::stopped;
 
 /// The log of OCSP requests. Its folder is there as soon as something was logged, and is swept for as long as it is.
 pub(super) fn request_log(

@@ -18,6 +18,7 @@ pub(crate) struct Ports {
     pub(super) management: Vec<tokio::net::TcpListener>,
     /// Those of each thread that answers.
     pub(super) publication: Vec<Vec<std::net::TcpListener>>,
+    pub(super) publication_tls: Vec<tokio::net::TcpListener>,
     pub(super) metrics: Vec<tokio::net::TcpListener>,
     pub(super) admin: Vec<tokio::net::TcpListener>,
     pub(super) dns_udp: Vec<UdpSocket>,
@@ -54,6 +55,7 @@ impl Ports {
             acme_plain: bound("acme_plain", &listen.acme_plain),
             management: bound("management", &listen.management),
             publication,
+            publication_tls: bound("publication_tls", &listen.publication_tls),
             metrics: bound("metrics", &listen.metrics),
             admin: bound("admin", &listen.admin),
             dns_udp,

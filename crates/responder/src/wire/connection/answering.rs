@@ -1,20 +1,36 @@
 //! What was read, request by request: answered from memory, asked for elsewhere, refused, or handed over.
 
+use std::net::{IpAddr, SocketAddr};
+
 use bytes::Bytes;
-use http::{Request, StatusCode};
+use http::StatusCode;
 use ingam_protocol::ocsp::REQUEST_BYTES_MAX;
+use ingam_protocol::proxy::preface::{self, BadPreface, Reading};
 use ingam_protocol::request_head::{self, HEAD_BYTES_MAX, Head, Unsound, Version};
 
 use super::{Connection, State, Waiting};
-use crate::wire::desk::{After, Desk, OUTPUT_BYTES};
-use crate::wire::general::{self, Sent};
+use crate::http::Client;
+use crate::wire::desk::{After, Desk, Found, OUTPUT_BYTES, Question};
+use crate::wire::general::{self, Asked, Sent};
 
 /// Where a look at the input led.
 pub(super) struct Look {
     /// So much of it is done with.
     pub(super) used: usize,
-    pub(super) ask: Option<Box<Request<Sent>>>,
+    pub(super) ask: Option<Box<Asked>>,
     pub(super) waiting: Waiting,
+    /// The next request can be answered without waiting, but others come first.
+    pub(super) is_later: bool,
+}
+
+/// What became of a request.
+enum Answered {
+    /// Its answer is on the desk, or it was refused.
+    Done,
+    /// The runtime has to be asked.
+    Ask(Box<Asked>),
+    /// Nothing yet: others come first.
+    Later,
 }
 
 impl Connection {
@@ -23,10 +39,26 @@ impl Connection {
         let mut used = 0;
         let mut waiting = Waiting::Request;
         let mut ask = None;
+        let mut is_later = false;
         if input.len() < self.needed {
-            return Look { used, ask, waiting: Waiting::Body };
+            return Look { used, ask, waiting: Waiting::Body, is_later };
         }
         self.needed = 0;
+        if self.is_announced {
+            match announced(input) {
+                Ok(Some((told, bytes))) => {
+                    self.is_announced = false;
+                    self.opener = told.unwrap_or(self.opener);
+                    used = bytes;
+                    waiting = Waiting::Head;
+                }
+                Ok(None) => return Look { used, ask, waiting: Waiting::Head, is_later },
+                Err(bad) => {
+                    self.state = State::Unsaid(bad.0);
+                    return Look { used, ask, waiting, is_later };
+                }
+            }
+        }
         while self.state == State::Reading {
             let rest = input.get(used..).unwrap_or_default();
             if rest.is_empty() {
@@ -76,16 +108,26 @@ impl Connection {
                 break;
             };
             self.searched = 0;
+            match self.answer(&head, body, desk) {
+                Answered::Done => {}
+                Answered::Ask(request) => ask = Some(request),
+                Answered::Later => {
+                    is_later = true;
+                    break;
+                }
+            }
             used += head.bytes + length;
-            ask = self.answer(&head, body, desk);
         }
         if ask.is_some() {
             self.has_work = used < input.len();
             waiting = Waiting::Reply;
+        } else if is_later {
+            self.has_work = true;
+            waiting = Waiting::Head;
         } else if self.state == State::Parting {
             waiting = Waiting::Parting;
         }
-        Look { used, ask, waiting }
+        Look { used, ask, waiting, is_later }
     }
 
     /// Whether a head that was not whole the last time may be so now, or is too long.
@@ -95,42 +137,60 @@ impl Connection {
         is
     }
 
-    /// Answers a request from memory, or says what to ask for.
-    fn answer(&mut self, head: &Head<'_>, body: &[u8], desk: &mut Desk) -> Option<Box<Request<Sent>>> {
+    /// Answers a request without waiting, or says what to ask for.
+    fn answer(&mut self, head: &Head<'_>, body: &[u8], desk: &mut Desk) -> Answered {
         let after = match (head.is_kept && !desk.is_stopping, head.version) {
             (false, _) => After::Close,
             (true, Version::Http10) => After::OpenAsAsked,
             (true, _) => After::Open,
         };
-        // The request log is told where whole requests are answered.
-        let is_told = desk.responder.is_logging();
-        let kept = match head.method {
-            _ if is_told => None,
-            b"GET" if !head.is_conditional => {
-                head.target.strip_prefix(b"/ocsp/").and_then(|encoded| desk.kept_by_get(encoded))
-            }
-            b"POST" if matches!(head.target, b"/ocsp" | b"/ocsp/") => desk.kept_by_post(body),
+        let question = match head.method {
+            b"GET" if !head.is_conditional => head.target.strip_prefix(b"/ocsp/").map(Question::Get),
+            b"POST" if matches!(head.target, b"/ocsp" | b"/ocsp/") => Some(Question::Post(body)),
             _ => None,
         };
-        if let Some(kept) = kept {
-            desk.put(&kept, after);
-            if after == After::Close {
-                self.state = State::Closing;
+        let client = desk.responder.is_logging().then(|| Client {
+            address: self.client(head, desk),
+            user_agent: head
+                .fields()
+                .find(|(name, _)| is_named(name, "user-agent"))
+                .map_or(b"", |field| field.1),
+        });
+        match question.map_or(Found::Nothing, |question| desk.find(question, client)) {
+            Found::Answer(answer) => {
+                desk.put(&answer, after);
+                if after == After::Close {
+                    self.state = State::Closing;
+                }
+                return Answered::Done;
             }
-            return None;
+            Found::Later => return Answered::Later,
+            Found::Nothing => {}
         }
-        let ask = self.ask(head, Sent::Whole(Bytes::copy_from_slice(body)), desk)?;
+        let Some(request) = self.ask(head, Sent::Whole(Bytes::copy_from_slice(body)), desk) else {
+            return Answered::Done;
+        };
         self.state = State::Asking(after);
-        Some(ask)
+        Answered::Ask(request)
     }
 
     /// The request as the runtime's side takes it; otherwise a refusal.
-    fn ask(&mut self, head: &Head<'_>, body: Sent, desk: &mut Desk) -> Option<Box<Request<Sent>>> {
+    fn ask(&mut self, head: &Head<'_>, body: Sent, desk: &mut Desk) -> Option<Box<Asked>> {
         let request = general::request(head, body);
         if request.is_none() {
             self.refuse(Unsound::Malformed, desk);
         }
-        request.map(Box::new)
+        let client = self.client(head, desk);
+        request.map(|request| Box::new(Asked { request, client }))
+    }
+
+    /// Who sent a request, by the rules for proxies.
+    fn client(&self, head: &Head<'_>, desk: &Desk) -> IpAddr {
+        let client = desk.front.client(self.opener, |name| {
+            let lines = head.fields().filter(|(own, _)| is_named(own, name));
+            lines.map(|(_, line)| std::str::from_utf8(line).unwrap_or("?")).collect()
+        });
+        client.ip()
     }
 
     fn refuse(&mut self, unsound: Unsound, desk: &mut Desk) {
@@ -152,4 +212,20 @@ impl Connection {
         desk.output.extend_from_slice(&refusal);
         self.state = State::Parting;
     }
+}
+
+/// Who opened a connection by the PROXY protocol, and how long that header is; `None` if its end is still to come.
+fn announced(input: &[u8]) -> Result<Option<(Option<SocketAddr>, usize)>, BadPreface> {
+    let mut bytes = 0;
+    while let Some(begin) = input.get(..bytes) {
+        match preface::read(begin)? {
+            Reading::Whole(told) => return Ok(Some((told, bytes))),
+            Reading::More(more) => bytes += more,
+        }
+    }
+    Ok(None)
+}
+
+fn is_named(name: &[u8], wanted: &str) -> bool {
+    name.eq_ignore_ascii_case(wanted.as_bytes())
 }

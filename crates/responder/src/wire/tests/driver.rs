@@ -3,10 +3,11 @@
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use ingam_protocol::proxy::Front;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::tests::world::World;
@@ -82,18 +83,26 @@ impl Stream for Client {
 pub(super) enum End {
     Waits,
     Closed,
+    Unsaid(&'static str),
     /// With what nobody has answered yet.
     HandedOver(Vec<u8>),
 }
 
-pub(super) fn connection() -> Connection {
-    Connection::new(SocketAddr::from(([192, 0, 2, 1], 4711)), Instant::now())
+pub(super) fn connection(desk: &Desk) -> Connection {
+    Connection::new(SocketAddr::from(([192, 0, 2, 1], 4711)), desk)
 }
 
 pub(super) fn desk(world: &World) -> Desk {
-    let mut desk = Desk::new(world.responder.clone(), LIMITS);
-    desk.look_at_clocks();
+    let mut desk = Desk::new(world.responder.clone(), LIMITS, Front::default());
+    desk.begin_round();
     desk
+}
+
+/// A desk and a connection.
+pub(super) fn opened(world: &World) -> (Desk, Connection) {
+    let desk = desk(world);
+    let connection = connection(&desk);
+    (desk, connection)
 }
 
 /// Lets a connection go on until it has nothing more to do.
@@ -105,19 +114,20 @@ pub(super) async fn drive(
 ) -> End {
     loop {
         match connection.turn(client, desk) {
-            Next::Again => {}
+            Next::Again => desk.begin_round(),
             // Each piece is an event of its own.
             Next::Wait if !client.pieces.is_empty() && client.room > 0 => connection.readable(false),
             Next::Wait if client.ends && client.room > 0 => connection.readable(true),
             Next::Wait => return End::Waits,
-            Next::Ask(request) => {
-                let reply = general::reply(&world.responder, connection.peer().ip(), *request).await;
+            Next::Ask(question) => {
+                let reply = general::reply(&world.responder, *question).await;
                 connection.reply(reply, desk);
             }
             Next::HandOver => {
-                let connection = std::mem::replace(connection, self::connection());
+                let connection = std::mem::replace(connection, self::connection(desk));
                 return End::HandedOver(connection.into_held());
             }
+            Next::Unsaid(why) => return End::Unsaid(why),
             Next::Close => return End::Closed,
         }
     }
@@ -125,7 +135,7 @@ pub(super) async fn drive(
 
 /// Everything that comes back for these writes, after which the client ends its side; through hyper where that is handed over.
 pub(crate) async fn by_wire(world: &World, pieces: &[&[u8]]) -> Vec<u8> {
-    let (mut desk, mut connection, mut client) = (desk(world), connection(), Client::new(pieces));
+    let ((mut desk, mut connection), mut client) = (opened(world), Client::new(pieces));
     match drive(world, &mut desk, &mut connection, &mut client).await {
         End::HandedOver(held) => {
             let rest: Vec<u8> = client.pieces.into_iter().flatten().collect();
@@ -133,7 +143,7 @@ pub(crate) async fn by_wire(world: &World, pieces: &[&[u8]]) -> Vec<u8> {
             received.extend(by_hyper(world, &[held, rest].concat()).await);
             received
         }
-        End::Closed | End::Waits => client.received,
+        End::Closed | End::Waits | End::Unsaid(_) => client.received,
     }
 }
 

@@ -10,7 +10,7 @@ use crate::wire::desk::Desk;
 
 /// A connection whose client has sent this, and waits.
 async fn waiting(world: &World, sent: &str) -> (Desk, Connection, Client) {
-    let (mut desk, mut connection) = (desk(world), connection());
+    let (mut desk, mut connection) = opened(world);
     let mut client = Client::new(&[sent.as_bytes()]);
     client.ends = false;
     assert_eq!(drive(world, &mut desk, &mut connection, &mut client).await, End::Waits, "{sent}");
@@ -62,7 +62,7 @@ async fn a_body_that_does_not_come_is_given_up_in_words() {
 async fn a_client_that_does_not_read_is_waited_for_as_long_as_a_silent_one() {
     let world = World::new(&Config::default());
     world.statuses.issue(1);
-    let (mut desk, mut connection) = (desk(&world), connection());
+    let (mut desk, mut connection) = opened(&world);
     let mut client = Client::new(&[b"GET /roots.pem HTTP/1.1\r\nHost: a\r\n\r\n"]);
     client.room = 10;
     assert_eq!(drive(&world, &mut desk, &mut connection, &mut client).await, End::Waits);
@@ -73,7 +73,7 @@ async fn a_client_that_does_not_read_is_waited_for_as_long_as_a_silent_one() {
 #[tokio::test]
 async fn the_end_of_the_process_waits_for_what_was_asked_and_for_nothing_more() {
     let world = World::new(&Config::default());
-    let (mut desk, mut connection) = (desk(&world), connection());
+    let (mut desk, mut connection) = opened(&world);
     desk.is_stopping = true;
     let sent = b"GET /roots.pem HTTP/1.1\r\nHost: a\r\n\r\nGET /roots.pem HTTP/1.1\r\nHost: a\r\n\r\n";
     let mut client = Client::new(&[sent]);

@@ -84,7 +84,7 @@ async fn what_can_be_read_in_two_ways_is_refused_and_ends_the_connection() {
         let bytes: Vec<&[u8]> = sent.as_bytes().chunks(1).collect();
         for pieces in [vec![sent.as_bytes()], bytes] {
             let mut client = Client::new(&pieces);
-            let (mut desk, mut connection) = (desk(&world), connection());
+            let (mut desk, mut connection) = opened(&world);
             let end = drive(&world, &mut desk, &mut connection, &mut client).await;
             assert_eq!(end, End::Closed, "{trap:?}");
             let found = statuses(&client.received);
@@ -146,7 +146,7 @@ async fn more_than_is_written_at_once_is_answered_all_the_same() {
     let received = by_wire(&world, &[sent.as_bytes()]).await;
     assert_eq!(statuses(&received), [200; 1000]);
     // A client that ended its side before is answered too, and one that reads slowly.
-    let (mut desk, mut connection) = (desk(&world), connection());
+    let (mut desk, mut connection) = opened(&world);
     let mut client = Client::new(&[sent.as_bytes()]);
     client.room = 0;
     while drive(&world, &mut desk, &mut connection, &mut client).await == End::Waits {
@@ -178,7 +178,7 @@ async fn what_is_not_plain_goes_to_hyper_with_all_that_was_read() {
         "POST /ocsp HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 9\r\n\r\n",
     ] {
         for before in ["", good.as_str()] {
-            let (mut desk, mut connection) = (desk(&world), connection());
+            let (mut desk, mut connection) = opened(&world);
             let mut client = Client::new(&[[before, special].concat().as_bytes()]);
             let end = drive(&world, &mut desk, &mut connection, &mut client).await;
             assert_eq!(end, End::HandedOver(special.as_bytes().to_vec()));
@@ -194,7 +194,7 @@ async fn a_body_that_is_too_long_is_refused_unread() {
         "POST /ocsp HTTP/1.1\r\nHost: a\r\nContent-Length: 10001\r\n\r\nGET {target} HTTP/1.1\r\nHost: a\r\n\r\n"
     );
     let mut client = Client::new(&[sent.as_bytes()]);
-    let (mut desk, mut connection) = (desk(&world), connection());
+    let (mut desk, mut connection) = opened(&world);
     assert_eq!(drive(&world, &mut desk, &mut connection, &mut client).await, End::Closed);
     assert_eq!(statuses(&client.received), [200]);
     assert!(client.received.ends_with(&ErrorStatus::MalformedRequest.encode()) && client.is_finished);

@@ -30,6 +30,7 @@ fn unwise_values_are_told() {
         ("metrics = [\"127.0.0.1:14090\"]", "metrics = [\"0.0.0.0:14090\"]", "listen.metrics"),
         ("acme = [\"0.0.0.0:443\", \"[::]:443\"]", "acme = []", "listen.acme"),
         ("acme = \"none\"\nacme_plain = \"none\"", "acme_plain = \"forwarded\"", "proxies.acme_plain"),
+        ("publication_tls = \"none\"", "publication_tls = \"forwarded\"", "proxies.publication_tls"),
         ("acme_plain = []", "acme_plain = [\"192.0.2.1:80\"]", "proxies.acme_plain"),
         ("publication = [\"0.0.0.0:80\", \"[::]:80\"]", "publication = []", "listen.publication"),
         ("https://acme.ca.example", "https://localhost", "urls.public_url"),

@@ -55,6 +55,7 @@ fn dangerous_values_are_refused() {
         ("[listen]\nacme_plain = ['0.0.0.0:8080']", "listen.acme_plain"),
         ("[listen]\nacme_plain = ['127.0.0.1:14000']", "listen.acme_plain"),
         ("[proxies]\npublication = 'forwarded'", "proxies.trusted"),
+        ("[proxies]\npublication_tls = 'forwarded'", "proxies.trusted"),
         ("[proxies]\ntrusted = ['proxy.example']", "proxies.trusted"),
         ("[proxies]\ntrusted = ['10.0.0.1/8']", "proxies.trusted"),
         ("[proxies]\ntrusted = ['0.0.0.0/0']", "proxies.trusted"),
