@@ -43,6 +43,7 @@ Usage: ingam-bench [FLAGS]
   --threads N          threads of each server (one for each core)
   --only TEXT          the scenarios whose names have this in them
   --hyper              hyper's way beside ours
+  --tables FOLDER      instead of memory: the whole program over answers in this folder (again for more)
   --pebble           the same issuances from Debian's pebble too, for comparison
   --pebble-only      pebble alone
 
@@ -202,6 +203,7 @@ fn plan(mut words: impl Iterator<Item = String>) -> Result<Option<Plan>, String>
             "--round-ms" => plan.ocsp.round = Duration::from_millis(number(&word, &value()?)?),
             "--threads" => plan.ocsp.threads = number(&word, &value()?)?,
             "--only" => plan.ocsp.only = value()?,
+            "--tables" => plan.ocsp.tables.push(value()?.into()),
             "--hyper" => plan.ocsp.with_hyper = true,
             "--pebble" => plan.with_pebble = true,
             "--pebble-only" => (plan.with_pebble, plan.with_ingam) = (true, false),

@@ -7,8 +7,10 @@
 
 mod load;
 mod report;
+mod tables;
 mod target;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use ring::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair};
@@ -16,6 +18,7 @@ use ring::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair};
 use crate::cpu;
 use crate::ocsp::load::{Figures, Load};
 use crate::ocsp::report::Report;
+use crate::ocsp::tables::Tables;
 use crate::ocsp::target::{Live, Nginx, Responding, Target};
 
 /// What is to be measured.
@@ -32,6 +35,8 @@ pub struct Plan {
     pub only: String,
     /// Puts hyper's way beside ours.
     pub with_hyper: bool,
+    /// Folders of answers that were signed in advance; with one, they are asked for in the place of what is in memory.
+    pub tables: Vec<PathBuf>,
 }
 
 impl Default for Plan {
@@ -44,6 +49,7 @@ impl Default for Plan {
             threads,
             only: String::new(),
             with_hyper: false,
+            tables: Vec::new(),
         }
     }
 }
@@ -112,12 +118,36 @@ const LIVE: [Scenario; 2] = [
 
 /// Runs every scenario and prints the table; whether every answer came and was right.
 pub fn run(plan: &Plan) -> bool {
+    if !plan.tables.is_empty() {
+        return run_tables(plan);
+    }
     let ours = Responding::start("ignore", plan.threads, plan.certificates);
     let hyper = plan.with_hyper.then(|| Responding::start("hyper", plan.threads, plan.certificates));
     let nginx = Nginx::start(plan.threads, ours.answer_bytes());
     let mut targets: Vec<&dyn Target> = vec![&nginx, &ours];
     targets.extend(hyper.as_ref().map(|hyper| hyper as &dyn Target));
-    let mut report = Report::new(plan, ours.answer_bytes());
+    let memory = format!("{} certificates in memory", plan.certificates);
+    let mut report = Report::new(plan, &memory, ours.answer_bytes());
+    run_beside(plan, &targets, &mut report);
+    drop((ours, hyper));
+    run_live(plan, &mut report);
+    report.is_sound()
+}
+
+/// The whole program as a responder without keys, for each folder of answers, beside nginx.
+fn run_tables(plan: &Plan) -> bool {
+    let ours: Vec<_> = plan.tables.iter().map(|folder| Tables::start(folder, plan.threads)).collect();
+    let bytes = ours.first().map_or(0, Tables::answer_bytes);
+    let nginx = Nginx::start(plan.threads, bytes);
+    let mut targets: Vec<&dyn Target> = vec![&nginx];
+    targets.extend(ours.iter().map(|ours| ours as &dyn Target));
+    let mut report = Report::new(plan, "answers in tables", bytes);
+    run_beside(plan, &targets, &mut report);
+    report.is_sound()
+}
+
+/// Every scenario, the servers in turn.
+fn run_beside(plan: &Plan, targets: &[&dyn Target], report: &mut Report) {
     for scenario in SCENARIOS.iter().filter(|scenario| scenario.name.contains(&plan.only)) {
         let needed = (scenario.connections + scenario.slow + 200) as u64;
         if target::open_files_max() < needed {
@@ -131,11 +161,8 @@ pub fn run(plan: &Plan) -> bool {
                 rounds[at].push(load.run(plan.round, targets[at]));
             }
         }
-        report.add(scenario, &targets, &rounds);
+        report.add(scenario, targets, &rounds);
     }
-    drop((ours, hyper));
-    run_live(plan, &mut report);
-    report.is_sound()
 }
 
 /// Answers with nonces, beside ring's bare signatures: both by CPU time.

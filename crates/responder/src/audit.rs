@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use ingam_protocol::health::QueueReport;
 use tokio::sync::{Mutex, mpsc};
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep};
 
 use crate::counters::Counters;
 use crate::statuses::{SigningEvent, Statuses};
@@ -21,6 +21,8 @@ const EVENTS_QUEUED_MAX: usize = 65_536;
 const BATCH_MAX: usize = 256;
 /// How long an event waits for others to be recorded with.
 const BATCH_AGE_MAX: Duration = Duration::from_secs(1);
+/// How often it is looked whether others have come.
+const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 /// How long to wait before a batch is tried again.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// How often a batch is tried when the process is about to end.
@@ -114,11 +116,13 @@ async fn fill(receiver: &mut mpsc::Receiver<SigningEvent>, batch: &mut Vec<Signi
         receiver.recv_many(batch, BATCH_MAX).await;
     }
     let deadline = Instant::now() + BATCH_AGE_MAX;
-    while batch.len() < BATCH_MAX {
-        let room = BATCH_MAX - batch.len();
-        tokio::select! {
-            received = receiver.recv_many(batch, room) => if received == 0 { return },
-            () = sleep_until(deadline) => return,
+    while batch.len() < BATCH_MAX && !receiver.is_closed() && Instant::now() < deadline {
+        // Who waits for each event is woken for each: that would cost those who sign more than handing it in.
+        sleep(LOOK_INTERVAL).await;
+        while batch.len() < BATCH_MAX
+            && let Ok(event) = receiver.try_recv()
+        {
+            batch.push(event);
         }
     }
 }

@@ -11,10 +11,10 @@ pub struct Report {
 }
 
 impl Report {
-    pub fn new(plan: &Plan, bytes: usize) -> Self {
+    /// `what` is asked for, whose answers have so many bytes.
+    pub fn new(plan: &Plan, what: &str, bytes: usize) -> Self {
         println!(
-            "OCSP beside nginx: {} certificates in memory, answers of {bytes} bytes, {} threads, medians of {} rounds of {:.1} s",
-            plan.certificates,
+            "OCSP beside nginx: {what}, answers of {bytes} bytes, {} threads, medians of {} rounds of {:.1} s",
             plan.threads,
             plan.rounds,
             plan.round.as_secs_f64()

@@ -15,7 +15,7 @@ use crate::ocsp::By;
 
 /// A server.
 pub trait Target {
-    fn name(&self) -> &'static str;
+    fn name(&self) -> &str;
     fn address(&self) -> SocketAddr;
     /// Its first process; the others are children of this one.
     fn pid(&self) -> u32;
@@ -78,7 +78,7 @@ impl Responding {
     }
 }
 
-fn one_answer(reader: &mut impl BufRead) -> Vec<u8> {
+pub fn one_answer(reader: &mut impl BufRead) -> Vec<u8> {
     let mut length = None;
     loop {
         let mut line = String::new();
@@ -97,7 +97,7 @@ fn one_answer(reader: &mut impl BufRead) -> Vec<u8> {
 }
 
 impl Target for Responding {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &str {
         self.name
     }
 
@@ -208,7 +208,7 @@ impl Nginx {
 }
 
 impl Target for Nginx {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &str {
         "nginx"
     }
 
@@ -243,7 +243,7 @@ impl Target for Nginx {
 pub struct Live(pub Responding);
 
 impl Target for Live {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &str {
         "ingam"
     }
 
@@ -265,14 +265,19 @@ impl Target for Live {
 
     /// Whether it is an answer with this nonce; its signature is not verified here.
     fn judge(&self, number: u32, bytes: &[u8]) -> Option<(usize, bool)> {
-        let length = match bytes {
-            [0x30, 0x82, high, low, ..] => 4 + usize::from(u16::from_be_bytes([*high, *low])),
-            [0x30, low, ..] => 2 + usize::from(*low),
-            _ => return None,
-        };
-        let body = bytes.get(..length)?;
-        Some((length, memchr::memmem::find(body, &nonce(number)).is_some()))
+        let body = whole(bytes)?;
+        Some((body.len(), memchr::memmem::find(body, &nonce(number)).is_some()))
     }
+}
+
+/// The DER of the answer that `bytes` begin with, once it is all there.
+pub fn whole(bytes: &[u8]) -> Option<&[u8]> {
+    let length = match bytes {
+        [0x30, 0x82, high, low, ..] => 4 + usize::from(u16::from_be_bytes([*high, *low])),
+        [0x30, low, ..] => 2 + usize::from(*low),
+        _ => return None,
+    };
+    bytes.get(..length)
 }
 
 fn nonce(number: u32) -> [u8; 16] {

@@ -147,14 +147,18 @@ impl Signer for OneKey {
 
 /// DER of a request for one of the certificates, with a nonce or without.
 pub(crate) fn request(number: u32, nonce: Option<&[u8]>) -> Vec<u8> {
-    let issuer = AskedIssuer { subject: b"issuer", public_key: b"issuer" };
-    let serial = Serial::from_be_bytes(&[&[0x40; 14][..], &number.to_be_bytes()].concat()).unwrap();
-    encode_request(&encode_cert_id(HashAlgorithm::Sha1, issuer, &serial), nonce)
+    request_for(&Serial::from_be_bytes(&[&[0x40; 14][..], &number.to_be_bytes()].concat()).unwrap(), nonce)
 }
 
-/// The responder of such a CA; it signs with this key, if one is given.
-pub(crate) fn responder(config: &Config, key: Option<(EcdsaKeyPair, SystemRandom)>) -> Responder {
-    let issuer = Issuer {
+/// The same for a serial number.
+pub(crate) fn request_for(serial: &Serial, nonce: Option<&[u8]>) -> Vec<u8> {
+    let issuer = AskedIssuer { subject: b"issuer", public_key: b"issuer" };
+    encode_request(&encode_cert_id(HashAlgorithm::Sha1, issuer, serial), nonce)
+}
+
+/// The CA's one issuer.
+pub(crate) fn issuer(not_after: Timestamp) -> Issuer {
+    Issuer {
         key: KeyKind::EcdsaP256,
         name: IssuerName::try_from("e1".to_owned()).unwrap(),
         certificate: Vec::new(),
@@ -165,8 +169,13 @@ pub(crate) fn responder(config: &Config, key: Option<(EcdsaKeyPair, SystemRandom
         public_key: b"issuer".to_vec(),
         key_identifier: b"issuer".to_vec(),
         urls: IssuerUrls { ocsp: String::new(), issuer: String::new(), crl: String::new() },
-        not_after: start().plus(Duration::from_secs(1000 * 86_400)),
-    };
+        not_after,
+    }
+}
+
+/// The responder of such a CA; it signs with this key, if one is given.
+pub(crate) fn responder(config: &Config, key: Option<(EcdsaKeyPair, SystemRandom)>) -> Responder {
+    let issuer = issuer(start().plus(Duration::from_secs(1000 * 86_400)));
     let clock = Arc::new(FixedClock::new(start()));
     // No CRL is made.
     let folder = std::path::Path::new("crls");

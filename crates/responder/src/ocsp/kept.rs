@@ -186,12 +186,15 @@ pub(crate) fn write_field(out: &mut Vec<u8>, name: &HeaderName, value: &HeaderVa
 
 /// A strong validator: half of the body's SHA-256 (RFC 9110, section 8.8.3).
 pub(crate) fn etag(body: &[u8]) -> HeaderValue {
-    let mut text = String::with_capacity(34);
-    text.push('"');
+    let digits = b"0123456789abcdef";
+    let mut text = Vec::with_capacity(34);
+    text.push(b'"');
     for byte in digest(&SHA256, body).as_ref().iter().take(16) {
-        text.push_str(&format!("{byte:02x}"));
+        for half in [byte >> 4, byte & 15] {
+            text.extend(digits.get(usize::from(half)));
+        }
     }
-    text.push('"');
+    text.push(b'"');
     // Hexadecimal digits are always a header's value.
     HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static("\"\""))
 }
