@@ -73,7 +73,7 @@ async fn measure(count: u64) {
     let clock = Arc::new(FixedClock::new(start().plus(Duration::from_secs(60))));
     let public = key.public_key().as_ref().to_vec();
     let (responder, _following) =
-        Following::begin(&Config::default(), source, public, copies, clock).await.unwrap();
+        Following::begin(&Config::default(), source, public, copies, None, clock).await.unwrap();
     let loaded = begin.elapsed();
     let resident = resident_mib() - before;
     let questions: Vec<Vec<u8>> = (0..QUESTIONS)

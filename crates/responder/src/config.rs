@@ -47,6 +47,19 @@ impl InAdvance {
     }
 }
 
+/// A responder apart from the CA that may sign answers: each issuer certifies its key.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Delegate {
+    /// What it is called in logs and reports.
+    pub name: String,
+    /// PEM file of its public key, on P-256. The private one never leaves the responder.
+    pub key: PathBuf,
+}
+
+/// As many responders apart can have a key.
+const DELEGATES_MAX: usize = 32;
+
 /// Settings of the responder. Every key has a default.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
@@ -74,6 +87,9 @@ pub struct Config {
     pub publish_over_http: bool,
     /// For how many seconds a manifest may be believed; there is another after half of it.
     pub publish_lasts_s: u64,
+    /// Responders of other processes that may sign answers: certificates of their keys are given out with the manifest, which needs
+    /// `presign` and `publish_key`.
+    pub delegates: Vec<Delegate>,
     /// How many bytes of memory kept answers may take, about. One takes some 1,600, and the size of the certificate in it.
     pub memory_bytes: u64,
     /// How many signatures are made at the same time.
@@ -116,6 +132,7 @@ impl Default for Config {
             publish_key: None,
             publish_over_http: false,
             publish_lasts_s: HOUR_S,
+            delegates: Vec::new(),
             memory_bytes: 128 << 20,
             signings_at_once: 64,
             signings_queued: 4096,
@@ -164,6 +181,7 @@ impl Config {
             "is true, and there is no publish_key, without which nobody believes what is given out",
             "make a key, as docs/operations/responders.md says, and name it there",
         );
+        self.check_delegates(&mut found);
         found.between("signings_at_once", self.signings_at_once, 1..=4096);
         found.between("signings_queued", self.signings_queued, 1..=1 << 20);
         found.between("signing_timeout_s", self.signing_timeout_s, 1..=60);
@@ -177,6 +195,28 @@ impl Config {
         found.between("crl_memory_bytes", self.crl_memory_bytes, 1 << 20..=1 << 50);
         found.between("crl_entries_max", self.crl_entries_max, 1..=50_000_000);
         found
+    }
+
+    fn check_delegates(&self, found: &mut Findings) {
+        let count = self.delegates.len();
+        let fix = format!("give at most {DELEGATES_MAX}");
+        found.require(count <= DELEGATES_MAX, "delegates", format!("has {count} responders"), fix);
+        found.require(
+            count == 0 || (self.publish_key.is_some() && !self.presign.is_empty()),
+            "delegates",
+            "has responders, and their certificates are given out with answers that are signed in advance",
+            "set presign and publish_key, too, as docs/operations/responders.md says",
+        );
+        let mut names = BTreeSet::new();
+        for Delegate { name, .. } in self.delegates.iter().take(DELEGATES_MAX) {
+            let is_plain =
+                |letter: u8| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == b'-';
+            let is_name = (1..=32).contains(&name.len()) && name.bytes().all(is_plain);
+            let fix = "give 1 to 32 small letters, digits and hyphens";
+            found.require(is_name, "delegates.name", format!("is {name:?}"), fix);
+            let reason = format!("is {name:?} more than once");
+            found.require(names.insert(name), "delegates.name", reason, "give each its own");
+        }
     }
 
     /// How many threads answer requests.
@@ -202,7 +242,6 @@ impl Config {
             nonces: self.nonces,
             presign: self.presign.iter().map(|hash| hash.algorithm()).collect(),
             presign_per_s: self.presign_per_s,
-            is_keyless: false,
             publish_over_http: self.publish_over_http,
             presign_pause: Duration::from_secs(self.presign_pause_s),
             memory_bytes: self.memory_bytes,
@@ -231,8 +270,6 @@ pub(crate) struct Settings {
     pub(crate) presign: BTreeSet<HashAlgorithm>,
     pub(crate) presign_per_s: u32,
     pub(crate) presign_pause: Duration,
-    /// Whether nothing is ever signed here.
-    pub(crate) is_keyless: bool,
     pub(crate) publish_over_http: bool,
     pub(crate) memory_bytes: u64,
     pub(crate) signings_at_once: usize,
@@ -294,10 +331,22 @@ mod tests {
         config.check().into_iter().map(|finding| finding.key).collect()
     }
 
+    fn delegating(names: &[&str]) -> Config {
+        let delegate = |name: &&str| Delegate { name: (*name).to_owned(), key: PathBuf::from("tokyo.pub") };
+        Config {
+            presign: vec![InAdvance::Sha1],
+            publish_key: Some(PathBuf::from("answers.key")),
+            delegates: names.iter().map(delegate).collect(),
+            ..Config::default()
+        }
+    }
+
     #[test]
     fn both_sets_of_defaults_are_allowed() {
         assert!(keys(&Config::default()).is_empty() && Config::default().settings().is_ok());
-        assert!(keys(&Config::development()).is_empty());
+        assert!(
+            keys(&Config::development()).is_empty() && keys(&delegating(&["tokyo", "lima-2"])).is_empty()
+        );
         let empty: Config = serde_json::from_str("{}").unwrap();
         assert_eq!(empty, Config::default());
     }
@@ -318,6 +367,11 @@ mod tests {
             (Config { crl_interval_s: DAY_S, ..Config::default() }, "crl_interval_s"),
             (Config { crl_max_age_s: HOUR_S, crl_validity_s: HOUR_S, ..Config::default() }, "crl_max_age_s"),
             (Config { signings_at_once: 0, ..Config::default() }, "signings_at_once"),
+            (Config { presign: Vec::new(), ..delegating(&["tokyo"]) }, "delegates"),
+            (Config { publish_key: None, ..delegating(&["tokyo"]) }, "delegates"),
+            (delegating(&["tokyo", "tokyo"]), "delegates.name"),
+            (delegating(&["Tokyo"]), "delegates.name"),
+            (delegating(&[""]), "delegates.name"),
             (Config { crl_shards: 1025, ..Config::default() }, "crl_shards"),
             (Config { crl_shards_of: [(issuer, 1025)].into(), ..Config::default() }, "crl_shards_of.rsa"),
         ] {

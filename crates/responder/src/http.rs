@@ -3,7 +3,6 @@
 mod document;
 mod target;
 
-use std::collections::BTreeSet;
 use std::error::Error;
 use std::future::Future;
 use std::net::IpAddr;
@@ -15,7 +14,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Body;
-use ingam_protocol::ocsp::{ErrorStatus, HashAlgorithm, REQUEST_BYTES_MAX, decode_get, parse_request};
+use ingam_protocol::ocsp::{ErrorStatus, REQUEST_BYTES_MAX, decode_get, parse_request};
 use ingam_protocol::{Clock, Serial, Shard, Timestamp};
 use ingam_signer::Signer;
 
@@ -27,7 +26,7 @@ use crate::crl::{self, CrlService, NoList, PublishedCrl};
 use crate::issuers::Issuers;
 use crate::ocsp::{Answer, Asked, KeptAnswer, OCSP_RESPONSE, OcspService};
 use crate::offline::{OfflineFiles, OfflineList};
-use crate::publication::{MANIFEST, NoSigner, Publication};
+use crate::publication::{Apart, ApartSigner, ApartStatuses, MANIFEST, Publication};
 use crate::reply::{self, Validators, cacheable_for, not_modified, plain, with_body};
 use crate::request_log::{Noted, Outcome, RequestLog};
 use crate::statuses::Statuses;
@@ -88,7 +87,7 @@ impl Responder {
     ) -> Result<Self, StartError> {
         let settings = config.settings().map_err(StartError::Config)?;
         let corpus = Arc::new(Corpus::of(&Issuers::new(signer.issuers()), &settings.presign));
-        Self::build(settings, folder, statuses, signer, clock, corpus)
+        Self::build(settings, folder, statuses, signer, clock, corpus, None)
     }
 
     fn build(
@@ -98,6 +97,7 @@ impl Responder {
         signer: Arc<dyn Signer>,
         clock: Arc<dyn Clock>,
         corpus: Arc<Corpus>,
+        apart: Option<Arc<Apart>>,
     ) -> Result<Self, StartError> {
         let counters = Arc::new(Counters::new());
         let audit = Arc::new(Audit::new());
@@ -109,7 +109,8 @@ impl Responder {
             settings.clone(),
             Arc::clone(&counters),
             corpus,
-        );
+        )
+        .apart(apart);
         let making = crl::Parts {
             statuses: Arc::clone(&statuses),
             signer: Arc::clone(&signer),
@@ -143,25 +144,23 @@ impl Responder {
         Self { request_log: Some(log), ..self }
     }
 
-    /// A responder without keys, for the issuers and hashes of a manifest; what it knows of statuses is what is in its tables.
-    pub(crate) fn keyless<S: Statuses + 'static>(
+    /// A responder apart from its CA: what it knows of statuses is what is in its tables, and it has one key at most.
+    pub(crate) fn apart_from_its_ca(
         config: &Config,
-        hashes: BTreeSet<HashAlgorithm>,
         folder: &Path,
-        signer: NoSigner,
-        statuses: impl FnOnce(Arc<Corpus>) -> S,
+        apart: &Arc<Apart>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, StartError> {
         let mut settings = config.settings().map_err(StartError::Config)?;
-        settings.presign = hashes;
-        settings.is_keyless = true;
-        // Nobody could answer one.
-        settings.nonces = Nonces::Ignore;
-        let corpus = Arc::new(Corpus::of(&Issuers::new(signer.issuers()), &settings.presign));
-        // There is nothing that could have changed besides.
-        corpus.settle(0);
-        let statuses = Arc::new(statuses(corpus.clone()));
-        Self::build(settings, folder, statuses, Arc::new(signer), clock, corpus)
+        settings.presign = apart.corpus().series().iter().map(|series| series.owner.hash).collect();
+        if !apart.has_key() {
+            // Nobody could answer one.
+            settings.nonces = Nonces::Ignore;
+        }
+        let statuses = Arc::new(ApartStatuses(apart.clone()));
+        let signer = Arc::new(ApartSigner::new(apart.clone(), clock.clone()));
+        let corpus = apart.corpus().clone();
+        Self::build(settings, folder, statuses, signer, clock, corpus, Some(apart.clone()))
     }
 
     /// OCSP without HTTP.
@@ -233,6 +232,7 @@ impl Responder {
         let writing = publication.run(
             ocsp.corpus().clone(),
             ocsp.listed_issuers(),
+            self.parts.statuses.clone(),
             clock.clone(),
             move || {
                 // Nobody waits any more when this is stopped.

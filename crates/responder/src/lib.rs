@@ -8,6 +8,8 @@
 //! - [`Responder`]: both over HTTP, with the issuers' certificates. It is a plain hyper service on the raw request
 //!   target: anything that cleans paths in front of it breaks base64 with slashes.
 //! - [`request_log`]: who asked for what, where the operator wants that, and what becomes of it.
+//! - [`Following`]: a responder in a process apart from the CA, which answers from what that has signed in advance, and perhaps signs by
+//!   a certificate of its own.
 //! - [`Wire`]: threads that serve all of it over HTTP/1, near the socket: answers in memory without a task, a timer or an
 //!   allocation each, everything else by the [`Responder`].
 //! - [`SigningEvent`]: what is recorded of every signature, in batches, by [`Responder::run_recorder`]. A signature
@@ -34,7 +36,7 @@ mod wire;
 use ingam_protocol::date;
 
 pub use condition::{CrlCondition, SigningCondition};
-pub use config::{Config, ConfigError, InAdvance, Nonces, StartError};
+pub use config::{Config, ConfigError, Delegate, InAdvance, Nonces, StartError};
 pub use crl::{CrlService, PublishedCrl};
 pub use http::Responder;
 pub use ocsp::{Answer, KeptAnswer, OcspService};

@@ -38,6 +38,7 @@ use crate::config::{Nonces, Settings};
 use crate::corpus::{Assembled, Corpus};
 use crate::counters::Counters;
 use crate::issuers::Issuers;
+use crate::publication::Apart;
 use crate::reply::cacheable_for;
 use crate::request_log::Outcome;
 use crate::seldom::Seldom;
@@ -47,14 +48,14 @@ pub use kept::KeptAnswer;
 pub(crate) use kept::{OCSP_RESPONSE, date_value, etag, write_field};
 
 use flights::{Flights, Seat};
-use kept::Period;
+pub(crate) use kept::Period;
 use memory::Memory;
 pub(crate) use presign::Presigner;
 
 /// How often an answer may turn out to be outdated while it is made, before the client is asked to come back.
 const ROUNDS_MAX: usize = 4;
 /// An answer that would be valid for a shorter time than this is not worth signing.
-const PERIOD_MIN: Duration = Duration::from_secs(60);
+pub(crate) const PERIOD_MIN: Duration = Duration::from_secs(60);
 
 /// What a request gets.
 #[derive(Clone, Debug)]
@@ -170,6 +171,8 @@ pub struct OcspService {
     /// Of an answer that is valid for longer than it may be cached: nearly all of them.
     cache_control: HeaderValue,
     issuers: Issuers,
+    /// What a responder apart from its CA goes by; none in the CA's own process.
+    apart: Option<Arc<Apart>>,
 
     memory: Memory,
     /// What was signed in advance.
@@ -199,6 +202,7 @@ impl OcspService {
             cache_control: cacheable_for(settings.ocsp_max_age),
             corpus,
             issuers: Issuers::new(signer.issuers()),
+            apart: None,
             memory: Memory::new(settings.memory_bytes),
             flights: Flights::default(),
             queue: Semaphore::new(settings.signings_at_once + settings.signings_queued),
@@ -212,6 +216,11 @@ impl OcspService {
             complaints: Seldom::default(),
             signing_failures: Streak::default(),
         }
+    }
+
+    /// The same, of a responder apart from its CA.
+    pub(crate) fn apart(self, apart: Option<Arc<Apart>>) -> Self {
+        Self { apart, ..self }
     }
 
     /// How signing fares.
@@ -294,10 +303,19 @@ impl OcspService {
         let live_is_on = self.settings.nonces == Nonces::Answer;
         match (request.cert_ids.as_slice(), &request.nonce) {
             ([cert_id], None) => self.kept(cert_id).await.map(Answer::Kept),
-            ([cert_id], Some(_)) if !live_is_on => self.kept(cert_id).await.map(Answer::Kept),
+            ([cert_id], Some(_)) if !live_is_on || !self.can_sign(cert_id) => {
+                self.kept(cert_id).await.map(Answer::Kept)
+            }
             (cert_ids, nonce) if live_is_on => self.live(cert_ids, nonce.clone()).await,
             _ => Err(ErrorStatus::Unauthorized),
         }
+    }
+
+    /// Whether an answer could be signed now: a responder apart from its CA needs the CA's leave. Without, it is as one without a key.
+    fn can_sign(&self, cert_id: &CertId) -> bool {
+        let Some(apart) = &self.apart else { return true };
+        let issuer = self.issuers.find(cert_id);
+        issuer.is_some_and(|issuer| apart.can_sign(&issuer.name, self.clock.now()))
     }
 
     /// The issuer and serial number of a CertID that could be one of ours.
@@ -367,17 +385,17 @@ impl OcspService {
         Err(ErrorStatus::TryLater)
     }
 
-    /// The answer that was signed in advance, if its time has begun and is not over. Without a key, the clock that counts for its
-    /// beginning is that of the CA, which may be a little ahead.
+    /// The answer that was signed in advance, if its time has begun and is not over. Apart from the CA, the clock that counts for its
+    /// beginning is the CA's, which may be a little ahead.
     fn in_advance(&self, cert_id: &CertId) -> Option<InAdvance> {
         let Assembled { body, status, this_update, next_update } = self.corpus.find(cert_id)?;
-        let period = match self.settings.is_keyless {
-            // There is nothing else to be given out.
+        let period = match self.apart.is_some() {
+            // Nothing else is given out as long as there is this.
             true => Period::whole(this_update, next_update),
             false => Period::new(this_update, next_update, self.settings.ocsp_refresh),
         };
         let now = self.clock.now();
-        let has_begun = this_update <= now || self.settings.is_keyless;
+        let has_begun = this_update <= now || self.apart.is_some();
         (has_begun && now <= next_update).then_some(InAdvance { body, status, period })
     }
 
@@ -530,29 +548,26 @@ impl OcspService {
         subjects: Vec<Subject>,
         nonce: Option<Vec<u8>>,
     ) -> Result<(Bytes, Period), ErrorStatus> {
-        if self.settings.is_keyless {
+        if self.apart.as_ref().is_some_and(|apart| !apart.can_sign(issuer, self.clock.now())) {
             return Err(ErrorStatus::TryLater);
         }
         let _slot = self.slot().await?;
         let room = self.audit.room(subjects.len()).ok_or(ErrorStatus::TryLater)?;
-        let period = self.period(issuer)?;
-        let events: Vec<_> = subjects
-            .iter()
-            .map(|subject| SigningEvent {
-                issuer: issuer.clone(),
-                at: period.this_update,
-                next_update: period.next_update,
-                signed: Signed::Ocsp { serial: subject.serial.clone(), status: subject.status },
-            })
-            .collect();
-        let single = |subject: Subject| SingleResponse {
-            cert_id: subject.cert_id,
-            status: subject.status,
-            this_update: period.this_update,
-            next_update: period.next_update,
-        };
-        let responses = subjects.into_iter().map(single).collect();
-        let answer = OcspAnswer { responses, produced_at: period.this_update, nonce };
+        let (mut responses, mut events) =
+            (Vec::with_capacity(subjects.len()), Vec::with_capacity(subjects.len()));
+        let now = self.clock.now().whole_second();
+        let mut last = None;
+        for subject in subjects {
+            let period = self.period(issuer, &subject, now)?;
+            let Period { this_update, next_update, .. } = period;
+            let Subject { serial, cert_id, status } = subject;
+            let signed = Signed::Ocsp { serial, status };
+            events.push(SigningEvent { issuer: issuer.clone(), at: now, next_update, signed });
+            responses.push(SingleResponse { cert_id, status, this_update, next_update });
+            last = Some(period);
+        }
+        let period = last.ok_or(ErrorStatus::MalformedRequest)?;
+        let answer = OcspAnswer { responses, produced_at: now, nonce };
         let signing = self.signer.sign_ocsp(issuer, answer);
         match tokio::time::timeout(self.settings.signing_timeout, signing).await {
             Ok(Ok(body)) => {
@@ -572,9 +587,13 @@ impl OcspService {
         Ok([queued, signing])
     }
 
-    /// From when until when an answer signed now is valid.
-    fn period(&self, issuer: &IssuerName) -> Result<Period, ErrorStatus> {
-        let this_update = self.clock.now().whole_second();
+    /// From when until when what is said now of a certificate is valid.
+    fn period(&self, issuer: &IssuerName, subject: &Subject, now: Timestamp) -> Result<Period, ErrorStatus> {
+        if let Some(apart) = &self.apart {
+            let said = apart.period(issuer, (&subject.serial, subject.status), now, &self.settings);
+            return said.ok_or(ErrorStatus::TryLater);
+        }
+        let this_update = now;
         let signer_ends =
             self.signer.ocsp_signer_not_after(issuer).map_err(|error| self.signer_failed(&error))?;
         let next_update = this_update.plus(self.settings.ocsp_validity).min(signer_ends.whole_second());

@@ -1,8 +1,8 @@
 //! Answers that were signed in advance, between processes: the CA writes tables and a signed manifest, and responders elsewhere, which
-//! have neither keys nor a store, take and verify them.
+//! have no store, and no key but perhaps one that the CA certified for answers, take and verify them.
 
+mod apart;
 mod follower;
-mod keyless;
 mod manifest;
 mod publisher;
 mod source;
@@ -16,17 +16,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ingam_protocol::{Clock, Finding};
-use ingam_signer::Issuer;
+use ingam_signer::{DelegateCertificate, Issuer};
 use ring::signature::Ed25519KeyPair;
 use tokio::time::sleep;
 
 use crate::corpus::Corpus;
+use crate::statuses::Statuses;
 
+pub(crate) use apart::{Apart, ApartSigner, ApartStatuses};
 pub use follower::{Following, FollowingCondition};
-pub(crate) use keyless::NoSigner;
-use manifest::ListedIssuer;
+use manifest::{ListedDelegate, ListedIssuer};
 pub(crate) use publisher::MANIFEST;
-use publisher::Publisher;
+use publisher::{Moment, Publisher};
 pub use source::AnswerSource;
 #[cfg(feature = "synthetic")]
 pub use synthetic::{synthetic_serial, write_synthetic};
@@ -43,7 +44,11 @@ pub struct Publication {
     key: Option<Ed25519KeyPair>,
     /// How long a manifest may be believed.
     lasts: Duration,
+    delegates: Delegates,
 }
+
+/// The certificates of responders apart from the CA, as they are now. May block.
+type Delegates = Arc<dyn Fn() -> Vec<DelegateCertificate> + Send + Sync>;
 
 impl Publication {
     /// Into this folder; `key` is PKCS #8 of an Ed25519 key (RFC 8410), without which no other responder believes what is there.
@@ -55,7 +60,13 @@ impl Publication {
             let fix = "make one: openssl genpkey -algorithm ed25519";
             Finding::error("publish_key", "names a file that is no Ed25519 key in PKCS #8", fix)
         })?;
-        Ok(Self { folder, key, lasts })
+        Ok(Self { folder, key, lasts, delegates: Arc::new(Vec::new) })
+    }
+
+    /// Gives out the certificates, too, by which responders apart from the CA may answer: `delegates` is asked again and again, where it
+    /// may block. The next manifest lacks what it does not tell any more.
+    pub fn listing(self, delegates: impl Fn() -> Vec<DelegateCertificate> + Send + Sync + 'static) -> Self {
+        Self { delegates: Arc::new(delegates), ..self }
     }
 
     /// Takes up what is in the folder, and then writes what is new until `shutdown` is done, and once more.
@@ -63,6 +74,7 @@ impl Publication {
         self,
         corpus: Arc<Corpus>,
         issuers: &[Issuer],
+        statuses: Arc<dyn Statuses>,
         clock: Arc<dyn Clock>,
         taken_up: impl FnOnce(),
         shutdown: impl Future<Output = ()>,
@@ -86,8 +98,10 @@ impl Publication {
                 () = sleep(pause) => false,
             };
             let (corpus, now) = (corpus.clone(), clock.now());
+            let (generation, delegates) = (statuses.generation(), self.delegates.clone());
             let written = tokio::task::spawn_blocking(move || {
-                let written = publisher.publish(&corpus, now);
+                let delegates = delegates().into_iter().map(ListedDelegate::from).collect();
+                let written = publisher.publish(&corpus, Moment { now, generation, delegates });
                 (publisher, written)
             });
             let Ok((same, written)) = written.await else {

@@ -36,6 +36,33 @@ impl StoredStatuses {
     }
 }
 
+/// What signatures are called on record: one entry for all OCSP answers of an issuer, one for each CRL.
+pub(crate) fn payloads(events: Vec<SigningEvent>) -> Vec<(RecordType, Value)> {
+    let mut answers: BTreeMap<IssuerName, Vec<Value>> = BTreeMap::new();
+    let mut all = Vec::new();
+    for SigningEvent { issuer, at, next_update, signed } in events {
+        match signed {
+            Signed::Ocsp { serial, status } => {
+                answers.entry(issuer).or_default().push(answer(&serial, status, at, next_update));
+            }
+            Signed::Crl { shard, number, entries } => {
+                let mut payload = json!({
+                    "issuer": issuer, "number": number, "entries": entries,
+                    "this_update": at, "next_update": next_update,
+                });
+                if let (Some(shard), Some(members)) = (shard, payload.as_object_mut()) {
+                    members.insert("shard".to_owned(), json!(shard));
+                }
+                all.push((RecordType::CrlSigned, payload));
+            }
+        }
+    }
+    for (issuer, answers) in answers {
+        all.push((RecordType::OcspSigned, json!({ "issuer": issuer, "answers": answers })));
+    }
+    all
+}
+
 #[async_trait]
 impl Statuses for StoredStatuses {
     fn status(&self, issuer: &IssuerName, serial: &Serial) -> Result<Option<Status>, StatusError> {
@@ -107,31 +134,8 @@ impl Statuses for StoredStatuses {
         number.map_err(|cause| StatusError::new("taking a CRL's number", cause))
     }
 
-    /// One record for all OCSP answers of an issuer in the batch, one for each CRL.
     async fn record_signed(&self, events: Vec<SigningEvent>) -> Result<(), StatusError> {
-        let mut answers: BTreeMap<IssuerName, Vec<Value>> = BTreeMap::new();
-        let mut records = Vec::new();
-        for SigningEvent { issuer, at, next_update, signed } in events {
-            match signed {
-                Signed::Ocsp { serial, status } => {
-                    answers.entry(issuer).or_default().push(answer(&serial, status, at, next_update));
-                }
-                Signed::Crl { shard, number, entries } => {
-                    let mut payload = json!({
-                        "issuer": issuer, "number": number, "entries": entries,
-                        "this_update": at, "next_update": next_update,
-                    });
-                    if let (Some(shard), Some(members)) = (shard, payload.as_object_mut()) {
-                        members.insert("shard".to_owned(), json!(shard));
-                    }
-                    records.push(self.record(RecordType::CrlSigned, &payload));
-                }
-            }
-        }
-        for (issuer, answers) in answers {
-            let payload = json!({ "issuer": issuer, "answers": answers });
-            records.push(self.record(RecordType::OcspSigned, &payload));
-        }
+        let records = payloads(events).iter().map(|(kind, payload)| self.record(*kind, payload)).collect();
         let recorded = self.store.records_append(records).await;
         recorded.map_err(|cause| StatusError::new("recording signatures", cause))
     }

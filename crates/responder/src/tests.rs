@@ -3,6 +3,7 @@
 
 mod condition;
 mod connection;
+mod delegated;
 mod following;
 mod freshness;
 mod history;

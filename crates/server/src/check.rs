@@ -13,13 +13,14 @@ use std::sync::Arc;
 use ingam_protocol::finding::Level;
 use ingam_protocol::time::Clock;
 use ingam_protocol::{Finding, Findings, Timestamp};
+use ingam_signer::{AnswerKey, KeyLocation};
 use ingam_validation::LocalPerspective;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use crate::config::{self, Config, Environment, Reading, Role};
 use crate::serve::{StartError, publication_of};
 use crate::system::SystemClock;
-use crate::{terminal, transparency};
+use crate::{delegates, terminal, transparency};
 
 /// What it ends with when it found what stops a start.
 const EXIT_FOUND: u8 = 1;
@@ -85,11 +86,15 @@ pub(crate) fn run(options: &Check) -> Result<ExitCode, StartError> {
         Role::Signer => {
             let Reading { config, found, .. } = &mut reading;
             ports::check(&config.listen.of_signer(), found);
+            if let Err(finding) = delegates::keys(config) {
+                found.push(finding);
+            }
             state::check(&config.clone().of_signer(), now, found);
         }
         Role::Responder => {
             let Reading { config, found, .. } = &mut reading;
             ports::check(&config.listen.of_responder(), found);
+            delegate_key(config, found);
             tls::check_responder(config, now, found);
         }
         Role::Perspective => {
@@ -140,12 +145,26 @@ fn surroundings(reading: &mut Reading, is_dev: bool, now: Timestamp) {
         let fix = "put the file right, or leave the key out";
         found.error("responder.publish_key", error.to_string(), fix);
     }
+    if found.is_whole(delegates::KEY)
+        && let Err(finding) = delegates::keys(config)
+    {
+        found.push(finding);
+    }
     transparency::check(config, now, found);
     validation(config, found);
     tls::check_coordinator(config, now, found);
     if !is_dev {
         tls::check(config, now, found);
         state::check(config, now, found);
+    }
+}
+
+/// The key of a responder apart, where it is a file: a token is opened by the start alone.
+fn delegate_key(config: &Config, found: &mut Findings) {
+    let Some(location @ KeyLocation::File(_)) = &config.answers.delegate_key else { return };
+    if let Err(error) = AnswerKey::open(location, None) {
+        let fix = "make one as docs/operations/responders.md says, and look as the user of the responder";
+        found.error("answers.delegate_key", format!("cannot be used: {}", in_full(&error)), fix);
     }
 }
 

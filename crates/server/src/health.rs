@@ -33,9 +33,11 @@ use ingam_transparency::TransparencyService;
 use ingam_validation::{LocalPerspective, MultiPerspective};
 use tokio::time::Instant;
 
+use crate::delegates::Delegates;
 use crate::monitor::Monitor;
 
 pub(crate) use config::Config;
+pub(crate) use judge::failed_signatures;
 
 use facts::Looks;
 
@@ -56,6 +58,8 @@ pub(crate) struct Parts {
     pub(crate) request_log: Arc<RequestLog>,
     /// Who compares what is given out with the record; none where that is off.
     pub(crate) monitor: Option<Arc<Monitor>>,
+    /// Responders apart that may sign answers.
+    pub(crate) delegates: Arc<Delegates>,
     pub(crate) store: Store,
     pub(crate) journal: Arc<Journal>,
 

@@ -7,6 +7,7 @@ mod certificate_keeper;
 mod check;
 mod client;
 mod config;
+mod delegates;
 mod dev;
 mod health;
 mod hierarchy;

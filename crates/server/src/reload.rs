@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
 use crate::config::{Config, ConfigError};
+use crate::delegates::{self, Delegates};
 use crate::health::Health;
 use crate::listener::SharedLimits;
 use crate::serve::{self, StartError};
@@ -46,6 +47,7 @@ const RELOADABLE: &[&str] = &[
     "operator.administrators",
     "profiles",
     "rate_limits",
+    delegates::KEY,
     "tls.certificate",
     "tls.hsts_max_age_s",
     "tls.key",
@@ -89,6 +91,7 @@ pub(crate) struct Reloader {
     pub(crate) health: Health,
     pub(crate) transparency: Transparency,
     pub(crate) responder: Arc<Responder>,
+    pub(crate) delegates: Arc<Delegates>,
     /// The issuers whose keys are loaded.
     pub(crate) issuers: Vec<IssuerName>,
     /// What is in force. Held for the whole of a reload, so that there is one at a time.
@@ -156,6 +159,11 @@ impl Reloader {
         if !offline.is_same(&self.responder.offline()) {
             reload.changed.push(PUBLISHED.to_owned());
         }
+        let keys = delegates::keys(&in_force).map_err(|finding| vec![finding.to_string()])?;
+        self.delegates.examine(&keys).map_err(|finding| vec![finding.to_string()])?;
+        if !self.delegates.are(&keys) && !reload.changed.iter().any(|key| key == delegates::KEY) {
+            reload.changed.push(delegates::KEY.to_owned());
+        }
         // From here on only a failing disk can be in the way; the record comes first.
         let told = json!({ "changed": reload.changed, "needs_restart": reload.needs_restart });
         let unrecorded = |error: &dyn std::error::Error| vec![format!("nothing was changed: {error}")];
@@ -165,6 +173,7 @@ impl Reloader {
             self.watch_certificate();
         }
         self.transparency.replace_list(logs);
+        self.delegates.replace(keys).map_err(|finding| vec![finding.to_string()])?;
         self.responder.replace_offline(offline);
         self.authority.policy_replace(policy);
         self.frontend.config_replace(serve::frontend_config(&in_force));

@@ -1,4 +1,5 @@
-//! `ingam serve --role responder`: a process that answers OCSP from what a CA has signed in advance. No key, no store, no account.
+//! `ingam serve --role responder`: a process that answers OCSP from what a CA has signed in advance. No store, no account, and no key but
+//! perhaps one for answers, which the CA certified.
 //!
 //! ```text
 //! the CA's /answers, or a folder ──▶ Following: verified, kept ──▶ tables in memory ──▶ Responder ──▶ whoever asks
@@ -14,12 +15,15 @@ use std::time::Duration;
 use ingam_protocol::pem;
 use ingam_protocol::time::Clock;
 use ingam_responder::Following;
+use ingam_signer::AnswerKey;
 use metrics_exporter_prometheus::PrometheusHandle;
 use x509_parser::prelude::FromDer;
 use x509_parser::x509::SubjectPublicKeyInfo;
 
 use crate::config::Config;
-use crate::listener::{bind, bind_shared};
+use crate::hierarchy;
+use crate::listener::{bind, bind_shared, stopped};
+use crate::production::protect_memory;
 use crate::role::RoleProcess;
 use crate::serve::{StartError, StateLock};
 use crate::system::SystemClock;
@@ -44,17 +48,20 @@ pub(crate) async fn serve(file: &Path, metrics: PrometheusHandle) -> Result<(), 
         StartError::caused(&format!("the folder {} cannot be made", folder.display()), &error)
     })?;
     let _lock = StateLock::take(&config.state)?;
+    let own = delegate_key(&config)?;
     let asked = bind_shared("publication", &config.listen.publication, config.responder.threads());
     let asked = asked.map_err(StartError::new)?;
     let hidden = bind("publication_tls", &config.listen.publication_tls).map_err(StartError::new)?;
     let watched = bind("metrics", &config.listen.metrics).map_err(StartError::new)?;
-    let begun = Following::begin(&config.responder, source, key, folder, clock.clone()).await;
+    let begun = Following::begin(&config.responder, source, key, folder, own, clock.clone()).await;
     let (responder, following) = begun.map_err(StartError::new)?;
     let condition = following.condition();
     let health = ResponderHealth::new(&config, clock, condition, responder.clone(), https.clone());
     let mut process = RoleProcess::new(&config, Arc::new(health), metrics, watched);
     let served = process.serve_ocsp(&responder, asked);
     served.map_err(|error| StartError::caused("OCSP has no threads to be answered by", &error))?;
+    let recorder = responder.clone();
+    process.finish(|stopping| async move { recorder.run_recorder(stopped(stopping)).await });
     if let Some(https) = &https {
         process.serve_ocsp_tls(&responder, hidden.into(), https.acceptor()?);
         process.keep(https.clone().keep());
@@ -71,6 +78,16 @@ async fn read_again(https: Option<&Https>) {
         Some(https) => https.look().await,
         None => tracing::info!("there is nothing to be read again: restart this process"),
     }
+}
+
+/// The responder's own key, if it has one.
+fn delegate_key(config: &Config) -> Result<Option<AnswerKey>, StartError> {
+    let Some(location) = &config.answers.delegate_key else { return Ok(None) };
+    protect_memory();
+    let pin = hierarchy::pin(config)?;
+    AnswerKey::open(location, pin.as_ref())
+        .map(Some)
+        .map_err(|error| StartError::caused("answers.delegate_key cannot be used", &error))
 }
 
 /// The key in a PEM file, its 32 bytes.

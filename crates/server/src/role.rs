@@ -107,6 +107,14 @@ impl RoleProcess {
         self.tasks.spawn(until(self.shutdown.subscribe(), job));
     }
 
+    /// Does this beside, until the end that it is told of; that waits until it is done.
+    pub(crate) fn finish<F>(&mut self, job: impl FnOnce(watch::Receiver<bool>) -> F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.tasks.spawn(job(self.shutdown.subscribe()));
+    }
+
     /// Says that it is ready, and runs until it is told to end; each SIGHUP is a call of `reload`. Those who watch are told of
     /// the end first, and served to the last.
     ///

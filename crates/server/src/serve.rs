@@ -32,6 +32,7 @@ use crate::acme::{self, Transport};
 use crate::admin::{self, AdminSocket};
 use crate::certificate_keeper::CertificateKeeper;
 use crate::config::Config;
+use crate::delegates::{self, Delegates};
 use crate::health::{self, Health};
 use crate::listener::{ConnectionLimits, Listener, Peer, SharedLimits, stopped};
 use crate::management::Management;
@@ -162,6 +163,8 @@ struct Built {
     monitor: Option<Arc<Monitor>>,
     /// Where answers that are signed in advance go.
     answers: Box<Publication>,
+    /// Responders apart that may sign answers.
+    delegates: Arc<Delegates>,
 }
 
 impl Running {
@@ -212,6 +215,7 @@ impl Running {
             health: built.health.clone(),
             transparency: built.transparency.clone(),
             responder: built.responder.clone(),
+            delegates: built.delegates.clone(),
             current: tokio::sync::Mutex::new(config.clone()),
         });
         reloader.watch_certificate();
@@ -256,6 +260,7 @@ impl Running {
             transparency,
             monitor,
             answers,
+            ..
         } = built;
         sweep(&request_log).await?;
         record_start(config, signer.as_ref(), &store, made, sources).await?;
@@ -468,7 +473,7 @@ fn build(
     sources: &Sources,
 ) -> Result<Built, StartError> {
     let Sources { clock, random } = sources;
-    let answers = Box::new(publication_of(config)?);
+    let (answers, delegate_keys) = (publication_of(config)?, delegates::keys(config)?);
     for (profile, settings) in &config.profiles {
         let is_there = |name: &str| signer.issuers().iter().any(|issuer| issuer.name.as_str() == name);
         if let Some(missing) = settings.weights().into_keys().find(|name| !is_there(name)) {
@@ -521,6 +526,7 @@ fn build(
     };
     let (authority, responder) = (Authority::new(parts, policy(config)?), Arc::new(responder));
     telemetry::know_issuers(signer.issuers());
+    let delegates = Delegates::new(authority.clone(), signer.clone(), delegate_keys)?;
     let monitor =
         monitor(config, (store.clone(), authority.clone()), publication, signer.issuers(), sources)?;
     let health = Health::new(health::Parts {
@@ -533,6 +539,7 @@ fn build(
         responder: responder.clone(),
         request_log: request_log.clone(),
         monitor: monitor.clone(),
+        delegates: delegates.clone(),
         store: store.clone(),
         journal: journal.clone(),
         config: config.health.clone(),
@@ -552,8 +559,15 @@ fn build(
         corroboration,
         transparency,
         monitor,
-        answers,
+        answers: Box::new(listing(answers, &delegates)),
+        delegates,
     })
+}
+
+/// The same, with the certificates of responders apart.
+fn listing(answers: Publication, delegates: &Arc<Delegates>) -> Publication {
+    let delegates = delegates.clone();
+    answers.listing(move || delegates.certificates())
 }
 
 /// Where answers that were signed in advance are kept, and how they are published.

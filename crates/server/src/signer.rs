@@ -16,8 +16,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ingam_protocol::time::Clock;
-use ingam_signer::Hierarchy;
 use ingam_signer::remote::Service;
+use ingam_signer::{Hierarchy, LocalSigner, Signer};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio_rustls::TlsAcceptor;
 
@@ -29,7 +29,7 @@ use crate::role::RoleProcess;
 use crate::serve::{Sources, StartError, StateLock, local_signer};
 use crate::served_certificate::{ServedCertificate, ServerIdentity};
 use crate::system::SystemClock;
-use crate::{hierarchy, telemetry};
+use crate::{delegates, hierarchy, telemetry};
 
 use health::SignerHealth;
 use requests::Requests;
@@ -54,7 +54,8 @@ pub(crate) async fn serve(file: &Path, metrics: PrometheusHandle) -> Result<(), 
     let _lock = StateLock::take(&config.state)?;
     check_keys(&config)?;
     let signer = Arc::new(local_signer(&config, hierarchy::load(&config)?, &sources)?);
-    telemetry::know_issuers(ingam_signer::Signer::issuers(signer.as_ref()));
+    telemetry::know_issuers(signer.issuers());
+    read_delegates(&signer, &config)?;
     let service = Arc::new(Service::new(signer.clone(), config.catalog()?.iter().cloned()));
     service.renew().await;
     let (unix, _file) = match &config.signer.socket {
@@ -66,7 +67,7 @@ pub(crate) async fn serve(file: &Path, metrics: PrometheusHandle) -> Result<(), 
     };
     let tcp = bind("signer", &config.listen.signer).map_err(StartError::new)?;
     let watched = bind("metrics", &config.listen.metrics).map_err(StartError::new)?;
-    let health = Arc::new(SignerHealth::new(&config, sources.clock.clone(), signer));
+    let health = Arc::new(SignerHealth::new(&config, sources.clock.clone(), signer.clone()));
     let mut process = RoleProcess::new(&config, health, metrics, watched);
     let requests = Arc::new(Requests::new(&config, service.clone()));
     let answer = move |request, peer| {
@@ -81,19 +82,32 @@ pub(crate) async fn serve(file: &Path, metrics: PrometheusHandle) -> Result<(), 
     }
     process.keep(keep_renewed(service.clone()));
     tracing::info!(socket = ?config.signer.socket, listen = ?config.listen.signer, "listening");
-    process.run(async || read_profiles(&service, file)).await
+    process.run(async || read_again(&service, &signer, file)).await
 }
 
-/// Puts the profiles in force that the file has now; with a mistake in it nothing is changed.
-fn read_profiles(service: &Service, file: &Path) {
-    let read = Config::read_signer(file, SystemClock.now());
-    match read.and_then(|config| config.catalog()) {
+/// Puts the profiles and the responders apart in force that the file has now; with a mistake in it nothing is changed.
+fn read_again(service: &Service, signer: &LocalSigner, file: &Path) {
+    let read = || {
+        let config = Config::read_signer(file, SystemClock.now())?;
+        let catalog = config.catalog()?;
+        read_delegates(signer, &config)?;
+        Ok::<_, StartError>(catalog)
+    };
+    match read() {
         Ok(catalog) => {
             service.replace_profiles(catalog.iter().cloned());
-            tracing::info!("the profiles were read again");
+            tracing::info!("profiles and responders were read again");
         }
-        Err(error) => tracing::error!(%error, "the profiles were not read again: nothing was changed"),
+        Err(error) => {
+            tracing::error!(%error, "profiles and responders were not read again: nothing was changed")
+        }
     }
+}
+
+/// Has the keys of responders apart certified that the file has.
+fn read_delegates(signer: &LocalSigner, config: &Config) -> Result<(), StartError> {
+    let keys = delegates::keys(config)?;
+    Ok(signer.delegate_to(&keys).map_err(|refused| delegates::refusal(refused.to_string()))?)
 }
 
 /// TLS for those who hold a client certificate.

@@ -73,11 +73,10 @@ pub(crate) async fn publish(listener: Listener, responder: Responder, stopping: 
     listener.serve(answer, stopping).await;
 }
 
+type Replying = Pin<Box<dyn Future<Output = Response<Full<Bytes>>> + Send>>;
+
 /// The responder as a service for connections. A client's address goes no further than to the request log.
-fn answering(
-    responder: Responder,
-    front: Front,
-) -> impl Fn(Request<Incoming>, Peer) -> Pin<Box<dyn Future<Output = Response<Full<Bytes>>> + Send>> + Clone {
+fn answering(responder: Responder, front: Front) -> impl Fn(Request<Incoming>, Peer) -> Replying + Clone {
     move |request, peer| {
         let responder = responder.clone();
         let client = peer.opener.map(|opener| listener::client(&front, opener, request.headers()).ip());

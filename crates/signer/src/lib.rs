@@ -11,12 +11,14 @@
 //!   every rule before a key is touched (`lint`), signs, and verifies what it signed.
 //! - [`remote`]: the signer in a process of its own, and the way to it.
 //! - [`ledger`]: what was prepared and what was used, so that nothing is signed twice.
+//! - [`AnswerKey`]: all that a responder apart from the CA has: a key that signs OCSP answers, where the CA gave it a certificate.
 //! - [`KeyLocation`]: where a key is: in a file, or on a token that is used through PKCS #11 (`key::token`).
 //! - [`memory`]: keeps keys out of swap and core dumps.
 //! - [`tls`]: the certificate of the management and ACME endpoints of a development server; no part of the hierarchy.
 //! - [`specimen`]: the bytes of a certificate under a worthless signature, for linters.
 //! - [`own_tls`]: key and file of an https certificate that the CA issues to itself.
 
+mod answering;
 mod ca;
 pub mod ceremony;
 mod country;
@@ -42,8 +44,9 @@ mod throwaway;
 pub mod tls;
 mod verified;
 
+pub use answering::{AnswerDelegate, AnswerKey};
 pub use country::is_country;
-pub use delegate::DelegateCertificate;
+pub use delegate::{DelegateCertificate, DelegateKey};
 pub use hierarchy::Hierarchy;
 pub use key::{CaKey, KeyKind, PrivateKey, TokenSigner};
 pub use key_location::{KeyLocation, Token, TokenKey};
@@ -299,9 +302,9 @@ pub trait Signer: Send + Sync {
     async fn issue(&self, prepared: Prepared) -> Result<Vec<u8>, Error>;
 
     /// Renews what the signer needs of its own before it ends, which is the certificates of OCSP delegates (those of issuers
-    /// with RSA or P-384 keys, or without digitalSignature). Gives those that were not given before: the CA signed them, so
-    /// they belong on record. May be called as often as one likes. An issuer whose key cannot be used keeps the delegate that
-    /// it has, which is told in the log; one that has ended gets none.
+    /// with RSA or P-384 keys, or without digitalSignature), and those of responders apart from the CA. Gives those that were not
+    /// given before: the CA signed them, so they belong on record. May be called as often as one likes. An issuer whose key cannot
+    /// be used keeps the delegate that it has, which is told in the log; one that has ended gets none.
     ///
     /// # Errors
     /// [`Error::Unavailable`] and [`Error::Away`] if the signer is another process, and does not answer.
@@ -310,6 +313,20 @@ pub trait Signer: Send + Sync {
     /// The last second of the OCSP delegate of each issuer that does not sign its answers itself; `None` where there is no
     /// delegate yet.
     fn delegates_not_after(&self) -> Vec<(IssuerName, Option<Timestamp>)>;
+
+    /// From now on these keys of responders apart from the CA, and no others, get a certificate of each issuer with the next
+    /// [`Signer::renew`]. A signer that is another process goes by its own configuration.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] if one of them is a CA's; then nothing is changed.
+    fn delegate_to(&self, _: &[DelegateKey]) -> Result<(), Error> {
+        Ok(())
+    }
+
+    /// The certificates that are in force of responders apart from the CA, for each of them and each issuer.
+    fn delegates_apart(&self) -> Vec<DelegateCertificate> {
+        Vec::new()
+    }
 
     /// Until when answers signed now by this issuer's OCSP key can be valid: the notAfter of the certificate that signs.
     ///

@@ -7,31 +7,25 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use ingam_protocol::baseline::CERTIFICATE_VALIDITY;
 use ingam_protocol::crl::{self, RevocationList};
-use ingam_protocol::ocsp::{self, ResponseData};
 use ingam_protocol::profile::{IssuerName, Profile};
 use ingam_protocol::{Clock, Random, Timestamp, transparency};
 use metrics::{counter, histogram};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer;
 
+use crate::answering::{Responder, check_dates};
 use crate::ca::SigningCa;
-use crate::delegate::{Delegate, DelegateCertificate, Draft};
+use crate::delegate::{Delegate, DelegateCertificate, DelegateKey, Draft, Holder, is_due};
 use crate::key::{Algorithm, Key};
 use crate::leaf::Validity;
 use crate::lint::{Linted, Stage};
 use crate::{
-    CertificateRequest, CrlContents, Error, FinalRequest, Hierarchy, Issuer, IssuerUrls, Kind, Ledger,
-    OcspAnswer, Prepared, PreparedId, Signer, encode, leaf, lint,
+    CertificateRequest, CrlContents, Error, FinalRequest, Hierarchy, Issuer, IssuerUrls, KeyKind, Kind,
+    Ledger, OcspAnswer, Prepared, PreparedId, PrivateKey, Signer, encode, leaf, lint,
 };
 
 /// notBefore lies within this of the signing (BR 7.1.2.7).
 const SIGNING_WINDOW: Duration = Duration::from_secs(48 * 60 * 60);
-
-/// How far ahead a caller's clock may be.
-const CLOCK_DIFFERENCE_MAX: Duration = Duration::from_secs(10 * 60);
-
-/// For how long an OCSP answer or a CRL may be valid (BR 4.9.7 and 4.9.10).
-const STATUS_LASTS_MAX: Duration = Duration::from_secs(10 * 24 * 60 * 60);
 
 /// A [`Signer`] that holds the keys of a hierarchy, or the way to the tokens that do. With keys in memory its methods wait for
 /// nothing outside but the ledger's disk; certificates and OCSP answers are signed on the calling thread (see `Key::sign` for what
@@ -47,6 +41,9 @@ pub struct LocalSigner {
     cas: BTreeMap<IssuerName, Arc<SigningCa>>,
     /// For those issuers that do not sign OCSP answers themselves, once [`Signer::renew`] was called.
     delegates: RwLock<BTreeMap<IssuerName, Arc<Delegate>>>,
+    /// The keys of responders apart from the CA, and for each of these and each issuer the certificate that is in force.
+    delegate_keys: RwLock<Vec<DelegateKey>>,
+    apart: RwLock<BTreeMap<(String, IssuerName), DelegateCertificate>>,
     /// Whether certificates of public profiles last no longer than they may by the day.
     holds_lengths: bool,
 }
@@ -79,8 +76,17 @@ impl LocalSigner {
             issuers.push(ca.issuer.clone());
             cas.insert(name, Arc::new(ca));
         }
-        let delegates = RwLock::new(BTreeMap::new());
-        Ok(Self { clock, random, ledger, issuers, cas, delegates, holds_lengths: false })
+        Ok(Self {
+            clock,
+            random,
+            ledger,
+            issuers,
+            cas,
+            delegates: RwLock::default(),
+            delegate_keys: RwLock::default(),
+            apart: RwLock::default(),
+            holds_lengths: false,
+        })
     }
 
     /// From now on nothing is prepared for a public profile that lasts longer than it may by this signer's clock (BR 6.3.2),
@@ -99,37 +105,86 @@ impl LocalSigner {
     pub async fn renew_delegates(&self, now: Timestamp) -> Vec<DelegateCertificate> {
         let mut made = Vec::new();
         for (name, ca) in &self.cas {
-            let has_one = self.delegate(name).is_some_and(|delegate| !delegate.is_due(ca, now));
-            if answers_itself(ca) || ca.issuer.not_after <= now || has_one {
+            if ca.issuer.not_after <= now {
                 continue;
             }
-            match self.make_delegate(ca, now).await {
-                Ok(delegate) => {
-                    made.push(delegate.describe(name));
-                    let mut all = self.delegates.write().unwrap_or_else(PoisonError::into_inner);
-                    all.insert(name.clone(), Arc::new(delegate));
+            let has_one = self.delegate(name).is_some_and(|delegate| !is_due(delegate.not_after, ca, now));
+            if !answers_itself(ca) && !has_one {
+                match self.make_delegate(ca, now).await {
+                    Ok(delegate) => {
+                        made.push(delegate.describe(name));
+                        let mut all = self.delegates.write().unwrap_or_else(PoisonError::into_inner);
+                        all.insert(name.clone(), Arc::new(delegate));
+                    }
+                    // The others are made nevertheless: each answers for its own issuer.
+                    Err(error) => tracing::error!(
+                        issuer = %name,
+                        error = &error as &dyn std::error::Error,
+                        "no OCSP certificate could be made: it is tried again"
+                    ),
                 }
-                // The others are made nevertheless: each answers for its own issuer.
+            }
+            made.extend(self.renew_apart(ca, now).await);
+        }
+        made
+    }
+
+    /// The certificates of an issuer for responders apart from the CA, where these are due.
+    async fn renew_apart(&self, ca: &SigningCa, now: Timestamp) -> Vec<DelegateCertificate> {
+        let mut made = Vec::new();
+        let keys = self.delegate_keys.read().unwrap_or_else(PoisonError::into_inner).clone();
+        for key in &keys {
+            let place = (key.name().to_owned(), ca.issuer.name.clone());
+            let last = self
+                .apart
+                .read()
+                .unwrap_or_else(PoisonError::into_inner)
+                .get(&place)
+                .map(|last| last.not_after);
+            if last.is_some_and(|not_after| !is_due(not_after, ca, now)) {
+                continue;
+            }
+            match self.certify(ca, key.holder(), now).await {
+                Ok((draft, certificate)) => {
+                    let Draft { serial, not_after, .. } = draft;
+                    let (responder, issuer) = (Some(place.0.clone()), place.1.clone());
+                    let certificate =
+                        DelegateCertificate { issuer, serial, not_after, certificate, responder };
+                    made.push(certificate.clone());
+                    self.apart.write().unwrap_or_else(PoisonError::into_inner).insert(place, certificate);
+                }
                 Err(error) => tracing::error!(
-                    issuer = %name,
+                    issuer = %place.1,
+                    responder = place.0,
                     error = &error as &dyn std::error::Error,
-                    "no OCSP certificate could be made: it is tried again"
+                    "no OCSP certificate could be made for a responder apart from the CA: it is tried again"
                 ),
             }
         }
         made
     }
 
-    /// A delegate with a certificate that is in the ledger before it is signed, as every other.
     async fn make_delegate(&self, ca: &SigningCa, now: Timestamp) -> Result<Delegate, Error> {
+        let key = Key::load(&PrivateKey::generate(KeyKind::EcdsaP256, self.random.as_ref())?)?;
+        let (draft, certificate) = self.certify(ca, Holder::of(&key), now).await?;
+        Ok(Delegate::new(key, draft, certificate))
+    }
+
+    /// A delegate's certificate, which is in the ledger before it is signed, as every other.
+    async fn certify(
+        &self,
+        ca: &SigningCa,
+        holder: Holder<'_>,
+        now: Timestamp,
+    ) -> Result<(Draft, Vec<u8>), Error> {
         let started = Instant::now();
-        let draft = Draft::new(ca, now, self.random.as_ref())?;
+        let draft = Draft::new(ca, holder, now, self.random.as_ref())?;
         let subject = ca.subject(Kind::Certificate, &draft.serial, &draft.tbs);
         self.ledger.prepare(subject, None).await?;
         self.ledger.use_up(subject).await?;
         let certificate = sign_certificate(ca, &draft.tbs).await?;
         count("delegate", &ca.issuer.name, started);
-        Ok(Delegate::new(draft, certificate))
+        Ok((draft, certificate))
     }
 
     fn ca(&self, name: &IssuerName) -> Result<&Arc<SigningCa>, Error> {
@@ -246,86 +301,7 @@ fn answers_itself(ca: &SigningCa) -> bool {
     ca.key.algorithm() == Algorithm::EcdsaP256Sha256 && ca.may_answer
 }
 
-/// Whose key an OCSP answer is signed with.
-enum Responder {
-    Issuer(Arc<SigningCa>),
-    Delegate(Arc<Delegate>),
-}
-
-impl Responder {
-    fn not_after(&self) -> Timestamp {
-        match self {
-            Self::Issuer(ca) => ca.issuer.not_after,
-            Self::Delegate(delegate) => delegate.not_after,
-        }
-    }
-
-    fn key(&self) -> &Key {
-        match self {
-            Self::Issuer(ca) => &ca.key,
-            Self::Delegate(delegate) => &delegate.key,
-        }
-    }
-
-    /// Builds and signs an answer.
-    async fn sign(&self, answer: OcspAnswer) -> Result<Vec<u8>, Error> {
-        let (responder_key_hash, key, certificate) = match self {
-            Self::Issuer(ca) => (ca.responder_key_hash, &ca.key, None),
-            Self::Delegate(delegate) => {
-                (delegate.responder_key_hash, &delegate.key, Some(delegate.certificate.as_slice()))
-            }
-        };
-        let OcspAnswer { responses, produced_at, nonce } = answer;
-        let tbs = ResponseData { responder_key_hash, produced_at, responses, nonce }.encode();
-        let signature = key.sign(&tbs).await?;
-        Ok(ocsp::successful(&tbs, key.algorithm().identifier(), &signature, certificate))
-    }
-
-    /// Refuses what a client would refuse: an answer that outlives who signed it (RFC 6960, section 4.2.2.2).
-    fn check(&self, answer: &OcspAnswer, now: Timestamp) -> Result<(), Error> {
-        let refuse = |why: &str| Err(Error::Refused(format!("the OCSP answer {why}")));
-        if answer.responses.is_empty() {
-            return refuse("says nothing of any certificate");
-        }
-        if answer.responses.iter().any(|response| response.next_update > self.not_after()) {
-            return refuse("would be valid longer than the certificate that signs it");
-        }
-        if answer.responses.iter().any(|response| response.next_update < response.this_update) {
-            return refuse("would end before it begins");
-        }
-        for response in &answer.responses {
-            check_dates(
-                "OCSP answer",
-                response.this_update.max(answer.produced_at),
-                response.next_update,
-                now,
-            )?;
-        }
-        match self {
-            Self::Delegate(delegate) if answer.produced_at < delegate.not_before => {
-                refuse("is dated before the certificate that signs it")
-            }
-            _ => Ok(()),
-        }
-    }
-}
-
-/// What is said of a certificate now is not said for the time to come: whoever asks for such words may have been taken over.
-fn check_dates(what: &str, from: Timestamp, until: Timestamp, now: Timestamp) -> Result<(), Error> {
-    if from > now.plus(CLOCK_DIFFERENCE_MAX) {
-        return Err(Error::Refused(format!(
-            "the {what} would be of {from}, and it is {now} here: set the clocks of both machines"
-        )));
-    }
-    if until.since(from) > STATUS_LASTS_MAX {
-        return Err(Error::Refused(format!(
-            "the {what} would be valid for more than 10 days (BR 4.9.7, 4.9.10)"
-        )));
-    }
-    Ok(())
-}
-
-fn count(kind: &'static str, issuer: &IssuerName, started: Instant) {
+pub(crate) fn count(kind: &'static str, issuer: &IssuerName, started: Instant) {
     counter!("ingam_signatures_total", "kind" => kind, "issuer" => issuer.to_string()).increment(1);
     histogram!("ingam_signature_seconds", "kind" => kind).record(started.elapsed().as_secs_f64());
 }
@@ -439,6 +415,22 @@ impl Signer for LocalSigner {
         delegated
             .map(|(name, _)| (name.clone(), self.delegate(name).map(|delegate| delegate.not_after)))
             .collect()
+    }
+
+    fn delegate_to(&self, keys: &[DelegateKey]) -> Result<(), Error> {
+        for key in keys {
+            key.check_purpose(&self.issuers)?;
+        }
+        let mut own = self.delegate_keys.write().unwrap_or_else(PoisonError::into_inner);
+        let stays = |name: &str| own.iter().any(|known| known.name() == name && keys.contains(known));
+        let mut apart = self.apart.write().unwrap_or_else(PoisonError::into_inner);
+        apart.retain(|(name, _), _| stays(name));
+        *own = keys.to_vec();
+        Ok(())
+    }
+
+    fn delegates_apart(&self) -> Vec<DelegateCertificate> {
+        self.apart.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
 
     fn ocsp_signer_not_after(&self, issuer: &IssuerName) -> Result<Timestamp, Error> {

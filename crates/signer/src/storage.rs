@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use ingam_protocol::Random;
@@ -102,6 +102,21 @@ pub(crate) fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, Error> {
         return Err(broken(path, "the file is too large to be a key or a certificate"));
     }
     fs::read(path).map(Zeroizing::new).map_err(|cause| failed(path, "read the file", cause))
+}
+
+/// Refuses a file that others than its owner may read or write.
+pub(crate) fn check_owners_alone(path: &Path) -> Result<(), Error> {
+    let metadata = fs::metadata(path).map_err(|cause| failed(path, "open the file", cause))?;
+    let mode = metadata.permissions().mode() & 0o777;
+    if mode & 0o077 != 0 {
+        return Err(broken(
+            path,
+            format!(
+                "others than its owner may use this key (mode {mode:04o}): `chmod 600` it, and make another if others have had it"
+            ),
+        ));
+    }
+    Ok(())
 }
 
 /// A certificate as PEM text.

@@ -14,7 +14,7 @@ use crate::ocsp::{Answer, KeptAnswer, OcspService};
 impl OcspService {
     /// Whether some answers can be signed without waiting.
     pub(crate) fn signs_at_once(&self) -> bool {
-        !self.settings.is_keyless && self.issuers.iter().any(|issuer| self.signer.signs_at_once(&issuer.name))
+        self.issuers.iter().any(|issuer| self.signer.signs_at_once(&issuer.name))
     }
 
     /// The answer to a request's DER that has to be signed, or looked for in the store, if both can be done without waiting for anybody. `None`

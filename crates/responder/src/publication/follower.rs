@@ -1,11 +1,11 @@
-//! A responder without keys: it takes what a CA has published, believes what is signed, and answers from it.
+//! A responder apart from its CA: it takes what that has published, believes what is signed, and answers from it.
 //!
 //! - Nothing is given out before it was verified: the manifest by its key, each table by its digest in the manifest. Both are read into memory
 //!   first, and written into a folder of its own afterwards, from which the next start goes on.
 //! - A manifest with a lower number than the last one is refused, whoever hands it over: what was revoked would be good again.
 //! - While nothing new comes, it answers from what it has, each answer for as long as it says itself.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::future::Future;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -15,16 +15,19 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderValue;
+use ingam_protocol::profile::IssuerName;
 use ingam_protocol::{Clock, Timestamp};
+use ingam_signer::{AnswerKey, Issuer};
 use tokio::time::sleep;
 
-use super::keyless::{AnswerStatuses, NoSigner};
+use super::apart::Apart;
 use super::manifest::{ListedTable, MANIFEST_BYTES_MAX, Manifest};
 use super::publisher::{MANIFEST, sync, write};
 use super::source::{AnswerSource, FetchError};
 use crate::config::{Config, StartError};
 use crate::corpus::{Corpus, Shelf, Table};
 use crate::http::Responder;
+use crate::issuers::Issuers;
 
 /// How often a table is looked for that has just left: there is another manifest then.
 const TRIES: usize = 3;
@@ -42,6 +45,8 @@ pub struct FollowingCondition {
     pub oldest: Option<Timestamp>,
     /// How long an answer is valid.
     pub validity: Duration,
+    /// Until when answers may be signed here for each issuer; `None` for one that lists no certificate for the key. Empty without a key.
+    pub delegates: BTreeMap<IssuerName, Option<Timestamp>>,
     /// Why the last try to take a newer one failed; none if it did not.
     pub trouble: Option<String>,
 }
@@ -52,7 +57,7 @@ pub struct Following {
     /// The Ed25519 public key, 32 bytes.
     key: Vec<u8>,
     folder: PathBuf,
-    corpus: Arc<Corpus>,
+    apart: Arc<Apart>,
     manifest: Manifest,
     /// Its tables, by the digests of their files.
     tables: HashMap<String, Arc<Table>>,
@@ -63,7 +68,8 @@ pub struct Following {
 
 impl Following {
     /// Takes what there is: the copy in `folder`, or what `source` has if that is newer. `key` is the contents of an Ed25519 public key
-    /// (RFC 8410): 32 bytes. Gives the responder that answers from it, and what keeps it fresh.
+    /// (RFC 8410): 32 bytes. `own` signs answers in the CA's place, by the certificates that the CA lists for it. Gives the responder
+    /// that answers, and what keeps it fresh.
     ///
     /// # Errors
     /// In words, if there is neither a copy nor a source to take from, or if a setting is out of its bounds.
@@ -72,6 +78,7 @@ impl Following {
         source: AnswerSource,
         key: Vec<u8>,
         folder: PathBuf,
+        own: Option<AnswerKey>,
         clock: Arc<dyn Clock>,
     ) -> Result<(Responder, Self), String> {
         let copies = AnswerSource::Folder(folder.clone());
@@ -92,17 +99,17 @@ impl Following {
                 trouble.unwrap_or_default()
             ));
         };
-        let issuers = manifest.issuers.iter().map(super::ListedIssuer::issuer).collect();
+        let issuers: Vec<Issuer> = manifest.issuers.iter().map(super::ListedIssuer::issuer).collect();
         let hashes = manifest.series.iter().map(|series| series.hash.algorithm()).collect();
-        let started = |error: StartError| error.to_string();
-        let corpus_of = |responder: &Responder| responder.ocsp().corpus().clone();
-        let responder = Responder::keyless(config, hashes, &folder, NoSigner(issuers), AnswerStatuses, clock)
-            .map_err(started)?;
+        let corpus = Corpus::of(&Issuers::new(&issuers), &hashes);
+        let apart = Arc::new(Apart::new(issuers, corpus, own));
+        let responder = Responder::apart_from_its_ca(config, &folder, &apart, clock)
+            .map_err(|error: StartError| error.to_string())?;
         let mut following = Self {
             source,
             key,
             folder,
-            corpus: corpus_of(&responder),
+            apart,
             manifest: Manifest { sequence: 0, series: Vec::new(), ..manifest.clone() },
             tables: HashMap::new(),
             tag: None,
@@ -180,7 +187,7 @@ impl Following {
         let mut unknown = None;
         for issuer in &manifest.issuers {
             let name = &issuer.name;
-            let is_known = self.corpus.series().iter().any(|series| series.owner.issuer == *name);
+            let is_known = self.apart.corpus().series().iter().any(|series| series.owner.issuer == *name);
             match self.manifest.issuers.iter().find(|known| known.name == *name).filter(|_| is_known) {
                 Some(known)
                     if (&known.subject, &known.public_key) == (&issuer.subject, &issuer.public_key) => {}
@@ -203,7 +210,7 @@ impl Following {
     async fn apply(&mut self, manifest: Manifest, file: Bytes, from: &AnswerSource) -> Result<(), String> {
         let mut tables: HashMap<String, Arc<Table>> = HashMap::new();
         let mut shelves = Vec::with_capacity(manifest.series.len());
-        for series in self.corpus.series() {
+        for series in self.apart.corpus().series() {
             let owner = &series.owner;
             let listed = manifest
                 .series
@@ -232,9 +239,10 @@ impl Following {
             }
             shelves.push(Shelf::new(base, newer));
         }
-        for (series, shelf) in self.corpus.series().iter().zip(shelves) {
+        for (series, shelf) in self.apart.corpus().series().iter().zip(shelves) {
             series.replace(shelf);
         }
+        self.apart.follow(&manifest);
         self.tables = tables;
         self.manifest = manifest;
         self.keep(file).await;
@@ -306,6 +314,7 @@ impl Following {
             expires_at: self.manifest.expires_at,
             oldest: self.manifest.series.iter().filter_map(|series| series.oldest).min(),
             validity: self.tables.values().filter_map(|table| table.validity()).max().unwrap_or_default(),
+            delegates: self.apart.delegates_not_after(),
             trouble,
         };
     }

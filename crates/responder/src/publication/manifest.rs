@@ -7,7 +7,7 @@
 use ingam_protocol::bytes::{base64url, from_base64url, hex};
 use ingam_protocol::profile::IssuerName;
 use ingam_protocol::{Bytes, Timestamp};
-use ingam_signer::{Issuer, IssuerUrls, KeyKind};
+use ingam_signer::{DelegateCertificate, Issuer, IssuerUrls, KeyKind};
 use ring::digest::{SHA256, digest};
 use ring::signature::{ED25519, Ed25519KeyPair, UnparsedPublicKey};
 use serde::{Deserialize, Serialize};
@@ -28,10 +28,16 @@ pub(crate) struct Manifest {
     /// Rises with each one.
     pub(crate) sequence: u64,
     pub(crate) made_at: Timestamp,
+    /// Every change of a status up to this moment is in its tables; the epoch if that is not known.
+    #[serde(default)]
+    pub(crate) known_at: Timestamp,
     /// Until when there is another, if all is well.
     pub(crate) expires_at: Timestamp,
     pub(crate) issuers: Vec<ListedIssuer>,
     pub(crate) series: Vec<ListedSeries>,
+    /// The certificates of responders apart from the CA that have a key.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) delegates: Vec<ListedDelegate>,
 }
 
 /// An issuing CA that is answered for.
@@ -91,6 +97,24 @@ impl ListedIssuer {
                 crl: self.crl_url.clone(),
             },
         }
+    }
+}
+
+/// What one issuer certified of one responder's key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ListedDelegate {
+    pub(crate) issuer: IssuerName,
+    /// What the CA's operator calls the key.
+    pub(crate) responder: String,
+    /// DER of the certificate.
+    pub(crate) certificate: Bytes,
+}
+
+impl From<DelegateCertificate> for ListedDelegate {
+    fn from(delegate: DelegateCertificate) -> Self {
+        let DelegateCertificate { issuer, responder, certificate, .. } = delegate;
+        Self { issuer, responder: responder.unwrap_or_default(), certificate: certificate.into() }
     }
 }
 
@@ -189,9 +213,11 @@ mod tests {
         let manifest = Manifest {
             sequence: 7,
             made_at: Timestamp::from_unix_s(1_795_255_200),
+            known_at: Timestamp::from_unix_s(1_795_255_200),
             expires_at: Timestamp::from_unix_s(1_795_258_800),
             issuers: Vec::new(),
             series: Vec::new(),
+            delegates: Vec::new(),
         };
         let (own, other) = (key(), key());
         let file = manifest.to_file(Some(&own));

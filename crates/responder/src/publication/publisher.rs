@@ -14,7 +14,7 @@ use std::time::Duration;
 use ingam_protocol::Timestamp;
 use ring::signature::Ed25519KeyPair;
 
-use super::manifest::{ListedIssuer, ListedSeries, ListedTable, Manifest};
+use super::manifest::{ListedDelegate, ListedIssuer, ListedSeries, ListedTable, Manifest};
 use crate::corpus::{Corpus, Published, Shelf, Table};
 use crate::ocsp::etag;
 
@@ -34,6 +34,15 @@ struct Named {
     left: Option<Timestamp>,
 }
 
+/// What is true at the moment of a manifest, beside the tables.
+pub(crate) struct Moment {
+    pub(crate) now: Timestamp,
+    /// The generation of statuses, read at or after `now`.
+    pub(crate) generation: u64,
+    /// The certificates of responders apart.
+    pub(crate) delegates: Vec<ListedDelegate>,
+}
+
 /// The folder with the answers.
 pub(crate) struct Publisher {
     folder: PathBuf,
@@ -42,6 +51,9 @@ pub(crate) struct Publisher {
     /// How long a manifest may be believed.
     lasts: Duration,
     last: Option<Manifest>,
+    /// Up to when every change is in the tables, and the moment up to which that is awaited, with its generation.
+    known_at: Timestamp,
+    awaited: Option<(Timestamp, u64)>,
     /// What the last one was made of.
     shelves: Vec<Arc<Shelf>>,
     /// The tables that are named, and those that were a moment ago, by where they lie.
@@ -64,6 +76,8 @@ impl Publisher {
             issuers,
             lasts,
             last: None,
+            known_at: Timestamp::default(),
+            awaited: None,
             shelves: Vec::new(),
             tables: HashMap::new(),
             leaving: BTreeMap::new(),
@@ -111,15 +125,21 @@ impl Publisher {
     ///
     /// # Errors
     /// If the folder cannot be written: the last manifest is there still.
-    pub(crate) fn publish(&mut self, corpus: &Corpus, now: Timestamp) -> io::Result<bool> {
+    pub(crate) fn publish(&mut self, corpus: &Corpus, moment: Moment) -> io::Result<bool> {
+        let Moment { now, generation, delegates } = moment;
         // Before everything was gone through, something may be missing, or have been revoked: the last manifest says more.
         if !corpus.is_settled() {
+            return Ok(false);
+        }
+        self.note_known(corpus, now, generation);
+        if self.known_at == Timestamp::default() {
             return Ok(false);
         }
         fs::create_dir_all(&self.folder)?;
         let shelves: Vec<Arc<Shelf>> =
             corpus.series().iter().map(|series| Arc::clone(&series.shelf())).collect();
-        let is_as_before = shelves.iter().map(Arc::as_ptr).eq(self.shelves.iter().map(Arc::as_ptr));
+        let is_as_before = shelves.iter().map(Arc::as_ptr).eq(self.shelves.iter().map(Arc::as_ptr))
+            && self.last.as_ref().is_some_and(|last| last.delegates == delegates);
         if is_as_before && self.last.as_ref().is_some_and(|last| self.is_fresh(last, now)) {
             return Ok(false);
         }
@@ -133,13 +153,17 @@ impl Publisher {
         }
         self.shelves = shelves;
         let is_same = self.last.as_ref().is_some_and(|last| {
-            last.series == all && last.issuers == self.issuers && self.is_fresh(last, now)
+            last.series == all
+                && last.issuers == self.issuers
+                && last.delegates == delegates
+                && self.is_fresh(last, now)
         });
         if !is_same {
             let sequence = self.last.as_ref().map_or(0, |last| last.sequence).max(now.unix_ms()) + 1;
             let (made_at, expires_at) = (now, now.plus(self.lasts));
+            let (known_at, issuers) = (self.known_at, self.issuers.clone());
             let manifest =
-                Manifest { sequence, made_at, expires_at, issuers: self.issuers.clone(), series: all };
+                Manifest { sequence, made_at, known_at, expires_at, issuers, series: all, delegates };
             let file = manifest.to_file(self.key.as_ref());
             // The tables' names are durable before they are named, and the manifest's before anybody is told.
             sync(&self.folder)?;
@@ -154,6 +178,17 @@ impl Publisher {
             self.clear(now)?;
         }
         Ok(!is_same)
+    }
+
+    /// Once all that had changed by a moment is in the tables, that moment counts, and the next is awaited. To be called before the
+    /// tables are taken.
+    fn note_known(&mut self, corpus: &Corpus, now: Timestamp, generation: u64) {
+        let (moment, awaited) = self.awaited.unwrap_or((now, generation));
+        self.awaited = Some((moment, awaited));
+        if corpus.is_settled_at(awaited) {
+            self.known_at = moment;
+            self.awaited = None;
+        }
     }
 
     /// Whether a manifest is good for a while.

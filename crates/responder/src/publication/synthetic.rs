@@ -73,9 +73,11 @@ pub fn write_synthetic(
     let manifest = Manifest {
         sequence: 1,
         made_at: now,
+        known_at: now,
         expires_at: now.plus(Duration::from_secs(3600)),
         issuers: vec![ListedIssuer::of(issuer)],
         series: vec![listed],
+        delegates: Vec::new(),
     };
     write(folder, MANIFEST, &manifest.to_file(Some(key)))
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use ingam_protocol::Reason;
 use ingam_protocol::ocsp::ErrorStatus;
+use ingam_signer::AnswerKey;
 use ring::signature::{Ed25519KeyPair, KeyPair};
 use tempfile::TempDir;
 
@@ -16,15 +17,15 @@ use super::world::*;
 use crate::{AnswerSource, Config, Following, Publication, Responder};
 
 /// A CA that publishes, and the key by which it is known.
-struct Origin {
-    world: World,
+pub(super) struct Origin {
+    pub(super) world: World,
     pkcs8: Vec<u8>,
     public: Vec<u8>,
 }
 
 impl Origin {
     #[allow(clippy::disallowed_methods, reason = "a key of its own for each run is as good as any")]
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let pkcs8 = Ed25519KeyPair::generate_pkcs8(&ring::rand::SystemRandom::new()).unwrap();
         let key = Ed25519KeyPair::from_pkcs8(pkcs8.as_ref()).unwrap();
         let public = key.public_key().as_ref().to_vec();
@@ -35,18 +36,29 @@ impl Origin {
         Self { world: self.world.restart(&config()), ..self }
     }
 
-    fn folder(&self) -> std::path::PathBuf {
+    pub(super) fn folder(&self) -> std::path::PathBuf {
         self.world.folder.path().join("answers")
     }
 
-    fn publication(&self) -> Publication {
+    pub(super) fn publication(&self) -> Publication {
         Publication::new(self.folder(), Some(&self.pkcs8), HOUR).unwrap()
     }
 
     async fn follow(&self, copies: &Path, source: &Path) -> Result<(Responder, Following), String> {
+        self.follow_with(copies, source, &Config::default(), None).await
+    }
+
+    /// The same with these settings, and a key of its own.
+    pub(super) async fn follow_with(
+        &self,
+        copies: &Path,
+        source: &Path,
+        config: &Config,
+        own: Option<AnswerKey>,
+    ) -> Result<(Responder, Following), String> {
         let source = AnswerSource::Folder(source.to_owned());
         let clock = self.world.clock.clone();
-        Following::begin(&Config::default(), source, self.public.clone(), copies.to_owned(), clock).await
+        Following::begin(config, source, self.public.clone(), copies.to_owned(), own, clock).await
     }
 
     /// What a responder says of a certificate, by a hash.
@@ -58,7 +70,7 @@ impl Origin {
     }
 }
 
-fn copies() -> TempDir {
+pub(super) fn copies() -> TempDir {
     tempfile::tempdir().unwrap()
 }
 

@@ -220,6 +220,7 @@ impl Statuses for MemoryStatuses {
 pub(crate) struct TestSigner {
     issuers: Vec<Issuer>,
     keys: Vec<EcdsaKeyPair>,
+    certifiers: Vec<rcgen::Issuer<'static, rcgen::KeyPair>>,
     random: SystemRandom,
     pub(crate) ocsp_ends: Mutex<Timestamp>,
     pub(crate) is_broken: AtomicBool,
@@ -235,7 +236,7 @@ pub(crate) struct TestSigner {
 impl TestSigner {
     fn new(names: &[&str]) -> Self {
         let random = SystemRandom::new();
-        let (mut issuers, mut keys) = (Vec::new(), Vec::new());
+        let (mut issuers, mut keys, mut certifiers) = (Vec::new(), Vec::new(), Vec::new());
         for name in names {
             let pkcs8 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, &random).unwrap();
             let key =
@@ -269,10 +270,12 @@ impl TestSigner {
                 certificate,
             });
             keys.push(key);
+            certifiers.push(rcgen::Issuer::new(parameters, pair));
         }
         Self {
             issuers,
             keys,
+            certifiers,
             random,
             ocsp_ends: Mutex::new(start().plus(1000 * DAY)),
             is_broken: AtomicBool::new(false),
@@ -502,52 +505,31 @@ impl World {
 
     /// Reads an answer of an issuer: it says that this one's key signed it, and that is so.
     pub(crate) fn read_of(&self, issuer: usize, body: &[u8]) -> Result<Read, ErrorStatus> {
-        let response = x509_ocsp::OcspResponse::from_der(body).unwrap();
-        assert_eq!(response.to_der().unwrap(), body);
-        let Some(bytes) = response.response_bytes else {
-            assert_eq!(body.len(), 5);
-            return Err(error_of(body));
-        };
-        assert_eq!(bytes.response_type.to_string(), "1.3.6.1.5.5.7.48.1.1");
-        let basic = x509_ocsp::BasicOcspResponse::from_der(bytes.response.as_bytes()).unwrap();
-        let tbs = basic.tbs_response_data.to_der().unwrap();
-        let public_key = self.signer.keys[issuer].public_key();
-        UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, public_key.as_ref())
-            .verify(&tbs, basic.signature.as_bytes().unwrap())
-            .unwrap();
-        let data = &basic.tbs_response_data;
-        let key_hash = digest(&SHA1_FOR_LEGACY_USE_ONLY, public_key.as_ref());
-        assert!(
-            matches!(&data.responder_id, x509_ocsp::ResponderId::ByKey(id) if id.as_bytes() == key_hash.as_ref())
-        );
-        assert_eq!(data.version, x509_ocsp::Version::V1);
-        // A nonce is all that is ever said beside what was asked for; a reason is nowhere but in `revoked`.
-        assert_eq!(data.response_extensions.is_some(), data.nonce().is_some());
-        assert!(data.responses.iter().all(|single| single.single_extensions.is_none()));
-        let seconds = |time: &x509_ocsp::OcspGeneralizedTime| time.0.to_unix_duration().as_secs();
-        let single = data.responses.iter().map(|single| ReadSingle {
-            cert_id: single.cert_id.to_der().unwrap(),
-            revoked: match &single.cert_status {
-                x509_ocsp::CertStatus::Good(_) => None,
-                x509_ocsp::CertStatus::Revoked(info) => Some((
-                    seconds(&info.revocation_time),
-                    info.revocation_reason.map_or(0, |reason| reason as u8),
-                )),
-                x509_ocsp::CertStatus::Unknown(_) => panic!("this CA never says unknown"),
-            },
-            this_update: seconds(&single.this_update),
-            next_update: seconds(single.next_update.as_ref().unwrap()),
-        });
-        Ok(Read {
-            nonce: data.nonce().map(|nonce| nonce.0.as_bytes().to_vec()),
-            produced_at: seconds(&data.produced_at),
-            single: single.collect(),
-        })
+        read_by(self.signer.keys[issuer].public_key().as_ref(), body)
     }
 
     /// PEM of the first issuer's certificate.
     pub(crate) fn issuer_der(&self, index: usize) -> &[u8] {
         &self.signer.issuers[index].certificate
+    }
+
+    /// DER of what an issuer certifies of a key for these purposes: valid from an hour ago until then.
+    pub(crate) fn certify(
+        &self,
+        issuer: usize,
+        key: &rcgen::KeyPair,
+        purposes: &[rcgen::ExtendedKeyUsagePurpose],
+        not_after: Timestamp,
+    ) -> Vec<u8> {
+        let moment = |moment: Timestamp| {
+            let seconds = i64::try_from(moment.unix_s()).unwrap();
+            x509_parser::time::ASN1Time::from_timestamp(seconds).unwrap().to_datetime()
+        };
+        let mut parameters = rcgen::CertificateParams::default();
+        parameters.not_before = moment(start().minus(HOUR));
+        parameters.not_after = moment(not_after);
+        parameters.extended_key_usages = purposes.to_vec();
+        parameters.signed_by(key, &self.signer.certifiers[issuer]).unwrap().der().to_vec()
     }
 
     pub(crate) fn signed(&self) -> usize {
@@ -565,6 +547,50 @@ impl World {
     pub(crate) fn close_gate(&self) {
         self.signer.gate.forget_permits(usize::MAX >> 4);
     }
+}
+
+/// Reads an answer: it says that the key with this public half signed it, and that is so.
+pub(crate) fn read_by(public_key: &[u8], body: &[u8]) -> Result<Read, ErrorStatus> {
+    let response = x509_ocsp::OcspResponse::from_der(body).unwrap();
+    assert_eq!(response.to_der().unwrap(), body);
+    let Some(bytes) = response.response_bytes else {
+        assert_eq!(body.len(), 5);
+        return Err(error_of(body));
+    };
+    assert_eq!(bytes.response_type.to_string(), "1.3.6.1.5.5.7.48.1.1");
+    let basic = x509_ocsp::BasicOcspResponse::from_der(bytes.response.as_bytes()).unwrap();
+    let tbs = basic.tbs_response_data.to_der().unwrap();
+    UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, public_key)
+        .verify(&tbs, basic.signature.as_bytes().unwrap())
+        .unwrap();
+    let data = &basic.tbs_response_data;
+    let key_hash = digest(&SHA1_FOR_LEGACY_USE_ONLY, public_key);
+    assert!(
+        matches!(&data.responder_id, x509_ocsp::ResponderId::ByKey(id) if id.as_bytes() == key_hash.as_ref())
+    );
+    assert_eq!(data.version, x509_ocsp::Version::V1);
+    // A nonce is all that is ever said beside what was asked for; a reason is nowhere but in `revoked`.
+    assert_eq!(data.response_extensions.is_some(), data.nonce().is_some());
+    assert!(data.responses.iter().all(|single| single.single_extensions.is_none()));
+    let seconds = |time: &x509_ocsp::OcspGeneralizedTime| time.0.to_unix_duration().as_secs();
+    let single = data.responses.iter().map(|single| ReadSingle {
+        cert_id: single.cert_id.to_der().unwrap(),
+        revoked: match &single.cert_status {
+            x509_ocsp::CertStatus::Good(_) => None,
+            x509_ocsp::CertStatus::Revoked(info) => Some((
+                seconds(&info.revocation_time),
+                info.revocation_reason.map_or(0, |reason| reason as u8),
+            )),
+            x509_ocsp::CertStatus::Unknown(_) => panic!("this CA never says unknown"),
+        },
+        this_update: seconds(&single.this_update),
+        next_update: seconds(single.next_update.as_ref().unwrap()),
+    });
+    Ok(Read {
+        nonce: data.nonce().map(|nonce| nonce.0.as_bytes().to_vec()),
+        produced_at: seconds(&data.produced_at),
+        single: single.collect(),
+    })
 }
 
 fn error_of(body: &[u8]) -> ErrorStatus {

@@ -9,15 +9,16 @@ use std::time::Duration;
 
 use ingam_protocol::finding::dotted;
 use ingam_protocol::{Findings, Timestamp};
-use ingam_signer::Hierarchy;
 use ingam_signer::hierarchy::{KeyOwner, Secrets};
+use ingam_signer::{DelegateKey, Hierarchy};
 use ingam_store::EngineChoice;
 use rustix::fs::{Access, AtFlags, CWD, accessat, statvfs};
 
 use super::{Dates, in_full};
 use crate::config::{self, Config, Environment};
+use crate::delegates;
 use crate::hierarchy::{self, refuse_second_life};
-use crate::production::key_refusals;
+use crate::production::{chain_of, key_refusals};
 
 /// A disk with less left will soon be full.
 const SPACE_LOW_BYTES: u64 = 5 << 30;
@@ -57,6 +58,7 @@ pub(super) fn check(config: &Config, now: Timestamp, found: &mut Findings) {
             lost_store(config, found);
         }
         hierarchy(config, now, found);
+        delegates(config, found);
     } else {
         no_hierarchy(config, found);
     }
@@ -239,6 +241,22 @@ fn hierarchy(config: &Config, now: Timestamp, found: &mut Findings) {
         profile_issuers(&dotted("profiles", name), profile, &issuers, Looked { config, now }, found);
     }
     published::check(config, &loaded, now, found);
+}
+
+/// Keys of responders apart that are a CA's: its certificates say so, whether its keys can be read or not.
+fn delegates(config: &Config, found: &mut Findings) {
+    let Ok(keys) = delegates::keys(config) else { return };
+    for folder in ["issuers", "roots"] {
+        let Ok(files) = config.state.join(folder).read_dir() else { continue };
+        for file in files.filter_map(|file| Some(file.ok()?.path())) {
+            let Ok(chain) = chain_of("state", &file) else { continue };
+            let own = |key: &&DelegateKey| chain.iter().any(|certificate| key.is_certified_by(certificate));
+            if let Some(key) = keys.iter().find(own) {
+                let why = format!("has {}, whose key is that of a CA: {}", key.name(), file.display());
+                found.push(delegates::refusal(why));
+            }
+        }
+    }
 }
 
 /// For whom and when a profile is looked at.

@@ -1,9 +1,10 @@
-//! What a responder without keys is told, and the rules for a process that is one and nothing else.
+//! What a responder apart from its CA is told, and the rules for a process that is one and nothing else.
 
 use std::path::PathBuf;
 
 use ingam_protocol::Findings;
 use ingam_responder::AnswerSource;
+use ingam_signer::KeyLocation;
 use serde::{Deserialize, Serialize};
 
 use super::{Config, DAY_S, Environment, advice, rules};
@@ -19,13 +20,16 @@ pub(crate) struct Answers {
     pub(crate) folder: Option<PathBuf>,
     /// PEM file of the Ed25519 public key of the CA's `responder.publish_key`. What another has signed is not believed.
     pub(crate) key: Option<PathBuf>,
+    /// This responder's own key on P-256, for answers that the CA did not sign in advance: a PEM file (PKCS #8) that its owner alone may
+    /// read, or a PKCS #11 URI. The CA has to know its public half (`responder.delegates` there). Without it, nothing is signed here.
+    pub(crate) delegate_key: Option<KeyLocation>,
     /// How often newer ones are looked for, in milliseconds.
     pub(crate) poll_ms: u64,
 }
 
 impl Default for Answers {
     fn default() -> Self {
-        Self { url: None, folder: None, key: None, poll_ms: 500 }
+        Self { url: None, folder: None, key: None, delegate_key: None, poll_ms: 500 }
     }
 }
 
@@ -55,7 +59,7 @@ pub(super) fn check<'a>(config: &Config, keys: impl Iterator<Item = &'a str>, fo
             || OF_A_CA.contains(&key);
         if is_other && !found.is_silent(key) {
             let fix = "remove it, or leave out --role responder";
-            found.error(key, "is nothing that a responder without keys goes by", fix);
+            found.error(key, "is nothing that a responder apart from its CA goes by", fix);
         }
     }
     let (listen, tls) = (&config.listen, &config.tls);
@@ -88,7 +92,7 @@ pub(super) fn check<'a>(config: &Config, keys: impl Iterator<Item = &'a str>, fo
 /// What stops the start of a CA: this is for processes of their own.
 pub(super) fn check_absent(config: &Config, found: &mut Findings) {
     let fix = "remove it, or start this with --role responder";
-    let reason = "is for a process that is a responder without keys and nothing else";
+    let reason = "is for a process that is a responder and nothing else";
     found.require(config.answers == Answers::default(), "answers", reason, fix);
 }
 

@@ -173,6 +173,8 @@ pub(super) struct Facts {
     pub(super) signing_trouble: Vec<(IssuerName, String)>,
     /// For each issuer that needs an OCSP certificate, that one's last second.
     pub(super) delegates: Vec<(IssuerName, Option<Timestamp>)>,
+    /// The same for each responder apart that may sign answers, and each issuer.
+    pub(super) delegates_apart: Vec<(String, IssuerName, Option<Timestamp>)>,
     pub(super) crls: Vec<CrlCondition>,
     /// The CRLs of CAs whose keys are offline, by their names.
     pub(super) offline_crls: Vec<(String, ForeignList)>,
@@ -225,6 +227,7 @@ pub(super) async fn gather(
         profiles: profiles(parts),
         signing_trouble,
         delegates,
+        delegates_apart: parts.delegates.not_after(now),
         crls,
         offline_crls: parts.responder.offline().lists(),
         signing: parts.responder.signing(),

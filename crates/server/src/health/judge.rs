@@ -6,6 +6,7 @@ use ingam_protocol::Timestamp;
 use ingam_protocol::corroboration::Quorum;
 use ingam_protocol::health::{Code, IssuerReport, Lack, Level, QueueReport, Role, RoleReport};
 use ingam_protocol::profile::IssuerName;
+use ingam_responder::SigningCondition;
 use ingam_signer::OCSP_DELEGATE_VALIDITY;
 use ingam_validation::quorum::{Reachable, SILENT_FOR};
 
@@ -152,29 +153,46 @@ fn signer(facts: &Facts, config: &Config) -> Vec<Lack> {
         lacks.extend(issuer_certificate(facts, issuer, config));
     }
     lacks.extend(profile_validity(facts, config));
+    lacks.extend(delegates(facts));
+    lacks.extend(clock(facts, config));
+    lacks
+}
+
+/// The certificates of OCSP delegates: the CA's own, without which an issuer's answers cannot be signed, and those of responders apart,
+/// which go on with what was signed in advance.
+fn delegates(facts: &Facts) -> Vec<Lack> {
+    let fix = "read the log for why it could not be made; a restart makes a new one";
+    let mut lacks = Vec::new();
     for (issuer, not_after) in &facts.delegates {
         if facts.issuers.iter().any(|known| known.name == *issuer && known.not_after < facts.now) {
             // Nothing can be made for an issuer that has ended, and that is told already.
             continue;
         }
         let what = format!("the OCSP certificate of the issuer {issuer}");
-        let fix = "read the log for why it could not be made; a restart makes a new one";
-        let code = Code::OcspCertificate;
-        let due = OCSP_DELEGATE_VALIDITY / 3;
-        match not_after {
-            None => lacks.push(failing(code, format!("{what} is missing"), fix)),
-            Some(end) if *end < facts.now => {
-                lacks.push(failing(code, format!("{what} ended at {end}"), fix));
-            }
-            Some(end) if end.since(facts.now) < due.saturating_sub(DELEGATE_RENEWAL_LATE) => {
-                let left = lasting(end.since(facts.now));
-                lacks.push(warning(code, format!("{what} was not renewed in time: it ends in {left}"), fix));
-            }
-            Some(_) => {}
+        if let Some((level, detail)) = delegate(&what, *not_after, facts.now) {
+            lacks.push(lack(level, Code::OcspCertificate, detail, fix));
         }
     }
-    lacks.extend(clock(facts, config));
+    for (responder, issuer, not_after) in &facts.delegates_apart {
+        let what = format!("the OCSP certificate of the issuer {issuer} for the responder {responder}");
+        if let Some((_, detail)) = delegate(&what, *not_after, facts.now) {
+            lacks.push(warning(Code::OcspCertificate, detail, fix));
+        }
+    }
     lacks
+}
+
+fn delegate(what: &str, not_after: Option<Timestamp>, now: Timestamp) -> Option<(Level, String)> {
+    let due = OCSP_DELEGATE_VALIDITY / 3;
+    match not_after {
+        None => Some((Level::Failing, format!("{what} is missing"))),
+        Some(end) if end < now => Some((Level::Failing, format!("{what} ended at {end}"))),
+        Some(end) if end.since(now) < due.saturating_sub(DELEGATE_RENEWAL_LATE) => {
+            let left = lasting(end.since(now));
+            Some((Level::Warning, format!("{what} was not renewed in time: it ends in {left}")))
+        }
+        Some(_) => None,
+    }
 }
 
 fn issuer_certificate(facts: &Facts, issuer: &IssuerReport, config: &Config) -> Option<Lack> {
@@ -340,15 +358,7 @@ fn request_log(facts: &Facts) -> Option<Lack> {
 }
 
 fn ocsp(facts: &Facts) -> Vec<Lack> {
-    let mut lacks = Vec::new();
-    let failures = facts.signing.failures;
-    let ago = facts.now.since(facts.signing.last_failure);
-    if failures > 0 && ago < SIGNING_WARNED_FOR {
-        let is_failing = failures >= SIGNING_FAILURES && ago < SIGNING_FAILING_FOR;
-        let detail = format!("{failures} OCSP signatures failed in a row, the last {} ago", lasting(ago));
-        let fix = "read the log for why the signer fails";
-        lacks.push(lack(failing_if(is_failing), Code::OcspSigning, detail, fix));
-    }
+    let mut lacks: Vec<Lack> = failed_signatures(facts.signing, facts.now).into_iter().collect();
     let oldest = facts.issuers.iter().filter_map(|issuer| issuer.oldest_answer).min();
     if let Some(oldest) = oldest
         && facts.now.since(oldest) > facts.answer_age_max.saturating_add(ANSWER_LATE)
@@ -358,6 +368,18 @@ fn ocsp(facts: &Facts) -> Vec<Lack> {
         lacks.push(failing(Code::OcspAnswerAge, detail, "read the log for why the signer fails"));
     }
     lacks
+}
+
+/// That OCSP signatures failed a while ago, and none succeeded since.
+pub(crate) fn failed_signatures(signing: SigningCondition, now: Timestamp) -> Option<Lack> {
+    let SigningCondition { failures, last_failure } = signing;
+    let ago = now.since(last_failure);
+    if failures == 0 || ago >= SIGNING_WARNED_FOR {
+        return None;
+    }
+    let is_failing = failures >= SIGNING_FAILURES && ago < SIGNING_FAILING_FOR;
+    let detail = format!("{failures} OCSP signatures failed in a row, the last {} ago", lasting(ago));
+    Some(lack(failing_if(is_failing), Code::OcspSigning, detail, "read the log for why the signer fails"))
 }
 
 /// That what is given out of certificates is not what is on record, or that nobody compares.

@@ -1,4 +1,4 @@
-//! How a responder without keys fares: whether newer answers come.
+//! How a responder apart from its CA fares: whether newer answers come, and whether it may sign.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,6 +10,7 @@ use ingam_responder::{FollowingCondition, Responder};
 use metrics::gauge;
 
 use crate::config::Config;
+use crate::health::failed_signatures;
 use crate::observation::Reporter;
 use crate::responder::https::Https;
 
@@ -52,6 +53,12 @@ impl ResponderHealth {
         #[allow(clippy::cast_precision_loss, reason = "seconds since the epoch are far below 2^53")]
         gauge!("ingam_ocsp_manifest_timestamp_seconds").set(condition.made_at.unix_s() as f64);
         lacks.extend(judge(&condition, now));
+        lacks.extend(judge_signing(&condition, now));
+        // What was signed in advance is given out all the same.
+        let failed = failed_signatures(self.responder.signing(), now);
+        lacks.extend(failed.map(|lack| Lack { level: Level::Warning, ..lack }));
+        let count = condition.delegates.values().flatten().filter(|not_after| **not_after >= now).count();
+        gauge!("ingam_ocsp_delegated_issuers").set(u32::try_from(count).map_or(f64::NAN, f64::from));
         lacks
     }
 }
@@ -78,6 +85,28 @@ fn judge(condition: &FollowingCondition, now: Timestamp) -> Option<Lack> {
               valid"
             .to_owned(),
     })
+}
+
+/// What is thought of the certificates by which answers are signed here: without one, it goes on as if it had no key.
+fn judge_signing(condition: &FollowingCondition, now: Timestamp) -> Vec<Lack> {
+    let lack = |detail: String, fix: &str| Lack {
+        level: Level::Warning,
+        code: Code::OcspSigning,
+        detail,
+        fix: fix.to_owned(),
+    };
+    let judged = condition.delegates.iter().filter_map(|(issuer, not_after)| match not_after {
+        None => Some(lack(
+            format!("the CA lists no certificate of the issuer {issuer} for answers.delegate_key: nothing is signed here"),
+            "put its public key into responder.delegates of the CA and have that read; or leave the key out",
+        )),
+        Some(end) if *end < now => Some(lack(
+            format!("the certificate of the issuer {issuer} for answers.delegate_key ended at {end}"),
+            "see whether the CA runs and can be reached from here: it lists another in time",
+        )),
+        Some(_) => None,
+    });
+    judged.collect()
 }
 
 #[async_trait]
@@ -112,6 +141,7 @@ impl Reporter for ResponderHealth {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
     use std::time::Duration;
 
     use super::*;
@@ -127,6 +157,7 @@ mod tests {
             expires_at: made_at.plus(hour),
             oldest: Some(made_at.minus(hour)),
             validity: 2 * half,
+            delegates: BTreeMap::new(),
             trouble: None,
         };
         let level = |age| judge(&condition, made_at.plus(age)).map(|lack| lack.level);
@@ -138,5 +169,22 @@ mod tests {
         let listed = FollowingCondition { expires_at: made_at.plus(9 * hour), ..condition };
         let level = |age| judge(&listed, made_at.plus(age)).map(|lack| lack.level);
         assert_eq!((level(hour), level(half)), (None, Some(Level::Failing)));
+    }
+
+    #[test]
+    fn a_key_without_a_certificate_is_told() {
+        let now = Timestamp::from_unix_s(1_795_255_200);
+        let second = Duration::from_secs(1);
+        let lacks = |delegates: &[(&str, Option<Timestamp>)]| {
+            let named =
+                |(name, end): &(&str, Option<Timestamp>)| ((*name).to_owned().try_into().unwrap(), *end);
+            let delegates = delegates.iter().map(named).collect();
+            let condition = FollowingCondition { delegates, ..FollowingCondition::default() };
+            judge_signing(&condition, now).into_iter().map(|lack| (lack.code, lack.level)).collect::<Vec<_>>()
+        };
+        let told = (Code::OcspSigning, Level::Warning);
+        assert_eq!(lacks(&[]), [], "without a key there is nothing to sign by");
+        assert_eq!(lacks(&[("e1", Some(now)), ("e2", Some(now.plus(second)))]), []);
+        assert_eq!(lacks(&[("e1", Some(now.minus(second))), ("e2", None)]), [told, told]);
     }
 }

@@ -367,7 +367,13 @@ pub(super) const METRICS: &[Metric] = &[
         "ingam_ocsp_manifest_timestamp_seconds",
         Gauge,
         &[],
-        "Of a responder without keys: when the CA made the manifest of the answers that it gives",
+        "Of a responder apart from its CA: when the CA made the manifest of the answers that it gives",
+    ),
+    metric(
+        "ingam_ocsp_delegated_issuers",
+        Gauge,
+        &[],
+        "Of a responder apart from its CA: for how many issuers it may sign answers with a key of its own",
     ),
     metric(
         "ingam_request_log_requests_total",

@@ -382,7 +382,7 @@ async fn nothing_is_said_of_the_time_to_come() {
         next_update: this_update.plus(lasts),
         entries: Vec::new(),
     };
-    let ahead = now().plus(CLOCK_DIFFERENCE_MAX);
+    let ahead = now().plus(crate::answering::CLOCK_DIFFERENCE_MAX);
     let said = |from: Timestamp, lasts: Duration| {
         let mut answer = answer(from.plus(lasts));
         answer.responses[0].this_update = from;

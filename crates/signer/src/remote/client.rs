@@ -104,7 +104,11 @@ impl RemoteSigner {
             dial,
             timeout,
             issuers: Vec::new(),
-            facts: RwLock::new(FactsMessage { issuers: Vec::new(), delegates: Vec::new() }),
+            facts: RwLock::new(FactsMessage {
+                issuers: Vec::new(),
+                delegates: Vec::new(),
+                apart: Vec::new(),
+            }),
             told: Mutex::default(),
             connection: tokio::sync::Mutex::default(),
         };
@@ -339,6 +343,10 @@ impl Signer for RemoteSigner {
         let facts = self.facts();
         let delegating = facts.issuers.iter().filter(|issuer| issuer.is_delegating);
         delegating.map(|issuer| (issuer.name.clone(), issuer.ocsp_not_after)).collect()
+    }
+
+    fn delegates_apart(&self) -> Vec<DelegateCertificate> {
+        self.facts().apart.iter().cloned().map(DelegateCertificate::from).collect()
     }
 
     fn ocsp_signer_not_after(&self, issuer: &IssuerName) -> Result<Timestamp, Error> {

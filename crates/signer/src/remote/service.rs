@@ -15,8 +15,8 @@ use super::wire::{
 };
 use crate::{CertificateRequest, CrlContents, Error, FinalRequest, LocalSigner, OcspAnswer, Signer};
 
-/// As many delegates are remembered, for callers that start later.
-const DELEGATES_MAX: usize = 64;
+/// As many delegates are remembered, for callers that start later: those of every issuer and every responder apart, twice.
+const DELEGATES_MAX: usize = 1024;
 
 /// What goes back to whoever asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,7 +90,8 @@ impl Service {
             issuers.push(message);
         }
         let delegates = self.delegates.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        Ok(FactsMessage { issuers, delegates })
+        let apart = self.signer.delegates_apart().into_iter().map(DelegateMessage::from).collect();
+        Ok(FactsMessage { issuers, delegates, apart })
     }
 
     /// The signer's own profile of that name, if it says the same as the caller's.

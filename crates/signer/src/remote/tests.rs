@@ -13,20 +13,26 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use ingam_protocol::crl::{Entry, Scope};
+use ingam_protocol::key::PublicKey;
 use ingam_protocol::ocsp::{CertStatus, SingleResponse};
 use ingam_protocol::profile::{Profile, Transparency};
 use ingam_protocol::time::FixedClock;
 use ingam_protocol::transparency::{self, LogId, Sct, SctList};
 use ingam_protocol::{Reason, Serial};
+use rcgen::PublicKeyData;
 use tokio::task::AbortHandle;
 
 use super::*;
 use crate::testing::{name, now, profile, request, signer};
-use crate::{CertificateRequest, CrlContents, Error, FinalRequest, Kind, OcspAnswer, Signer};
+use crate::{
+    CertificateRequest, CrlContents, DelegateKey, Error, FinalRequest, Kind, LocalSigner, OcspAnswer, Signer,
+};
 
 /// The signer's process: it answers connections in memory, unless it is away.
 struct Process {
     service: Arc<Service>,
+    /// What the service asks.
+    signer: Arc<LocalSigner>,
     is_away: AtomicBool,
     dialled: AtomicUsize,
     connections: Mutex<Vec<AbortHandle>>,
@@ -64,9 +70,11 @@ impl Dial for Process {
 impl Process {
     fn new(profiles: Vec<Profile>) -> Arc<Self> {
         let clock = Arc::new(FixedClock::new(now()));
-        let service = Service::new(Arc::new(signer(clock)), profiles.into_iter().map(Arc::new));
+        let signer = Arc::new(signer(clock));
+        let service = Service::new(signer.clone(), profiles.into_iter().map(Arc::new));
         Arc::new(Self {
             service: Arc::new(service),
+            signer,
             is_away: AtomicBool::new(false),
             dialled: AtomicUsize::new(0),
             connections: Mutex::default(),
@@ -119,6 +127,28 @@ async fn a_certificate_goes_through_the_wall_as_it_would_without() {
     let certificate = remote.issue(last).await.unwrap();
     assert_eq!(transparency::scts_of(transparency::tbs_of(&certificate).unwrap()).unwrap(), scts);
     assert_eq!(process.dialled.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn the_certificates_of_responders_apart_come_through() {
+    let process = Process::new(Vec::new());
+    let pair = rcgen::KeyPair::generate().unwrap();
+    let public = PublicKey::from_spki(&pair.subject_public_key_info()).unwrap();
+    let tokyo = DelegateKey::new("tokyo".to_owned(), public).unwrap();
+    process.signer.delegate_to(std::slice::from_ref(&tokyo)).unwrap();
+    process.service.renew().await;
+    let remote = caller(&process).await;
+    let listed = remote.delegates_apart();
+    assert_eq!(listed, process.signer.delegates_apart());
+    assert!(listed.iter().all(|listed| tokyo.is_certified_by(&listed.certificate)));
+    // All of them belong on record, beside the signer's own.
+    let made = remote.renew().await.unwrap();
+    assert_eq!((listed.len(), made.len()), (2, 3));
+    assert!(listed.iter().all(|listed| made.contains(listed)));
+    // What is taken out there is known here with the next look.
+    process.signer.delegate_to(&[]).unwrap();
+    remote.renew().await.unwrap();
+    assert_eq!(remote.delegates_apart(), []);
 }
 
 #[tokio::test]

@@ -257,6 +257,9 @@ pub(crate) fn entry((serial, revoked_at, reason): (Serial, Timestamp, Reason)) -
 pub(crate) struct FactsMessage {
     pub(crate) issuers: Vec<IssuerMessage>,
     pub(crate) delegates: Vec<DelegateMessage>,
+    /// Those in force of responders apart from the CA.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) apart: Vec<DelegateMessage>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -297,6 +300,8 @@ pub(crate) struct DelegateMessage {
     pub(crate) serial: Serial,
     not_after: Timestamp,
     certificate: Bytes,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    responder: Option<String>,
 }
 
 fn all(ders: &[Vec<u8>]) -> Vec<Bytes> {
@@ -360,15 +365,15 @@ impl From<IssuerMessage> for Issuer {
 
 impl From<DelegateCertificate> for DelegateMessage {
     fn from(delegate: DelegateCertificate) -> Self {
-        let DelegateCertificate { issuer, serial, not_after, certificate } = delegate;
-        Self { issuer, serial, not_after, certificate: certificate.into() }
+        let DelegateCertificate { issuer, serial, not_after, certificate, responder } = delegate;
+        Self { issuer, serial, not_after, certificate: certificate.into(), responder }
     }
 }
 
 impl From<DelegateMessage> for DelegateCertificate {
     fn from(message: DelegateMessage) -> Self {
-        let DelegateMessage { issuer, serial, not_after, certificate } = message;
-        Self { issuer, serial, not_after, certificate: certificate.into_vec() }
+        let DelegateMessage { issuer, serial, not_after, certificate, responder } = message;
+        Self { issuer, serial, not_after, certificate: certificate.into_vec(), responder }
     }
 }
 

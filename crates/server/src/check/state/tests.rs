@@ -270,3 +270,18 @@ fn issuers_age() {
         "{told}"
     );
 }
+
+#[test]
+fn a_responders_key_must_be_no_cas() {
+    let (folder, mut config) = made();
+    for issuer in ["one", "two"] {
+        let key = config.state.join(format!("issuers/{issuer}.pem"));
+        config.responder.delegates = vec![ingam_responder::Delegate { name: "tokyo".to_owned(), key }];
+        assert_eq!(found(&config), ["E responder.delegates"], "{issuer}");
+    }
+    let pair = rcgen::KeyPair::generate().unwrap();
+    let key = folder.path().join("tokyo.pub");
+    fs::write(&key, pair.public_key_pem()).unwrap();
+    config.responder.delegates[0].key = key;
+    assert!(found(&config).is_empty(), "{:?}", found(&config));
+}

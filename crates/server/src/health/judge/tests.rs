@@ -77,6 +77,7 @@ fn well() -> Facts {
             lasts: 90 * DAY,
         }],
         delegates: vec![(name("rsa"), Some(now().plus(20 * DAY)))],
+        delegates_apart: vec![("tokyo".to_owned(), name("rsa"), Some(now().plus(20 * DAY)))],
         crls: vec![CrlCondition { issuer: name("rsa"), current: Some(crl), failed: false }],
         offline_crls: vec![(
             "root".to_owned(),
@@ -160,6 +161,12 @@ fn certificates_end() {
     lacks(Code::OcspCertificate, WARNING, delegate(Some(now().plus(9 * DAY))));
     lacks(Code::OcspCertificate, FAILING, delegate(Some(now().minus(SECOND))));
     lacks(Code::OcspCertificate, FAILING, delegate(None));
+    // The CA itself answers without those, and so do they, from what was signed in advance.
+    let apart = |end: Option<Timestamp>| move |facts: &mut Facts| facts.delegates_apart[0].2 = end;
+    lacks(Code::OcspCertificate, None, apart(Some(now().plus(10 * DAY).minus(HOUR))));
+    for end in [Some(now().plus(9 * DAY)), Some(now().minus(SECOND)), None] {
+        lacks(Code::OcspCertificate, WARNING, apart(end));
+    }
 }
 
 #[test]
