@@ -250,16 +250,6 @@ impl World {
         }
     }
 
-    /// Waits until the CA gives out a manifest of what it has signed.
-    async fn until_manifest(&self) {
-        let manifest = self.ca.state().join("answers/manifest");
-        let begin = Instant::now();
-        while !manifest.exists() {
-            assert!(begin.elapsed() < Duration::from_secs(20), "no manifest");
-            sleep(Duration::from_millis(50)).await;
-        }
-    }
-
     /// Copies the CA's answers again and again, as the handbook says.
     fn copying(&self) -> JoinHandle<()> {
         let (from, to) = (self.ca.state().join("answers/"), self.path("copy/"));
@@ -339,7 +329,7 @@ async fn a_responder_without_keys_tells_what_the_ca_has_signed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_responder_follows_the_folder_of_the_ca() {
     let mut world = World::begin_with(Source::Folder, &[]).await;
-    world.until_manifest().await;
+    world.until_published().await;
     let responder = world.start().await;
     for _ in 0..3 {
         world.tells_in_time().await;
@@ -350,7 +340,7 @@ async fn a_responder_follows_the_folder_of_the_ca() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_responder_follows_a_folder_to_which_another_copies() {
     let mut world = World::begin_with(Source::Copy, &[]).await;
-    world.until_manifest().await;
+    world.until_published().await;
     let copying = world.copying();
     let begin = Instant::now();
     while !world.path("copy/manifest").exists() {
