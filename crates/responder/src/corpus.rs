@@ -18,8 +18,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 use bytes::Bytes;
 use http::HeaderValue;
-use ingam_protocol::Timestamp;
 use ingam_protocol::ocsp::{CertId, HashAlgorithm};
+use ingam_protocol::{Serial, Timestamp};
 
 use crate::issuers::Issuers;
 
@@ -44,6 +44,12 @@ impl Series {
     /// The tables as they are now.
     pub(crate) fn shelf(&self) -> Guard<Arc<Shelf>> {
         self.shelf.load()
+    }
+
+    fn assemble(&self, serial: &Serial) -> Option<Assembled> {
+        let shelf = self.shelf();
+        let (table, entry) = shelf.find(serial)?;
+        table.assemble(&entry)
     }
 
     /// Notes how old the oldest answer is about a certificate that has not ended, as of the last pass.
@@ -136,9 +142,12 @@ impl Corpus {
             .series
             .iter()
             .find(|series| series.owner.hash == cert_id.hash && series.owner.form.is_of(cert_id))?;
-        let shelf = series.shelf();
-        let (table, entry) = shelf.find(serial)?;
-        table.assemble(&entry)
+        series.assemble(serial)
+    }
+
+    /// The same by the DER of a CertID.
+    pub(crate) fn find_by_der(&self, cert_id: &[u8]) -> Option<Assembled> {
+        self.series.iter().find_map(|series| series.assemble(&series.owner.form.serial_in(cert_id)?))
     }
 }
 

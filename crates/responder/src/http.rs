@@ -24,7 +24,7 @@ use crate::corpus::Corpus;
 use crate::counters::Counters;
 use crate::crl::{self, CrlService, NoList, PublishedCrl};
 use crate::issuers::Issuers;
-use crate::ocsp::{Answer, Asked, KeptAnswer, OCSP_RESPONSE, OcspService};
+use crate::ocsp::{Answer, Asked, InAdvance, OCSP_RESPONSE, OcspService, Ready};
 use crate::offline::{OfflineFiles, OfflineList};
 use crate::publication::{Apart, ApartSigner, ApartStatuses, MANIFEST, Publication};
 use crate::reply::{self, Validators, cacheable_for, not_modified, plain, with_body};
@@ -169,8 +169,13 @@ impl Responder {
     }
 
     /// See [`OcspService::kept_now`].
-    pub(crate) fn kept_now(&self, request: &[u8], now: Timestamp) -> Option<Arc<KeptAnswer>> {
+    pub(crate) fn kept_now(&self, request: &[u8], now: Timestamp) -> Option<Ready> {
         self.parts.ocsp.kept_now(request, now)
+    }
+
+    /// See [`OcspService::write`].
+    pub(crate) fn write(&self, signed: &InAdvance, out: &mut Vec<u8>) {
+        self.parts.ocsp.write(signed, out);
     }
 
     /// See [`OcspService::signs_at_once`].
@@ -330,8 +335,8 @@ impl Responder {
     }
 
     /// Tells the request log who asked for what by a request, its DER, and was given an answer at once.
-    pub(crate) fn note_given(&self, client: Client<'_>, request: &[u8], answer: &Answer) {
-        self.note(client, &self.parts.ocsp.asked(parse_request(request).ok().as_ref(), answer));
+    pub(crate) fn note_given(&self, client: Client<'_>, request: &[u8], outcome: Outcome) {
+        self.note(client, &self.parts.ocsp.asked(parse_request(request).ok().as_ref(), outcome));
     }
 
     /// Tells the request log who asked for what.

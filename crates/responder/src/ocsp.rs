@@ -50,6 +50,7 @@ pub(crate) use kept::{OCSP_RESPONSE, date_value, etag, write_field};
 use flights::{Flights, Seat};
 pub(crate) use kept::Period;
 use memory::Memory;
+pub(crate) use now::Ready;
 pub(crate) use presign::Presigner;
 
 /// How often an answer may turn out to be outdated while it is made, before the client is asked to come back.
@@ -135,7 +136,7 @@ struct Subject {
 }
 
 /// An answer that was signed before anybody asked.
-struct InAdvance {
+pub(crate) struct InAdvance {
     body: Vec<u8>,
     status: CertStatus,
     period: Period,
@@ -275,19 +276,19 @@ impl OcspService {
             Err(_) => Answer::Refused(ErrorStatus::MalformedRequest),
         };
         if let Some(tell) = tell {
-            tell(self.asked(parsed.as_ref().ok(), &answer));
+            tell(self.asked(parsed.as_ref().ok(), Outcome::from(&answer)));
         }
         self.count(&answer);
         answer
     }
 
     /// What was asked for first, and how it was answered.
-    pub(crate) fn asked<'a>(&self, request: Option<&'a Request>, answer: &Answer) -> Asked<'a> {
+    pub(crate) fn asked<'a>(&self, request: Option<&'a Request>, outcome: Outcome) -> Asked<'a> {
         let first = request.and_then(|request| request.cert_ids.first());
         Asked {
             issuer: first.and_then(|cert_id| self.issuers.place(cert_id)),
             serial: first.and_then(|cert_id| cert_id.serial.as_ref()),
-            outcome: Outcome::from(answer),
+            outcome,
         }
     }
 
@@ -340,7 +341,7 @@ impl OcspService {
         // way round, a revocation could be taken in between the two looks.
         let generation = self.statuses.generation();
         let is_settled = self.corpus.is_settled_at(generation);
-        let mut in_advance = self.in_advance(cert_id);
+        let mut in_advance = self.corpus.find(cert_id).and_then(|found| self.in_time(found));
         if let Some(signed) = in_advance.take_if(|_| is_settled) {
             if self.clock.now() < signed.period.refresh_at {
                 self.counters.from_advance.increment(1);
@@ -385,10 +386,10 @@ impl OcspService {
         Err(ErrorStatus::TryLater)
     }
 
-    /// The answer that was signed in advance, if its time has begun and is not over. Apart from the CA, the clock that counts for its
+    /// An answer out of the tables, if its time has begun and is not over. Apart from the CA, the clock that counts for its
     /// beginning is the CA's, which may be a little ahead.
-    fn in_advance(&self, cert_id: &CertId) -> Option<InAdvance> {
-        let Assembled { body, status, this_update, next_update } = self.corpus.find(cert_id)?;
+    fn in_time(&self, found: Assembled) -> Option<InAdvance> {
+        let Assembled { body, status, this_update, next_update } = found;
         let period = match self.apart.is_some() {
             // Nothing else is given out as long as there is this.
             true => Period::whole(this_update, next_update),

@@ -60,6 +60,17 @@ impl CertIdForm {
         contents.is_ok_and(|contents| contents.starts_with(&self.0))
     }
 
+    /// The serial number in a CertID of this form, by its DER; `None` for all others, and for what no certificate can have.
+    pub fn serial_in(&self, cert_id: &[u8]) -> Option<Serial> {
+        let mut outer = Reader::new(cert_id);
+        let contents = outer.expect(tag::SEQUENCE).ok()?;
+        outer.finish().ok()?;
+        let mut rest = Reader::new(contents.strip_prefix(self.0.as_slice())?);
+        let number = rest.integer().ok()?;
+        rest.finish().ok()?;
+        Serial::from_be_bytes(number).filter(|_| number.first().is_none_or(|first| *first < 0x80))
+    }
+
     /// DER of the CertID for this serial number.
     pub fn cert_id(&self, serial: &Serial) -> Vec<u8> {
         let mut writer = Writer::with_capacity(self.0.len() + 28);
@@ -110,9 +121,12 @@ mod tests {
                 let request = parse_request(&writer.finish()).unwrap();
                 prop_assert_eq!(&request.cert_ids[0].der, &cert_id);
                 prop_assert!(form.is_of(&request.cert_ids[0]));
+                prop_assert_eq!(form.serial_in(&cert_id), Some(serial.clone()));
+                prop_assert_eq!(form.serial_in(&[&cert_id[..], &[0]].concat()), None);
                 prop_assert_eq!(request.cert_ids[0].serial.as_ref(), Some(&serial));
                 let other = CertIdForm::new(algorithm.identifier(), &vec![1; hash], &vec![3; hash]);
                 prop_assert!(!other.is_of(&request.cert_ids[0]));
+                prop_assert_eq!(other.serial_in(&cert_id), None);
             }
         }
     }

@@ -96,19 +96,9 @@ impl KeptAnswer {
         let etag = etag(body);
         let last_modified = date_value(period.this_update);
         let expires = date_value(period.next_update);
-        let headers = [
-            (CONTENT_TYPE, &OCSP_RESPONSE),
-            (CONTENT_LENGTH, &content_length),
-            (CACHE_CONTROL, cache_control),
-            (ETAG, &etag),
-            (LAST_MODIFIED, &last_modified),
-            (EXPIRES, &expires),
-        ];
+        let values = [&content_length, cache_control, &etag, &last_modified, &expires];
         let mut wire = Vec::with_capacity(HEADERS_BYTES + body.len());
-        for (name, value) in headers {
-            write_field(&mut wire, &name, value);
-        }
-        wire.extend_from_slice(b"\r\n");
+        write_fields(&mut wire, values.map(HeaderValue::as_bytes));
         let begin = wire.len();
         wire.extend_from_slice(body);
         let wire = Bytes::from(wire);
@@ -176,27 +166,56 @@ impl KeptAnswer {
     }
 }
 
+/// Writes an answer that is the same for all who ask, behind its headers, as HTTP/1 has them.
+pub(super) fn write_whole(out: &mut Vec<u8>, body: &[u8], cache_control: &HeaderValue, period: Period) {
+    let length = body.len().to_string();
+    let tag = tag(body);
+    let dates = [period.this_update, period.next_update].map(imf_fixdate);
+    let [last_modified, expires] = &dates;
+    let values =
+        [length.as_bytes(), cache_control.as_bytes(), &tag, last_modified.as_bytes(), expires.as_bytes()];
+    write_fields(out, values);
+    out.extend_from_slice(body);
+}
+
+/// Writes the headers of such an answer and the empty line behind them, with these values: length, how long it may be cached, entity tag,
+/// from when it holds, and its last second.
+fn write_fields(out: &mut Vec<u8>, values: [&[u8]; 5]) {
+    write_field(out, &CONTENT_TYPE, &OCSP_RESPONSE);
+    for (name, value) in [CONTENT_LENGTH, CACHE_CONTROL, ETAG, LAST_MODIFIED, EXPIRES].iter().zip(values) {
+        write_line(out, name, value);
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
 /// Writes a header field as HTTP/1 has it (RFC 9112, section 5).
 pub(crate) fn write_field(out: &mut Vec<u8>, name: &HeaderName, value: &HeaderValue) {
+    write_line(out, name, value.as_bytes());
+}
+
+fn write_line(out: &mut Vec<u8>, name: &HeaderName, value: &[u8]) {
     out.extend_from_slice(name.as_str().as_bytes());
     out.extend_from_slice(b": ");
-    out.extend_from_slice(value.as_bytes());
+    out.extend_from_slice(value);
     out.extend_from_slice(b"\r\n");
 }
 
 /// A strong validator: half of the body's SHA-256 (RFC 9110, section 8.8.3).
 pub(crate) fn etag(body: &[u8]) -> HeaderValue {
-    let digits = b"0123456789abcdef";
-    let mut text = Vec::with_capacity(34);
-    text.push(b'"');
-    for byte in digest(&SHA256, body).as_ref().iter().take(16) {
-        for half in [byte >> 4, byte & 15] {
-            text.extend(digits.get(usize::from(half)));
-        }
-    }
-    text.push(b'"');
     // Hexadecimal digits are always a header's value.
-    HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static("\"\""))
+    HeaderValue::from_bytes(&tag(body)).unwrap_or_else(|_| HeaderValue::from_static("\"\""))
+}
+
+/// The same, as bytes.
+fn tag(body: &[u8]) -> [u8; 34] {
+    let digits = b"0123456789abcdef";
+    let mut text = [b'"'; 34];
+    let hash = digest(&SHA256, body);
+    let halves = hash.as_ref().iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    for (place, half) in text.iter_mut().skip(1).zip(halves.take(32)) {
+        *place = digits.get(usize::from(half)).copied().unwrap_or_default();
+    }
+    text
 }
 
 /// A date as the value of a header.

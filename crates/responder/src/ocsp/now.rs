@@ -5,13 +5,36 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use ingam_protocol::Timestamp;
 use ingam_protocol::ocsp::{CertId, lone_cert_id, parse_request};
-
 use tokio::task::unconstrained;
 
 use crate::config::Nonces;
-use crate::ocsp::{Answer, KeptAnswer, OcspService};
+use crate::ocsp::kept::write_whole;
+use crate::ocsp::{Answer, InAdvance, KeptAnswer, OcspService};
+use crate::request_log::Outcome;
+
+/// An answer that can be given at once.
+pub(crate) enum Ready {
+    /// From memory, or signed just now.
+    Given(Answer),
+    /// Out of the tables.
+    InAdvance(InAdvance),
+}
+
+impl From<&Ready> for Outcome {
+    fn from(ready: &Ready) -> Self {
+        match ready {
+            Ready::Given(answer) => answer.into(),
+            Ready::InAdvance(signed) => signed.status.into(),
+        }
+    }
+}
 
 impl OcspService {
+    /// Writes an answer out of the tables behind its headers, as HTTP/1 has them.
+    pub(crate) fn write(&self, signed: &InAdvance, out: &mut Vec<u8>) {
+        write_whole(out, &signed.body, &self.cache_control, signed.period);
+    }
+
     /// Whether some answers can be signed without waiting.
     pub(crate) fn signs_at_once(&self) -> bool {
         self.issuers.iter().any(|issuer| self.signer.signs_at_once(&issuer.name))
@@ -43,28 +66,32 @@ impl OcspService {
 
     /// The answer to a request's DER, if it is in memory or was signed in advance, is true, and not to be replaced yet: found without
     /// waiting for anything; and if its headers are those that it has with it. `None` says nothing: ask [`OcspService::answer`].
-    pub(crate) fn kept_now(&self, request: &[u8], now: Timestamp) -> Option<Arc<KeptAnswer>> {
-        self.remembered_now(request, now).or_else(|| self.signed_ahead_now(request, now))
+    pub(crate) fn kept_now(&self, request: &[u8], now: Timestamp) -> Option<Ready> {
+        let kept = self.remembered_now(request, now).map(|kept| Ready::Given(Answer::Kept(kept)));
+        kept.or_else(|| self.signed_ahead_now(request, now).map(Ready::InAdvance))
     }
 
     /// The same from the tables of what was signed in advance.
-    fn signed_ahead_now(&self, request: &[u8], now: Timestamp) -> Option<Arc<KeptAnswer>> {
+    fn signed_ahead_now(&self, request: &[u8], now: Timestamp) -> Option<InAdvance> {
         if self.corpus.series().is_empty() {
             return None;
         }
-        let cert_id = self.lone_question(request)?;
-        let question = self.question(&cert_id).ok()?;
         // In this order: see `OcspService::kept`.
         let generation = self.statuses.generation();
         let is_settled = self.corpus.is_settled_at(generation);
-        let signed = self.in_advance(&cert_id)?;
+        let found = match lone_cert_id(request) {
+            Some(cert_id) => self.corpus.find_by_der(cert_id),
+            // It says more, which may not matter.
+            None => self.corpus.find(&self.lone_question(request)?),
+        };
+        let signed = self.in_time(found?)?;
         let counts = is_settled && now < signed.period.refresh_at;
         if !counts || !self.has_its_headers(signed.period.next_update, now) {
             return None;
         }
         self.counters.from_advance.increment(1);
         self.counters.answered(signed.status);
-        Some(Arc::new(signed.kept(self, &question, generation, None)))
+        Some(signed)
     }
 
     /// The same from memory: for nearly every request without taking any.

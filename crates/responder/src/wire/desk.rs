@@ -11,8 +11,9 @@ use ingam_protocol::request_head::HEAD_BYTES_MAX;
 
 use crate::date::imf_fixdate;
 use crate::http::{Client, Responder};
-use crate::ocsp::{Answer, OCSP_RESPONSE, write_field};
+use crate::ocsp::{Answer, OCSP_RESPONSE, Ready, write_field};
 use crate::reply::{NOT_CACHED, NOT_STORED};
+use crate::request_log::Outcome;
 use crate::wire::WireLimits;
 
 /// How much is read at once.
@@ -64,7 +65,7 @@ pub(super) enum Question<'a> {
 /// What can be said to it without waiting.
 pub(super) enum Found {
     /// This.
-    Answer(Answer),
+    Answer(Ready),
     /// Something in the next round, after others had their turn.
     Later,
     /// Nothing.
@@ -142,27 +143,28 @@ impl Desk {
             },
             Question::Post(der) => der,
         };
-        let mut answer = self.responder.kept_now(der, self.now).map(Answer::Kept);
+        let mut answer = self.responder.kept_now(der, self.now);
         if answer.is_none() && self.signs_at_once {
             let Some(left) = self.signings_left.checked_sub(1) else { return Found::Later };
             self.signings_left = left;
-            answer = self.responder.signed_now(der, self.now);
+            answer = self.responder.signed_now(der, self.now).map(Ready::Given);
         }
         let Some(answer) = answer else { return Found::Nothing };
         if let Some(client) = client {
-            self.responder.note_given(client, der, &answer);
+            self.responder.note_given(client, der, Outcome::from(&answer));
         }
         Found::Answer(answer)
     }
 
     /// Puts an answer behind those that will be written.
-    pub(super) fn put(&mut self, answer: &Answer, after: After) {
+    pub(super) fn put(&mut self, ready: &Ready, after: After) {
         self.output.extend_from_slice(&self.starts.bytes);
         self.output.extend_from_slice(after.line());
-        let cache_control = match answer {
-            Answer::Kept(kept) => return self.output.extend_from_slice(&kept.wire),
-            Answer::Live(..) => NOT_STORED,
-            Answer::Refused(_) => NOT_CACHED,
+        let (answer, cache_control) = match ready {
+            Ready::InAdvance(signed) => return self.responder.write(signed, &mut self.output),
+            Ready::Given(Answer::Kept(kept)) => return self.output.extend_from_slice(&kept.wire),
+            Ready::Given(answer @ Answer::Live(..)) => (answer, NOT_STORED),
+            Ready::Given(answer @ Answer::Refused(_)) => (answer, NOT_CACHED),
         };
         let body = answer.body();
         write_field(&mut self.output, &CONTENT_TYPE, &OCSP_RESPONSE);
