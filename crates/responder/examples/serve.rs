@@ -16,17 +16,14 @@ mod all_good;
 use std::convert::Infallible;
 use std::io::Read;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use ingam_protocol::proxy::Front;
-use ingam_responder::{Config, Nonces, Places, Responder, Wire, WireLimits, WireSetup};
+use ingam_responder::{Config, Nonces, Responder};
 use ring::rand::SystemRandom;
 use ring::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair};
 use tokio::net::{TcpListener, TcpSocket};
-use tokio::sync::mpsc;
 
 fn main() {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -52,15 +49,7 @@ fn main() {
             let others = (1..threads).map(|_| listen(address));
             let sockets = std::iter::once(first).chain(others);
             let sockets = sockets.map(|socket| vec![socket.into_std().unwrap()]).collect();
-            let limits = WireLimits { idle: Duration::from_secs(60), header: Duration::from_secs(10) };
-            let (handed, _) = mpsc::channel(1);
-            let setup = WireSetup {
-                places: Places::new("publication", 20_000),
-                limits: Arc::new(move || limits),
-                front: Front::default(),
-                handed,
-            };
-            Some(Wire::start(&responder, sockets, &setup).unwrap())
+            Some(all_good::serve(&responder, sockets))
         };
         println!("{address}");
         tokio::task::spawn_blocking(|| std::io::stdin().read_to_end(&mut Vec::new())).await.unwrap().unwrap();

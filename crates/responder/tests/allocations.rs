@@ -12,15 +12,12 @@ mod all_good;
 use std::alloc::System;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use ingam_protocol::proxy::Front;
-use ingam_responder::{Config, Places, Wire, WireLimits, WireSetup};
+use ingam_responder::Config;
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
-use tokio::sync::mpsc;
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
@@ -72,14 +69,7 @@ fn an_answer_from_memory_allocates_nothing() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     listener.set_nonblocking(true).unwrap();
-    let limits = WireLimits { idle: Duration::from_secs(60), header: Duration::from_secs(10) };
-    let setup = WireSetup {
-        places: Places::new("publication", 100),
-        limits: Arc::new(move || limits),
-        front: Front::default(),
-        handed: mpsc::channel(1).0,
-    };
-    let wire = Wire::start(&responder, vec![vec![listener]], &setup).unwrap();
+    let wire = all_good::serve(&responder, vec![vec![listener]]);
 
     let der = all_good::request(1, None);
     let get = format!("GET /ocsp/{} HTTP/1.1\r\nHost: a\r\n\r\n", STANDARD.encode(&der).replace('/', "%2F"));

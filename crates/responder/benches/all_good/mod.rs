@@ -6,6 +6,7 @@
     reason = "a benchmark that cannot start has nothing better to do; each uses a part"
 )]
 
+use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,10 +15,12 @@ use ingam_protocol::ocsp::{
     self, AskedIssuer, CertStatus, HashAlgorithm, ResponseData, encode_cert_id, encode_request,
 };
 use ingam_protocol::profile::{IssuerName, Profile};
+use ingam_protocol::proxy::Front;
 use ingam_protocol::time::FixedClock;
 use ingam_protocol::{Serial, Shard, Timestamp, crl};
 use ingam_responder::{
-    Config, IssuedPage, Responder, ShardsInUse, SigningEvent, Status, StatusChange, StatusError, Statuses,
+    Config, IssuedPage, Places, Responder, ShardsInUse, SigningEvent, Status, StatusChange, StatusError,
+    Statuses, Wire, WireLimits, WireSetup,
 };
 use ingam_signer::{
     CertificateRequest, CrlContents, DelegateCertificate, Error, FinalRequest, Issuer, IssuerUrls, KeyKind,
@@ -25,7 +28,7 @@ use ingam_signer::{
 };
 use ring::rand::SystemRandom;
 use ring::signature::EcdsaKeyPair;
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, mpsc};
 
 fn start() -> Timestamp {
     Timestamp::from_unix_s(1_795_255_200)
@@ -143,6 +146,18 @@ impl Signer for OneKey {
     async fn sign_crl(&self, _: &IssuerName, _: CrlContents) -> Result<Vec<u8>, Error> {
         Err(Error::Refused("not here".to_owned()))
     }
+}
+
+/// The threads of the real server, which take as many connections as anybody opens here.
+pub(crate) fn serve(responder: &Responder, sockets: Vec<Vec<TcpListener>>) -> Wire {
+    let limits = WireLimits { idle: Duration::from_secs(60), header: Duration::from_secs(10) };
+    let setup = WireSetup {
+        places: Places::new("publication", 20_000),
+        limits: Arc::new(move || limits),
+        front: Front::default(),
+        handed: mpsc::channel(1).0,
+    };
+    Wire::start(responder, sockets, &setup).unwrap()
 }
 
 /// DER of a request for one of the certificates, with a nonce or without.

@@ -12,6 +12,9 @@ use crate::ocsp::kept::write_whole;
 use crate::ocsp::{Answer, InAdvance, KeptAnswer, OcspService};
 use crate::request_log::Outcome;
 
+/// Requests about more certificates take longer than others should wait.
+const AT_ONCE_MAX: usize = 4;
+
 /// An answer that can be given at once.
 pub(crate) enum Ready {
     /// From memory, or signed just now.
@@ -43,7 +46,7 @@ impl OcspService {
     /// The answer to a request's DER that has to be signed, or looked for in the store, if both can be done without waiting for anybody. `None`
     /// says nothing: ask [`OcspService::answer`].
     pub(crate) fn signed_now(self: &Arc<Self>, request: &[u8], now: Timestamp) -> Option<Answer> {
-        let request = parse_request(request).ok()?;
+        let request = parse_request(request).ok().filter(|request| request.cert_ids.len() <= AT_ONCE_MAX)?;
         let issuer = request.cert_ids.first().and_then(|cert_id| self.issuers.find(cert_id))?;
         if !self.signer.signs_at_once(&issuer.name) {
             return None;

@@ -170,6 +170,7 @@ impl Connection {
 
     /// Does what can be done without waiting.
     pub(crate) fn turn<S: Stream>(&mut self, stream: &mut S, desk: &mut Desk) -> Next {
+        desk.begin_turn();
         for _ in 0..ROUNDS_MAX {
             match self.send(stream, desk.moment) {
                 Ok(true) => {}

@@ -25,8 +25,12 @@ const INPUT_BYTES: usize = HELD_BYTES_MAX + READ_BYTES;
 /// Answers are written when there are so many bytes of them, before more requests are looked at.
 pub(super) const OUTPUT_BYTES: usize = 16 * 1024;
 
-/// So many answers are signed by a thread, or looked for in the store, before others have their turn: a millisecond, about.
-const SIGNINGS_MAX: usize = 64;
+/// So many answers are signed by a thread in a round, or looked for in the store: a millisecond, about.
+pub(super) const SIGNINGS_MAX: usize = 64;
+/// So many of them for one connection in its turn.
+pub(super) const SHARE_MAX: usize = 16;
+/// While so many connections wait for their next turn, what there is no time for is asked of the runtime, which bounds what it signs.
+pub(super) const QUEUED_MAX: usize = 256;
 
 /// See the module.
 pub(crate) struct Desk {
@@ -44,7 +48,11 @@ pub(crate) struct Desk {
 
     signs_at_once: bool,
     /// How many answers may still be signed in this round.
-    signings_left: usize,
+    pub(super) signings_left: usize,
+    /// The same for the connection whose turn it is.
+    share_left: usize,
+    /// How many connections wait for their next turn.
+    pub(super) queued: usize,
 
     /// Set by [`Desk::begin_round`], so that not every request asks for the time.
     pub(super) now: Timestamp,
@@ -105,6 +113,8 @@ impl Desk {
             decoder: GetDecoder::default(),
             signs_at_once: false,
             signings_left: SIGNINGS_MAX,
+            share_left: SHARE_MAX,
+            queued: 0,
             now,
             moment: Instant::now(),
             starts: Starts::at(now),
@@ -120,6 +130,11 @@ impl Desk {
         if self.now.unix_s() != self.starts.second {
             self.starts = Starts::at(self.now);
         }
+    }
+
+    /// Lets as many answers be signed as in each turn.
+    pub(super) fn begin_turn(&mut self) {
+        self.share_left = SHARE_MAX;
     }
 
     /// Puts everything back in its place, after a turn was broken off.
@@ -145,8 +160,11 @@ impl Desk {
         };
         let mut answer = self.responder.kept_now(der, self.now);
         if answer.is_none() && self.signs_at_once {
-            let Some(left) = self.signings_left.checked_sub(1) else { return Found::Later };
-            self.signings_left = left;
+            if self.signings_left == 0 || self.share_left == 0 {
+                return if self.queued < QUEUED_MAX { Found::Later } else { Found::Nothing };
+            }
+            self.signings_left -= 1;
+            self.share_left -= 1;
             answer = self.responder.signed_now(der, self.now).map(Ready::Given);
         }
         let Some(answer) = answer else { return Found::Nothing };

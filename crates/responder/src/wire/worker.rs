@@ -1,5 +1,6 @@
 //! A thread that answers: its poll, its sockets, its connections, and their time limits.
 
+use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
 use std::net::{Shutdown, SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
@@ -114,6 +115,8 @@ struct Open {
     connection: Connection,
     number: u64,
     place: Place,
+    /// It waits for its next turn.
+    is_queued: bool,
 }
 
 /// See the module.
@@ -134,8 +137,8 @@ pub(super) struct Worker {
     /// Those that came just now. Their first turn is the last in a round: what they ask is often there by then, and is answered
     /// without any event.
     arrived: Vec<Open>,
-    /// Those that have more to do without any event.
-    again: Vec<usize>,
+    /// Those that have more to do without any event, each once, in the order in which they have waited.
+    again: VecDeque<usize>,
     /// When to accept again, where that had to be broken off.
     accept_at: Option<Instant>,
     look_at: Instant,
@@ -170,7 +173,7 @@ impl Worker {
             open: Slab::new(),
             next_number: 0,
             arrived: Vec::new(),
-            again: Vec::new(),
+            again: VecDeque::new(),
             accept_at: None,
             look_at: Instant::now() + LOOK_INTERVAL,
         })
@@ -202,10 +205,7 @@ impl Worker {
                 }
             }
             self.desk.begin_round();
-            // They waited for longer than those whose events came just now.
-            for key in std::mem::take(&mut self.again) {
-                self.turn(key);
-            }
+            self.turn_again();
             for event in &events {
                 self.event(event);
             }
@@ -228,13 +228,31 @@ impl Worker {
         }
     }
 
+    /// Gives those their turns who wait for one: they have waited for longer than those whose events came just now. Whoever has had much
+    /// signed is the last in the next round, and whoever nothing more could be signed for, the first.
+    fn turn_again(&mut self) {
+        for _ in 0..self.again.len() {
+            if self.desk.signings_left == 0 {
+                break;
+            }
+            let Some(key) = self.again.pop_front() else { break };
+            if let Some(open) = self.open.get_mut(key) {
+                open.is_queued = false;
+                self.turn(key);
+            }
+        }
+        self.desk.queued = self.again.len();
+    }
+
     fn event(&mut self, event: &Event) {
         let Token(key) = event.token();
         if let Some(open) = self.open.get_mut(key) {
             if event.is_readable() || event.is_read_closed() || event.is_error() {
                 open.connection.readable(event.is_read_closed());
             }
-            self.turn(key);
+            if !open.is_queued {
+                self.turn(key);
+            }
         } else if let Some(number) = FIRST_LISTENER.checked_sub(key) {
             self.accept(number);
         }
@@ -255,7 +273,7 @@ impl Worker {
                     let connection = Connection::new(peer, &self.desk);
                     let number = self.next_number;
                     self.next_number += 1;
-                    self.arrived.push(Open { stream, connection, number, place });
+                    self.arrived.push(Open { stream, connection, number, place, is_queued: false });
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
@@ -297,12 +315,20 @@ impl Worker {
     fn follow(&mut self, key: usize, next: Next) {
         match next {
             Next::Wait => {}
-            Next::Again => self.again.push(key),
+            Next::Again => self.queue(key),
             Next::Ask(question) => self.ask(key, question),
             Next::HandOver => self.hand_over(key),
             Next::Unsaid(why) => self.leave_unsaid(key, why),
             // The kernel takes it out of the poll with its last handle.
             Next::Close => drop(self.open.try_remove(key)),
+        }
+    }
+
+    fn queue(&mut self, key: usize) {
+        if let Some(open) = self.open.get_mut(key).filter(|open| !open.is_queued) {
+            open.is_queued = true;
+            self.again.push_back(key);
+            self.desk.queued = self.again.len();
         }
     }
 

@@ -10,6 +10,7 @@ use super::driver::*;
 use crate::config::{Config, Nonces};
 use crate::tests::world::*;
 use crate::wire::connection::Next;
+use crate::wire::desk::{QUEUED_MAX, SHARE_MAX, SIGNINGS_MAX};
 
 /// A request by POST, as HTTP has it.
 fn post(der: &[u8]) -> Vec<u8> {
@@ -76,18 +77,38 @@ async fn whoever_has_much_signed_lets_others_have_their_turn() {
     let world = live();
     let one = post(&request(&[world.cert_id(&serial(1))], Some(&[1; 16])));
     let ((mut desk, mut connection), mut client) = (opened(&world), Client::new(&[&one.repeat(100)]));
-    assert!(matches!(connection.turn(&mut client, &mut desk), Next::Again));
     let answers = |client: &Client| String::from_utf8_lossy(&client.received).matches("HTTP/1.1 200").count();
-    assert_eq!(answers(&client), 64);
-    assert!(!connection.is_idle(), "it has been asked something");
-    // Nothing more in this round, for nobody.
-    assert!(matches!(connection.turn(&mut client, &mut desk), Next::Again));
-    assert_eq!(answers(&client), 64);
-    desk.begin_round();
-    while !matches!(connection.turn(&mut client, &mut desk), Next::Close) {
-        connection.readable(true);
+    // Its share in each turn, and in a round no more than there is for all.
+    for signed in [SHARE_MAX, 2 * SHARE_MAX, 3 * SHARE_MAX, SIGNINGS_MAX, SIGNINGS_MAX] {
+        assert!(matches!(connection.turn(&mut client, &mut desk), Next::Again));
+        assert_eq!(answers(&client), signed);
+        assert!(!connection.is_idle(), "it has been asked something");
     }
-    assert_eq!(answers(&client), 100);
+    desk.begin_round();
+    while answers(&client) < 100 {
+        assert!(matches!(connection.turn(&mut client, &mut desk), Next::Again | Next::Wait));
+    }
+}
+
+#[tokio::test]
+async fn where_too_many_wait_the_runtime_decides() {
+    let world = live();
+    let one = post(&request(&[world.cert_id(&serial(1))], Some(&[1; 16])));
+    let ((mut desk, mut connection), mut client) = (opened(&world), Client::new(&[&one]));
+    (desk.signings_left, desk.queued) = (0, QUEUED_MAX);
+    assert!(matches!(connection.turn(&mut client, &mut desk), Next::Ask(_)));
+}
+
+#[tokio::test]
+async fn many_certificates_at_once_are_asked_on_the_runtime() {
+    let world = live();
+    (3..6).for_each(|number| world.statuses.issue(number));
+    let of = |count: u8| {
+        let cert_ids: Vec<_> = (1..=count).map(|number| world.cert_id(&serial(number))).collect();
+        post(&request(&cert_ids, Some(&[1; 16])))
+    };
+    assert!(matches!(turn(&world, &of(4)).0, Next::Wait));
+    assert!(matches!(turn(&world, &of(5)).0, Next::Ask(_)));
 }
 
 #[tokio::test]
