@@ -2,8 +2,8 @@
 //! buffer for all of them.
 //!
 //! ```text
-//! bytes ── head ── OCSP, in memory ── written at once, with all that was asked on this connection meanwhile
-//!            │ ├── anything else ──── `Responder::handle` on the runtime; the connection waits for it
+//! bytes ── head ── OCSP, in memory, in the tables, or signed at once ── written at once, with all that was asked on this connection
+//!            │ ├── anything else ──── `Responder::handle_from` on the runtime; the connection waits for it
 //!            │ └── chunks, `Expect`, HTTP/2 ── the connection goes to hyper, for as long as it lives
 //!            └ unsound ── 400 and the end
 //! ```

@@ -1,4 +1,4 @@
-//! Whatever is not answered from memory at once: a request as [`Responder::handle_from`] takes it, and its reply as bytes.
+//! Whatever is not answered at once: a request as [`Responder::handle_from`] takes it, and its reply as bytes.
 
 use std::net::IpAddr;
 use std::pin::Pin;

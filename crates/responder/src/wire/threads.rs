@@ -47,7 +47,7 @@ pub struct WireSetup {
 
 impl Wire {
     /// Starts a thread for each set of sockets, which listen already and do not block: the sockets of one address share it by
-    /// `SO_REUSEPORT`. What is not in memory is answered on this runtime.
+    /// `SO_REUSEPORT`. What is not answered at once is asked on this runtime.
     ///
     /// # Errors
     /// If the system gives no thread, or nothing to wait with.

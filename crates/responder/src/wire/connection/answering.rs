@@ -1,4 +1,4 @@
-//! What was read, request by request: answered from memory, asked for elsewhere, refused, or handed over.
+//! What was read, request by request: answered at once, asked for elsewhere, refused, or handed over.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -36,98 +36,108 @@ enum Answered {
 impl Connection {
     /// Answers every whole request of `input`, until something has to be waited for.
     pub(super) fn look(&mut self, input: &[u8], desk: &mut Desk) -> Look {
-        let mut used = 0;
-        let mut waiting = Waiting::Request;
-        let mut ask = None;
-        let mut is_later = false;
+        let mut look = Look { used: 0, ask: None, waiting: Waiting::Request, is_later: false };
         if input.len() < self.needed {
-            return Look { used, ask, waiting: Waiting::Body, is_later };
+            look.waiting = Waiting::Body;
+            return look;
         }
         self.needed = 0;
-        if self.is_announced {
-            match announced(input) {
-                Ok(Some((told, bytes))) => {
-                    self.is_announced = false;
-                    self.opener = told.unwrap_or(self.opener);
-                    used = bytes;
-                    waiting = Waiting::Head;
-                }
-                Ok(None) => return Look { used, ask, waiting: Waiting::Head, is_later },
-                Err(bad) => {
-                    self.state = State::Unsaid(bad.0);
-                    return Look { used, ask, waiting, is_later };
-                }
-            }
+        if self.is_announced && !self.take_announcement(input, &mut look) {
+            return look;
         }
         while self.state == State::Reading {
-            let rest = input.get(used..).unwrap_or_default();
-            if rest.is_empty() {
+            let rest = input.get(look.used..).unwrap_or_default();
+            if rest.is_empty() || !self.look_at_one(rest, &mut look, desk) {
                 break;
             }
-            if desk.output.len() >= OUTPUT_BYTES {
-                self.has_work = true;
-                break;
-            }
-            if used == 0 && self.searched > 0 && !self.is_worth_reading(rest) {
-                waiting = Waiting::Head;
-                break;
-            }
-            let head = match request_head::read(rest) {
-                Ok(Some(head)) => head,
-                Ok(None) => {
-                    self.searched = rest.len();
-                    waiting = Waiting::Head;
-                    break;
-                }
-                Err(unsound) => {
-                    self.refuse(unsound, desk);
-                    used = input.len();
-                    break;
-                }
-            };
-            if head.is_chunked || head.is_expecting || head.version == Version::Http2 {
-                self.state = State::HandingOver;
-                break;
-            }
-            let body = head.content_length.unwrap_or(0);
-            let length = usize::try_from(body).ok().filter(|length| *length <= REQUEST_BYTES_MAX);
-            let Some(length) = length else {
-                // It is refused unread, and with it whatever comes behind it.
-                ask = self.ask(&head, Sent::TooLong(body), desk);
-                used = input.len();
-                self.has_unread = true;
-                if ask.is_some() {
-                    self.state = State::Asking(After::Close);
-                }
-                break;
-            };
-            let Some(body) = rest.get(head.bytes..head.bytes + length) else {
-                self.searched = 0;
-                self.needed = head.bytes + length;
-                waiting = Waiting::Body;
-                break;
-            };
-            self.searched = 0;
-            match self.answer(&head, body, desk) {
-                Answered::Done => {}
-                Answered::Ask(request) => ask = Some(request),
-                Answered::Later => {
-                    is_later = true;
-                    break;
-                }
-            }
-            used += head.bytes + length;
         }
-        if ask.is_some() {
-            self.has_work = used < input.len();
-            waiting = Waiting::Reply;
-        } else if is_later {
+        if look.ask.is_some() {
+            self.has_work = look.used < input.len();
+            look.waiting = Waiting::Reply;
+        } else if look.is_later {
             self.has_work = true;
-            waiting = Waiting::Head;
+            look.waiting = Waiting::Head;
         } else if self.state == State::Parting {
-            waiting = Waiting::Parting;
+            look.waiting = Waiting::Parting;
         }
-        Look { used, ask, waiting, is_later }
+        look
+    }
+
+    /// Reads who opened the connection, which its input begins with; whether that was all there.
+    fn take_announcement(&mut self, input: &[u8], look: &mut Look) -> bool {
+        look.waiting = Waiting::Head;
+        match announced(input) {
+            Ok(Some((told, bytes))) => {
+                self.is_announced = false;
+                self.opener = told.unwrap_or(self.opener);
+                look.used = bytes;
+                true
+            }
+            Ok(None) => false,
+            Err(bad) => {
+                self.state = State::Unsaid(bad.0);
+                false
+            }
+        }
+    }
+
+    /// Looks at the request that `rest` begins with; whether to go on behind it.
+    fn look_at_one(&mut self, rest: &[u8], look: &mut Look, desk: &mut Desk) -> bool {
+        if desk.output.len() >= OUTPUT_BYTES {
+            self.has_work = true;
+            return false;
+        }
+        if look.used == 0 && self.searched > 0 && !self.is_worth_reading(rest) {
+            look.waiting = Waiting::Head;
+            return false;
+        }
+        let head = match request_head::read(rest) {
+            Ok(Some(head)) => head,
+            Ok(None) => {
+                self.searched = rest.len();
+                look.waiting = Waiting::Head;
+                return false;
+            }
+            Err(unsound) => {
+                self.refuse(unsound, desk);
+                look.used += rest.len();
+                return false;
+            }
+        };
+        look.waiting = Waiting::Request;
+        if head.is_chunked || head.is_expecting || head.version == Version::Http2 {
+            self.state = State::HandingOver;
+            return false;
+        }
+        let body = head.content_length.unwrap_or(0);
+        let length = usize::try_from(body).ok().filter(|length| *length <= REQUEST_BYTES_MAX);
+        let Some(length) = length else {
+            // It is refused unread, and with it whatever comes behind it.
+            look.ask = self.ask(&head, Sent::TooLong(body), desk);
+            look.used += rest.len();
+            self.has_unread = true;
+            if look.ask.is_some() {
+                self.state = State::Asking(After::Close);
+            }
+            return false;
+        };
+        let Some(body) = rest.get(head.bytes..head.bytes + length) else {
+            self.searched = 0;
+            self.needed = head.bytes + length;
+            look.waiting = Waiting::Body;
+            return false;
+        };
+        self.searched = 0;
+        match self.answer(&head, body, desk) {
+            Answered::Done => {}
+            Answered::Ask(request) => look.ask = Some(request),
+            Answered::Later => {
+                look.is_later = true;
+                return false;
+            }
+        }
+        look.used += head.bytes + length;
+        true
     }
 
     /// Whether a head that was not whole the last time may be so now, or is too long.
