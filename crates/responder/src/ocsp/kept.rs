@@ -1,5 +1,6 @@
 //! Answers in memory.
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -51,35 +52,41 @@ impl Period {
 }
 
 /// An answer that is the same for all who ask, with its headers ready.
+///
+/// Among a million, each line of memory that a request has to look at is one that nobody has looked at for long: what the threads near
+/// the socket need is together, the rest apart.
 #[derive(Debug)]
 pub struct KeptAnswer {
-    /// DER of the OCSPResponse.
-    pub body: Bytes,
-    /// The same behind its headers, as HTTP/1 writes them for as long as it may be cached for the usual time.
+    /// The answer behind its headers, as HTTP/1 writes them for as long as it may be cached for the usual time.
     pub(crate) wire: Bytes,
-    /// DER of the CertID that it is about, out of the body.
-    pub(super) cert_id: Bytes,
+    /// Where in it the CertID is that it is about.
+    cert_id: Range<usize>,
     /// From when it holds.
     pub this_update: Timestamp,
     /// Its last second.
     pub next_update: Timestamp,
+    pub(crate) refresh_at: Timestamp,
     /// The status that it tells, as it was on record.
     pub status: Status,
+    /// At this generation of all statuses, this answer's was still the one on record.
+    checked: AtomicU64,
+    /// Whether somebody asked for it since memory was cleared up.
+    asked: AtomicBool,
+    pub(crate) apart: Box<Apart>,
+}
 
+/// What answers over hyper, and whoever looks after memory, need of it.
+#[derive(Debug)]
+pub(crate) struct Apart {
+    pub(crate) body: Bytes,
     pub(crate) issuer: IssuerName,
-    pub(crate) refresh_at: Timestamp,
     pub(crate) old_at: Timestamp,
     pub(crate) content_length: HeaderValue,
     pub(crate) etag: HeaderValue,
     pub(crate) last_modified: HeaderValue,
     pub(crate) expires: HeaderValue,
-
-    /// At this generation of all statuses, this answer's was still the one on record.
-    checked: AtomicU64,
     /// Whether somebody asked for it when it should have been replaced, and it could not be.
     missed: AtomicBool,
-    /// Whether somebody asked for it since memory was cleared up.
-    asked: AtomicBool,
 }
 
 impl KeptAnswer {
@@ -102,25 +109,37 @@ impl KeptAnswer {
         let begin = wire.len();
         wire.extend_from_slice(body);
         let wire = Bytes::from(wire);
-        let place = memmem::find(&wire, cert_id).map(|at| wire.slice(at..at + cert_id.len()));
+        let place = memmem::find(&wire, cert_id).unwrap_or_default();
         Self {
-            cert_id: place.unwrap_or_else(|| Bytes::copy_from_slice(cert_id)),
-            issuer,
-            asked: AtomicBool::new(false),
-            missed: AtomicBool::new(false),
-            content_length,
-            etag,
-            last_modified,
-            expires,
+            cert_id: place..place + cert_id.len(),
             this_update: period.this_update,
             next_update: period.next_update,
             refresh_at: period.refresh_at,
-            old_at: period.old_at,
             status: observed.status,
             checked: AtomicU64::new(observed.generation),
-            body: wire.slice(begin..),
+            asked: AtomicBool::new(false),
+            apart: Box::new(Apart {
+                body: wire.slice(begin..),
+                issuer,
+                old_at: period.old_at,
+                content_length,
+                etag,
+                last_modified,
+                expires,
+                missed: AtomicBool::new(false),
+            }),
             wire,
         }
+    }
+
+    /// DER of the OCSPResponse.
+    pub fn body(&self) -> &Bytes {
+        &self.apart.body
+    }
+
+    /// DER of the CertID that it is about.
+    pub(super) fn cert_id(&self) -> &[u8] {
+        self.wire.get(self.cert_id.clone()).unwrap_or_default()
     }
 
     /// Whether another one is to be signed in its place; also if it has not begun, as the clock was put back.
@@ -135,12 +154,12 @@ impl KeptAnswer {
 
     /// Notes that it should have been replaced, and could not be.
     pub(super) fn miss(&self) {
-        self.missed.store(true, Ordering::Release);
+        self.apart.missed.store(true, Ordering::Release);
     }
 
     /// Whether it should have been replaced, and could not be.
     pub(super) fn is_missed(&self) -> bool {
-        self.missed.load(Ordering::Acquire)
+        self.apart.missed.load(Ordering::Acquire)
     }
 
     /// Notes that somebody asked for it. Written seldom: threads that only read it do not get into each other's way.

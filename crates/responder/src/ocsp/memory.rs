@@ -39,7 +39,7 @@ impl Memory {
     pub(super) fn find(&self, cert_id: &[u8]) -> Option<Arc<KeptAnswer>> {
         let hash = self.hasher.hash_one(cert_id);
         let table = read(self.table(hash)?);
-        let kept = table.answers.find(hash, |kept| kept.cert_id == cert_id)?;
+        let kept = table.answers.find(hash, |kept| kept.cert_id() == cert_id)?;
         kept.note_asked();
         Some(Arc::clone(kept))
     }
@@ -51,16 +51,16 @@ impl Memory {
 
     /// Keeps an answer in the place of the one with its CertID.
     pub(super) fn keep(&self, kept: Arc<KeptAnswer>) {
-        let hash = self.hasher.hash_one(kept.cert_id.as_ref());
+        let hash = self.hasher.hash_one(kept.cert_id());
         let Some(table) = self.table(hash) else { return };
         let mut table = write(table);
-        table.remove(hash, &kept.cert_id);
+        table.remove(hash, kept.cert_id());
         table.bytes += kept.weight();
         if table.bytes > self.bytes_max {
             // Room for more than this one, as all are looked at.
             table.clear_up(self.bytes_max - self.bytes_max / 8);
         }
-        table.answers.insert_unique(hash, kept, |kept| self.hasher.hash_one(kept.cert_id.as_ref()));
+        table.answers.insert_unique(hash, kept, |kept| self.hasher.hash_one(kept.cert_id()));
     }
 
     pub(super) fn forget(&self, cert_id: &[u8]) {
@@ -78,7 +78,7 @@ impl Memory {
 
 impl Table {
     fn remove(&mut self, hash: u64, cert_id: &[u8]) {
-        if let Ok(found) = self.answers.find_entry(hash, |kept| kept.cert_id == cert_id) {
+        if let Ok(found) = self.answers.find_entry(hash, |kept| kept.cert_id() == cert_id) {
             let (kept, _) = found.remove();
             self.bytes = self.bytes.saturating_sub(kept.weight());
         }
