@@ -146,7 +146,7 @@ mod tests {
 
     #[test]
     fn what_is_kept_is_found_until_it_is_forgotten_or_replaced() {
-        let memory = Memory::new(1 << 20);
+        let memory = Memory::new(64 << 20);
         for number in 0..100 {
             memory.keep(kept(number, 1));
         }
