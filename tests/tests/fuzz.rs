@@ -1,5 +1,5 @@
-//! The fuzz targets can be built from their manifest, which is a workspace of its own that no other build reads: each source
-//! file is a target, and the page that tells how to run them has a line for it.
+//! The fuzz targets are in their manifest, which is a workspace of its own: each source file is a target, and the page that tells
+//! how to run them has a line for it. Whether they compile, `scripts/test` looks.
 //!
 //! Not a failure: that nothing is fuzzed here.
 

@@ -322,6 +322,9 @@ async fn a_responder_without_keys_tells_what_the_ca_has_signed() {
     let (_, third_files) = world.issue().await;
     world.until(&third_files, "good").await;
     assert!(!world.health().await.contains("ocsp_answer_age"), "{}", world.health().await);
+    // The CA looked through all certificates at its start: seconds since the epoch, and not NaN.
+    let metrics = world.metrics().await;
+    assert!(metrics.contains("\ningam_ocsp_oldest_answer_timestamp_seconds 1"), "{metrics}");
     responder.stop().await;
     world.ca.stop().await;
 }

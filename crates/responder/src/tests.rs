@@ -14,7 +14,7 @@ mod offline;
 mod presign;
 mod recorder;
 mod shards;
-mod slow;
+pub(crate) mod slow;
 mod stages;
 mod store;
 mod wire;

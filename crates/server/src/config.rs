@@ -228,7 +228,7 @@ impl Listen {
         }
     }
 
-    /// Those that a process has which is a responder without keys and nothing else.
+    /// Those that a process has which is a responder apart from the CA and nothing else.
     pub(crate) fn of_responder(&self) -> Self {
         let none = Self { perspective: Vec::new(), ..self.of_perspective() };
         let (publication, publication_tls) = (self.publication.clone(), self.publication_tls.clone());

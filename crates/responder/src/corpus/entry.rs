@@ -5,6 +5,8 @@ use ingam_protocol::{Reason, Serial, Timestamp};
 
 /// How many bytes an entry takes, in memory and in a file.
 pub(crate) const ENTRY_BYTES: usize = 94;
+/// All certificates have their answers in memory: 100 million entries in 10 GB at most, under one hash.
+const _: () = assert!(ENTRY_BYTES <= 100);
 /// How many of them are the serial number, by which entries are sorted.
 pub(super) const SERIAL_BYTES: usize = 20;
 

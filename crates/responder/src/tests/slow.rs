@@ -22,17 +22,17 @@ use crate::http::Responder;
 use crate::request_log::{self, Mode, Parts, Receipts, RequestLog};
 
 /// As few as the configuration allows.
-const QUEUE: usize = 1024;
+pub(crate) const QUEUE: usize = 1024;
 /// Far longer than any of this takes: only what waits for the disk comes so far.
-const TOO_LONG: Duration = Duration::from_secs(60);
+pub(crate) const TOO_LONG: Duration = Duration::from_secs(60);
 
 /// What is written to the disk waits here until it may go on.
 #[derive(Default)]
-struct Gate {
+pub(crate) struct Gate {
     is_closed: Mutex<bool>,
     opened: Condvar,
     /// Told when somebody begins to wait.
-    waiting: Notify,
+    pub(crate) waiting: Notify,
 }
 
 impl Gate {
@@ -44,7 +44,7 @@ impl Gate {
         }
     }
 
-    fn close(&self, is_closed: bool) {
+    pub(crate) fn close(&self, is_closed: bool) {
         *self.is_closed.lock().unwrap() = is_closed;
         self.opened.notify_all();
     }
@@ -129,17 +129,17 @@ impl Receipts for Kept {
 }
 
 /// A responder with a log on such a disk.
-struct Slow {
-    world: World,
-    responder: Responder,
-    log: Arc<RequestLog>,
+pub(crate) struct Slow {
+    pub(crate) world: World,
+    pub(crate) responder: Responder,
+    pub(crate) log: Arc<RequestLog>,
     disk: SimulatedDisk,
-    gate: Arc<Gate>,
+    pub(crate) gate: Arc<Gate>,
     receipts: Arc<Kept>,
 }
 
 impl Slow {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let world = World::new(&Config::default());
         world.statuses.issue(1);
         let (disk, gate, receipts) = (SimulatedDisk::new(), Arc::new(Gate::default()), Arc::default());
@@ -159,7 +159,7 @@ impl Slow {
     }
 
     /// Asks so often, on threads of the runtime, and gives how often there was an answer in time.
-    async fn ask(&self, times: usize) -> usize {
+    pub(crate) async fn ask(&self, times: usize) -> usize {
         let body = request(&[self.world.cert_id(&serial(1))], None);
         let responder = self.responder.clone();
         let asking = tokio::spawn(async move {
@@ -175,7 +175,7 @@ impl Slow {
         timeout(TOO_LONG, asking).await.map_or(0, Result::unwrap)
     }
 
-    async fn wait(&self, for_long: Duration) -> Result<(), request_log::Error> {
+    pub(crate) async fn wait(&self, for_long: Duration) -> Result<(), request_log::Error> {
         self.world.clock.advance(for_long);
         self.log.tick().await
     }

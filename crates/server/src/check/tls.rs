@@ -33,7 +33,7 @@ pub(super) fn check(config: &Config, now: Timestamp, found: &mut Findings) {
     files.check(chain, key, host.as_deref(), now, found);
 }
 
-/// What a responder without keys shows to those who ask over https.
+/// What a responder apart from the CA shows to those who ask over https.
 pub(super) fn check_responder(config: &Config, now: Timestamp, found: &mut Findings) {
     if !config.listen.publication_tls.is_empty() {
         let Tls { certificate, key, .. } = &config.tls;

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use ingam_protocol::{Findings, Timestamp};
-use ingam_responder::Nonces;
+use ingam_responder::{InAdvance, Nonces};
 use ingam_validation::{AddressPolicy, Dnssec};
 
 use super::{Config, Environment, checks, host, proxies, public};
@@ -31,6 +31,7 @@ pub(crate) fn check(config: &Config, now: Timestamp, found: &mut Findings) {
             "use \"ignore\", unless clients are known to need nonces",
         );
     }
+    answers(config, found);
     checks::advise(config, found);
     public::check(config, now, found);
 }
@@ -166,6 +167,43 @@ fn validation(config: &Config, found: &mut Findings) {
             "give the domain name by which owners let this CA in",
         );
     }
+}
+
+/// What is given out for responders apart from the CA.
+fn answers(config: &Config, found: &mut Findings) {
+    let responder = &config.responder;
+    let is_published = responder.publish_key.is_some();
+    let lacks = |hash: InAdvance| is_published && !responder.presign.contains(&hash);
+    let fix = "set it to [\"sha1\", \"sha256\"]";
+    match (lacks(InAdvance::Sha1), lacks(InAdvance::Sha256)) {
+        // Without them, delegates are refused for the same reason.
+        (true, true) if found.is_sound("responder.delegates") => found.warning(
+            "responder.presign",
+            "is empty, though there is a publish_key: nothing is signed in advance, so nothing is published",
+            format!("{fix}, or leave publish_key out"),
+        ),
+        (true, false) => found.warning("responder.presign", tries_later("SHA-1"), fix),
+        (false, true) => found.warning("responder.presign", tries_later("SHA-256"), fix),
+        _ => {}
+    }
+    let listeners = [&config.listen.publication, &config.listen.publication_tls];
+    let others = elsewhere(listeners.into_iter().flatten(), |address| **address);
+    let is_any_private = config.profiles.values().any(|profile| !profile.public);
+    if responder.publish_over_http && is_any_private && !others.is_empty() {
+        found.warning(
+            "responder.publish_over_http",
+            format!(
+                "gives the serial numbers and statuses of all certificates, also by private profiles, to whoever reaches /answers/ at {others}"
+            ),
+            "let a firewall or a proxy keep /answers/ to your responders; or set it to false and copy the folder answers/ to them",
+        );
+    }
+}
+
+fn tries_later(hash: &str) -> String {
+    format!(
+        "lacks a hash: responders without a key say tryLater to whoever names the issuer by {hash}, as they have nothing else to give"
+    )
 }
 
 /// What is not at one of this machine's own addresses, as a text.

@@ -135,6 +135,14 @@ mod tests {
     }
 
     #[test]
+    fn the_file_that_comes_with_it_says_what_holds_without_it() {
+        let shipped = Reading::of_text(Table::new(), SHIPPED).config;
+        let without = Reading::of_text(Table::new(), "").config;
+        assert_eq!(shipped.responder, without.responder);
+        assert_eq!(format!("{:?}", shipped.limits), format!("{:?}", without.limits));
+    }
+
+    #[test]
     fn the_file_that_comes_with_it_is_right_and_others_are_told_what_is_wrong() {
         assert_eq!(findings(SHIPPED), []);
         for (from, to, key) in [

@@ -23,8 +23,10 @@ pub(crate) fn set(report: &Report) {
     for certificate in &report.certificates {
         ends(&certificate.kind, &certificate.name, certificate.not_after);
     }
-    let oldest = report.issuers.iter().filter_map(|issuer| issuer.oldest_answer).min();
-    gauge!("ingam_ocsp_oldest_answer_timestamp_seconds").set(moment(oldest));
+    // Other processes have no issuers in their reports; a responder apart says by itself how old its answers are.
+    if !report.issuers.is_empty() {
+        oldest_answer(report.issuers.iter().filter_map(|issuer| issuer.oldest_answer).min());
+    }
     for queue in &report.queues {
         gauge!("ingam_queue_waiting", "queue" => queue.name.clone()).set(number(Some(queue.waiting)));
         gauge!("ingam_queue_max", "queue" => queue.name.clone()).set(number(Some(queue.max)));
@@ -40,6 +42,11 @@ pub(crate) fn set(report: &Report) {
     gauge!("ingam_clock_behind_seconds").set(seconds(signed(report.clock.behind_ms)));
     gauge!("ingam_build_info", "version" => report.version.clone()).set(1.0);
     gauge!("ingam_start_timestamp_seconds").set(moment(Some(report.started)));
+}
+
+/// The thisUpdate of the oldest OCSP answer that counts, if there is one.
+pub(crate) fn oldest_answer(at: Option<Timestamp>) {
+    gauge!("ingam_ocsp_oldest_answer_timestamp_seconds").set(moment(at));
 }
 
 /// Readiness, and each thing that a role can lack: 0 not lacking, 1 a warning, 2 failing.

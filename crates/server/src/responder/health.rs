@@ -10,7 +10,7 @@ use ingam_responder::{FollowingCondition, Responder};
 use metrics::gauge;
 
 use crate::config::Config;
-use crate::health::failed_signatures;
+use crate::health::{failed_signatures, gauges};
 use crate::observation::Reporter;
 use crate::responder::https::Https;
 
@@ -50,17 +50,23 @@ impl ResponderHealth {
     fn lacks(&self, now: Timestamp) -> Vec<Lack> {
         let mut lacks: Vec<Lack> = self.stopping().into_iter().collect();
         let condition = self.condition.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        #[allow(clippy::cast_precision_loss, reason = "seconds since the epoch are far below 2^53")]
-        gauge!("ingam_ocsp_manifest_timestamp_seconds").set(condition.made_at.unix_s() as f64);
+        measure(&condition, now);
         lacks.extend(judge(&condition, now));
         lacks.extend(judge_signing(&condition, now));
         // What was signed in advance is given out all the same.
         let failed = failed_signatures(self.responder.signing(), now);
         lacks.extend(failed.map(|lack| Lack { level: Level::Warning, ..lack }));
-        let count = condition.delegates.values().flatten().filter(|not_after| **not_after >= now).count();
-        gauge!("ingam_ocsp_delegated_issuers").set(u32::try_from(count).map_or(f64::NAN, f64::from));
         lacks
     }
+}
+
+/// Sets the gauges that no report has a place for.
+fn measure(condition: &FollowingCondition, now: Timestamp) {
+    #[allow(clippy::cast_precision_loss, reason = "seconds since the epoch are far below 2^53")]
+    gauge!("ingam_ocsp_manifest_timestamp_seconds").set(condition.made_at.unix_s() as f64);
+    gauges::oldest_answer(condition.oldest);
+    let count = condition.delegates.values().flatten().filter(|not_after| **not_after >= now).count();
+    gauge!("ingam_ocsp_delegated_issuers").set(u32::try_from(count).map_or(f64::NAN, f64::from));
 }
 
 /// What is thought of the answers that are there: too old once half of the oldest one's time is over, as the CA signs anew before.
@@ -144,6 +150,8 @@ mod tests {
     use std::collections::BTreeMap;
     use std::time::Duration;
 
+    use metrics_exporter_prometheus::PrometheusBuilder;
+
     use super::*;
 
     #[test]
@@ -169,6 +177,38 @@ mod tests {
         let listed = FollowingCondition { expires_at: made_at.plus(9 * hour), ..condition };
         let level = |age| judge(&listed, made_at.plus(age)).map(|lack| lack.level);
         assert_eq!((level(hour), level(half)), (None, Some(Level::Failing)));
+    }
+
+    #[test]
+    fn the_age_of_answers_is_measured_and_stays_so_when_a_report_is() {
+        let made_at = Timestamp::from_unix_s(1_795_255_200);
+        let oldest = Some(made_at.minus(Duration::from_secs(100)));
+        let report = Report {
+            at: made_at,
+            version: String::new(),
+            environment: String::new(),
+            started: made_at,
+            uptime_s: 0,
+            roles: Vec::new(),
+            issuers: Vec::new(),
+            certificates: Vec::new(),
+            queues: Vec::new(),
+            storage: StorageReport::default(),
+            clock: ClockReport::default(),
+        };
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let told = |oldest| {
+            metrics::with_local_recorder(&recorder, || {
+                measure(&FollowingCondition { made_at, oldest, ..FollowingCondition::default() }, made_at);
+                gauges::set(&report);
+            });
+            recorder.handle().render()
+        };
+        let text = told(oldest);
+        assert!(text.contains("\ningam_ocsp_oldest_answer_timestamp_seconds 1795255100\n"), "{text}");
+        assert!(text.contains("\ningam_ocsp_manifest_timestamp_seconds 1795255200\n"), "{text}");
+        let text = told(None);
+        assert!(text.contains("\ningam_ocsp_oldest_answer_timestamp_seconds NaN\n"), "{text}");
     }
 
     #[test]

@@ -361,7 +361,8 @@ pub(super) const METRICS: &[Metric] = &[
         "ingam_ocsp_oldest_answer_timestamp_seconds",
         Gauge,
         &[],
-        "The thisUpdate of the oldest OCSP answer in memory that a client can get, or should have got a newer one for",
+        "The thisUpdate of the oldest OCSP answer in memory that a client can get, or should have got a newer one for; of a responder \
+         apart from its CA, of the oldest about a certificate that has not ended",
     ),
     metric(
         "ingam_ocsp_manifest_timestamp_seconds",

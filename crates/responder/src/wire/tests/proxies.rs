@@ -150,3 +150,47 @@ async fn a_peer_that_is_not_trusted_is_not_heard() {
     logged.send(&[get.as_bytes()]).await;
     assert_eq!(logged.origins().await, ["192.0.2.1/32"]);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_disk_that_does_not_come_back_holds_up_no_answer_from_memory() {
+    use crate::tests::slow::{QUEUE, Slow, TOO_LONG};
+    use crate::wire::connection::Next;
+
+    let mut slow = Slow::new();
+    // From here on the answer is in memory, and one request on the disk.
+    assert_eq!(slow.ask(1).await, 1);
+    slow.log.tick().await.unwrap();
+    slow.world.responder = slow.responder.clone();
+    slow.gate.close(true);
+    slow.world.clock.advance(Duration::from_secs(6));
+    let log = slow.log.clone();
+    let writing = tokio::spawn(async move { log.tick().await });
+    slow.gate.waiting.notified().await;
+
+    // The log waits for the disk, and the queue runs over.
+    let target = STANDARD.encode(request(&[slow.world.cert_id(&serial(1))], None));
+    let asked = format!("GET /ocsp/{target} HTTP/1.1\r\nHost: a\r\n\r\n").repeat(QUEUE + 100);
+    let ((mut desk, mut connection), mut client) = (opened(&slow.world), Client::new(&[asked.as_bytes()]));
+    let answering = tokio::task::spawn_blocking(move || {
+        loop {
+            match connection.turn(&mut client, &mut desk) {
+                Next::Again => desk.begin_round(),
+                Next::Wait => connection.readable(client.pieces.is_empty()),
+                // What asks the runtime or hyper is not answered here.
+                _ => return client.received,
+            }
+        }
+    });
+    let received = tokio::time::timeout(TOO_LONG, answering).await;
+    let has_waited = !writing.is_finished();
+    slow.gate.close(false);
+    let received = received.expect("nobody waits for the disk").unwrap();
+    let answered = String::from_utf8_lossy(&received).matches("HTTP/1.1 200 OK\r\n").count();
+    assert_eq!(answered, QUEUE + 100, "each request is answered while the disk says nothing");
+    assert!(has_waited, "the log waits for the disk all the time");
+    writing.await.unwrap().unwrap();
+    slow.wait(Duration::from_secs(6)).await.unwrap();
+    slow.wait(Duration::from_secs(6)).await.unwrap();
+    let condition = slow.log.condition();
+    assert_eq!(condition.requests, (1 + QUEUE as u64 + 100, 100), "{condition:?}");
+}

@@ -104,6 +104,37 @@ fn nonces_are_unwise_in_production() {
 }
 
 #[test]
+fn what_responders_apart_will_lack_and_show_is_told() {
+    let with = |presign: &str, more: &str| {
+        let responder = format!("presign = {presign}\npublish_key = \"/etc/ingam/answers.key\"\n{more}");
+        changed("presign = []", &responder, "2026-11-28")
+    };
+    let both = "[\"sha256\", \"sha1\"]";
+    assert_eq!(with(both, ""), Vec::<String>::new());
+    for few in ["[]", "[\"sha1\"]", "[\"sha256\"]"] {
+        assert_eq!(with(few, ""), ["responder.presign"], "{few}");
+        let alone = changed("presign = []", &format!("presign = {few}"), "2026-11-28");
+        assert_eq!(alone, Vec::<String>::new(), "nobody but the CA answers");
+    }
+    let delegates = "delegates = [{ name = \"tokyo\", key = \"/etc/ingam/tokyo.pub\" }]";
+    assert_eq!(with("[]", delegates), Vec::<String>::new(), "that is an error already");
+
+    let text = SERVER.replace("presign = []", &format!("presign = {both}\npublish_key = \"answers.key\""));
+    let text = text.replace("publish_over_http = false", "publish_over_http = true");
+    let public = text.replace("public = false", "public = true");
+    let hidden =
+        text.replace("publication = [\"0.0.0.0:80\", \"[::]:80\"]", "publication = [\"127.0.0.1:80\"]");
+    let hidden_but_by_tls = hidden.replace("publication_tls = []", "publication_tls = [\"192.0.2.1:8443\"]");
+    for (text, is_told) in [(&text, true), (&public, false), (&hidden, false), (&hidden_but_by_tls, true)] {
+        let mut reading = Reading::of_text(Table::new(), text);
+        reading.examine(Timestamp::from_rfc3339("2026-11-28T00:00:00Z").unwrap());
+        let found = reading.into_findings().into_iter().filter(|finding| finding.level == Level::Warning);
+        let told = keys(found.collect());
+        assert_eq!(told.iter().any(|key| key == "responder.publish_over_http"), is_told, "{told:?}");
+    }
+}
+
+#[test]
 fn limits_are_told_a_year_before_they_come() {
     let same = ("validity_s = 7776000", "validity_s = 7776000");
     assert_eq!(changed(same.0, same.1, "2028-03-01"), Vec::<String>::new());
