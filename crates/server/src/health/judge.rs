@@ -179,6 +179,12 @@ fn delegates(facts: &Facts) -> Vec<Lack> {
             lacks.push(warning(Code::OcspCertificate, detail, fix));
         }
     }
+    for responder in &facts.delegates_blocked {
+        let detail =
+            format!("the key of the responder {responder} is blocked, so that no issuer certifies it");
+        let fix = "take it out of responder.delegates, also in the file of a signer of its own, and give the responder another key";
+        lacks.push(warning(Code::OcspCertificate, detail, fix));
+    }
     lacks
 }
 
