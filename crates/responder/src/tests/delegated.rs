@@ -25,6 +25,8 @@ struct World {
     pair: KeyPair,
     /// What the CA lists.
     listed: Arc<Mutex<Vec<DelegateCertificate>>>,
+    /// For how long its manifest may be believed.
+    lasts: Duration,
 }
 
 /// A responder that follows.
@@ -52,8 +54,8 @@ fn listed(certificate: Vec<u8>) -> DelegateCertificate {
 
 impl World {
     fn new() -> Self {
-        let world =
-            Self { origin: Origin::new(), pair: KeyPair::generate().unwrap(), listed: Arc::default() };
+        let (origin, pair) = (Origin::new(), KeyPair::generate().unwrap());
+        let world = Self { origin, pair, listed: Arc::default(), lasts: HOUR };
         for number in 1..=3 {
             world.origin.world.statuses.issue(number);
         }
@@ -75,7 +77,7 @@ impl World {
 
     fn publication(&self) -> Publication {
         let listed = self.listed.clone();
-        self.origin.publication().listing(move || listed.lock().unwrap().clone())
+        self.origin.publication_for(self.lasts).listing(move || listed.lock().unwrap().clone())
     }
 
     /// Runs `story` while the CA publishes what it has signed.
@@ -302,6 +304,26 @@ async fn nothing_is_signed_by_an_old_manifest_nor_beyond_what_the_ca_has_said() 
         assert_eq!(is_kept(apart.responder.ocsp().answer(&kept).await), is_there, "{after:?}");
         assert_eq!(apart.ask(&nonced(1), None).await.is_ok(), is_there);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn in_the_last_minute_of_the_cas_answer_that_one_is_given_to_a_nonce() {
+    // The manifest is good for longer than what was signed in advance, and so is the responder's certificate.
+    let world = World { lasts: 8 * DAY, ..World::new() };
+    let mut apart = None;
+    world.publishing(async { apart = Some(world.follow().await) }).await;
+    let apart = apart.unwrap();
+    let id = |number| world.cert_id(SHA1_OID, true, &serial(number));
+    let ends = start().plus(7 * DAY).minus(SECOND);
+    world.set(ends.minus(61 * SECOND));
+    assert!(apart.ask(&[id(1)], Some(NONCE)).await.unwrap().is_some());
+    world.set(ends.minus(59 * SECOND));
+    assert!(apart.ask(&[id(1)], None).await.unwrap().is_none(), "the CA's");
+    assert!(apart.ask(&[id(1)], Some(NONCE)).await.unwrap().is_none(), "the same to a nonce");
+    // Nobody has said anything about both at once.
+    assert_eq!(apart.ask(&[id(1), id(2)], Some(NONCE)).await.unwrap_err(), ErrorStatus::TryLater);
+    let other = world.cert_id(SHA384_OID, true, &serial(1));
+    assert_eq!(apart.ask(&[other], Some(NONCE)).await.unwrap_err(), ErrorStatus::TryLater);
 }
 
 #[tokio::test(start_paused = true)]

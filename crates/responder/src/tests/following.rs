@@ -41,7 +41,12 @@ impl Origin {
     }
 
     pub(super) fn publication(&self) -> Publication {
-        Publication::new(self.folder(), Some(&self.pkcs8), HOUR).unwrap()
+        self.publication_for(HOUR)
+    }
+
+    /// The same, whose manifests may be believed for so long.
+    pub(super) fn publication_for(&self, lasts: Duration) -> Publication {
+        Publication::new(self.folder(), Some(&self.pkcs8), lasts).unwrap()
     }
 
     async fn follow(&self, copies: &Path, source: &Path) -> Result<(Responder, Following), String> {
