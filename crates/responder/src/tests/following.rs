@@ -2,10 +2,11 @@
 
 use std::fs;
 use std::path::Path;
-
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use ingam_journal::files::Files;
 use ingam_protocol::Reason;
 use ingam_protocol::ocsp::ErrorStatus;
 use ingam_signer::AnswerKey;
@@ -59,7 +60,7 @@ impl Origin {
         copies: &Path,
         source: &Path,
         config: &Config,
-        own: Option<AnswerKey>,
+        own: Option<(AnswerKey, Arc<dyn Files>)>,
     ) -> Result<(Responder, Following), String> {
         let source = AnswerSource::Folder(source.to_owned());
         let clock = self.world.clock.clone();
