@@ -175,7 +175,7 @@ pub enum Code {
     IssuerCertificate,
     /// An issuing CA ends before the certificates of a profile would.
     ProfileValidity,
-    /// The OCSP certificate of an issuer is missing, was not renewed in time, or has ended.
+    /// The OCSP certificate of an issuer is missing, was not renewed in time, or has ended, or the key of a responder apart is blocked.
     OcspCertificate,
     /// The wall clock jumped while the process ran.
     ClockJump,

@@ -9,6 +9,7 @@ use ingam_protocol::crl::{SHARDS_MAX, ShardCounts};
 use ingam_protocol::ocsp::HashAlgorithm;
 use ingam_protocol::profile::IssuerName;
 use ingam_protocol::{Finding, Findings};
+use ingam_signer::RESPONDERS_MAX;
 use serde::{Deserialize, Serialize};
 
 use crate::statuses::StatusError;
@@ -56,9 +57,6 @@ pub struct Delegate {
     /// PEM file of its public key, on P-256. The private one never leaves the responder.
     pub key: PathBuf,
 }
-
-/// As many responders apart can have a key.
-const DELEGATES_MAX: usize = 32;
 
 /// Settings of the responder. Every key has a default.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
@@ -199,8 +197,8 @@ impl Config {
 
     fn check_delegates(&self, found: &mut Findings) {
         let count = self.delegates.len();
-        let fix = format!("give at most {DELEGATES_MAX}");
-        found.require(count <= DELEGATES_MAX, "delegates", format!("has {count} responders"), fix);
+        let fix = format!("give at most {RESPONDERS_MAX}");
+        found.require(count <= RESPONDERS_MAX, "delegates", format!("has {count} responders"), fix);
         found.require(
             count == 0 || (self.publish_key.is_some() && !self.presign.is_empty()),
             "delegates",
@@ -208,7 +206,7 @@ impl Config {
             "set presign and publish_key, too, as docs/operations/responders.md says",
         );
         let mut names = BTreeSet::new();
-        for Delegate { name, .. } in self.delegates.iter().take(DELEGATES_MAX) {
+        for Delegate { name, .. } in self.delegates.iter().take(RESPONDERS_MAX) {
             let is_plain =
                 |letter: u8| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == b'-';
             let is_name = (1..=32).contains(&name.len()) && name.bytes().all(is_plain);

@@ -26,7 +26,7 @@ use crate::crl::{self, CrlService, NoList, PublishedCrl};
 use crate::issuers::Issuers;
 use crate::ocsp::{Answer, Asked, InAdvance, OCSP_RESPONSE, OcspService, Ready};
 use crate::offline::{OfflineFiles, OfflineList};
-use crate::publication::{Apart, ApartSigner, ApartStatuses, MANIFEST, Publication};
+use crate::publication::{Apart, ApartSigner, ApartStatuses, MANIFEST, Publication, SignedFiles};
 use crate::reply::{self, Validators, cacheable_for, not_modified, plain, with_body};
 use crate::request_log::{Noted, Outcome, RequestLog};
 use crate::statuses::Statuses;
@@ -144,11 +144,13 @@ impl Responder {
         Self { request_log: Some(log), ..self }
     }
 
-    /// A responder apart from its CA: what it knows of statuses is what is in its tables, and it has one key at most.
+    /// A responder apart from its CA: what it knows of statuses is what is in its tables, and it has one key at most, and then a place
+    /// for the record of what is signed with that.
     pub(crate) fn apart_from_its_ca(
         config: &Config,
         folder: &Path,
         apart: &Arc<Apart>,
+        signed: Option<SignedFiles>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, StartError> {
         let mut settings = config.settings().map_err(StartError::Config)?;
@@ -157,7 +159,7 @@ impl Responder {
             // Nobody could answer one.
             settings.nonces = Nonces::Ignore;
         }
-        let statuses = Arc::new(ApartStatuses(apart.clone()));
+        let statuses = Arc::new(ApartStatuses::new(apart.clone(), signed));
         let signer = Arc::new(ApartSigner::new(apart.clone(), clock.clone()));
         let corpus = apart.corpus().clone();
         Self::build(settings, folder, statuses, signer, clock, corpus, Some(apart.clone()))

@@ -319,6 +319,14 @@ impl OcspService {
         issuer.is_some_and(|issuer| apart.can_sign(&issuer.name, self.clock.now()))
     }
 
+    /// Whether a responder apart from its CA cannot sign this, as what the CA has said of it ends within moments or is another thing by
+    /// now; the CA's own answer holds until then.
+    fn is_said_at_last(&self, question: &Question<'_>, status: Status, now: Timestamp) -> bool {
+        let subject = (question.serial, status.status);
+        let period = |apart: &Arc<Apart>| apart.period(question.issuer, subject, now, &self.settings);
+        self.apart.as_ref().is_some_and(|apart| period(apart).is_none())
+    }
+
     /// The issuer and serial number of a CertID that could be one of ours.
     fn question<'a>(&'a self, cert_id: &'a CertId) -> Result<Question<'a>, ErrorStatus> {
         let issuer = self.issuers.find(cert_id).ok_or(ErrorStatus::Unauthorized)?;
@@ -517,11 +525,13 @@ impl OcspService {
             let mut subjects = Vec::with_capacity(questions.len());
             for question in &questions {
                 let status = self.status(question)?.ok_or(ErrorStatus::Unauthorized)?;
-                if now > status.not_after {
+                let is_expired = now > status.not_after;
+                if is_expired || self.is_said_at_last(question, status, now) {
                     // Nothing is signed for it any more; what was signed last may still be valid.
                     return match cert_ids {
                         [only] => self.kept(only).await.map(Answer::Kept),
-                        _ => Err(ErrorStatus::Unauthorized),
+                        _ if is_expired => Err(ErrorStatus::Unauthorized),
+                        _ => Err(ErrorStatus::TryLater),
                     };
                 }
                 subjects.push(Subject {

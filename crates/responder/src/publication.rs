@@ -5,6 +5,7 @@ mod apart;
 mod follower;
 mod manifest;
 mod publisher;
+mod signed;
 mod source;
 #[cfg(feature = "synthetic")]
 mod synthetic;
@@ -28,6 +29,7 @@ pub use follower::{Following, FollowingCondition};
 use manifest::{ListedDelegate, ListedIssuer};
 pub(crate) use publisher::MANIFEST;
 use publisher::{Moment, Publisher};
+pub(crate) use signed::SignedFiles;
 pub use source::AnswerSource;
 #[cfg(feature = "synthetic")]
 pub use synthetic::{synthetic_serial, write_synthetic};

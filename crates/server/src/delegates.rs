@@ -1,21 +1,23 @@
 //! Responders apart from the CA that may sign answers (`responder.delegates`): which keys those are, and which of their certificates count.
 //!
 //! ```text
-//! files ──▶ keys: on P-256, not weak, no CA's, not blocked ──▶ signer: a certificate of each issuer, renewed
-//!                                                               └──▶ those whose keys are listed and not blocked ──▶ the manifest
+//! files ──▶ keys: on P-256, not weak, no CA's ──▶ those that are not blocked ──▶ signer: a certificate of each issuer, renewed
+//!                                                                                └──▶ on record ──▶ the manifest
 //! ```
 //!
-//! A key that is blocked later (`ingam admin key block`), or taken out of the file that is read again, has none in the next manifest.
+//! A key that is blocked (`ingam admin key block`), or taken out of the file that is read again, has none in the next manifest, and none
+//! is made for it from then on. A signer of another process knows nothing of blocks: the key has to be taken out of its file, too.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use ingam_authority::Authority;
 use ingam_protocol::key::PublicKey;
 use ingam_protocol::profile::IssuerName;
-use ingam_protocol::{Finding, Timestamp, pem};
+use ingam_protocol::{Finding, Serial, Timestamp, pem};
 use ingam_signer::{DelegateCertificate, DelegateKey, Issuer, Signer};
 
 use crate::config::Config;
+use crate::serve::StartError;
 
 /// What is told of them.
 pub(crate) const KEY: &str = "responder.delegates";
@@ -73,25 +75,39 @@ pub(crate) fn refusal(why: String) -> Finding {
     Finding::error(KEY, why, "make a key on the responder's machine for this alone, and name that one")
 }
 
-/// The keys that are listed now.
+/// Whether a key is blocked; a few reads of the store.
+type IsBlocked = Box<dyn Fn(&PublicKey) -> Result<bool, ingam_authority::Error> + Send + Sync>;
+
+/// The keys that are listed now, and which of their certificates count.
 pub(crate) struct Delegates {
-    authority: Arc<Authority>,
     signer: Arc<dyn Signer>,
-    keys: RwLock<Vec<DelegateKey>>,
+    is_blocked: IsBlocked,
+    keys: RwLock<Keys>,
+    /// Of certificates in force, those that are on record.
+    recorded: Mutex<BTreeSet<Serial>>,
+}
+
+#[derive(Default)]
+struct Keys {
+    listed: Vec<DelegateKey>,
+    /// Those of them that are not blocked, as of the last look: the signer goes by them.
+    usable: Vec<DelegateKey>,
 }
 
 impl Delegates {
-    /// Has these keys certified from now on.
+    /// Has these keys certified from now on, but for those that are blocked: for one stolen responder the CA does not stand still.
     ///
     /// # Errors
-    /// As [`Delegates::examine`].
+    /// [`Finding`] about the first that is a CA's, or if the store cannot be read.
     pub(crate) fn new(
-        authority: Arc<Authority>,
+        is_blocked: impl Fn(&PublicKey) -> Result<bool, ingam_authority::Error> + Send + Sync + 'static,
         signer: Arc<dyn Signer>,
         keys: Vec<DelegateKey>,
     ) -> Result<Arc<Self>, Finding> {
-        let delegates = Arc::new(Self { authority, signer, keys: RwLock::default() });
-        delegates.examine(&keys)?;
+        let is_blocked = Box::new(is_blocked);
+        let delegates =
+            Arc::new(Self { signer, is_blocked, keys: RwLock::default(), recorded: Mutex::default() });
+        check_purpose(&keys, delegates.signer.issuers())?;
         delegates.replace(keys)?;
         Ok(delegates)
     }
@@ -103,65 +119,119 @@ impl Delegates {
     pub(crate) fn examine(&self, keys: &[DelegateKey]) -> Result<(), Finding> {
         check_purpose(keys, self.signer.issuers())?;
         for key in keys {
-            match self.authority.key_is_blocked(key.key()) {
-                Ok(false) => {}
-                Ok(true) => {
-                    let why = format!("has {}, whose key is blocked: somebody else may have it", key.name());
-                    return Err(refusal(why));
-                }
-                Err(error) => {
-                    let why = format!("cannot be held against the keys that are blocked: {error}");
-                    return Err(Finding::error(KEY, why, "see why the store cannot be read"));
-                }
+            if self.is_blocked(key)? {
+                let why = format!("has {}, whose key is blocked: somebody else may have it", key.name());
+                return Err(refusal(why));
             }
         }
         Ok(())
     }
 
-    /// Goes by these keys, which were examined, and by no others.
+    fn is_blocked(&self, key: &DelegateKey) -> Result<bool, Finding> {
+        (self.is_blocked)(key.key()).map_err(|error| {
+            let why = format!("cannot be held against the keys that are blocked: {error}");
+            Finding::error(KEY, why, "see why the store cannot be read")
+        })
+    }
+
+    /// Goes by these keys, none of which is a CA's, and by no others.
     ///
     /// # Errors
-    /// [`Finding`] if the signer does not take them; nothing is changed then.
-    pub(crate) fn replace(&self, keys: Vec<DelegateKey>) -> Result<(), Finding> {
-        self.signer.delegate_to(&keys).map_err(|refused| refusal(refused.to_string()))?;
-        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = keys;
+    /// [`Finding`] if the signer does not take them, or the store cannot be read; nothing is changed then.
+    pub(crate) fn replace(&self, listed: Vec<DelegateKey>) -> Result<(), Finding> {
+        let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
+        self.go_by(&mut keys, listed)
+    }
+
+    /// Looks which keys are blocked by now, and has the signer go by the others.
+    ///
+    /// # Errors
+    /// [`Finding`] if the store cannot be read: nothing may be made for these keys then.
+    fn look(&self) -> Result<(), Finding> {
+        let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
+        let listed = keys.listed.clone();
+        self.go_by(&mut keys, listed)
+    }
+
+    fn go_by(&self, keys: &mut Keys, listed: Vec<DelegateKey>) -> Result<(), Finding> {
+        let mut usable = Vec::with_capacity(listed.len());
+        for key in &listed {
+            if !self.is_blocked(key)? {
+                usable.push(key.clone());
+            } else if keys.usable.contains(key) || !keys.listed.contains(key) {
+                tracing::error!(
+                    responder = key.name(),
+                    "a responder's key is blocked and gets no certificates: take it out of responder.delegates, and give the \
+                     responder another one"
+                );
+            }
+        }
+        if usable != keys.usable {
+            self.signer.delegate_to(&usable).map_err(|refused| refusal(refused.to_string()))?;
+        }
+        *keys = Keys { listed, usable };
         Ok(())
     }
 
-    /// Whether these are the keys that it goes by.
+    /// Whether these are the keys that are listed.
     pub(crate) fn are(&self, keys: &[DelegateKey]) -> bool {
-        self.keys().as_slice() == keys
+        self.keys.read().unwrap_or_else(PoisonError::into_inner).listed.as_slice() == keys
     }
 
-    fn keys(&self) -> Vec<DelegateKey> {
-        self.keys.read().unwrap_or_else(PoisonError::into_inner).clone()
+    fn usable(&self) -> Vec<DelegateKey> {
+        self.keys.read().unwrap_or_else(PoisonError::into_inner).usable.clone()
     }
 
-    /// Those by which answers may be signed now: of keys that are listed and not blocked. A few reads of the store.
+    /// The names of those that were blocked by the last look.
+    pub(crate) fn blocked(&self) -> Vec<String> {
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        let blocked = keys.listed.iter().filter(|key| !keys.usable.contains(key));
+        blocked.map(|key| key.name().to_owned()).collect()
+    }
+
+    /// Has the signer make what is due, for itself and for those keys that are not blocked by now. All of it belongs on record.
+    ///
+    /// # Errors
+    /// [`StartError`] if the store cannot be read, or as [`Signer::renew`].
+    pub(crate) async fn renew(&self) -> Result<Vec<DelegateCertificate>, StartError> {
+        self.look()?;
+        let made = self.signer.renew().await;
+        made.map_err(|error| StartError::caused("delegated OCSP certificates cannot be made", &error))
+    }
+
+    /// These certificates, which the signer made, are on record: from now on they may be given out.
+    pub(crate) fn are_recorded(&self, made: &[DelegateCertificate]) {
+        let in_force = self.signer.delegates_apart();
+        let mut recorded = self.recorded.lock().unwrap_or_else(PoisonError::into_inner);
+        recorded.extend(made.iter().map(|made| made.serial.clone()));
+        recorded.retain(|serial| in_force.iter().any(|made| made.serial == *serial));
+    }
+
+    /// Those that are in force and on record.
+    fn recorded(&self) -> Vec<DelegateCertificate> {
+        let in_force = self.signer.delegates_apart();
+        let recorded = self.recorded.lock().unwrap_or_else(PoisonError::into_inner);
+        in_force.into_iter().filter(|made| recorded.contains(&made.serial)).collect()
+    }
+
+    /// Those by which answers may be signed now: on record, and of keys that are listed and not blocked. A few reads of the store.
     pub(crate) fn certificates(&self) -> Vec<DelegateCertificate> {
-        let mut certificates = Vec::new();
-        let made = self.signer.delegates_apart();
-        for key in self.keys() {
-            match self.authority.key_is_blocked(key.key()) {
-                Ok(false) => certificates.extend(made.iter().filter(|made| is_of(made, &key)).cloned()),
-                Ok(true) => {}
-                Err(error) => tracing::error!(
-                    responder = key.name(),
-                    error = &error as &dyn std::error::Error,
-                    "whether a responder's key is blocked cannot be read: its certificates are not listed"
-                ),
-            }
+        if let Err(finding) = self.look() {
+            tracing::error!(%finding, "the certificates of responders are not listed");
+            return Vec::new();
         }
-        certificates
+        let (recorded, keys) = (self.recorded(), self.usable());
+        recorded.into_iter().filter(|made| keys.iter().any(|key| is_of(made, key))).collect()
     }
 
-    /// Until when each responder may answer for each issuer that has not ended; `None` where there is no certificate yet.
+    /// Until when each responder whose key is not blocked may answer for each issuer that has not ended; `None` where there is no
+    /// certificate yet.
     pub(crate) fn not_after(&self, now: Timestamp) -> Vec<(String, IssuerName, Option<Timestamp>)> {
-        let made = self.signer.delegates_apart();
+        let recorded = self.recorded();
         let mut all = Vec::new();
-        for key in self.keys() {
+        for key in self.usable() {
             for issuer in self.signer.issuers().iter().filter(|issuer| issuer.not_after >= now) {
-                let own = made.iter().find(|made| made.issuer == issuer.name && is_of(made, &key));
+                let own = recorded.iter().find(|made| made.issuer == issuer.name && is_of(made, &key));
                 all.push((key.name().to_owned(), issuer.name.clone(), own.map(|own| own.not_after)));
             }
         }
@@ -175,59 +245,4 @@ fn is_of(certificate: &DelegateCertificate, key: &DelegateKey) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::fs;
-    use std::path::Path;
-
-    use ingam_protocol::bytes::hex;
-    use ingam_responder::Delegate;
-    use rcgen::{KeyPair, PKCS_ECDSA_P384_SHA384, PublicKeyData};
-    use ring::digest::{SHA256, digest};
-
-    use super::*;
-
-    fn config(folder: &Path, files: &[(&str, &str)]) -> Config {
-        let mut config = Config::default();
-        for (name, text) in files {
-            let key = folder.join(format!("{name}.pub"));
-            fs::write(&key, text).unwrap();
-            config.responder.delegates.push(Delegate { name: (*name).to_owned(), key });
-        }
-        config
-    }
-
-    fn refused(config: &Config) -> String {
-        let finding = keys(config).unwrap_err();
-        assert_eq!(finding.key, KEY);
-        finding.to_string()
-    }
-
-    #[test]
-    fn keys_that_are_of_no_use_are_refused_with_what_to_do() {
-        let folder = tempfile::tempdir().unwrap();
-        let (good, other) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
-        let large = KeyPair::generate_for(&PKCS_ECDSA_P384_SHA384).unwrap().public_key_pem();
-        let (good_pem, other_pem) = (good.public_key_pem(), other.public_key_pem());
-        let config = |files: &[(&str, &str)]| config(folder.path(), files);
-        let read = keys(&config(&[("tokyo", &good_pem), ("lima", &other_pem)])).unwrap();
-        assert_eq!(read.iter().map(DelegateKey::name).collect::<Vec<_>>(), ["tokyo", "lima"]);
-        for (text, why) in [
-            (large.as_str(), "and not on P-256"),
-            (&good.serialize_pem(), "is no public key in PEM"),
-            ("", "is no public key in PEM"),
-            (&good_pem, "is also that of tokyo"),
-        ] {
-            let words = refused(&config(&[("tokyo", &good_pem), ("lima", text)]));
-            assert!(words.contains("has lima, whose key") && words.contains(why), "{words}");
-        }
-        let mut missing = config(&[("tokyo", &good_pem)]);
-        missing.responder.delegates[0].key = folder.path().join("nowhere");
-        assert!(refused(&missing).contains("cannot be read"));
-
-        let mut weak = config(&[("tokyo", &good_pem)]);
-        let list = folder.path().join("weak");
-        fs::write(&list, hex(digest(&SHA256, &good.subject_public_key_info()).as_ref())).unwrap();
-        weak.issuance.weak_key_lists = vec![list];
-        assert!(refused(&weak).contains("must not be used"));
-    }
-}
+mod tests;

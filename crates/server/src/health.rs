@@ -37,7 +37,7 @@ use crate::delegates::Delegates;
 use crate::monitor::Monitor;
 
 pub(crate) use config::Config;
-pub(crate) use judge::failed_signatures;
+pub(crate) use judge::{crowded, failed_signatures};
 
 use facts::Looks;
 

@@ -12,6 +12,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ingam_journal::files::{Disk, Files};
 use ingam_protocol::pem;
 use ingam_protocol::time::Clock;
 use ingam_responder::Following;
@@ -48,7 +49,10 @@ pub(crate) async fn serve(file: &Path, metrics: PrometheusHandle) -> Result<(), 
         StartError::caused(&format!("the folder {} cannot be made", folder.display()), &error)
     })?;
     let _lock = StateLock::take(&config.state)?;
-    let own = delegate_key(&config)?;
+    let own = match delegate_key(&config)? {
+        Some(key) => Some((key, signed_files(&config.state.join("signed"))?)),
+        None => None,
+    };
     let asked = bind_shared("publication", &config.listen.publication, config.responder.threads());
     let asked = asked.map_err(StartError::new)?;
     let hidden = bind("publication_tls", &config.listen.publication_tls).map_err(StartError::new)?;
@@ -88,6 +92,13 @@ fn delegate_key(config: &Config) -> Result<Option<AnswerKey>, StartError> {
     AnswerKey::open(location, pin.as_ref())
         .map(Some)
         .map_err(|error| StartError::caused("answers.delegate_key cannot be used", &error))
+}
+
+/// The folder for the record of what is signed here.
+fn signed_files(folder: &Path) -> Result<Arc<dyn Files>, StartError> {
+    let failed =
+        |error| StartError::caused(&format!("the folder {} cannot be made", folder.display()), &error);
+    Ok(Arc::new(Disk::open(folder).map_err(failed)?))
 }
 
 /// The key in a PEM file, its 32 bytes.

@@ -13,6 +13,7 @@ use ingam_frontend::Frontend;
 use ingam_journal::Journal;
 use ingam_journal::files::Disk;
 use ingam_operator::Operator;
+use ingam_protocol::key::PublicKey;
 use ingam_protocol::profile::IssuerName;
 use ingam_protocol::proxy::Front;
 use ingam_protocol::record::{Record, RecordType};
@@ -260,10 +261,10 @@ impl Running {
             transparency,
             monitor,
             answers,
-            ..
+            delegates,
         } = built;
         sweep(&request_log).await?;
-        record_start(config, signer.as_ref(), &store, made, sources).await?;
+        record_start(config, (signer.as_ref(), &delegates), &store, made, sources).await?;
         // The DNS server of tests first: what is taken up again may need it.
         self.tasks.spawn(test_dns::run(
             Arc::new(test_dns::Records::new()),
@@ -342,7 +343,7 @@ impl Running {
         if let Some(all) = corroboration {
             tasks.spawn(until(stop(), keep_perspectives(all)));
         }
-        tasks.spawn(until(stop(), keep_delegates(signer, store, sources.clone())));
+        tasks.spawn(until(stop(), keep_delegates(delegates, store, sources.clone())));
         self.keep(authority, monitor, reloader, stopping)
     }
 
@@ -526,7 +527,9 @@ fn build(
     };
     let (authority, responder) = (Authority::new(parts, policy(config)?), Arc::new(responder));
     telemetry::know_issuers(signer.issuers());
-    let delegates = Delegates::new(authority.clone(), signer.clone(), delegate_keys)?;
+    let blocks = authority.clone();
+    let is_blocked = move |key: &PublicKey| blocks.key_is_blocked(key);
+    let delegates = Delegates::new(is_blocked, signer.clone(), delegate_keys)?;
     let monitor =
         monitor(config, (store.clone(), authority.clone()), publication, signer.issuers(), sources)?;
     let health = Health::new(health::Parts {
@@ -712,18 +715,15 @@ pub(crate) fn connection_limits(config: &Config) -> ConnectionLimits {
 /// Puts on record which CA certificates were made, and that the process starts with which keys and profiles.
 async fn record_start(
     config: &Config,
-    signer: &dyn Signer,
+    (signer, delegates): (&dyn Signer, &Delegates),
     store: &Store,
     made: Vec<Vec<u8>>,
     sources: &Sources,
 ) -> Result<(), StartError> {
     let now = sources.clock.now();
-    let delegates = signer
-        .renew()
-        .await
-        .map_err(|error| StartError::caused("delegated OCSP certificates cannot be made", &error))?;
-    let certificates = made.into_iter().chain(delegates.into_iter().map(|delegate| delegate.certificate));
-    let mut records: Vec<Record> = certificates.map(|der| certificate_record(&der, sources)).collect();
+    let delegated = delegates.renew().await?;
+    let certificates = made.iter().chain(delegated.iter().map(|delegate| &delegate.certificate));
+    let mut records: Vec<Record> = certificates.map(|der| certificate_record(der, sources)).collect();
     let started = serde_json::json!({
         "version": env!("CARGO_PKG_VERSION"),
         "environment": config.environment.name(),
@@ -743,7 +743,9 @@ async fn record_start(
         sources.random.as_ref(),
     ));
     let written = store.statuses().records_append(records).await;
-    written.map_err(|error| StartError::caused("the start cannot be put on record", &error))
+    written.map_err(|error| StartError::caused("the start cannot be put on record", &error))?;
+    delegates.are_recorded(&delegated);
+    Ok(())
 }
 
 fn certificate_record(der: &[u8], sources: &Sources) -> Record {

@@ -27,6 +27,9 @@ use crate::{Error, Issuer, OCSP_DELEGATE_VALIDITY, lint};
 /// How far a delegate's notBefore lies back, for clients whose clocks are late.
 const BACKDATE: Duration = Duration::from_secs(60 * 60);
 
+/// As many responders apart from the CA may have a key that it certifies.
+pub const RESPONDERS_MAX: usize = 32;
+
 /// A delegated OCSP certificate that was just made: the CA signed it, so it belongs on record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DelegateCertificate {

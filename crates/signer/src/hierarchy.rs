@@ -45,7 +45,7 @@ use crate::{CaKey, Error, KeyKind, KeyLocation, Passphrase, PrivateKey};
 const PASSPHRASE_GIVEN_BY: &str =
     "[hierarchy] passphrase_file, or the service's credential issuer-passphrase";
 /// As many issuing CAs as one hierarchy may have.
-const ISSUERS_MAX: usize = 16;
+pub(crate) const ISSUERS_MAX: usize = 16;
 
 const MANIFEST: &str = "hierarchy.json";
 

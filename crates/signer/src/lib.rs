@@ -46,7 +46,7 @@ mod verified;
 
 pub use answering::{AnswerDelegate, AnswerKey};
 pub use country::is_country;
-pub use delegate::{DelegateCertificate, DelegateKey};
+pub use delegate::{DelegateCertificate, DelegateKey, RESPONDERS_MAX};
 pub use hierarchy::Hierarchy;
 pub use key::{CaKey, KeyKind, PrivateKey, TokenSigner};
 pub use key_location::{KeyLocation, Token, TokenKey};

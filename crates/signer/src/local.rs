@@ -134,34 +134,49 @@ impl LocalSigner {
         let mut made = Vec::new();
         let keys = self.delegate_keys.read().unwrap_or_else(PoisonError::into_inner).clone();
         for key in &keys {
-            let place = (key.name().to_owned(), ca.issuer.name.clone());
-            let last = self
-                .apart
-                .read()
-                .unwrap_or_else(PoisonError::into_inner)
-                .get(&place)
-                .map(|last| last.not_after);
-            if last.is_some_and(|not_after| !is_due(not_after, ca, now)) {
+            if !self.is_due_apart(key, ca, now) {
                 continue;
             }
             match self.certify(ca, key.holder(), now).await {
                 Ok((draft, certificate)) => {
                     let Draft { serial, not_after, .. } = draft;
-                    let (responder, issuer) = (Some(place.0.clone()), place.1.clone());
+                    let (responder, issuer) = (Some(key.name().to_owned()), ca.issuer.name.clone());
                     let certificate =
                         DelegateCertificate { issuer, serial, not_after, certificate, responder };
-                    made.push(certificate.clone());
-                    self.apart.write().unwrap_or_else(PoisonError::into_inner).insert(place, certificate);
+                    self.put_in_force(key, &certificate);
+                    made.push(certificate);
                 }
                 Err(error) => tracing::error!(
-                    issuer = %place.1,
-                    responder = place.0,
+                    issuer = %ca.issuer.name,
+                    responder = key.name(),
                     error = &error as &dyn std::error::Error,
                     "no OCSP certificate could be made for a responder apart from the CA: it is tried again"
                 ),
             }
         }
         made
+    }
+
+    /// Whether a key that is listed still has no certificate of this issuer, or one that ends soon. What lies there for another key, by
+    /// the same name, is none.
+    fn is_due_apart(&self, key: &DelegateKey, ca: &SigningCa, now: Timestamp) -> bool {
+        if !self.delegate_keys.read().unwrap_or_else(PoisonError::into_inner).contains(key) {
+            return false;
+        }
+        let apart = self.apart.read().unwrap_or_else(PoisonError::into_inner);
+        let last = apart.get(&(key.name().to_owned(), ca.issuer.name.clone()));
+        last.filter(|last| key.is_certified_by(&last.certificate))
+            .is_none_or(|last| is_due(last.not_after, ca, now))
+    }
+
+    /// Puts a certificate in force, unless its key was taken out while it was made.
+    fn put_in_force(&self, key: &DelegateKey, certificate: &DelegateCertificate) {
+        // Held until it is in place: whoever takes the key out comes before, and is seen, or after, and takes this out as well.
+        let keys = self.delegate_keys.read().unwrap_or_else(PoisonError::into_inner);
+        if keys.contains(key) {
+            let place = (key.name().to_owned(), certificate.issuer.clone());
+            self.apart.write().unwrap_or_else(PoisonError::into_inner).insert(place, certificate.clone());
+        }
     }
 
     async fn make_delegate(&self, ca: &SigningCa, now: Timestamp) -> Result<Delegate, Error> {

@@ -21,11 +21,11 @@ use ingam_signer::{
 use tokio::sync::broadcast;
 
 use super::manifest::{ListedDelegate, Manifest};
+use super::signed::SignedFiles;
 use crate::config::Settings;
 use crate::corpus::{Corpus, Told};
 use crate::ocsp::{PERIOD_MIN, Period};
 use crate::statuses::{IssuedPage, ShardsInUse, SigningEvent, Status, StatusChange, StatusError, Statuses};
-use crate::stored::payloads;
 
 /// Everything that answers are made of.
 pub(crate) struct Apart {
@@ -179,8 +179,18 @@ impl Apart {
     }
 }
 
-/// The statuses of those certificates that there are answers about.
-pub(crate) struct ApartStatuses(pub(crate) Arc<Apart>);
+/// The statuses of those certificates that there are answers about, and the record of what is signed here.
+pub(crate) struct ApartStatuses {
+    apart: Arc<Apart>,
+    signed: Option<SignedFiles>,
+}
+
+impl ApartStatuses {
+    /// Without a place for it, nothing may be signed.
+    pub(crate) fn new(apart: Arc<Apart>, signed: Option<SignedFiles>) -> Self {
+        Self { apart, signed }
+    }
+}
 
 fn none(doing: &'static str) -> StatusError {
     StatusError::new(doing, "this responder has no store")
@@ -189,12 +199,12 @@ fn none(doing: &'static str) -> StatusError {
 #[async_trait]
 impl Statuses for ApartStatuses {
     fn status(&self, issuer: &IssuerName, serial: &Serial) -> Result<Option<Status>, StatusError> {
-        match self.0.known(issuer, serial).map(|known| known.told) {
+        match self.apart.known(issuer, serial).map(|known| known.told) {
             None => Ok(None),
             // When its certificate ends is not known here; the CA leaves it out of the tables then.
             Some(Told::Status(status)) => {
                 let (not_after, generation) =
-                    (Timestamp::from_unix_s(u32::MAX.into()), self.0.current.load().epoch);
+                    (Timestamp::from_unix_s(u32::MAX.into()), self.apart.current.load().epoch);
                 Ok(Some(Status { status, not_after, generation }))
             }
             Some(Told::Withdrawn) => Err(StatusError::new(
@@ -205,7 +215,7 @@ impl Statuses for ApartStatuses {
     }
 
     fn generation(&self) -> u64 {
-        self.0.current.load().sequence
+        self.apart.current.load().sequence
     }
 
     fn changes(&self) -> broadcast::Receiver<StatusChange> {
@@ -239,12 +249,11 @@ impl Statuses for ApartStatuses {
         Err(none("taking a CRL's number"))
     }
 
-    /// In the log, in the words of the CA's records: there is no store.
+    /// In files of its own: there is no store.
     async fn record_signed(&self, events: Vec<SigningEvent>) -> Result<(), StatusError> {
-        for (_, signed) in payloads(events) {
-            tracing::info!(%signed, "answers were signed");
-        }
-        Ok(())
+        const DOING: &str = "recording signatures";
+        let signed = self.signed.as_ref().ok_or_else(|| none(DOING))?;
+        signed.append(events).await.map_err(|cause| StatusError::new(DOING, cause))
     }
 }
 

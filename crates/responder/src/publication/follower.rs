@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderValue;
+use ingam_journal::files::Files;
 use ingam_protocol::profile::IssuerName;
 use ingam_protocol::{Clock, Timestamp};
 use ingam_signer::{AnswerKey, Issuer};
@@ -23,6 +24,7 @@ use tokio::time::sleep;
 use super::apart::Apart;
 use super::manifest::{ListedTable, MANIFEST_BYTES_MAX, Manifest};
 use super::publisher::{MANIFEST, sync, write};
+use super::signed::SignedFiles;
 use super::source::{AnswerSource, FetchError};
 use crate::config::{Config, StartError};
 use crate::corpus::{Corpus, Shelf, Table};
@@ -68,8 +70,8 @@ pub struct Following {
 
 impl Following {
     /// Takes what there is: the copy in `folder`, or what `source` has if that is newer. `key` is the contents of an Ed25519 public key
-    /// (RFC 8410): 32 bytes. `own` signs answers in the CA's place, by the certificates that the CA lists for it. Gives the responder
-    /// that answers, and what keeps it fresh.
+    /// (RFC 8410): 32 bytes. `own` signs answers in the CA's place, by the certificates that the CA lists for it; each signature goes on
+    /// record in the files beside it. Gives the responder that answers, and what keeps it fresh.
     ///
     /// # Errors
     /// In words, if there is neither a copy nor a source to take from, or if a setting is out of its bounds.
@@ -78,7 +80,7 @@ impl Following {
         source: AnswerSource,
         key: Vec<u8>,
         folder: PathBuf,
-        own: Option<AnswerKey>,
+        own: Option<(AnswerKey, Arc<dyn Files>)>,
         clock: Arc<dyn Clock>,
     ) -> Result<(Responder, Self), String> {
         let copies = AnswerSource::Folder(folder.clone());
@@ -102,8 +104,10 @@ impl Following {
         let issuers: Vec<Issuer> = manifest.issuers.iter().map(super::ListedIssuer::issuer).collect();
         let hashes = manifest.series.iter().map(|series| series.hash.algorithm()).collect();
         let corpus = Corpus::of(&Issuers::new(&issuers), &hashes);
+        let (own, signed) = own.unzip();
         let apart = Arc::new(Apart::new(issuers, corpus, own));
-        let responder = Responder::apart_from_its_ca(config, &folder, &apart, clock)
+        let signed = signed.map(|files| SignedFiles::new(files, clock.clone()));
+        let responder = Responder::apart_from_its_ca(config, &folder, &apart, signed, clock)
             .map_err(|error: StartError| error.to_string())?;
         let mut following = Self {
             source,

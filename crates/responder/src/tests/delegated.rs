@@ -4,6 +4,8 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use ingam_journal::files::Files;
+use ingam_journal::simulated::SimulatedDisk;
 use ingam_protocol::ocsp::{ErrorStatus, Response};
 use ingam_protocol::{Reason, Serial, Timestamp};
 use ingam_signer::{AnswerKey, CaKey, DelegateCertificate, PrivateKey, Signer};
@@ -25,6 +27,10 @@ struct World {
     pair: KeyPair,
     /// What the CA lists.
     listed: Arc<Mutex<Vec<DelegateCertificate>>>,
+    /// For how long its manifest may be believed.
+    lasts: Duration,
+    /// Where the responder puts down what it signs.
+    signed: Arc<SimulatedDisk>,
 }
 
 /// A responder that follows.
@@ -52,8 +58,8 @@ fn listed(certificate: Vec<u8>) -> DelegateCertificate {
 
 impl World {
     fn new() -> Self {
-        let world =
-            Self { origin: Origin::new(), pair: KeyPair::generate().unwrap(), listed: Arc::default() };
+        let (origin, pair) = (Origin::new(), KeyPair::generate().unwrap());
+        let world = Self { origin, pair, listed: Arc::default(), lasts: HOUR, signed: Arc::default() };
         for number in 1..=3 {
             world.origin.world.statuses.issue(number);
         }
@@ -75,7 +81,7 @@ impl World {
 
     fn publication(&self) -> Publication {
         let listed = self.listed.clone();
-        self.origin.publication().listing(move || listed.lock().unwrap().clone())
+        self.origin.publication_for(self.lasts).listing(move || listed.lock().unwrap().clone())
     }
 
     /// Runs `story` while the CA publishes what it has signed.
@@ -91,7 +97,8 @@ impl World {
 
     async fn follow(&self) -> Apart<'_> {
         let copies = copies();
-        let (folder, own) = (self.origin.folder(), Some(self.key()));
+        let signed: Arc<dyn Files> = self.signed.clone();
+        let (folder, own) = (self.origin.folder(), Some((self.key(), signed)));
         let begun = Box::pin(self.origin.follow_with(copies.path(), &folder, &config(), own)).await;
         let (responder, following) = begun.unwrap();
         let condition = following.condition();
@@ -305,6 +312,26 @@ async fn nothing_is_signed_by_an_old_manifest_nor_beyond_what_the_ca_has_said() 
 }
 
 #[tokio::test(start_paused = true)]
+async fn in_the_last_minute_of_the_cas_answer_that_one_is_given_to_a_nonce() {
+    // The manifest is good for longer than what was signed in advance, and so is the responder's certificate.
+    let world = World { lasts: 8 * DAY, ..World::new() };
+    let mut apart = None;
+    world.publishing(async { apart = Some(world.follow().await) }).await;
+    let apart = apart.unwrap();
+    let id = |number| world.cert_id(SHA1_OID, true, &serial(number));
+    let ends = start().plus(7 * DAY).minus(SECOND);
+    world.set(ends.minus(61 * SECOND));
+    assert!(apart.ask(&[id(1)], Some(NONCE)).await.unwrap().is_some());
+    world.set(ends.minus(59 * SECOND));
+    assert!(apart.ask(&[id(1)], None).await.unwrap().is_none(), "the CA's");
+    assert!(apart.ask(&[id(1)], Some(NONCE)).await.unwrap().is_none(), "the same to a nonce");
+    // Nobody has said anything about both at once.
+    assert_eq!(apart.ask(&[id(1), id(2)], Some(NONCE)).await.unwrap_err(), ErrorStatus::TryLater);
+    let other = world.cert_id(SHA384_OID, true, &serial(1));
+    assert_eq!(apart.ask(&[other], Some(NONCE)).await.unwrap_err(), ErrorStatus::TryLater);
+}
+
+#[tokio::test(start_paused = true)]
 async fn certificates_that_are_none_of_its_own_are_not_taken() {
     let world = World::new();
     let ca = &world.origin.world;
@@ -327,24 +354,36 @@ async fn certificates_that_are_none_of_its_own_are_not_taken() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn signatures_are_told_in_the_log_and_wait_for_nobody() {
+async fn signatures_are_put_down_in_files_of_its_own() {
     let world = World::new();
+    let lines = || {
+        let name = format!("{}.jsonl", &start().to_rfc3339()[..10]);
+        let contents = world.signed.contents(&name).unwrap_or_default();
+        contents.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).count()
+    };
     world
         .publishing(async {
             let apart = world.follow().await;
             assert!(apart.live(SHA384_OID, 1).await.is_ok());
-            assert_eq!(apart.responder.queues()[1].waiting, 1);
+            assert_eq!((apart.responder.queues()[1].waiting, lines()), (1, 0));
             let recorder = apart.responder.clone();
             let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
             let recording = tokio::spawn(async move {
                 recorder.run_recorder(async { drop(stopped.await) }).await;
             });
-            tokio::time::sleep(2 * SECOND).await;
+            until("a line", || lines() == 1).await;
             assert_eq!(apart.responder.queues()[1].waiting, 0);
+            // Without room on the disk it waits, and is there once there is some.
+            world.signed.set_room(Some(0));
+            assert!(apart.live(SHA384_OID, 2).await.is_ok());
+            tokio::time::sleep(5 * SECOND).await;
+            assert_eq!(lines(), 1);
+            world.signed.set_room(None);
+            until("another line", || lines() == 2).await;
             stop.send(()).unwrap();
             recording.await.unwrap();
             // A process that ends signs nothing more.
-            assert_eq!(apart.live(SHA384_OID, 2).await.unwrap_err(), ErrorStatus::TryLater);
+            assert_eq!(apart.live(SHA384_OID, 3).await.unwrap_err(), ErrorStatus::TryLater);
         })
         .await;
 }

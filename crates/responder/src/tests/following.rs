@@ -2,10 +2,11 @@
 
 use std::fs;
 use std::path::Path;
-
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use ingam_journal::files::Files;
 use ingam_protocol::Reason;
 use ingam_protocol::ocsp::ErrorStatus;
 use ingam_signer::AnswerKey;
@@ -41,7 +42,12 @@ impl Origin {
     }
 
     pub(super) fn publication(&self) -> Publication {
-        Publication::new(self.folder(), Some(&self.pkcs8), HOUR).unwrap()
+        self.publication_for(HOUR)
+    }
+
+    /// The same, whose manifests may be believed for so long.
+    pub(super) fn publication_for(&self, lasts: Duration) -> Publication {
+        Publication::new(self.folder(), Some(&self.pkcs8), lasts).unwrap()
     }
 
     async fn follow(&self, copies: &Path, source: &Path) -> Result<(Responder, Following), String> {
@@ -54,7 +60,7 @@ impl Origin {
         copies: &Path,
         source: &Path,
         config: &Config,
-        own: Option<AnswerKey>,
+        own: Option<(AnswerKey, Arc<dyn Files>)>,
     ) -> Result<(Responder, Following), String> {
         let source = AnswerSource::Folder(source.to_owned());
         let clock = self.world.clock.clone();

@@ -21,7 +21,8 @@ pub(crate) struct Answers {
     /// PEM file of the Ed25519 public key of the CA's `responder.publish_key`. What another has signed is not believed.
     pub(crate) key: Option<PathBuf>,
     /// This responder's own key on P-256, for answers that the CA did not sign in advance: a PEM file (PKCS #8) that its owner alone may
-    /// read, or a PKCS #11 URI. The CA has to know its public half (`responder.delegates` there). Without it, nothing is signed here.
+    /// read, or a PKCS #11 URI. The CA has to know its public half (`responder.delegates` there). Without it, nothing is signed here;
+    /// with it, what is signed is on record in `signed/` in the state folder.
     pub(crate) delegate_key: Option<KeyLocation>,
     /// How often newer ones are looked for, in milliseconds.
     pub(crate) poll_ms: u64,

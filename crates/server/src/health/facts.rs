@@ -175,6 +175,8 @@ pub(super) struct Facts {
     pub(super) delegates: Vec<(IssuerName, Option<Timestamp>)>,
     /// The same for each responder apart that may sign answers, and each issuer.
     pub(super) delegates_apart: Vec<(String, IssuerName, Option<Timestamp>)>,
+    /// The responders whose keys are listed, and blocked.
+    pub(super) delegates_blocked: Vec<String>,
     pub(super) crls: Vec<CrlCondition>,
     /// The CRLs of CAs whose keys are offline, by their names.
     pub(super) offline_crls: Vec<(String, ForeignList)>,
@@ -228,6 +230,7 @@ pub(super) async fn gather(
         signing_trouble,
         delegates,
         delegates_apart: parts.delegates.not_after(now),
+        delegates_blocked: parts.delegates.blocked(),
         crls,
         offline_crls: parts.responder.offline().lists(),
         signing: parts.responder.signing(),

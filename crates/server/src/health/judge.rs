@@ -93,8 +93,9 @@ fn frontend(facts: &Facts, config: &Config) -> Vec<Lack> {
 }
 
 fn validation(facts: &Facts) -> Vec<Lack> {
-    let checks = crowded(facts, "checks", Code::ChecksQueue, "issuance.checks_max");
-    let validations = crowded(facts, "validations", Code::ValidationsQueue, "validation.concurrent_max");
+    let checks = crowded(&facts.queues, "checks", Code::ChecksQueue, "issuance.checks_max");
+    let validations =
+        crowded(&facts.queues, "validations", Code::ValidationsQueue, "validation.concurrent_max");
     checks.into_iter().chain(validations).chain(perspectives(facts)).chain(transparency(facts)).collect()
 }
 
@@ -178,6 +179,12 @@ fn delegates(facts: &Facts) -> Vec<Lack> {
         if let Some((_, detail)) = delegate(&what, *not_after, facts.now) {
             lacks.push(warning(Code::OcspCertificate, detail, fix));
         }
+    }
+    for responder in &facts.delegates_blocked {
+        let detail =
+            format!("the key of the responder {responder} is blocked, so that no issuer certifies it");
+        let fix = "take it out of responder.delegates, also in the file of a signer of its own, and give the responder another key";
+        lacks.push(warning(Code::OcspCertificate, detail, fix));
     }
     lacks
 }
@@ -307,9 +314,9 @@ fn responder(facts: &Facts, config: &Config) -> Vec<Lack> {
     lacks.extend(offline_crls(facts, config));
     lacks.extend(ocsp(facts));
     lacks.extend(disagreement(facts));
-    lacks.extend(crowded(facts, "ocsp_signatures", Code::OcspQueue, "responder.signings_queued"));
+    lacks.extend(crowded(&facts.queues, "ocsp_signatures", Code::OcspQueue, "responder.signings_queued"));
     let events = "how quickly the store commits: nothing is signed once this is full";
-    lacks.extend(crowded(facts, "signing_events", Code::SigningEventsQueue, events));
+    lacks.extend(crowded(&facts.queues, "signing_events", Code::SigningEventsQueue, events));
     lacks.extend(request_log(facts));
     lacks
 }
@@ -426,7 +433,12 @@ fn store(facts: &Facts, config: &Config) -> Vec<Lack> {
             lacks.push(lack(failing_if(*waited >= READ_HANGS), Code::Read, detail, fix));
         }
     }
-    lacks.extend(crowded(facts, "transactions", Code::TransactionsQueue, "how quickly the disk syncs"));
+    lacks.extend(crowded(
+        &facts.queues,
+        "transactions",
+        Code::TransactionsQueue,
+        "how quickly the disk syncs",
+    ));
     lacks.extend(disk(facts, config));
     lacks
 }
@@ -483,8 +495,8 @@ fn journal(facts: &Facts, config: &Config) -> Vec<Lack> {
 
 /// A queue that is four fifths full. Never more than a warning: what comes on top is refused and told when to come
 /// again, and a CA that were taken out of service for being busy would only move the crowd.
-fn crowded(facts: &Facts, name: &str, code: Code, look_at: &str) -> Option<Lack> {
-    let QueueReport { waiting, max, .. } = facts.queues.iter().find(|queue| queue.name == name)?;
+pub(crate) fn crowded(queues: &[QueueReport], name: &str, code: Code, look_at: &str) -> Option<Lack> {
+    let QueueReport { waiting, max, .. } = queues.iter().find(|queue| queue.name == name)?;
     let is_crowded = waiting.saturating_mul(5) >= max.saturating_mul(4) && *max > 0;
     is_crowded.then(|| {
         let detail = format!("{waiting} of {max} places are taken ({name})");

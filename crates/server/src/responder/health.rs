@@ -10,7 +10,7 @@ use ingam_responder::{FollowingCondition, Responder};
 use metrics::gauge;
 
 use crate::config::Config;
-use crate::health::{failed_signatures, gauges};
+use crate::health::{crowded, failed_signatures, gauges};
 use crate::observation::Reporter;
 use crate::responder::https::Https;
 
@@ -56,6 +56,9 @@ impl ResponderHealth {
         // What was signed in advance is given out all the same.
         let failed = failed_signatures(self.responder.signing(), now);
         lacks.extend(failed.map(|lack| Lack { level: Level::Warning, ..lack }));
+        let events =
+            "how much room there is on the disk of state/signed: nothing is signed once this is full";
+        lacks.extend(crowded(&self.responder.queues(), "signing_events", Code::SigningEventsQueue, events));
         lacks
     }
 }

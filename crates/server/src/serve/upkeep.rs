@@ -5,8 +5,6 @@ use std::time::Duration;
 
 use ingam_authority::Authority;
 use ingam_authority::operator::JobRunner;
-use ingam_protocol::record::Record;
-use ingam_signer::Signer;
 use ingam_store::Store;
 use ingam_validation::MultiPerspective;
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -14,6 +12,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 use super::{Sources, StartError, certificate_record};
+use crate::delegates::Delegates;
 use crate::listener::stopped;
 use crate::notify::{self, State};
 use crate::reload::Reloader;
@@ -146,24 +145,27 @@ pub(super) async fn keep_configuration(mut hangups: Signal, reloader: Arc<Reload
     }
 }
 
-/// Renews delegated OCSP certificates before they end.
-pub(super) async fn keep_delegates(signer: Arc<dyn Signer>, store: Store, sources: Sources) {
-    let mut unrecorded: Vec<Record> = Vec::new();
+/// Renews delegated OCSP certificates before they end. Those of responders apart are given out once they are on record.
+pub(super) async fn keep_delegates(delegates: Arc<Delegates>, store: Store, sources: Sources) {
+    let (mut unrecorded, mut records) = (Vec::new(), Vec::new());
     loop {
         tokio::time::sleep(DELEGATES_PERIOD).await;
-        match signer.renew().await {
-            Ok(made) => unrecorded
-                .extend(made.iter().map(|delegate| certificate_record(&delegate.certificate, &sources))),
-            Err(error) => tracing::error!(
-                error = &error as &dyn std::error::Error,
-                "OCSP certificates could not be renewed"
-            ),
+        match delegates.renew().await {
+            Ok(made) => {
+                records.extend(made.iter().map(|made| certificate_record(&made.certificate, &sources)));
+                unrecorded.extend(made);
+            }
+            Err(error) => tracing::error!(%error, "OCSP certificates could not be renewed"),
         }
         if unrecorded.is_empty() {
             continue;
         }
-        match store.statuses().records_append(unrecorded.clone()).await {
-            Ok(()) => unrecorded.clear(),
+        match store.statuses().records_append(records.clone()).await {
+            Ok(()) => {
+                delegates.are_recorded(&unrecorded);
+                unrecorded.clear();
+                records.clear();
+            }
             Err(error) => tracing::error!(
                 error = &error as &dyn std::error::Error,
                 "new OCSP certificates could not be recorded: it is tried again"

@@ -1,18 +1,19 @@
 //! Responders apart from the CA: they get certificates as the CA's own delegates do, and sign by nothing but what an issuer gave them.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::Duration;
 
-use ingam_protocol::Timestamp;
 use ingam_protocol::key::PublicKey;
 use ingam_protocol::ocsp::{CertStatus, Response, SingleResponse};
 use ingam_protocol::time::{FixedClock, SeededRandom};
+use ingam_protocol::{Random, Timestamp};
 use rcgen::PublicKeyData;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::AnswerKey;
 use crate::key::Key;
-use crate::testing::{name, now, signer};
+use crate::testing::{hierarchy, ledger, name, now, signer, urls};
 use crate::{
     CaKey, DelegateKey, Error, KeyKind, KeyLocation, LocalSigner, OCSP_DELEGATE_VALIDITY, OcspAnswer,
     PrivateKey, Signer,
@@ -124,6 +125,54 @@ async fn a_key_that_is_taken_out_has_no_certificates_any_more() {
     assert_eq!(signer.delegates_apart(), []);
     assert_eq!(signer.renew_delegates(now()).await.len(), 2);
     assert!(signer.delegates_apart().iter().all(|listed| other.is_certified_by(&listed.certificate)));
+}
+
+/// Randomness that has a key taken out, and another put in its place, while a certificate is being made for it.
+struct Replacing {
+    random: SeededRandom,
+    signer: OnceLock<Weak<LocalSigner>>,
+    next: Mutex<Option<Vec<DelegateKey>>>,
+}
+
+impl Random for Replacing {
+    fn fill(&self, buffer: &mut [u8]) {
+        self.random.fill(buffer);
+        let signer = self.signer.get().and_then(Weak::upgrade);
+        let next = signer.as_ref().and_then(|_| self.next.lock().unwrap().take());
+        if let (Some(signer), Some(keys)) = (signer, next) {
+            signer.delegate_to(&keys).unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_is_replaced_while_it_is_certified_leaves_nothing_behind() {
+    let clock = Arc::new(FixedClock::new(now()));
+    let random =
+        Arc::new(Replacing { random: SeededRandom::new(2), signer: OnceLock::new(), next: Mutex::default() });
+    let urls = BTreeMap::from(["ecdsa", "rsa"].map(|issuer| (name(issuer), urls(issuer))));
+    let (ledger, source) = (ledger(&clock), random.clone());
+    let signer = Arc::new(LocalSigner::new(hierarchy(), urls, ledger, clock, source).unwrap());
+    // The issuer's own delegate is there before.
+    signer.renew_delegates(now()).await;
+    let named = |called: &str, of: u64| {
+        let held = CaKey::Held(PrivateKey::generate(KeyKind::EcdsaP256, &SeededRandom::new(of)).unwrap());
+        let info = Key::of(&held).unwrap().subject_public_key_info();
+        DelegateKey::new(called.to_owned(), PublicKey::from_spki(&info).unwrap()).unwrap()
+    };
+    let (first, second) = (named("lima", 7), named("lima", 8));
+    signer.delegate_to(std::slice::from_ref(&first)).unwrap();
+    *random.next.lock().unwrap() = Some(vec![second.clone()]);
+    random.signer.set(Arc::downgrade(&signer)).unwrap();
+    let made = signer.renew_delegates(now()).await;
+    let of = |key: &DelegateKey| made.iter().filter(|made| key.is_certified_by(&made.certificate)).count();
+    assert_eq!(of(&first), 1, "what was signed is told, and nothing more is signed for a key that is out");
+    let listed = signer.delegates_apart();
+    assert!(listed.iter().all(|listed| second.is_certified_by(&listed.certificate)), "{listed:?}");
+    signer.renew_delegates(now()).await;
+    let listed = signer.delegates_apart();
+    assert_eq!(listed.len(), 2);
+    assert!(listed.iter().all(|listed| second.is_certified_by(&listed.certificate)));
 }
 
 #[tokio::test]

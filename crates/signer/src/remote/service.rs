@@ -1,11 +1,11 @@
 //! The signer's side: messages of callers become calls of the signer that has the keys.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
-use ingam_protocol::Bytes;
 use ingam_protocol::profile::{Profile, ProfileName};
 use ingam_protocol::transparency::SctList;
+use ingam_protocol::{Bytes, Serial};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -13,10 +13,17 @@ use super::wire::{
     AdoptMessage, CrlMessage, DelegateMessage, ErrorMessage, FactsMessage, FinishMessage, IssuerMessage,
     NamedProfile, OcspMessage, PrepareMessage, PreparedMessage, ReadyMessage, SignedMessage, entry,
 };
-use crate::{CertificateRequest, CrlContents, Error, FinalRequest, LocalSigner, OcspAnswer, Signer};
+use crate::hierarchy::ISSUERS_MAX;
+use crate::{
+    CertificateRequest, CrlContents, Error, FinalRequest, LocalSigner, OcspAnswer, RESPONDERS_MAX, Signer,
+};
 
-/// As many delegates are remembered, for callers that start later: those of every issuer and every responder apart, twice.
-const DELEGATES_MAX: usize = 1024;
+/// As many delegates as are made at once: of each issuer, for the signer itself and for each responder apart.
+const ROUND_MAX: usize = ISSUERS_MAX * (RESPONDERS_MAX + 1);
+/// As many delegates are remembered that are in force no more, for callers that start later.
+const REPLACED_MAX: usize = ROUND_MAX;
+/// While as many wait for a caller who would put them on record, no others are made.
+const UNTOLD_MAX: usize = 4 * ROUND_MAX;
 
 /// What goes back to whoever asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,8 +38,15 @@ pub struct Reply {
 pub struct Service {
     signer: Arc<LocalSigner>,
     profiles: RwLock<BTreeMap<ProfileName, Arc<Profile>>>,
-    /// The delegates that were made in this process, oldest first.
-    delegates: Mutex<Vec<DelegateMessage>>,
+    /// The delegates that were made in this process, oldest first: all that are in force, all that nobody was told of, and some more.
+    delegates: Mutex<Vec<Made>>,
+}
+
+/// A delegate that was made.
+struct Made {
+    message: DelegateMessage,
+    /// Whether it was in an answer to somebody.
+    is_told: bool,
 }
 
 impl Service {
@@ -52,11 +66,47 @@ impl Service {
     /// Renews what the signer needs of its own; to be called at the start and then once a minute. What cannot be made is told in
     /// the log, and tried again by the next call.
     pub async fn renew(&self) {
+        let untold = self.delegates().iter().filter(|made| !made.is_told).count();
+        if untold >= UNTOLD_MAX {
+            tracing::error!(
+                untold,
+                "no OCSP certificates are made any more until the CA has asked for those that there are: they belong on record"
+            );
+            return;
+        }
         let made = self.signer.renew_now().await;
-        let mut delegates = self.delegates.lock().unwrap_or_else(PoisonError::into_inner);
-        delegates.extend(made.into_iter().map(DelegateMessage::from));
-        let over = delegates.len().saturating_sub(DELEGATES_MAX);
-        delegates.drain(..over);
+        let mut delegates = self.delegates();
+        let new = made.into_iter().map(|made| Made { message: made.into(), is_told: false });
+        delegates.extend(new);
+        self.forget(&mut delegates);
+    }
+
+    /// Forgets the oldest of those that are in force no more and were told.
+    fn forget(&self, delegates: &mut Vec<Made>) {
+        if delegates.len() <= REPLACED_MAX {
+            return;
+        }
+        let apart = self.signer.delegates_apart();
+        let in_force: BTreeSet<&Serial> = apart.iter().map(|delegate| &delegate.serial).collect();
+        // The newest of each issuer is what the signer itself signs with.
+        let mut own = BTreeSet::new();
+        let mut left = REPLACED_MAX;
+        let mut kept = Vec::with_capacity(delegates.len());
+        for made in delegates.drain(..).rev() {
+            let message = &made.message;
+            let is_own = message.responder.is_none() && own.insert(message.issuer.clone());
+            let is_needed = !made.is_told || is_own || in_force.contains(&message.serial);
+            if is_needed || left > 0 {
+                left -= usize::from(!is_needed);
+                kept.push(made);
+            }
+        }
+        kept.reverse();
+        *delegates = kept;
+    }
+
+    fn delegates(&self) -> MutexGuard<'_, Vec<Made>> {
+        self.delegates.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Answers a POST to one of the paths of [`super::Operation`].
@@ -89,7 +139,11 @@ impl Service {
             message.is_delegating = delegated.iter().any(|(name, _)| *name == issuer.name);
             issuers.push(message);
         }
-        let delegates = self.delegates.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let told = |made: &mut Made| {
+            made.is_told = true;
+            made.message.clone()
+        };
+        let delegates = self.delegates().iter_mut().map(told).collect();
         let apart = self.signer.delegates_apart().into_iter().map(DelegateMessage::from).collect();
         Ok(FactsMessage { issuers, delegates, apart })
     }

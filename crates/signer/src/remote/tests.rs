@@ -25,7 +25,8 @@ use tokio::task::AbortHandle;
 use super::*;
 use crate::testing::{name, now, profile, request, signer};
 use crate::{
-    CertificateRequest, CrlContents, DelegateKey, Error, FinalRequest, Kind, LocalSigner, OcspAnswer, Signer,
+    CertificateRequest, CrlContents, DelegateKey, Error, FinalRequest, Kind, LocalSigner, OcspAnswer,
+    RESPONDERS_MAX, Signer,
 };
 
 /// The signer's process: it answers connections in memory, unless it is away.
@@ -149,6 +150,38 @@ async fn the_certificates_of_responders_apart_come_through() {
     process.signer.delegate_to(&[]).unwrap();
     remote.renew().await.unwrap();
     assert_eq!(remote.delegates_apart(), []);
+}
+
+#[tokio::test]
+async fn what_is_in_force_is_told_whenever_a_caller_comes() {
+    let process = Process::new(Vec::new());
+    let key = |number: usize| {
+        let public = rcgen::KeyPair::generate().unwrap().subject_public_key_info();
+        DelegateKey::new(format!("r{number}"), PublicKey::from_spki(&public).unwrap()).unwrap()
+    };
+    let keys: Vec<DelegateKey> = (0..RESPONDERS_MAX).map(key).collect();
+    process.signer.delegate_to(&keys).unwrap();
+    process.service.renew().await;
+    // One responder is given another key again and again, and nobody asks meanwhile.
+    let rounds = 500;
+    let mut listed = keys;
+    for _ in 0..rounds {
+        listed[0] = key(0);
+        process.signer.delegate_to(&listed).unwrap();
+        process.service.renew().await;
+    }
+    let remote = caller(&process).await;
+    let made = remote.renew().await.unwrap();
+    assert_eq!(made.len(), 1 + 2 * (RESPONDERS_MAX + rounds), "all that was signed belongs on record");
+    let apart = remote.delegates_apart();
+    assert_eq!(apart.len(), 2 * RESPONDERS_MAX);
+    assert!(apart.iter().all(|apart| made.contains(apart)));
+    // What was told and is in force no more goes at last; who comes later is told of the rest.
+    process.service.renew().await;
+    let later = caller(&process).await.renew().await.unwrap();
+    assert!(later.len() < made.len(), "{}", later.len());
+    assert!(apart.iter().all(|apart| later.contains(apart)));
+    assert!(later.iter().any(|delegate| delegate.responder.is_none()));
 }
 
 #[tokio::test]

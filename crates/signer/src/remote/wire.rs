@@ -296,12 +296,12 @@ struct AlternateMessage {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct DelegateMessage {
-    issuer: IssuerName,
+    pub(crate) issuer: IssuerName,
     pub(crate) serial: Serial,
     not_after: Timestamp,
     certificate: Bytes,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    responder: Option<String>,
+    pub(crate) responder: Option<String>,
 }
 
 fn all(ders: &[Vec<u8>]) -> Vec<Bytes> {

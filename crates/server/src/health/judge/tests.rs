@@ -78,6 +78,7 @@ fn well() -> Facts {
         }],
         delegates: vec![(name("rsa"), Some(now().plus(20 * DAY)))],
         delegates_apart: vec![("tokyo".to_owned(), name("rsa"), Some(now().plus(20 * DAY)))],
+        delegates_blocked: Vec::new(),
         crls: vec![CrlCondition { issuer: name("rsa"), current: Some(crl), failed: false }],
         offline_crls: vec![(
             "root".to_owned(),
@@ -167,6 +168,7 @@ fn certificates_end() {
     for end in [Some(now().plus(9 * DAY)), Some(now().minus(SECOND)), None] {
         lacks(Code::OcspCertificate, WARNING, apart(end));
     }
+    lacks(Code::OcspCertificate, WARNING, |facts| facts.delegates_blocked = vec!["tokyo".to_owned()]);
 }
 
 #[test]
