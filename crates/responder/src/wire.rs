@@ -12,12 +12,14 @@
 //! - [`Connection`](connection::Connection) is one connection without its socket: what to read, write, wait for.
 //! - `desk` is what a thread has for all of its connections: buffers, the date, the way to the answers.
 //! - `general` turns a request into one of hyper's types, and the reply into bytes.
+//! - `letters` is how others leave word for a thread.
 //! - `worker` is the thread: its poll, sockets, time limits and end.
 //! - [`Wire`] is all threads together.
 
 mod connection;
 mod desk;
 mod general;
+mod letters;
 mod places;
 mod threads;
 mod worker;

@@ -12,8 +12,9 @@ use tokio::sync::mpsc;
 
 use crate::http::Responder;
 use crate::wire::WireLimits;
+use crate::wire::letters::Letterbox;
 use crate::wire::places::{Place, Places};
-use crate::wire::worker::{Letterbox, Worker};
+use crate::wire::worker::Worker;
 
 /// A connection that somebody else goes on with.
 pub struct Handed {

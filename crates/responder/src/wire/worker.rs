@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind};
 use std::net::{Shutdown, SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
@@ -20,7 +20,8 @@ use crate::http::Responder;
 use crate::wire::WireLimits;
 use crate::wire::connection::{Connection, Next, Overtime, Stream};
 use crate::wire::desk::Desk;
-use crate::wire::general::{self, Asked, Reply};
+use crate::wire::general::{self, Asked};
+use crate::wire::letters::{Address, Letterbox, Letters};
 use crate::wire::places::{Place, Places};
 use crate::wire::threads::{Handed, WireSetup};
 
@@ -45,56 +46,6 @@ impl Stream for mio::net::TcpStream {
     fn finish(&mut self) {
         // Where the other end has gone there is nobody to tell.
         let _ = self.shutdown(Shutdown::Write);
-    }
-}
-
-/// Where other threads leave word for a worker.
-pub(super) struct Letterbox {
-    letters: Mutex<Letters>,
-    waker: Waker,
-}
-
-#[derive(Default)]
-struct Letters {
-    /// `None`: there will be no reply.
-    replies: Vec<(Address, Option<Reply>)>,
-    is_stopping: bool,
-    is_abandoned: bool,
-}
-
-/// A connection; numbers of the slab are used again, those beside them are not.
-#[derive(Clone, Copy)]
-struct Address {
-    key: usize,
-    number: u64,
-}
-
-impl Letterbox {
-    fn lock(&self) -> MutexGuard<'_, Letters> {
-        // Nothing is left half-done in there by a panic.
-        self.letters.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn leave(&self, change: impl FnOnce(&mut Letters)) {
-        let mut letters = self.lock();
-        let is_first = letters.replies.is_empty();
-        change(&mut letters);
-        drop(letters);
-        // Otherwise it is on its way already.
-        if is_first {
-            // Failing means that the thread and its poll are gone.
-            let _ = self.waker.wake();
-        }
-    }
-
-    /// Ends listening, and connections as soon as what was asked on them is answered.
-    pub(super) fn stop(&self) {
-        self.leave(|letters| letters.is_stopping = true);
-    }
-
-    /// Ends the thread.
-    pub(super) fn abandon(&self) {
-        self.leave(|letters| letters.is_abandoned = true);
     }
 }
 
@@ -167,7 +118,7 @@ impl Worker {
             limits: Arc::clone(&setup.limits),
             places: setup.places.clone(),
             poll,
-            letterbox: Arc::new(Letterbox { letters: Mutex::default(), waker }),
+            letterbox: Arc::new(Letterbox::new(waker)),
             listeners,
             desk,
             open: Slab::new(),
@@ -357,7 +308,7 @@ impl Worker {
         self.runtime.spawn(async move {
             let replying = AssertUnwindSafe(general::reply(&responder, *question)).catch_unwind();
             let reply = replying.await.ok();
-            letterbox.leave(|letters| letters.replies.push((address, reply)));
+            letterbox.reply(address, reply);
         });
     }
 
@@ -375,10 +326,7 @@ impl Worker {
 
     /// Does what other threads left word of; whether to go on at all.
     fn take_letters(&mut self) -> bool {
-        let (replies, is_stopping, is_abandoned) = {
-            let mut letters = self.letterbox.lock();
-            (std::mem::take(&mut letters.replies), letters.is_stopping, letters.is_abandoned)
-        };
+        let Letters { replies, is_stopping, is_abandoned } = self.letterbox.take();
         for (address, reply) in replies {
             let Some(open) = self.open.get_mut(address.key).filter(|open| open.number == address.number)
             else {
