@@ -12,7 +12,7 @@ pub mod forwarded;
 mod front;
 pub mod preface;
 
-pub use front::{Front, ProxyWord};
+pub use front::{Front, ProxyWord, UNSAID, line};
 
 use std::fmt;
 use std::net::IpAddr;

@@ -394,15 +394,15 @@ impl Responder {
             Answer::Refused(_) => return with_body(answer.body(), OCSP_RESPONSE, reply::NOT_CACHED),
         };
         let validators = Validators {
-            etag: &kept.apart.etag,
-            last_modified: Some((&kept.apart.last_modified, kept.this_update)),
-            expires: Some(&kept.apart.expires),
+            etag: &kept.rest.etag,
+            last_modified: Some((&kept.rest.last_modified, kept.this_update)),
+            expires: Some(&kept.rest.expires),
         };
         if conditions.is_some_and(|headers| validators.match_request(headers)) {
             return not_modified(&validators, cache_control);
         }
         let mut reply =
-            reply::sized(kept.body().clone(), &kept.apart.content_length, OCSP_RESPONSE, cache_control);
+            reply::sized(kept.body().clone(), &kept.rest.content_length, OCSP_RESPONSE, cache_control);
         validators.write(reply.headers_mut());
         reply
     }

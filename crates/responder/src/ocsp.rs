@@ -249,10 +249,10 @@ impl OcspService {
         for kept in self.memory.iter() {
             // What is too old is given to nobody. It counts where somebody asked for it and no other could be signed.
             let counts =
-                now <= kept.status.not_after && (now < kept.apart.old_at || (is_failing && kept.is_missed()));
-            match oldest.get_mut(&kept.apart.issuer) {
+                now <= kept.status.not_after && (now < kept.rest.old_at || (is_failing && kept.is_missed()));
+            match oldest.get_mut(&kept.rest.issuer) {
                 Some(found) if counts => *found = kept.this_update.min(*found),
-                None if counts => drop(oldest.insert(kept.apart.issuer.clone(), kept.this_update)),
+                None if counts => drop(oldest.insert(kept.rest.issuer.clone(), kept.this_update)),
                 _ => {}
             }
         }
@@ -434,7 +434,7 @@ impl OcspService {
         let generation = self.statuses.generation();
         kept.miss();
         let now = self.clock.now();
-        if now >= kept.apart.old_at || now < kept.this_update || self.status(question)? != Some(kept.status) {
+        if now >= kept.rest.old_at || now < kept.this_update || self.status(question)? != Some(kept.status) {
             return Err(error);
         }
         kept.confirm(generation);

@@ -18,7 +18,7 @@ use hyper::body::{Body, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use ingam_protocol::proxy::Front;
+use ingam_protocol::proxy::{Front, UNSAID};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
@@ -355,8 +355,7 @@ impl Connections {
                     listener = self.name,
                     proxy = %address.ip(),
                     why,
-                    "a trusted proxy did not tell for whom it came, and was not served: let it speak the PROXY protocol, or \
-                     change [proxies]"
+                    "{UNSAID}"
                 );
                 return;
             }

@@ -37,11 +37,6 @@ async fn firefox_asks_and_goes_by_what_it_is_told() {
         ("security.OCSP.require", json!(true)),
         // These names are this machine's.
         ("network.dns.localDomains", json!(names.join(","))),
-        ("network.proxy.type", json!(0)),
-        ("app.update.enabled", json!(false)),
-        ("network.captive-portal-service.enabled", json!(false)),
-        ("network.connectivity-service.enabled", json!(false)),
-        ("datareporting.policy.dataSubmissionEnabled", json!(false)),
     ];
     let mut firefox = Firefox::start(&profile, &preferences).await;
     let page = |name: &str| format!("https://{name}:{port}/");

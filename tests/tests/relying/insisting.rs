@@ -76,11 +76,6 @@ async fn firefox_insists_on_a_staple_and_takes_that_of_nginx() {
         // It never asks, and goes by what is stapled alone.
         ("security.OCSP.enabled", json!(0)),
         ("network.dns.localDomains", json!([good.name.as_str(), bad.name.as_str()].join(","))),
-        ("network.proxy.type", json!(0)),
-        ("app.update.enabled", json!(false)),
-        ("network.captive-portal-service.enabled", json!(false)),
-        ("network.connectivity-service.enabled", json!(false)),
-        ("datareporting.policy.dataSubmissionEnabled", json!(false)),
     ];
     let mut firefox = Firefox::start(&profile, &preferences).await;
     let page = |leaf: &Leaf, port: u16| format!("https://{}:{port}/", leaf.name);

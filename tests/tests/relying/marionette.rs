@@ -26,10 +26,19 @@ pub(crate) struct Firefox {
 }
 
 impl Firefox {
-    /// Starts it with a profile in this folder, which may have a database of certificates, and with these preferences.
+    /// Starts it with a profile in this folder, which may have a database of certificates, and with these preferences; it asks nobody for
+    /// anything of its own.
     pub(crate) async fn start(profile: &Path, preferences: &[(&str, Value)]) -> Self {
         let port = ports::free();
-        let all = preferences.iter().cloned().chain([("marionette.port", json!(port))]);
+        let always = [
+            ("marionette.port", json!(port)),
+            ("network.proxy.type", json!(0)),
+            ("app.update.enabled", json!(false)),
+            ("network.captive-portal-service.enabled", json!(false)),
+            ("network.connectivity-service.enabled", json!(false)),
+            ("datareporting.policy.dataSubmissionEnabled", json!(false)),
+        ];
+        let all = preferences.iter().cloned().chain(always);
         let lines: String = all.map(|(name, value)| format!("user_pref(\"{name}\", {value});\n")).collect();
         fs::write(profile.join("user.js"), lines).expect("a writable folder");
         let log = File::create(profile.join("firefox.log")).expect("a writable folder");

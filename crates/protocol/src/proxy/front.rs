@@ -32,6 +32,15 @@ pub struct Front {
     pub word: ProxyWord,
 }
 
+/// What is told of a trusted proxy that did not say for whom it came, and had to.
+pub const UNSAID: &str = "a trusted proxy did not tell for whom it came, and was not served: let it speak the PROXY protocol, or change \
+                          [proxies]";
+
+/// The line of a header as a proxy's word; what is no text is none, and `"?"`.
+pub fn line(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap_or("?")
+}
+
 impl Front {
     /// Whether a connection of this peer begins with the PROXY protocol.
     ///
@@ -41,8 +50,8 @@ impl Front {
         self.word == ProxyWord::ProxyProtocol && self.trusted.contains(peer)
     }
 
-    /// Who sent a request over a connection that `opener` opened. `lines` gives all lines of a header by its name in lower case; a
-    /// line that is no text is no word either, and `"?"`.
+    /// Who sent a request over a connection that `opener` opened. `lines` gives all lines of a header by its name in lower case, each
+    /// through [`line`].
     pub fn client<'h>(
         &self,
         opener: SocketAddr,

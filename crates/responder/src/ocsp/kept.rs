@@ -72,12 +72,12 @@ pub struct KeptAnswer {
     checked: AtomicU64,
     /// Whether somebody asked for it since memory was cleared up.
     asked: AtomicBool,
-    pub(crate) apart: Box<Apart>,
+    pub(crate) rest: Box<Rest>,
 }
 
 /// What answers over hyper, and whoever looks after memory, need of it.
 #[derive(Debug)]
-pub(crate) struct Apart {
+pub(crate) struct Rest {
     pub(crate) body: Bytes,
     pub(crate) issuer: IssuerName,
     pub(crate) old_at: Timestamp,
@@ -118,7 +118,7 @@ impl KeptAnswer {
             status: observed.status,
             checked: AtomicU64::new(observed.generation),
             asked: AtomicBool::new(false),
-            apart: Box::new(Apart {
+            rest: Box::new(Rest {
                 body: wire.slice(begin..),
                 issuer,
                 old_at: period.old_at,
@@ -134,7 +134,7 @@ impl KeptAnswer {
 
     /// DER of the OCSPResponse.
     pub fn body(&self) -> &Bytes {
-        &self.apart.body
+        &self.rest.body
     }
 
     /// DER of the CertID that it is about.
@@ -154,12 +154,12 @@ impl KeptAnswer {
 
     /// Notes that it should have been replaced, and could not be.
     pub(super) fn miss(&self) {
-        self.apart.missed.store(true, Ordering::Release);
+        self.rest.missed.store(true, Ordering::Release);
     }
 
     /// Whether it should have been replaced, and could not be.
     pub(super) fn is_missed(&self) -> bool {
-        self.apart.missed.load(Ordering::Acquire)
+        self.rest.missed.load(Ordering::Acquire)
     }
 
     /// Notes that somebody asked for it. Written seldom: threads that only read it do not get into each other's way.

@@ -158,6 +158,29 @@ impl Slow {
         Self { world, responder, log, disk, gate, receipts }
     }
 
+    /// Lets the disk say nothing while `asking` asks a hundred times more often than there is room for, and tells how often there was an
+    /// answer: as often as it asked, and those hundred are counted as lost once the disk is back.
+    pub(crate) async fn while_the_disk_is_silent(&self, asking: impl Future<Output = usize>) {
+        assert_eq!(self.ask(1).await, 1);
+        self.log.tick().await.unwrap();
+        self.gate.close(true);
+        self.world.clock.advance(Duration::from_secs(6));
+        let log = self.log.clone();
+        let writing = tokio::spawn(async move { log.tick().await });
+        self.gate.waiting.notified().await;
+        // The log waits for the disk, and the queue runs over.
+        let answered = asking.await;
+        let has_waited = !writing.is_finished();
+        self.gate.close(false);
+        assert_eq!(answered, QUEUE + 100, "each request is answered while the disk says nothing");
+        assert!(has_waited, "the log waits for the disk all the time");
+        writing.await.unwrap().unwrap();
+        self.wait(Duration::from_secs(6)).await.unwrap();
+        self.wait(Duration::from_secs(6)).await.unwrap();
+        let condition = self.log.condition();
+        assert_eq!(condition.requests, (1 + QUEUE as u64 + 100, 100), "{condition:?}");
+    }
+
     /// Asks so often, on threads of the runtime, and gives how often there was an answer in time.
     pub(crate) async fn ask(&self, times: usize) -> usize {
         let body = request(&[self.world.cert_id(&serial(1))], None);
@@ -196,24 +219,8 @@ impl Slow {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn nobody_waits_for_a_disk_that_does_not_come_back() {
     let slow = Slow::new();
-    assert_eq!(slow.ask(1).await, 1);
-    slow.log.tick().await.unwrap();
-    slow.gate.close(true);
-    slow.world.clock.advance(Duration::from_secs(6));
-    let log = slow.log.clone();
-    let writing = tokio::spawn(async move { log.tick().await });
-    slow.gate.waiting.notified().await;
-    // The log waits for the disk, and the queue runs over.
-    let answered = slow.ask(QUEUE + 100).await;
-    let has_waited = !writing.is_finished();
-    slow.gate.close(false);
-    assert_eq!(answered, QUEUE + 100, "each request is answered while the disk says nothing");
-    assert!(has_waited, "the log waits for the disk all the time");
-    writing.await.unwrap().unwrap();
-    slow.wait(Duration::from_secs(6)).await.unwrap();
-    slow.wait(Duration::from_secs(6)).await.unwrap();
+    slow.while_the_disk_is_silent(slow.ask(QUEUE + 100)).await;
     let condition = slow.log.condition();
-    assert_eq!(condition.requests, (1 + QUEUE as u64 + 100, 100), "{condition:?}");
     assert!(condition.dropped_at.is_some() && condition.queue.0 == 0, "{condition:?}");
     assert_eq!(slow.receipts().await, (1 + QUEUE as u64, 100), "what was left out is told for years");
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
+use ingam_protocol::proxy::UNSAID;
 use mio::event::Event;
 use mio::{Events, Interest, Poll, Token, Waker};
 use rustix::net::SendFlags;
@@ -293,11 +294,7 @@ impl Worker {
     fn complain(&self, proxy: Option<SocketAddr>, why: &str) {
         self.places.unsaid.increment(1);
         let proxy = proxy.map(|address| address.ip().to_string()).unwrap_or_default();
-        tracing::warn!(
-            proxy,
-            why,
-            "a trusted proxy did not tell for whom it came, and was not served: let it speak the PROXY protocol, or change [proxies]"
-        );
+        tracing::warn!(proxy, why, "{UNSAID}");
     }
 
     /// Has a request answered on the runtime.

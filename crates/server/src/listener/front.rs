@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use http::HeaderMap;
-use ingam_protocol::proxy::Front;
 use ingam_protocol::proxy::preface::{self, Reading};
+use ingam_protocol::proxy::{Front, line};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 /// Why a connection of a trusted proxy is not served.
@@ -36,9 +36,7 @@ pub(super) async fn opener<S: AsyncRead + Unpin>(
 
 /// Who sent a request with these headers over a connection that `opener` opened.
 pub(crate) fn client(front: &Front, opener: SocketAddr, headers: &HeaderMap) -> SocketAddr {
-    front.client(opener, |name| {
-        headers.get_all(name).iter().map(|line| line.to_str().unwrap_or("?")).collect()
-    })
+    front.client(opener, |name| headers.get_all(name).iter().map(|value| line(value.as_bytes())).collect())
 }
 
 /// Reads a preface and not a byte beyond it; its length is bounded by the parser.
@@ -89,7 +87,7 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.append("x-forwarded-for", http::HeaderValue::from_static("192.0.2.1"));
         assert_eq!(client(&front, PROXY.parse().unwrap(), &headers).to_string(), "192.0.2.1:0");
-        headers.append("x-forwarded-for", http::HeaderValue::from_bytes("caf\u{e9}".as_bytes()).unwrap());
+        headers.append("x-forwarded-for", http::HeaderValue::from_bytes(b"caf\xe9").unwrap());
         assert_eq!(client(&front, PROXY.parse().unwrap(), &headers).to_string(), PROXY);
     }
 

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use bytes::Bytes;
 use http::StatusCode;
 use ingam_protocol::ocsp::REQUEST_BYTES_MAX;
+use ingam_protocol::proxy::line;
 use ingam_protocol::proxy::preface::{self, BadPreface, Reading};
 use ingam_protocol::request_head::{self, HEAD_BYTES_MAX, Head, Unsound, Version};
 
@@ -198,7 +199,7 @@ impl Connection {
     fn client(&self, head: &Head<'_>, desk: &Desk) -> IpAddr {
         let client = desk.front.client(self.opener, |name| {
             let lines = head.fields().filter(|(own, _)| is_named(own, name));
-            lines.map(|(_, line)| std::str::from_utf8(line).unwrap_or("?")).collect()
+            lines.map(|(_, value)| line(value)).collect()
         });
         client.ip()
     }
