@@ -367,6 +367,15 @@ async fn a_responder_with_a_key_signs_until_the_ca_takes_that_back() {
     let (second, second_files) = world.issue().await;
     world.until_published().await;
     world.check().await.succeeded();
+    // What the start would refuse, the check tells: here a private key, or one for something else, in the place of the public one.
+    let config = fs::read_to_string(world.path("responder.toml")).expect("a configuration");
+    for (wrong, why) in [("answers.key", "no public key in PEM"), ("tokyo.pub", "not for Ed25519")] {
+        fs::write(world.path("responder.toml"), config.replace("answers.pub", wrong))
+            .expect("a writable folder");
+        let told = world.check().await;
+        assert!(!told.status.success() && told.to_string().contains(why), "{told}");
+    }
+    fs::write(world.path("responder.toml"), &config).expect("a writable folder");
     let responder = world.start().await;
     world.until(&first_files, "good").await;
     world.until(&second_files, "good").await;

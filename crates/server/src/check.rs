@@ -20,7 +20,7 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 use crate::config::{self, Config, Environment, Reading, Role};
 use crate::serve::{StartError, publication_of};
 use crate::system::SystemClock;
-use crate::{delegates, terminal, transparency};
+use crate::{delegates, responder, terminal, transparency};
 
 /// What it ends with when it found what stops a start.
 const EXIT_FOUND: u8 = 1;
@@ -94,6 +94,7 @@ pub(crate) fn run(options: &Check) -> Result<ExitCode, StartError> {
         Role::Responder => {
             let Reading { config, found, .. } = &mut reading;
             ports::check(&config.listen.of_responder(), found);
+            answers_key(config, found);
             delegate_key(config, found);
             tls::check_responder(config, now, found);
         }
@@ -156,6 +157,14 @@ fn surroundings(reading: &mut Reading, is_dev: bool, now: Timestamp) {
     if !is_dev {
         tls::check(config, now, found);
         state::check(config, now, found);
+    }
+}
+
+/// The key by which a responder apart knows the CA's answers.
+fn answers_key(config: &Config, found: &mut Findings) {
+    let Some(path) = config.answers.key.as_deref() else { return };
+    if let Err(finding) = responder::answers_key(path) {
+        found.push(finding);
     }
 }
 

@@ -13,11 +13,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ingam_journal::files::{Disk, Files};
-use ingam_protocol::pem;
 use ingam_protocol::time::Clock;
+use ingam_protocol::{Finding, pem};
 use ingam_responder::Following;
 use ingam_signer::AnswerKey;
 use metrics_exporter_prometheus::PrometheusHandle;
+use x509_parser::oid_registry::OID_SIG_ED25519;
 use x509_parser::prelude::FromDer;
 use x509_parser::x509::SubjectPublicKeyInfo;
 
@@ -42,7 +43,7 @@ pub(crate) async fn serve(file: &Path, metrics: PrometheusHandle) -> Result<(), 
     let answers = &config.answers;
     let source = answers.source().ok_or_else(|| StartError::new("answers.url is missing"))?;
     let key = answers.key.as_deref().ok_or_else(|| StartError::new("answers.key is missing"))?;
-    let key = public_key(key)?;
+    let key = answers_key(key)?;
     let https = Https::read(&config)?;
     let folder = config.state.join("answers");
     std::fs::create_dir_all(&folder).map_err(|error| {
@@ -101,13 +102,20 @@ fn signed_files(folder: &Path) -> Result<Arc<dyn Files>, StartError> {
     Ok(Arc::new(Disk::open(folder).map_err(failed)?))
 }
 
-/// The key in a PEM file, its 32 bytes.
-fn public_key(path: &Path) -> Result<Vec<u8>, StartError> {
-    let failed = |why: &str| StartError::new(format!("answers.key, {}: {why}", path.display()));
-    let file = std::fs::read(path).map_err(|error| failed(&error.to_string()))?;
-    let info = pem::public_key_info(&file).ok_or_else(|| failed("is no public key in PEM"))?;
-    let key =
-        SubjectPublicKeyInfo::from_der(&info).ok().map(|(_, info)| info.subject_public_key.data.to_vec());
-    key.filter(|key| key.len() == KEY_BYTES)
-        .ok_or_else(|| failed("is no Ed25519 key: give what `openssl pkey -in answers.key -pubout` writes"))
+/// The key by which the CA's answers are known, its 32 bytes, from its PEM file.
+///
+/// # Errors
+/// [`Finding`] if that cannot be read, or has no public key for Ed25519.
+pub(crate) fn answers_key(path: &Path) -> Result<Vec<u8>, Finding> {
+    let wrong = |why: &str| {
+        let fix = "give what `openssl pkey -in answers.key -pubout` writes of the CA's responder.publish_key";
+        Finding::error("answers.key", format!("cannot be used: {}: {why}", path.display()), fix)
+    };
+    let file = std::fs::read(path).map_err(|error| wrong(&error.to_string()))?;
+    let info = pem::public_key_info(&file).ok_or_else(|| wrong("it has no public key in PEM"))?;
+    let key = SubjectPublicKeyInfo::from_der(&info).ok().map(|(_, info)| info);
+    let key = key.filter(|info| info.algorithm.algorithm == OID_SIG_ED25519);
+    key.map(|info| info.subject_public_key.data.to_vec())
+        .filter(|key| key.len() == KEY_BYTES)
+        .ok_or_else(|| wrong("its key is not for Ed25519"))
 }
