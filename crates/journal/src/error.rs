@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 
-use ingam_protocol::record::RecordError;
+use ingam_protocol::record::{Class, RecordError};
 
 /// Why the journal did not do what it was asked to.
 #[derive(Debug)]
@@ -48,6 +48,13 @@ pub enum Error {
     /// An earlier append failed and could not be undone: what is on disk is not known before the journal is opened
     /// again.
     Broken,
+    /// There is no segment of this number that could go.
+    NoSuchSegment {
+        /// The class it should be of.
+        class: Class,
+        /// Its number.
+        sequence: u64,
+    },
     /// More records in one append than [`APPEND_RECORDS_MAX`](crate::APPEND_RECORDS_MAX); nothing was done.
     TooMany {
         /// How many there were.
@@ -72,6 +79,7 @@ impl Error {
             Self::Record { source: RecordError::Newer(_), .. } | Self::Newer { .. } => "journal_newer",
             Self::Record { .. } => "journal_corrupt",
             Self::Broken => "journal_broken",
+            Self::NoSuchSegment { .. } => "journal_no_such_segment",
             Self::TooMany { .. } => "journal_too_many",
             Self::TooLarge { .. } => "journal_too_large",
         }
@@ -105,6 +113,9 @@ impl fmt::Display for Error {
             ),
             Self::Broken => {
                 f.write_str("an earlier append failed half-way; the journal has to be opened again")
+            }
+            Self::NoSuchSegment { class, sequence } => {
+                write!(f, "the journal has no segment {sequence} of {} that could go", class.name())
             }
             Self::TooMany { records } => write!(f, "{records} records in one append are too many"),
             Self::TooLarge { bytes } => write!(f, "a record of {bytes} bytes is too large for the journal"),

@@ -9,7 +9,7 @@ use ingam_protocol::time::Timestamp;
 
 use crate::append::append_class;
 use crate::chain::Head;
-use crate::error::Error;
+use crate::error::{Error, while_doing};
 use crate::files::{File, Files};
 use crate::reader::Records;
 use crate::recent::Recent;
@@ -218,6 +218,37 @@ impl Journal {
             }
             Ok(())
         })
+    }
+
+    /// Destroys a segment that gets no further records; its records are gone for good when this returns. The chain keeps
+    /// their place: the next segment's header has its head and index. Whether they may go is for the caller to know.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchSegment`] if there is no closed one of that number, or it is the last of its class, whose number
+    /// the next one counts from; [`Error::Io`], after which it is there or not, and the call may be repeated.
+    pub fn destroy(&self, class: Class, sequence: u64) -> Result<SegmentInfo, Error> {
+        let mut destroyed = None;
+        self.change(|journal, classes| {
+            let state = classes.get_mut(&class);
+            let found = state.and_then(|state| {
+                let at = state.closed.iter().position(|segment| segment.sequence == sequence)?;
+                (at + 1 < state.closed.len() || state.open.is_some()).then_some((state, at))
+            });
+            let Some((state, at)) = found else {
+                return Err(Failure { error: Error::NoSuchSegment { class, sequence }, undone: true });
+            };
+            let Some(info) = state.closed.get(at) else { return Ok(()) };
+            let gone = match journal.files.remove(&info.name) {
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+                other => other,
+            };
+            gone.and_then(|()| journal.files.sync_directory())
+                .map_err(while_doing("removing", &info.name))
+                .map_err(|error| Failure { error, undone: true })?;
+            destroyed = Some(state.closed.remove(at));
+            Ok(())
+        })?;
+        destroyed.ok_or(Error::NoSuchSegment { class, sequence })
     }
 
     /// The records of the class, oldest first, as they are now: what is appended later is not among them. Erased
