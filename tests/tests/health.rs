@@ -2,13 +2,18 @@
 //!
 //! Not a failure: the wording of sentences, and warnings that the machine of the test earns (a disk that is nearly full).
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
 use std::time::Duration;
 
-use ingam_tests::client::Client;
+use ingam_tests::challenge::{Prover, WebAnswers};
+use ingam_tests::client::{CertificateRequest, Client};
 use ingam_tests::http::{Answer, Connection, fetch};
-use ingam_tests::server::{Server, Setup};
+use ingam_tests::server::{Server, Setup, binary};
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 use serde_json::Value;
+use tempfile::TempDir;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep};
 
@@ -125,6 +130,53 @@ async fn a_full_disk_makes_the_store_unready_and_nothing_else() {
     }
     // It is for others to decide what follows; the CA goes on as long as it can.
     Client::registered(&server.site()).await.expect("an account");
+}
+
+/// A server whose state folder is a small disk of its own, in a mount namespace that ends with it. That needs root.
+async fn server_on_a_small_disk() -> Server {
+    let home = TempDir::new().expect("a temporary folder");
+    let state = home.path().join("state");
+    std::fs::create_dir(&state).expect("a writable folder");
+    let program = home.path().join("on-a-small-disk");
+    let mount = "mount -t tmpfs -o size=128m,mode=700 tmpfs \"$0\" && exec \"$@\"";
+    let script = format!(
+        "#!/bin/sh\nexec unshare --mount sh -c '{mount}' '{}' '{}' \"$@\"\n",
+        state.display(),
+        binary().display()
+    );
+    std::fs::write(&program, script).expect("a writable folder");
+    std::fs::set_permissions(&program, Permissions::from_mode(0o755)).expect("it can be run");
+    Server::start_in(home, Setup { program: Some(program), ..Setup::new() }).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_fills_up_ends_issuance_and_loses_nothing() {
+    let server = server_on_a_small_disk().await;
+    let mut client = Client::registered(&server.site()).await.expect("an account");
+    let prover = Prover::Http(WebAnswers::listen(server.ports().http).await);
+    let request = CertificateRequest::of(&["a.example.org"]);
+    let (_, before) = client.issue(&["a.example.org"], &request, &prover).await.expect("a certificate");
+    let begun = client.order(&["b.example.org"]).await.expect("an order");
+
+    // The disk as the process sees it.
+    let disk = PathBuf::from(format!("/proc/{}/root{}", server.pid(), server.state().display()));
+    let filler = disk.join("filler");
+    std::fs::write(&filler, vec![0; 80 << 20]).expect("there is room for this");
+    let unready = until(&server, "/readyz?role=store", 503).await;
+    assert_eq!(lacks(&unready, "store")[0], ("disk".to_owned(), "failing".to_owned()), "{unready}");
+    let refused = client.order(&["c.example.org"]).await.expect_err("nothing new is begun").to_string();
+    assert!(refused.contains("503"), "{refused}");
+    // What makes the world safer goes on.
+    client.prove(&begun, &prover).await.expect("what was begun goes on");
+    client.revoke(before.leaf(), Some(4)).await.expect("an answer").expect(200);
+
+    std::fs::remove_file(&filler).expect("it is ours");
+    until(&server, "/readyz?role=store", 200).await;
+    let begun = client.order_at(&begun.url).await.expect("it is there");
+    assert_eq!(begun.status(), "ready");
+    let request = CertificateRequest::of(&["b.example.org"]);
+    client.finalize(&begun, &request.der).await.expect("it goes on by itself");
+    client.order(&["c.example.org"]).await.expect("an order");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -43,6 +43,14 @@ pub trait Files: Send + Sync {
     /// # Errors
     /// Whatever the system says; what was created or removed may then be undone by a power cut.
     fn sync_directory(&self) -> io::Result<()>;
+
+    /// How many bytes are free where the directory is; none where that is not known.
+    ///
+    /// # Errors
+    /// Whatever the system says.
+    fn free_bytes(&self) -> io::Result<Option<u64>> {
+        Ok(None)
+    }
 }
 
 /// One open file. All calls say where, so that one handle serves any number of threads.
@@ -242,6 +250,11 @@ impl Files for Disk {
 
     fn sync_directory(&self) -> io::Result<()> {
         sync_directory_at(&self.directory)
+    }
+
+    fn free_bytes(&self) -> io::Result<Option<u64>> {
+        let disk = rustix::fs::statvfs(&self.directory)?;
+        Ok(Some(disk.f_bavail.saturating_mul(disk.f_frsize)))
     }
 }
 

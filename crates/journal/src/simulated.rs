@@ -30,6 +30,7 @@ struct State {
     operations: u64,
     fault: Option<Fault>,
     room: Option<u64>,
+    free: Option<u64>,
 }
 
 /// One file, whatever its name is now.
@@ -100,6 +101,11 @@ impl SimulatedDisk {
     /// [`io::ErrorKind::StorageFull`]. `None` is no limit.
     pub fn set_room(&self, bytes: Option<u64>) {
         self.lock().room = bytes;
+    }
+
+    /// What the disk says is free, whatever it holds; `None` is that it does not know.
+    pub fn set_free(&self, bytes: Option<u64>) {
+        self.lock().free = bytes;
     }
 
     /// Cuts the power and brings it back. Of what was not synced any subset survives, writes in part too; every handle
@@ -283,6 +289,10 @@ impl Files for SimulatedDisk {
         state.operation()?;
         state.names_synced = state.names.clone();
         Ok(())
+    }
+
+    fn free_bytes(&self) -> io::Result<Option<u64>> {
+        Ok(self.lock().free)
     }
 }
 

@@ -89,7 +89,7 @@ impl Store {
         demands: Vec<Demand>,
     ) -> Result<Result<AccountInserted, Unbound>, Error> {
         let sealed = self.contacts_seal(account.id, contacts).await?;
-        self.run(move |transaction| {
+        self.run_new(move |transaction| {
             if let Some(refused) = key_taken(transaction, &account.key)? {
                 return Ok(Ok(refused));
             }

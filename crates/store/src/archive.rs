@@ -9,12 +9,14 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use ingam_journal::Journal;
+use ingam_journal::files::Files;
 use ingam_protocol::record::Record;
 
 use crate::committer::Queue;
 use crate::condition::ArchiverEnd;
 use crate::engine::{Durability, Engine, Pair};
 use crate::error::Error;
+use crate::room::is_short;
 use crate::table::OUTBOX;
 use crate::transaction::read_range;
 
@@ -29,6 +31,8 @@ pub struct Archiver {
     pub(crate) engine: Arc<dyn Engine>,
     pub(crate) queue: Queue,
     pub(crate) journal: Arc<Journal>,
+    /// Where the store's files are, for a look at the room there.
+    pub(crate) folders: Vec<Arc<dyn Files>>,
 }
 
 impl Archiver {
@@ -37,6 +41,7 @@ impl Archiver {
         let _end = ArchiverEnd(self.queue.vitals());
         loop {
             let stopping = !matches!(stop.recv_timeout(PERIOD), Err(RecvTimeoutError::Timeout));
+            self.queue.vitals().looked_at_room(is_short(&self.folders));
             let outcome = self.move_all();
             self.queue.vitals().archived(outcome.as_ref().err().map(failure_code));
             if let Err(error) = outcome {

@@ -112,7 +112,7 @@ impl Store {
         record: Record,
         admission: Admission,
     ) -> Result<Admitted, Error> {
-        self.run(move |transaction| {
+        self.run_new(move |transaction| {
             match admit(transaction, authorization.account, &admission, authorization.created)? {
                 Admitted::Yes => {}
                 refused => return Ok(refused),

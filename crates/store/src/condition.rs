@@ -1,5 +1,6 @@
 //! How the store fares, for whoever watches it: what its threads last met, and what waits for them.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use ingam_protocol::Timestamp;
@@ -16,6 +17,7 @@ use crate::transaction::{decode_counter, read_range};
 pub(crate) struct Vitals {
     commit_failure: Mutex<Option<&'static str>>,
     archive_failure: Mutex<Option<&'static str>>,
+    short_of_room: AtomicBool,
 }
 
 impl Vitals {
@@ -23,6 +25,21 @@ impl Vitals {
     pub(crate) fn committed(&self, outcome: &Result<(), EngineError>) {
         if !matches!(outcome, Err(EngineError::TooLarge { .. })) {
             *lock(&self.commit_failure) = outcome.as_ref().err().map(EngineError::code);
+        }
+    }
+
+    /// Notes whether a disk has too little room for anything new. The log has it once.
+    pub(crate) fn looked_at_room(&self, is_short: bool) {
+        if self.short_of_room.swap(is_short, Ordering::Relaxed) == is_short {
+            return;
+        }
+        if is_short {
+            tracing::error!(
+                code = "store_room",
+                "a disk is nearly full: no accounts, orders and certificates until there is room"
+            );
+        } else {
+            tracing::info!("there is room on the disks again");
         }
     }
 
@@ -57,6 +74,8 @@ pub struct Condition {
     pub commit_failure: Option<&'static str>,
     /// The code of the archiver's last failure, if it failed the last time or has ended.
     pub archive_failure: Option<&'static str>,
+    /// Whether a disk is so full that nothing new is begun: no account, order, authorization or issuance.
+    pub short_of_room: bool,
     /// Whether nothing can be committed any more, as the store was closed or its thread has ended.
     pub closed: bool,
 }
@@ -82,6 +101,7 @@ impl Store {
             transactions_max: crate::committer::QUEUE_MAX,
             commit_failure: *lock(&vitals.commit_failure),
             archive_failure: *lock(&vitals.archive_failure),
+            short_of_room: vitals.short_of_room.load(Ordering::Relaxed),
             closed: queue.is_closed(),
         }
     }

@@ -40,6 +40,7 @@ mod pause;
 mod renewal;
 mod revocation_job;
 mod role;
+mod room;
 mod search;
 mod status;
 mod table;

@@ -21,6 +21,7 @@ use crate::engine::sled::SledEngine;
 use crate::engine::{Batch, Durability, Engine};
 use crate::error::Error;
 use crate::migration::{copy_before, migrate};
+use crate::room::is_short;
 use crate::status::{FEED_MAX, StatusChange, StatusStore};
 use crate::table::{CLASSES, FORMAT_VERSION, META, META_FORMAT, META_GENERATION, META_MIGRATION, OUTBOX};
 use crate::transaction::{Transaction, decode_counter};
@@ -185,6 +186,7 @@ impl Store {
     /// [`Error`], which names the part that does not open.
     pub fn assemble(parts: Parts) -> Result<(Self, StoreProcess), Error> {
         let Parts { engine, journal, journal_keys, keys, random } = parts;
+        let folders = vec![journal.clone(), journal_keys.clone(), keys.clone()];
         let is_new = check_format(&engine)?;
         let generation = Arc::new(AtomicU64::new(counter(engine.as_ref(), META_GENERATION)?));
         let outbox_next = outbox_next(engine.as_ref())?;
@@ -204,7 +206,9 @@ impl Store {
         let (feed, _) = broadcast::channel(FEED_MAX);
         let (committer, queue) =
             Committer::new(engine.clone(), generation.clone(), feed.clone(), outbox_next);
-        let archiver = Archiver { engine: engine.clone(), queue: queue.clone(), journal: journal.clone() };
+        queue.vitals().looked_at_room(is_short(&folders));
+        let archiver =
+            Archiver { engine: engine.clone(), queue: queue.clone(), journal: journal.clone(), folders };
         let (archiver_stop, stop) = mpsc::channel();
         let spawn = |name: &str, body: Box<dyn FnOnce() + Send>| {
             std::thread::Builder::new()

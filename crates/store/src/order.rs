@@ -95,7 +95,7 @@ impl Store {
         record: Record,
         admission: Admission,
     ) -> Result<Admitted, Error> {
-        self.run(move |transaction| {
+        self.run_new(move |transaction| {
             if let Some(other) = replaced_by(transaction, &order)? {
                 return Ok(Admitted::Replaced(other));
             }
@@ -214,7 +214,7 @@ impl Store {
         record: Record,
         demands: Vec<Demand>,
     ) -> Result<Claimed, Error> {
-        self.run(move |transaction| {
+        self.run_new(move |transaction| {
             let Some(mut order) = find(transaction, id)? else { return Ok(Claimed::Missing) };
             if active(transaction, order.account)?.is_none() {
                 return Ok(Claimed::Missing);

@@ -444,6 +444,11 @@ fn store(facts: &Facts, config: &Config) -> Vec<Lack> {
 }
 
 fn disk(facts: &Facts, config: &Config) -> Option<Lack> {
+    if facts.store.short_of_room {
+        let detail = "a disk of the store or the journal is nearly full: no accounts, orders and certificates are made";
+        let fix = "make room where the state folder and the journal are; it goes on by itself then";
+        return Some(failing(Code::Disk, detail, fix));
+    }
     let disk = match &facts.disk {
         Seen::This(disk) => disk,
         Seen::Failed(why) => {

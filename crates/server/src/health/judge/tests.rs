@@ -103,6 +103,7 @@ fn well() -> Facts {
             transactions_max: 10,
             commit_failure: None,
             archive_failure: None,
+            short_of_room: false,
             closed: false,
         },
         outbox: Seen::This(Outbox { records: 3, oldest: Some(now().minus(SECOND)), newest: None }),
