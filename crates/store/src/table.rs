@@ -87,6 +87,10 @@ pub(crate) const LIMIT_OVERRIDES: Table = Table::new("limit_overrides");
 pub(crate) const LIMIT_SPENDS: Table = Table::new("limit_spends");
 /// Account id and name to [`crate::Pause`].
 pub(crate) const PAUSES: Table = Table::new("pauses");
+/// Hold id to [`crate::Hold`]: all that there are, those that ended among them.
+pub(crate) const HOLDS: Table = Table::new("holds");
+/// Hold id of holds that were not released, to nothing. Some of them may have lapsed.
+pub(crate) const HOLDS_OPEN: Table = Table::new("holds_open");
 /// Sequence number to an encoded record.
 pub(crate) const OUTBOX: Table = Table::new("outbox");
 
@@ -128,6 +132,8 @@ pub(crate) const CLASSES: &[(Table, Class)] = &[
     (LIMIT_OVERRIDES, Class::CaLifecycle),
     (LIMIT_SPENDS, Class::Working),
     (PAUSES, Class::Working),
+    (HOLDS, Class::Retention),
+    (HOLDS_OPEN, Class::Retention),
     (OUTBOX, Class::Working),
 ];
 
