@@ -43,6 +43,7 @@ mod revocation_job;
 mod role;
 mod search;
 mod status;
+mod sweep;
 mod table;
 mod transaction;
 
@@ -72,3 +73,4 @@ pub use revocation_job::{JOBS_OPEN_MAX, JobItem, JobState, RevocationJob};
 pub use role::{GRANTS_MAX, Grant, RoleTaken};
 pub use search::{CertificateIndex, CertificatePage, IssuedBetween};
 pub use status::{ShardsInUse, StatusChange, StatusRow, StatusState, StatusStore};
+pub use sweep::{Pass, ROWS_PER_BATCH, RowCounts, RowsSwept, SegmentGoing, Terms};
