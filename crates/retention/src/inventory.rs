@@ -1,0 +1,1 @@
+//! Where everything that is kept has its class.
