@@ -259,7 +259,7 @@ impl Retention {
             if is_there && holder(&going, &holds).is_some() {
                 self.settle(&going, Vec::new()).await?;
             } else {
-                self.destroy(going, is_there, now).await?;
+                self.destroy(going, is_there).await?;
             }
         }
         Ok(())
@@ -284,7 +284,7 @@ impl Retention {
             let fate = match held {
                 Some(hold) => SegmentFate::Held(KeptBy { hold }),
                 None => {
-                    self.destroy(going, true, now).await?;
+                    self.destroy(going, true).await?;
                     SegmentFate::Goes
                 }
             };
@@ -300,17 +300,11 @@ impl Retention {
     }
 
     /// Destroys a segment that is written down as going, if it is there, and gives the receipt.
-    async fn destroy(
-        self: &Arc<Self>,
-        going: SegmentGoing,
-        is_there: bool,
-        now: Timestamp,
-    ) -> Result<(), Error> {
+    async fn destroy(self: &Arc<Self>, going: SegmentGoing, is_there: bool) -> Result<(), Error> {
         if is_there {
             let (class, sequence) = (going.class, going.sequence);
             self.on_journal("destroying a segment", move |journal| {
                 // The last of a class hands the chain on to one without records.
-                journal.follow_on(class, now)?;
                 journal.destroy(class, sequence).map(drop)
             })
             .await?;
