@@ -132,6 +132,13 @@ rules! {
     HOLD_OPEN = change("hold.open", &[Administrator]);
     HOLD_RENEW = change("hold.renew", &[Administrator]);
     HOLD_CLOSE = change("hold.close", &[Administrator]);
+    RETENTION_SHOW = read("retention.show", READERS);
+    RETENTION_DUE = read("retention.due", READERS);
+    RETENTION_SWEEP = change("retention.sweep", &[Administrator]);
+    RECORD_HOLD_LIST = Rule { needs_reason: false, ..personal("record_hold.list") };
+    RECORD_HOLD_OPEN = change("record_hold.open", &[Administrator]);
+    RECORD_HOLD_RENEW = change("record_hold.renew", &[Administrator]);
+    RECORD_HOLD_RELEASE = change("record_hold.release", &[Administrator]);
     RELOAD = change("reload", &[Administrator]);
 }
 

@@ -11,6 +11,7 @@ mod log;
 mod people;
 mod publication;
 mod requests;
+mod retention;
 mod revocation;
 mod rules;
 mod state;
@@ -31,6 +32,10 @@ pub use publication::{OcspAnswers, PublicationPart, PublicationPaths};
 pub use requests::{
     CertificateRequests, HeldRequest, IssuerRequests, RequestHold, RequestHoldRenewal, RequestHolding,
     RequestHour, RequestLogState, RequestSegment,
+};
+pub use retention::{
+    RecordHold, RecordHoldReleased, RecordHoldRenewal, RecordHoldRenewed, RecordHoldScope, RecordHolding,
+    RetentionReport, RetentionRow, RetentionRows, RetentionSegment, RetentionState, RetentionSweep,
 };
 pub use revocation::{
     Incident, IncidentExplanation, IncidentGrown, IncidentOpening, Revocation, RevocationJob, RevocationPlan,

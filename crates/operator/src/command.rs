@@ -24,6 +24,7 @@ mod ocsp;
 mod order;
 mod principal;
 mod raw;
+mod retention;
 mod revoke;
 mod role;
 mod serials;
@@ -145,6 +146,12 @@ enum Group {
     /// Reads the record of what the CA did
     #[command(subcommand)]
     Log(log::Log),
+    /// Shows how long what is kept, and sweeps out what has had its time
+    #[command(subcommand)]
+    Retention(retention::Retention),
+    /// Holds what a case needs, whatever the schedule says
+    #[command(subcommand)]
+    Hold(retention::Hold),
     /// Gives and takes roles
     #[command(subcommand)]
     Role(role::Role),
@@ -257,6 +264,8 @@ impl Group {
             Self::Limit(command) => command.run(call).await,
             Self::Ocsp(command) => command.run(call).await,
             Self::Log(command) => command.run(call).await,
+            Self::Retention(command) => command.run(call).await,
+            Self::Hold(command) => command.run(call).await,
             Self::Role(command) => command.run(call).await,
             Self::Approval(command) => command.run(call).await,
             Self::Reload(command) => command.run(call).await,

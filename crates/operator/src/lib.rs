@@ -10,8 +10,8 @@
 //! - `admission`: from a caller to an act that may be done; every refusal is on record. `deeds`: acts that can need two
 //!   people.
 //! - `page`: the status page, for people with a browser.
-//! - The API has no database of its own: everything it knows and does, it asks the authority for, and the log of OCSP
-//!   requests, which is the one thing that the authority knows nothing of.
+//! - The API has no database of its own: everything it knows and does, it asks the authority for, the log of OCSP
+//!   requests, which the authority knows nothing of, and the sweep.
 
 pub mod acts;
 mod admission;
@@ -38,6 +38,7 @@ use ingam_protocol::Timestamp;
 use ingam_protocol::bytes::hex;
 use ingam_protocol::time::{Random, random_array};
 use ingam_responder::request_log::RequestLog;
+use ingam_retention::Retention;
 use tokio::sync::Semaphore;
 
 pub use around::Peer;
@@ -138,6 +139,8 @@ pub struct Parts {
     pub authority: Arc<Authority>,
     /// The log of OCSP requests, which the authority knows nothing of.
     pub request_log: Arc<RequestLog>,
+    /// The sweep, and the schedule that it keeps.
+    pub retention: Arc<Retention>,
     /// The process around it.
     pub host: Arc<dyn Host>,
     /// Names of requests.
@@ -148,6 +151,7 @@ pub struct Parts {
 pub struct Operator {
     authority: Arc<Authority>,
     request_log: Arc<RequestLog>,
+    retention: Arc<Retention>,
     host: Arc<dyn Host>,
     random: Arc<dyn Random>,
 
@@ -160,10 +164,10 @@ pub struct Operator {
 impl Operator {
     /// An API to these parts. The acts of `two_people` need a second person.
     pub fn new(parts: Parts, two_people: BTreeSet<Danger>) -> Arc<Self> {
-        let Parts { authority, request_log, host, random } = parts;
+        let Parts { authority, request_log, retention, host, random } = parts;
         let followers = Arc::new(Semaphore::new(FOLLOWERS_MAX));
         let searches = Arc::new(Semaphore::new(SEARCHES_MAX));
-        Arc::new(Self { authority, request_log, host, random, two_people, followers, searches })
+        Arc::new(Self { authority, request_log, retention, host, random, two_people, followers, searches })
     }
 
     /// The routes, as a service for connections. Each request has to carry a [`Peer`].

@@ -11,6 +11,7 @@ mod orders;
 mod people;
 mod publication;
 mod requests;
+mod retention;
 mod revocations;
 mod rules;
 mod validations;
@@ -96,6 +97,13 @@ fn described() -> OpenApiRouter<Arc<Operator>> {
         .routes(routes!(requests::renew_hold))
         .routes(routes!(requests::close_hold))
         .routes(routes!(requests::held_requests))
+        .routes(routes!(retention::state))
+        .routes(routes!(retention::due))
+        .routes(routes!(retention::sweep))
+        .routes(routes!(retention::holds, retention::open_hold))
+        .routes(routes!(retention::hold))
+        .routes(routes!(retention::renew_hold))
+        .routes(routes!(retention::release_hold))
         .routes(routes!(people::roles))
         .routes(routes!(people::grant))
         .routes(routes!(people::take))

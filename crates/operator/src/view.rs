@@ -1,6 +1,7 @@
 //! From what the authority knows to what goes over the wire, and back.
 
 mod requests;
+mod retention;
 
 use ingam_authority::operator::{
     AccountView, Approval, CertificateEvidence, CertificateFilter, CertificateSummary, ExternalKey,
@@ -22,6 +23,7 @@ use crate::extract;
 use crate::problem::Problem;
 
 pub(crate) use requests::{held_request, request_hold, request_hour, request_log};
+pub(crate) use retention::{new_scope, record_hold, retention, retention_report};
 
 /// At most this many serial numbers are one selection.
 const SERIALS_MAX: usize = 10_000;

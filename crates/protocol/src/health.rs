@@ -207,11 +207,13 @@ pub enum Code {
     OutboxAge,
     /// The journal did not take records the last time.
     Archive,
+    /// What has had its time was not swept out for long, or the clock is not believed.
+    Retention,
 }
 
 impl Code {
     /// All codes but [`Code::Stopping`], each with the one role that can lack it. Every role can be stopping.
-    pub const PLACES: [(Self, Role); 26] = [
+    pub const PLACES: [(Self, Role); 27] = [
         (Self::HttpsCertificate, Role::Frontend),
         (Self::HttpsRenewal, Role::Frontend),
         (Self::ChecksQueue, Role::Validation),
@@ -238,6 +240,7 @@ impl Code {
         (Self::Disk, Role::Store),
         (Self::OutboxAge, Role::Journal),
         (Self::Archive, Role::Journal),
+        (Self::Retention, Role::Journal),
     ];
 
     /// Its name in JSON, text and metrics.
@@ -270,6 +273,7 @@ impl Code {
             Self::Disk => "disk",
             Self::OutboxAge => "outbox_age",
             Self::Archive => "archive",
+            Self::Retention => "retention",
         }
     }
 }

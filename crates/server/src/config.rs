@@ -81,6 +81,8 @@ pub(crate) struct Config {
     pub(crate) transparency: ingam_transparency::Config,
     pub(crate) store: ingam_store::Config,
     pub(crate) responder: ingam_responder::Config,
+    /// How long what is remembered is kept.
+    pub(crate) retention: ingam_retention::Config,
     /// Who asked OCSP for what: nothing of it is kept by default.
     pub(crate) request_log: ingam_responder::request_log::Config,
     pub(crate) health: crate::health::Config,
@@ -110,6 +112,7 @@ impl Default for Config {
             transparency: ingam_transparency::Config::default(),
             store: ingam_store::Config::default(),
             responder: ingam_responder::Config::default(),
+            retention: ingam_retention::Config::default(),
             request_log: ingam_responder::request_log::Config::default(),
             health: crate::health::Config::default(),
             monitor: crate::monitor::Config::default(),

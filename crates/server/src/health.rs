@@ -27,6 +27,7 @@ use ingam_protocol::certificate::Validity;
 use ingam_protocol::health::{CertificateReport, Code, Lack, Level, Report, RoleReport};
 use ingam_responder::Responder;
 use ingam_responder::request_log::RequestLog;
+use ingam_retention::Retention;
 use ingam_signer::Signer;
 use ingam_store::Store;
 use ingam_transparency::TransparencyService;
@@ -56,6 +57,8 @@ pub(crate) struct Parts {
     pub(crate) transparency: Option<Arc<TransparencyService>>,
     pub(crate) responder: Arc<Responder>,
     pub(crate) request_log: Arc<RequestLog>,
+    /// The sweep.
+    pub(crate) retention: Arc<Retention>,
     /// Who compares what is given out with the record; none where that is off.
     pub(crate) monitor: Option<Arc<Monitor>>,
     /// Responders apart that may sign answers.

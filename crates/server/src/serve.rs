@@ -13,6 +13,7 @@ use ingam_frontend::Frontend;
 use ingam_journal::Journal;
 use ingam_journal::files::Disk;
 use ingam_operator::Operator;
+use ingam_protocol::certificate::Validity;
 use ingam_protocol::key::PublicKey;
 use ingam_protocol::profile::IssuerName;
 use ingam_protocol::proxy::Front;
@@ -20,6 +21,7 @@ use ingam_protocol::record::{Record, RecordType};
 use ingam_protocol::time::{Clock, Random};
 use ingam_responder::request_log::RequestLog;
 use ingam_responder::{OfflineFiles, Publication, Responder, StoredStatuses};
+use ingam_retention::Retention;
 use ingam_signer::hierarchy::PUBLISHED;
 use ingam_signer::{Hierarchy, Issuer, Ledger, LocalSigner, Signer, memory};
 use ingam_store::{Store, StoreProcess};
@@ -155,6 +157,7 @@ struct Built {
     authority: Arc<Authority>,
     responder: Arc<Responder>,
     request_log: Arc<RequestLog>,
+    retention: Arc<Retention>,
     signer: Arc<dyn Signer>,
     store: Store,
     health: Health,
@@ -254,6 +257,7 @@ impl Running {
             authority,
             responder,
             request_log,
+            retention,
             signer,
             store,
             health,
@@ -304,7 +308,7 @@ impl Running {
         let observation = Observation::new(Arc::new(health), metrics);
         self.observed = Some(Observed::serve(listener("metrics", sockets.metrics.into(), None), observation));
         self.logging = Some(Logging::begin(request_log.clone()));
-        let admin = self.admin(&going, request_log);
+        let admin = self.admin(&going, request_log, retention.clone());
         let tasks = &mut self.tasks;
         let stop = || stopping.clone();
         let tls = listener("acme", sockets.acme.into(), Some(acceptor.clone()));
@@ -336,6 +340,7 @@ impl Running {
         tasks.spawn(async move { presigner.run_presigning(*answers, presign_stop).await });
         tasks.spawn(async move { crls.run_crls(crl_stop).await });
         tasks.spawn(until(stop(), keeper.run()));
+        tasks.spawn(until(stop(), retention.run()));
         tasks.spawn(until(stop(), keep_metrics(upkeep)));
         if let Some(service) = transparency.service {
             tasks.spawn(until(stop(), async move { service.run_publisher().await }));
@@ -373,6 +378,7 @@ impl Running {
         &self,
         going: &Going<'_>,
         request_log: Arc<RequestLog>,
+        retention: Arc<Retention>,
     ) -> impl Fn(http::Request<hyper::body::Incoming>, Peer) -> admin::Answer + Clone + Send + Sync + 'static
     {
         let process = Arc::new(admin::Process {
@@ -386,6 +392,7 @@ impl Running {
         let parts = ingam_operator::Parts {
             authority: self.authority.clone(),
             request_log,
+            retention,
             host: process,
             random: going.sources.random.clone(),
         };
@@ -532,6 +539,7 @@ fn build(
     let delegates = Delegates::new(is_blocked, signer.clone(), delegate_keys)?;
     let monitor =
         monitor(config, (store.clone(), authority.clone()), publication, signer.issuers(), sources)?;
+    let retention = retention(config, (store.clone(), journal.clone()), signer.issuers(), sources)?;
     let health = Health::new(health::Parts {
         clock: clock.clone(),
         authority: authority.clone(),
@@ -541,6 +549,7 @@ fn build(
         transparency: transparency.service.clone(),
         responder: responder.clone(),
         request_log: request_log.clone(),
+        retention: retention.clone(),
         monitor: monitor.clone(),
         delegates: delegates.clone(),
         store: store.clone(),
@@ -556,6 +565,7 @@ fn build(
         authority,
         responder,
         request_log,
+        retention,
         signer,
         store,
         health,
@@ -565,6 +575,28 @@ fn build(
         answers: Box::new(listing(answers, &delegates)),
         delegates,
     })
+}
+
+/// The sweep, by what the operator set and by how long profiles and CAs last.
+fn retention(
+    config: &Config,
+    (store, journal): (Store, Arc<Journal>),
+    issuers: &[Issuer],
+    sources: &Sources,
+) -> Result<Arc<Retention>, StartError> {
+    let catalog = config.catalog()?;
+    let reliance = ingam_retention::Reliance {
+        reuse: catalog.iter().map(|profile| profile.valid_authorization_lifetime).max().unwrap_or_default(),
+        lifetime: catalog.iter().map(|profile| profile.validity).max().unwrap_or_default(),
+        // A root ends no sooner than what it has signed.
+        authorities_end: issuers
+            .iter()
+            .map(|issuer| Validity::read(&issuer.root).map_or(issuer.not_after, |root| root.not_after))
+            .max(),
+    };
+    let schedule = ingam_retention::Schedule::new(config.retention.clone(), reliance);
+    let (clock, random) = (sources.clock.clone(), sources.random.clone());
+    Ok(Retention::new(ingam_retention::Parts { store, journal, clock, random }, schedule))
 }
 
 /// The same, with the certificates of responders apart.

@@ -28,6 +28,7 @@ pub mod contact;
 pub mod engine;
 mod error;
 mod external_key;
+mod hold;
 mod incident;
 mod key_block;
 mod limit;
@@ -43,6 +44,7 @@ mod role;
 mod room;
 mod search;
 mod status;
+mod sweep;
 mod table;
 mod transaction;
 
@@ -55,6 +57,10 @@ pub use certificate::{CertificateRow, RevocationOutcome, RevocationRequest};
 pub use condition::{Condition, Outbox};
 pub use error::Error;
 pub use external_key::{Bound, ExternalKey, KeyUnusable, KeyWithdrawn, Unbound, Withdrawal};
+pub use hold::{
+    HOLD_LASTS_MAX, HOLDS_OPEN_MAX, Hold, HoldChange, HoldOpened, HoldReleased, HoldRenewal, HoldRenewed,
+    HoldScope,
+};
 pub use incident::{Incident, IncidentGrown};
 pub use key_block::{KeyBlock, KeyName};
 pub use limit::{Demand, LimitOverride, Limited, Standing};
@@ -68,3 +74,4 @@ pub use revocation_job::{JOBS_OPEN_MAX, JobItem, JobState, RevocationJob};
 pub use role::{GRANTS_MAX, Grant, RoleTaken};
 pub use search::{CertificateIndex, CertificatePage, IssuedBetween};
 pub use status::{ShardsInUse, StatusChange, StatusRow, StatusState, StatusStore};
+pub use sweep::{Pass, ROWS_PER_BATCH, RowCounts, RowsSwept, SegmentGoing, Terms};

@@ -525,8 +525,9 @@ fn derive_status(
     now: Timestamp,
     mut read: impl FnMut(Id) -> Result<Option<Authorization>, Error>,
 ) -> Result<OrderStatus, Error> {
-    if order.claim.is_some() || order.waiting.is_some() || order.failure.is_some() {
-        // Authorizations do not count any more: they need not be read.
+    let has_ended = order.failure.is_some() || now >= order.expires;
+    if order.claim.is_some() || order.waiting.is_some() || has_ended {
+        // Authorizations do not count any more: they need not be read, and may have been swept up.
         return Ok(order.status(now, []));
     }
     let mut statuses = Vec::with_capacity(order.authorizations.len());

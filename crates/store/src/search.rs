@@ -95,17 +95,30 @@ pub(crate) fn index(
     row: &CertificateRow,
     identifiers: &[Identifier],
 ) {
+    for (table, key) in index_keys(issuer, serial, row, identifiers) {
+        transaction.put(table, key, Vec::new());
+    }
+}
+
+/// Where a certificate stands in the four indexes.
+pub(crate) fn index_keys(
+    issuer: &IssuerName,
+    serial: &Serial,
+    row: &CertificateRow,
+    identifiers: &[Identifier],
+) -> Vec<(Table, Vec<u8>)> {
     let time = row.issued.unix_ms().to_be_bytes();
     let certificate = [time.as_slice(), &certificate_key(issuer, serial)].concat();
-    let mut put = |table: Table, prefix: &[u8]| {
-        transaction.put(table, [prefix, &certificate].concat(), Vec::new());
-    };
-    put(CERTIFICATES_BY_TIME, &[]);
-    put(CERTIFICATES_BY_ACCOUNT, row.account.as_bytes());
-    put(CERTIFICATES_BY_KEY, &row.key_thumbprint);
-    for prefix in identifiers.iter().flat_map(name_prefixes) {
-        put(CERTIFICATES_BY_NAME, &prefix);
-    }
+    let behind = |table: Table, prefix: &[u8]| (table, [prefix, &certificate].concat());
+    let names = identifiers.iter().flat_map(name_prefixes);
+    [
+        behind(CERTIFICATES_BY_TIME, &[]),
+        behind(CERTIFICATES_BY_ACCOUNT, row.account.as_bytes()),
+        behind(CERTIFICATES_BY_KEY, &row.key_thumbprint),
+    ]
+    .into_iter()
+    .chain(names.map(|prefix| behind(CERTIFICATES_BY_NAME, &prefix)))
+    .collect()
 }
 
 /// A range of keys.

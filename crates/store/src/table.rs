@@ -87,6 +87,12 @@ pub(crate) const LIMIT_OVERRIDES: Table = Table::new("limit_overrides");
 pub(crate) const LIMIT_SPENDS: Table = Table::new("limit_spends");
 /// Account id and name to [`crate::Pause`].
 pub(crate) const PAUSES: Table = Table::new("pauses");
+/// Hold id to [`crate::Hold`]: all that there are, those that ended among them.
+pub(crate) const HOLDS: Table = Table::new("holds");
+/// Hold id of holds that were not released, to nothing. Some of them may have lapsed.
+pub(crate) const HOLDS_OPEN: Table = Table::new("holds_open");
+/// Class and number of a segment of the journal that is about to go to [`crate::SegmentGoing`]: until its receipt is given.
+pub(crate) const SEGMENTS_GOING: Table = Table::new("segments_going");
 /// Sequence number to an encoded record.
 pub(crate) const OUTBOX: Table = Table::new("outbox");
 
@@ -128,11 +134,16 @@ pub(crate) const CLASSES: &[(Table, Class)] = &[
     (LIMIT_OVERRIDES, Class::CaLifecycle),
     (LIMIT_SPENDS, Class::Working),
     (PAUSES, Class::Working),
+    (HOLDS, Class::Retention),
+    (HOLDS_OPEN, Class::Retention),
+    (SEGMENTS_GOING, Class::Retention),
     (OUTBOX, Class::Working),
 ];
 
 /// The counter that rises with every change of a status.
 pub(crate) const META_GENERATION: &[u8] = b"status_generation";
+/// When the last sweep was whose clock was believed, in milliseconds since the epoch.
+pub(crate) const META_SWEPT: &[u8] = b"swept_at_ms";
 /// The format that a migration began from, while it is at work: its copy of the store is made.
 pub(crate) const META_MIGRATION: &[u8] = b"migration_from";
 /// The format version of the tables.

@@ -9,9 +9,11 @@ use ingam_protocol::bytes::{base64url, hex};
 use ingam_protocol::identifier::DnsName;
 use ingam_protocol::limit::{Favoured, LimitName};
 use ingam_protocol::operator::{Principal, Role};
+use ingam_protocol::record::Class;
 use ingam_protocol::time::random_array;
 use ingam_protocol::{Id, Reason};
 use ingam_responder::request_log::{NewHold, Selection, network};
+use ingam_store::{Approval, Hold, HoldReleased, HoldScope};
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Value, json};
 
@@ -124,6 +126,47 @@ fn job(world: &World, state: JobState) -> Id {
     job.id
 }
 
+/// A hold on records, which keeps nothing that is swept here; the oldest are released once there are many.
+fn record_hold(world: &World) -> Id {
+    let by = Principal::User(world.next());
+    let in_force = world.store.holds_in_force(start()).unwrap();
+    if let Some(oldest) = in_force.first().filter(|_| in_force.len() > 50) {
+        let released = HoldReleased { at: start(), by, reason: "enough".to_owned() };
+        world.run(world.store.hold_release(oldest.id, released, |_| Vec::new())).unwrap();
+    }
+    let hold = Hold {
+        id: Id::new(start(), world.random.as_ref()),
+        case: "a case".to_owned(),
+        owner: "legal".to_owned(),
+        reason: "ticket 11".to_owned(),
+        scope: HoldScope::Class { class: Class::Aggregate, from: None, until: None },
+        opened: start(),
+        by,
+        ends: start().plus(30 * DAY),
+        renewals: Vec::new(),
+        released: None,
+    };
+    let id = hold.id;
+    world.run(world.store.hold_open(hold, Vec::new())).unwrap();
+    id
+}
+
+/// An act that had waited for a second person until three years ago.
+fn overdue(world: &World) {
+    let at = start().minus(3 * 366 * DAY);
+    let approval = Approval {
+        id: Id::new(at, world.random.as_ref()),
+        act: "role.grant".to_owned(),
+        request: RawValue::from_string("{}".to_owned()).unwrap(),
+        by: Principal::User(1),
+        at,
+        expires: at.plus(DAY),
+        reason: "why".to_owned(),
+        decision: None,
+    };
+    world.run(world.store.approval_insert(approval, Vec::new())).unwrap();
+}
+
 /// A hold on what comes from the planted address; the first one is closed once there are many.
 fn hold(world: &World) -> Id {
     let log = &world.request_log;
@@ -191,7 +234,7 @@ const fn write(act: &'static str, path: &'static str, done: u16, ask: fn(&World)
 }
 
 /// Every way to ask for an act.
-pub(crate) const CASES: [Case; 61] = [
+pub(crate) const CASES: [Case; 69] = [
     read("status.show", "/v1/status", |_| get("/v1/status")),
     read("account.list", "/v1/accounts", |world| {
         world.account();
@@ -347,6 +390,34 @@ pub(crate) const CASES: [Case; 61] = [
     }),
     write("hold.close", "/v1/ocsp/holds/{id}/close", 200, |world| {
         post(format!("/v1/ocsp/holds/{}/close", hold(world)), why())
+    }),
+    read("retention.show", "/v1/retention", |_| get("/v1/retention")),
+    read("retention.due", "/v1/retention/due", |_| get("/v1/retention/due")),
+    write("retention.sweep", "/v1/retention/sweep", 200, |world| {
+        overdue(world);
+        post("/v1/retention/sweep", json!({ "confirm": true, "reason": "ticket 12" }))
+    }),
+    read("record_hold.list", "/v1/holds", |world| {
+        record_hold(world);
+        get("/v1/holds?limit=5&reason=ticket%2012")
+    }),
+    read("record_hold.list", "/v1/holds/{id}", |world| {
+        get(format!("/v1/holds/{}?reason=ticket%2012", record_hold(world)))
+    }),
+    write("record_hold.open", "/v1/holds", 201, |_| {
+        let ends = start().plus(30 * DAY).to_rfc3339();
+        let scope = json!({ "class": "access_log", "from": start().to_rfc3339() });
+        post("/v1/holds", json!({ "case": "a case", "scope": scope, "ends": ends, "reason": "ticket 12" }))
+    }),
+    write("record_hold.renew", "/v1/holds/{id}/renew", 200, |world| {
+        let ends = start().plus(60 * DAY).to_rfc3339();
+        post(
+            format!("/v1/holds/{}/renew", record_hold(world)),
+            json!({ "ends": ends, "reason": "ticket 12" }),
+        )
+    }),
+    write("record_hold.release", "/v1/holds/{id}/release", 200, |world| {
+        post(format!("/v1/holds/{}/release", record_hold(world)), why())
     }),
     write("reload", "/v1/reload", 200, |_| post("/v1/reload", why())),
 ];

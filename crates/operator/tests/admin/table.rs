@@ -65,6 +65,13 @@ const TABLE: &str = "
     hold.open          A---  C  reason
     hold.renew         A---  C  reason
     hold.close         A---  C  reason
+    retention.show     ARU-  R  -
+    retention.due      ARU-  R  -
+    retention.sweep    A---  C  reason
+    record_hold.list   A-U-  P  -
+    record_hold.open   A---  C  reason
+    record_hold.renew  A---  C  reason
+    record_hold.release A---  C  reason
     reload             A---  C  reason
 ";
 
@@ -183,7 +190,8 @@ fn allowed(world: &World, case: &Case, roles: &[Role], row: &Row) {
                 "role.grant" | "role.take" => Class::PermissionChange,
                 "name.rule" | "limit.override" | "reload" => Class::CaLifecycle,
                 "validation.try" => Class::Working,
-                "hold.open" | "hold.renew" | "hold.close" => Class::Retention,
+                "hold.open" | "hold.renew" | "hold.close" | "retention.sweep" => Class::Retention,
+                act if act.starts_with("record_hold.") => Class::Retention,
                 _ => Class::Issuance,
             };
             assert!(others.iter().all(|one| one.class == expected), "{context}: {others:?}");

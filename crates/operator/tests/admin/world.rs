@@ -260,7 +260,19 @@ impl World {
         });
         let two_people = dangers.into_iter().collect();
         let request_log = request_log(&store, &clock, &random);
+        let retention = ingam_retention::Parts {
+            store: store.clone(),
+            journal: threads.journal().clone(),
+            clock: clock.clone(),
+            random: random.clone(),
+        };
+        let schedule = ingam_retention::Schedule::new(
+            ingam_retention::Config::default(),
+            ingam_retention::Reliance::default(),
+        );
+        let retention = ingam_retention::Retention::new(retention, schedule);
         let parts = ingam_operator::Parts {
+            retention,
             authority: authority.clone(),
             request_log: request_log.clone(),
             host: host.clone(),

@@ -152,7 +152,19 @@ impl World {
             issuers: Vec::new(),
             threads: 1,
         };
+        let retention = ingam_retention::Parts {
+            store: self.store.clone(),
+            journal: self.threads.as_ref().unwrap().journal().clone(),
+            clock: self.authority.clock().clone(),
+            random: self.random.clone(),
+        };
+        let schedule = ingam_retention::Schedule::new(
+            ingam_retention::Config::default(),
+            ingam_retention::Reliance::default(),
+        );
+        let retention = ingam_retention::Retention::new(retention, schedule);
         let parts = ingam_operator::Parts {
+            retention,
             authority: self.authority.clone(),
             request_log: RequestLog::open(&request_log::Config::default(), log).unwrap(),
             host,

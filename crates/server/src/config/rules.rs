@@ -51,6 +51,11 @@ pub(crate) fn check(config: &Config, found: &mut Findings) {
     plan(config, found);
     found.below("responder", config.responder.check());
     found.below("request_log", config.request_log.check());
+    // Where the environment's own word cannot be read, it is not told whether something is an error or a warning.
+    if !found.is_silent("environment") {
+        let is_production = config.environment == Environment::Production;
+        found.below("retention", config.retention.check(is_production));
+    }
     found.below("validation", config.validation.check());
     persistent_records(config, found);
     perspective::check_absent(config, found);

@@ -183,6 +183,8 @@ pub(super) struct Facts {
     pub(super) signing: SigningCondition,
     /// What the comparison with the record has found; none where nothing is compared.
     pub(super) monitor: Option<crate::monitor::Condition>,
+    /// How the sweep fares.
+    pub(super) retention: ingam_retention::Condition,
     /// How old an OCSP answer may become.
     pub(super) answer_age_max: Duration,
     pub(super) queues: Vec<QueueReport>,
@@ -234,6 +236,7 @@ pub(super) async fn gather(
         crls,
         offline_crls: parts.responder.offline().lists(),
         signing: parts.responder.signing(),
+        retention: parts.retention.condition(),
         monitor: parts.monitor.as_ref().map(|monitor| monitor.condition()),
         answer_age_max: parts.answer_age_max,
         queues: vec![parts.authority.checks(), parts.validation.queue(), signatures, events, transactions],

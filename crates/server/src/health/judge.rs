@@ -495,7 +495,23 @@ fn journal(facts: &Facts, config: &Config) -> Vec<Lack> {
         let is_failing = age >= Duration::from_secs(config.outbox_failing_s);
         lacks.push(lack(failing_if(is_failing), Code::OutboxAge, detail, fix));
     }
+    lacks.extend(retention(facts));
     lacks
+}
+
+/// The sweep: what should be gone is there, and nothing else suffers by it.
+fn retention(facts: &Facts) -> Option<Lack> {
+    let condition = &facts.retention;
+    if let Some((last, now)) = condition.leap {
+        let detail = format!("the clock says {now}, and the last sweep was at {last}: nothing is swept out");
+        let fix =
+            "look whether the clock is right; if it is, say so by ingam admin retention sweep --confirm";
+        return Some(warning(Code::Retention, detail, fix));
+    }
+    let why = condition.failure.map_or(String::new(), |code| format!(" ({code})"));
+    let detail = format!("no sweep has come to its end for more than a day{why}");
+    let fix = "read the log for why; ingam admin retention sweep tries it at once";
+    condition.overdue.then(|| warning(Code::Retention, detail, fix))
 }
 
 /// A queue that is four fifths full. Never more than a warning: what comes on top is refused and told when to come

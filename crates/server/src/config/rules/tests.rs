@@ -26,6 +26,23 @@ fn requests_are_kept_for_seven_days_at_most_in_production() {
     assert_eq!(keeping("staging", 60), 1);
 }
 
+/// A floor that is lowered, or a ceiling that is raised, stops production and is a warning elsewhere.
+#[test]
+fn the_schedule_holds_in_production() {
+    let keeping = |environment: &str, setting: &str| {
+        let text = format!("environment = \"{environment}\"\n[retention]\n{setting}");
+        with(&text).into_iter().filter(|key| key.starts_with("retention.")).collect::<Vec<_>>()
+    };
+    assert_eq!(keeping("production", "issuance_days = 2561"), ["retention.issuance_days"]);
+    assert_eq!(keeping("production", "working_days = 91"), ["retention.working_days"]);
+    assert!(keeping("production", "issuance_days = 2562").is_empty());
+    assert!(keeping("staging", "issuance_days = 2561").is_empty());
+    assert!(keeping("development", "working_days = 91").is_empty());
+    assert_eq!(keeping("staging", "preset = \"two-years\""), ["retention.statement_url"]);
+    let two = "preset = \"two-years\"\nstatement_url = \"https://ca.example/privacy\"\nissuance_days = 732";
+    assert!(keeping("production", two).is_empty());
+}
+
 #[test]
 fn dangerous_values_are_refused() {
     for (text, key) in [

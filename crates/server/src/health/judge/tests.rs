@@ -110,6 +110,7 @@ fn well() -> Facts {
         journal_bytes: Seen::This(1000),
         disk: Seen::This(Disk { free_bytes: 20 * GIB, bytes: 100 * GIB, store_bytes: 1000 }),
         request_log: Seen::This(quiet_log()),
+        retention: ingam_retention::Condition::default(),
     }
 }
 
@@ -396,6 +397,9 @@ fn records_reach_the_journal() {
     lacks(Code::OutboxAge, None, waiting(59 * SECOND));
     lacks(Code::OutboxAge, WARNING, waiting(60 * SECOND));
     lacks(Code::OutboxAge, FAILING, waiting(HOUR));
+    lacks(Code::Retention, None, |facts| facts.retention.failure = Some("store_commit"));
+    lacks(Code::Retention, WARNING, |facts| facts.retention.overdue = true);
+    lacks(Code::Retention, WARNING, |facts| facts.retention.leap = Some((now(), now().plus(DAY * 6))));
 }
 
 #[test]

@@ -1,0 +1,766 @@
+//! Taking out what has had its time: rows of the tables, a batch at a time, and the intents by which segments of the
+//! journal go.
+//!
+//! How long what stays is the caller's to say ([`Terms`]). Which row counts from when, and what goes together with it, is
+//! said here, once for each [`Pass`]: a row is judged outside a transaction first, so that nobody waits for a look at rows
+//! that stay, and again in the transaction that takes it out, where the holds are looked at too. A batch and its receipt are
+//! one transaction.
+//!
+//! What is not here stays for good, or goes by itself: `ingam_retention::inventory` says which, and why.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use ingam_protocol::acme::{Account, Authorization, AuthorizationStatus, Order};
+use ingam_protocol::identifier::Host;
+use ingam_protocol::profile::IssuerName;
+use ingam_protocol::record::{Class, Record};
+use ingam_protocol::{Id, Serial, Timestamp};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::approval::Approval;
+use crate::certificate::CertificateRow;
+use crate::engine::{Engine, Pair, Table};
+use crate::error::Error;
+use crate::external_key::ExternalKey;
+use crate::hold::{Hold, holds_in_force};
+use crate::incident::Incident;
+use crate::open::Store;
+use crate::revocation_job::RevocationJob;
+use crate::search::index_keys;
+use crate::status::StatusRow;
+use crate::table::{
+    ACCOUNTS, ACCOUNTS_BY_KEY, APPROVALS, AUTHORIZATIONS, AUTHORIZATIONS_BY_IDENTIFIER, CERTIFICATES,
+    CERTIFICATES_BY_ACCOUNT, CERTIFICATES_BY_TIME, CHALLENGES_OPEN, CONTACTS, EXTERNAL_KEYS,
+    EXTERNAL_SECRETS, HOLDS, HOLDS_OPEN, INCIDENT_CERTIFICATES, INCIDENTS, INCIDENTS_BY_CERTIFICATE,
+    LIMIT_SPENDS, META, META_SWEPT, ORDERS, ORDERS_BY_ACCOUNT, REPLACEMENTS, REVOCATION_ITEMS,
+    REVOCATION_JOBS, REVOCATION_JOBS_OPEN, REVOKED, REVOKED_BY_GENERATION, SEGMENTS_GOING, STATUSES,
+    certificate_key, certificate_of, domain_key, end_of, identifier_key, pair_key,
+};
+use crate::transaction::{Transaction, decode, decode_counter, read_range, read_row};
+
+/// At most this many rows are looked at in one go, and go in one transaction with what belongs to them.
+pub const ROWS_PER_BATCH: usize = 500;
+
+/// How long rows stay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// What is in hand, counted from its end.
+    pub working: Duration,
+    /// What led to certificates, counted from when it was.
+    pub issuance: Duration,
+    /// The same, counted from the end of what it is about.
+    pub after_end: Duration,
+    /// The longest life of a certificate: so long something may be relied upon that was shown just before.
+    pub lifetime: Duration,
+    /// What operators did, counted from when it was.
+    pub access_log: Duration,
+    /// Holds that ended, counted from their end; for good, if there is none.
+    pub retention: Option<Duration>,
+}
+
+/// One kind of thing that goes, with all that belongs to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Pass {
+    /// Orders that ended without a claim.
+    OrdersInHand,
+    /// Authorizations that ended without ever having been valid.
+    AuthorizationsInHand,
+    /// Certificates with status, indexes and order.
+    Certificates,
+    /// Orders that were claimed and have no certificate, with their serial numbers.
+    OrdersClaimed,
+    /// Authorizations that were valid once.
+    AuthorizationsShown,
+    /// The lists of certificates in incidents.
+    IncidentCertificates,
+    /// Incidents without certificates.
+    Incidents,
+    /// Revocation jobs that are over.
+    RevocationJobs,
+    /// Acts that waited for a second person.
+    Approvals,
+    /// Accounts that ended and have nothing any more.
+    Accounts,
+    /// Keys for external accounts that can bind nobody any more.
+    ExternalKeys,
+    /// Holds that ended.
+    Holds,
+}
+
+impl Pass {
+    /// All, in the order in which they are to be done: what others lead to goes after them.
+    pub const ALL: [Self; 12] = [
+        Self::OrdersInHand,
+        Self::AuthorizationsInHand,
+        Self::Certificates,
+        Self::OrdersClaimed,
+        Self::AuthorizationsShown,
+        Self::IncidentCertificates,
+        Self::Incidents,
+        Self::RevocationJobs,
+        Self::Approvals,
+        Self::Accounts,
+        Self::ExternalKeys,
+        Self::Holds,
+    ];
+
+    /// Its name in receipts and reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::OrdersInHand => "orders_in_hand",
+            Self::AuthorizationsInHand => "authorizations_in_hand",
+            Self::Certificates => "certificates",
+            Self::OrdersClaimed => "orders_claimed",
+            Self::AuthorizationsShown => "authorizations_shown",
+            Self::IncidentCertificates => "incident_certificates",
+            Self::Incidents => "incidents",
+            Self::RevocationJobs => "revocation_jobs",
+            Self::Approvals => "approvals",
+            Self::Accounts => "accounts",
+            Self::ExternalKeys => "external_keys",
+            Self::Holds => "holds",
+        }
+    }
+
+    /// The class by which its rows go: of the two kinds of orders and authorizations one is in hand, and the other the
+    /// evidence of a certificate.
+    pub fn class(self) -> Class {
+        match self {
+            Self::OrdersInHand | Self::AuthorizationsInHand => Class::Working,
+            Self::Approvals => Class::AccessLog,
+            Self::Holds => Class::Retention,
+            _ => Class::Issuance,
+        }
+    }
+
+    /// The table that it walks through.
+    fn table(self) -> Table {
+        match self {
+            Self::OrdersInHand | Self::OrdersClaimed => ORDERS,
+            Self::AuthorizationsInHand | Self::AuthorizationsShown => AUTHORIZATIONS,
+            Self::Certificates => CERTIFICATES_BY_TIME,
+            Self::IncidentCertificates => INCIDENT_CERTIFICATES,
+            Self::Incidents => INCIDENTS,
+            Self::RevocationJobs => REVOCATION_JOBS,
+            Self::Approvals => APPROVALS,
+            Self::Accounts => ACCOUNTS,
+            Self::ExternalKeys => EXTERNAL_KEYS,
+            Self::Holds => HOLDS,
+        }
+    }
+
+    /// The first key that is too young to go: names and times stand in front of keys, and nothing ends before it was made.
+    /// `None` where the keys tell nothing.
+    fn to(self, terms: &Terms, now: Timestamp) -> Option<Vec<u8>> {
+        let made_by = |keep: Duration| Some(Id::first_of(now.minus(keep)).as_bytes().to_vec());
+        match self {
+            Self::OrdersInHand | Self::AuthorizationsInHand => made_by(terms.working),
+            Self::Certificates => Some(now.minus(terms.issuance).unix_ms().to_be_bytes().to_vec()),
+            Self::OrdersClaimed
+            | Self::AuthorizationsShown
+            | Self::RevocationJobs
+            | Self::Accounts
+            | Self::ExternalKeys => made_by(terms.issuance),
+            Self::Approvals => made_by(terms.access_log),
+            // Without a term, nothing: the key that nothing is before.
+            Self::Holds => terms.retention.map_or(Some(Vec::new()), made_by),
+            Self::IncidentCertificates | Self::Incidents => None,
+        }
+    }
+}
+
+/// What went, or would go: how many rows by table and class.
+pub type RowCounts = BTreeMap<(&'static str, Class), u64>;
+
+/// What came of looking at some rows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RowsSwept {
+    /// How many rows were looked at.
+    pub seen: usize,
+    /// What went, or would have gone.
+    pub gone: RowCounts,
+    /// How many things stay for a hold alone.
+    pub held: u64,
+    /// The first key behind what was looked at; `None` if there was nothing.
+    pub behind: Option<Vec<u8>>,
+    /// Whether there may be more behind it.
+    pub more: bool,
+    /// The first key behind which this pass may have something to do later; in front of it, there is nothing for good.
+    pub unsettled: Option<Vec<u8>>,
+}
+
+/// A look at rows, inside a transaction or outside.
+trait Look {
+    fn value(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, Error>;
+    fn some(&self, table: Table, from: &[u8], to: Option<&[u8]>, limit: usize) -> Result<Vec<Pair>, Error>;
+}
+
+impl Look for Transaction<'_> {
+    fn value(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+        self.get(table, key)
+    }
+
+    fn some(&self, table: Table, from: &[u8], to: Option<&[u8]>, limit: usize) -> Result<Vec<Pair>, Error> {
+        self.range(table, from, to, limit)
+    }
+}
+
+impl Look for &dyn Engine {
+    fn value(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+        self.get(table, key).map_err(|cause| Error::Engine("reading a row", cause))
+    }
+
+    fn some(&self, table: Table, from: &[u8], to: Option<&[u8]>, limit: usize) -> Result<Vec<Pair>, Error> {
+        read_range(*self, table, from, to, limit)
+    }
+}
+
+fn row<T: DeserializeOwned>(look: &dyn Look, table: Table, key: &[u8]) -> Result<Option<T>, Error> {
+    decode(table, look.value(table, key)?)
+}
+
+fn has_below(look: &dyn Look, table: Table, prefix: &[u8]) -> Result<bool, Error> {
+    Ok(!look.some(table, prefix, end_of(prefix).as_deref(), 1)?.is_empty())
+}
+
+/// Something that may go: what it is about, and all rows of it.
+struct Going {
+    earliest: Timestamp,
+    latest: Timestamp,
+    account: Option<Id>,
+    certificate: Option<(IssuerName, Serial)>,
+    rows: Vec<(Table, Vec<u8>)>,
+}
+
+impl Going {
+    fn new(earliest: Timestamp, latest: Timestamp) -> Self {
+        Self { earliest, latest, account: None, certificate: None, rows: Vec::new() }
+    }
+
+    fn of(mut self, account: Id) -> Self {
+        self.account = Some(account);
+        self
+    }
+
+    /// Takes a row along, if it is there.
+    fn take(&mut self, look: &dyn Look, table: Table, key: Vec<u8>) -> Result<(), Error> {
+        if look.value(table, &key)?.is_some() {
+            self.rows.push((table, key));
+        }
+        Ok(())
+    }
+
+    /// The same, if it says this.
+    fn take_if(&mut self, look: &dyn Look, table: Table, key: Vec<u8>, says: &[u8]) -> Result<(), Error> {
+        if look.value(table, &key)?.is_some_and(|value| value == says) {
+            self.rows.push((table, key));
+        }
+        Ok(())
+    }
+
+    /// An order with what is kept of it elsewhere.
+    fn take_order(&mut self, look: &dyn Look, order: &Order) -> Result<(), Error> {
+        let id = *order.id.as_bytes();
+        self.take(look, ORDERS, id.to_vec())?;
+        self.take(look, ORDERS_BY_ACCOUNT, pair_key(order.account, order.id))?;
+        self.take(look, LIMIT_SPENDS, id.to_vec())?;
+        if let Some(replaced) = &order.replaces {
+            self.take_if(look, REPLACEMENTS, certificate_key(&replaced.issuer, &replaced.serial), &id)?;
+        }
+        Ok(())
+    }
+
+    /// A serial number with everything that is said of it.
+    fn take_serial(&mut self, look: &dyn Look, key: &[u8]) -> Result<(), Error> {
+        if let Some(status) = look.value(STATUSES, key)? {
+            let generation = StatusRow::decode(&status)?.generation;
+            self.rows.push((STATUSES, key.to_vec()));
+            self.take_if(look, REVOKED_BY_GENERATION, generation.to_be_bytes().to_vec(), key)?;
+        }
+        self.take(look, REVOKED, key.to_vec())?;
+        self.take(look, INCIDENTS_BY_CERTIFICATE, key.to_vec())?;
+        self.take(look, REPLACEMENTS, key.to_vec())
+    }
+
+    /// Whether a hold keeps it.
+    fn is_held(&self, holds: &[Hold], class: Class) -> bool {
+        holds.iter().any(|hold| {
+            hold.scope.keeps_row(
+                class,
+                (self.earliest, self.latest),
+                self.account,
+                self.certificate.as_ref().map(|(issuer, serial)| (issuer, serial)),
+            )
+        })
+    }
+}
+
+/// What is to be done with a row.
+enum Verdict {
+    /// Nothing by this pass, ever.
+    Never,
+    /// Nothing yet.
+    Later,
+    /// It may go.
+    Due(Box<Going>),
+}
+
+fn due_at(due: Timestamp, now: Timestamp, going: Going) -> Verdict {
+    if now >= due { Verdict::Due(Box::new(going)) } else { Verdict::Later }
+}
+
+/// Judges one row.
+fn judge(
+    look: &dyn Look,
+    pass: Pass,
+    terms: &Terms,
+    now: Timestamp,
+    (key, value): (&[u8], Vec<u8>),
+) -> Result<Verdict, Error> {
+    let table = pass.table();
+    fn read<T: DeserializeOwned>(table: Table, value: Vec<u8>) -> Result<T, Error> {
+        serde_json::from_slice(&value).map_err(|cause| Error::Row(table.name(), Box::new(cause)))
+    }
+    match pass {
+        Pass::OrdersInHand => order_in_hand(look, terms, now, &read(table, value)?),
+        Pass::OrdersClaimed => order_claimed(look, terms, now, &read(table, value)?),
+        Pass::AuthorizationsInHand => authorization_in_hand(look, terms, now, &read(table, value)?),
+        Pass::AuthorizationsShown => authorization_shown(look, terms, now, &read(table, value)?),
+        Pass::Certificates => certificate(look, terms, now, key),
+        Pass::IncidentCertificates => incident_certificate(look, terms, now, key),
+        Pass::Incidents => incident(look, terms, now, &read(table, value)?),
+        Pass::RevocationJobs => revocation_job(look, terms, now, &read(table, value)?),
+        Pass::Approvals => approval(look, terms, now, &read(table, value)?),
+        Pass::Accounts => account(look, terms, now, &read(table, value)?),
+        Pass::ExternalKeys => external_key(look, terms, now, &read(table, value)?),
+        Pass::Holds => hold(look, terms, now, &read(table, value)?),
+    }
+}
+
+fn order_in_hand(look: &dyn Look, terms: &Terms, now: Timestamp, order: &Order) -> Result<Verdict, Error> {
+    if order.claim.is_some() || order.certificate.is_some() {
+        return Ok(Verdict::Never);
+    }
+    // One that waits for the signer ends by the signer, not by time.
+    if order.waiting.is_some() && order.failure.is_none() {
+        return Ok(Verdict::Later);
+    }
+    let mut going = Going::new(order.created, order.expires).of(order.account);
+    going.take_order(look, order)?;
+    Ok(due_at(order.expires.plus(terms.working), now, going))
+}
+
+fn order_claimed(look: &dyn Look, terms: &Terms, now: Timestamp, order: &Order) -> Result<Verdict, Error> {
+    let Some(claim) = &order.claim else { return Ok(Verdict::Never) };
+    let key = certificate_key(&claim.issuer, &claim.serial);
+    // With a certificate it goes when that goes; one that has neither certificate nor failure is at work.
+    if look.value(CERTIFICATES, &key)?.is_some() || (order.failure.is_none() && order.certificate.is_none()) {
+        return Ok(Verdict::Later);
+    }
+    let mut going = Going::new(order.created, order.created.max(claim.lease_until)).of(order.account);
+    going.certificate = Some((claim.issuer.clone(), claim.serial.clone()));
+    going.take_order(look, order)?;
+    going.take_serial(look, &key)?;
+    let due = going.latest.plus(terms.issuance).max(claim.not_after.plus(terms.after_end));
+    Ok(due_at(due, now, going))
+}
+
+fn authorization_in_hand(
+    look: &dyn Look,
+    terms: &Terms,
+    now: Timestamp,
+    authorization: &Authorization,
+) -> Result<Verdict, Error> {
+    if authorization.valid_challenge().is_some() {
+        return Ok(Verdict::Never);
+    }
+    if authorization.status(now) == AuthorizationStatus::Pending {
+        return Ok(Verdict::Later);
+    }
+    let finished = authorization.challenges.iter().filter_map(|one| Some(one.finished.as_ref()?.at)).max();
+    let end = authorization.pending_until.max(finished.unwrap_or(authorization.created));
+    let going = authorization_rows(look, authorization, end)?;
+    Ok(due_at(end.plus(terms.working), now, going))
+}
+
+fn authorization_shown(
+    look: &dyn Look,
+    terms: &Terms,
+    now: Timestamp,
+    authorization: &Authorization,
+) -> Result<Verdict, Error> {
+    let shown = authorization.valid_challenge().and_then(|challenge| Some(challenge.finished.as_ref()?.at));
+    let Some(shown) = shown else { return Ok(Verdict::Never) };
+    let end = authorization.expires();
+    // A certificate may have been made in its last moment, and rests on it until it ends.
+    let due = shown.plus(terms.issuance).max(end.plus(terms.issuance));
+    let due = due.max(end.plus(terms.lifetime).plus(terms.after_end));
+    let going = authorization_rows(look, authorization, end)?;
+    Ok(due_at(due, now, going))
+}
+
+fn authorization_rows(
+    look: &dyn Look,
+    authorization: &Authorization,
+    end: Timestamp,
+) -> Result<Going, Error> {
+    let id = *authorization.id.as_bytes();
+    let mut going = Going::new(authorization.created, end).of(authorization.account);
+    going.take(look, AUTHORIZATIONS, id.to_vec())?;
+    for challenge in &authorization.challenges {
+        let key = [id.as_slice(), challenge.kind.name().as_bytes()].concat();
+        going.take(look, LIMIT_SPENDS, key.clone())?;
+        going.take(look, CHALLENGES_OPEN, key)?;
+    }
+    let by = match (&authorization.host, authorization.subdomains) {
+        (Host::Name(domain), true) => domain_key(authorization.account, domain),
+        _ => identifier_key(authorization.account, &authorization.identifier()),
+    };
+    going.take_if(look, AUTHORIZATIONS_BY_IDENTIFIER, by, &id)?;
+    Ok(going)
+}
+
+/// `key` is of the index by time.
+fn certificate(look: &dyn Look, terms: &Terms, now: Timestamp, key: &[u8]) -> Result<Verdict, Error> {
+    let bad = || Error::Row("an index of certificates", "a key names no certificate".into());
+    let (time, certificate) = key.split_first_chunk::<8>().ok_or_else(bad)?;
+    let issued = Timestamp::from_unix_ms(u64::from_be_bytes(*time));
+    let (issuer, serial) = certificate_of(certificate).ok_or_else(bad)?;
+    let Some(row) = row::<CertificateRow>(look, CERTIFICATES, certificate)? else {
+        let mut going = Going::new(issued, issued);
+        going.rows.push((CERTIFICATES_BY_TIME, key.to_vec()));
+        return Ok(Verdict::Due(Box::new(going)));
+    };
+    let due = row.issued.plus(terms.issuance).max(row.not_after.plus(terms.after_end));
+    let mut going = Going::new(row.issued, row.issued).of(row.account);
+    going.certificate = Some((issuer.clone(), serial.clone()));
+    if now < due {
+        return Ok(Verdict::Later);
+    }
+    let order: Option<Order> = self::row(look, ORDERS, row.order.as_bytes())?;
+    let identifiers = order.as_ref().map(|order| order.identifiers.as_slice()).unwrap_or_default();
+    for (table, key) in index_keys(&issuer, &serial, &row, identifiers) {
+        going.take(look, table, key)?;
+    }
+    going.take(look, CERTIFICATES, certificate.to_vec())?;
+    going.take_serial(look, certificate)?;
+    if let Some(order) = &order {
+        going.take_order(look, order)?;
+    }
+    Ok(Verdict::Due(Box::new(going)))
+}
+
+/// From when on an incident or a job goes: what it was about had ended by then, whatever it was.
+fn about_certificates(at: Timestamp, terms: &Terms) -> Timestamp {
+    at.plus(terms.issuance.max(terms.lifetime.saturating_add(terms.after_end)))
+}
+
+fn incident_certificate(
+    look: &dyn Look,
+    terms: &Terms,
+    now: Timestamp,
+    key: &[u8],
+) -> Result<Verdict, Error> {
+    let bad = || Error::Row("an incident", "a key names no certificate".into());
+    let at = key.iter().position(|byte| *byte == 0).ok_or_else(bad)?;
+    let (name, certificate) = (key.get(..at).unwrap_or_default(), key.get(at + 1..).unwrap_or_default());
+    if look.value(CERTIFICATES, certificate)?.is_some() {
+        return Ok(Verdict::Later);
+    }
+    let incident: Option<Incident> = row(look, INCIDENTS, name)?;
+    let opened = incident.map_or(now, |incident| incident.at);
+    let mut going = Going::new(opened, opened);
+    going.certificate = certificate_of(certificate);
+    going.rows.push((INCIDENT_CERTIFICATES, key.to_vec()));
+    Ok(due_at(opened.plus(terms.issuance), now, going))
+}
+
+fn incident(look: &dyn Look, terms: &Terms, now: Timestamp, incident: &Incident) -> Result<Verdict, Error> {
+    let name = incident.name.as_bytes();
+    if has_below(look, INCIDENT_CERTIFICATES, &[name, &[0]].concat())? {
+        return Ok(Verdict::Later);
+    }
+    let mut going = Going::new(incident.at, incident.at);
+    going.take(look, INCIDENTS, name.to_vec())?;
+    Ok(due_at(about_certificates(incident.at, terms), now, going))
+}
+
+fn revocation_job(
+    look: &dyn Look,
+    terms: &Terms,
+    now: Timestamp,
+    job: &RevocationJob,
+) -> Result<Verdict, Error> {
+    let id = job.id.as_bytes();
+    let (Some(ended), true) = (job.ended, job.state.is_over()) else { return Ok(Verdict::Later) };
+    if look.value(REVOCATION_JOBS_OPEN, id)?.is_some() || has_below(look, REVOCATION_ITEMS, id)? {
+        return Ok(Verdict::Later);
+    }
+    let mut going = Going::new(job.at, ended);
+    going.take(look, REVOCATION_JOBS, id.to_vec())?;
+    Ok(due_at(about_certificates(ended, terms), now, going))
+}
+
+fn approval(look: &dyn Look, terms: &Terms, now: Timestamp, approval: &Approval) -> Result<Verdict, Error> {
+    let end = approval.decision.as_ref().map_or(approval.expires, |decision| decision.at);
+    let mut going = Going::new(approval.at, end);
+    going.take(look, APPROVALS, approval.id.as_bytes().to_vec())?;
+    Ok(due_at(end.plus(terms.access_log), now, going))
+}
+
+fn account(look: &dyn Look, terms: &Terms, now: Timestamp, account: &Account) -> Result<Verdict, Error> {
+    let Some(ended) = account.deactivated else { return Ok(Verdict::Later) };
+    let id = account.id.as_bytes();
+    if has_below(look, ORDERS_BY_ACCOUNT, id)? || has_below(look, CERTIFICATES_BY_ACCOUNT, id)? {
+        return Ok(Verdict::Later);
+    }
+    let mut going = Going::new(account.created, ended).of(account.id);
+    going.take(look, ACCOUNTS, id.to_vec())?;
+    going.take_if(look, ACCOUNTS_BY_KEY, account.key.thumbprint().to_vec(), id)?;
+    going.take(look, CONTACTS, id.to_vec())?;
+    Ok(due_at(about_certificates(ended, terms), now, going))
+}
+
+fn external_key(look: &dyn Look, terms: &Terms, now: Timestamp, key: &ExternalKey) -> Result<Verdict, Error> {
+    let withdrawn = key.withdrawn.as_ref().map(|withdrawn| withdrawn.at);
+    let end = match key.bound {
+        Some(bound) if look.value(ACCOUNTS, bound.account.as_bytes())?.is_some() => None,
+        Some(bound) => Some(bound.at.max(withdrawn.unwrap_or(bound.at))),
+        None => withdrawn.or(key.expires.filter(|expires| *expires <= now)),
+    };
+    let Some(end) = end else { return Ok(Verdict::Later) };
+    let id = key.id.as_bytes();
+    let mut going = Going::new(key.at, end).of(key.bound.map_or(key.id, |bound| bound.account));
+    going.take(look, EXTERNAL_KEYS, id.to_vec())?;
+    going.take(look, EXTERNAL_SECRETS, id.to_vec())?;
+    Ok(due_at(end.plus(terms.issuance.max(terms.after_end)), now, going))
+}
+
+fn hold(look: &dyn Look, terms: &Terms, now: Timestamp, hold: &Hold) -> Result<Verdict, Error> {
+    let Some(keep) = terms.retention.filter(|_| !hold.is_in_force(now)) else { return Ok(Verdict::Later) };
+    let id = hold.id.as_bytes();
+    let mut going = Going::new(hold.opened, hold.end());
+    going.take(look, HOLDS, id.to_vec())?;
+    going.take(look, HOLDS_OPEN, id.to_vec())?;
+    Ok(due_at(hold.end().plus(keep.max(terms.after_end)), now, going))
+}
+
+/// What a look outside the transaction gave: the keys that may go.
+struct Looked {
+    swept: RowsSwept,
+    due: Vec<Vec<u8>>,
+}
+
+impl Store {
+    /// Takes out some of a pass's rows that have had their time, from the key `from` on: at most [`ROWS_PER_BATCH`] are looked
+    /// at. What goes, and the records that `told` makes of it, are one transaction.
+    ///
+    /// # Errors
+    /// [`Error`] if it could not be made durable.
+    pub async fn rows_sweep<F>(
+        &self,
+        pass: Pass,
+        from: Vec<u8>,
+        terms: Terms,
+        now: Timestamp,
+        told: F,
+    ) -> Result<RowsSwept, Error>
+    where
+        F: FnOnce(&RowCounts) -> Vec<Record> + Send + 'static,
+    {
+        let store = self.clone();
+        let looked = tokio::task::spawn_blocking(move || store.look(pass, &from, &terms, now)).await;
+        let Looked { mut swept, due } = looked.map_err(|_| Error::Unavailable("the runtime is ending"))??;
+        swept.gone.clear();
+        if due.is_empty() {
+            return Ok(swept);
+        }
+        swept.held = 0;
+        self.run(move |transaction| {
+            let holds = holds_in_force(transaction, now)?;
+            for key in due {
+                let Some(value) = transaction.get(pass.table(), &key)? else { continue };
+                let Verdict::Due(going) = judge(transaction, pass, &terms, now, (&key, value))? else {
+                    continue;
+                };
+                if going.is_held(&holds, pass.class()) {
+                    swept.held += 1;
+                    continue;
+                }
+                for (table, key) in going.rows {
+                    *swept.gone.entry((table.name(), pass.class())).or_default() += 1;
+                    transaction.delete(table, key);
+                }
+            }
+            if !swept.gone.is_empty() {
+                told(&swept.gone).iter().for_each(|record| transaction.record(record));
+            }
+            Ok(swept)
+        })
+        .await
+    }
+
+    /// What [`Store::rows_sweep`] would take out; nothing is changed. Blocks.
+    ///
+    /// # Errors
+    /// [`Error`] if the engine fails.
+    pub fn rows_due(
+        &self,
+        pass: Pass,
+        from: &[u8],
+        terms: &Terms,
+        now: Timestamp,
+    ) -> Result<RowsSwept, Error> {
+        self.look(pass, from, terms, now).map(|looked| looked.swept)
+    }
+
+    fn look(&self, pass: Pass, from: &[u8], terms: &Terms, now: Timestamp) -> Result<Looked, Error> {
+        let (engine, to) = (self.engine(), pass.to(terms, now));
+        let page = read_range(engine, pass.table(), from, to.as_deref(), ROWS_PER_BATCH)?;
+        let holds = self.holds_in_force(now)?;
+        let behind = page.last().map(|(key, _)| [key.as_slice(), &[0]].concat());
+        let (seen, more) = (page.len(), page.len() == ROWS_PER_BATCH);
+        let mut looked =
+            Looked { swept: RowsSwept { seen, behind, more, ..RowsSwept::default() }, due: Vec::new() };
+        let swept = &mut looked.swept;
+        for (key, value) in page {
+            match judge(&engine, pass, terms, now, (&key, value))? {
+                Verdict::Never => continue,
+                Verdict::Later => drop(swept.unsettled.get_or_insert(key)),
+                Verdict::Due(going) if going.is_held(&holds, pass.class()) => {
+                    swept.held += 1;
+                    // Looked at once more in the transaction, where the holds are those that count.
+                    swept.unsettled.get_or_insert(key);
+                }
+                Verdict::Due(going) => {
+                    for (table, _) in &going.rows {
+                        *swept.gone.entry((table.name(), pass.class())).or_default() += 1;
+                    }
+                    // Until it is gone.
+                    swept.unsettled.get_or_insert_with(|| key.clone());
+                    looked.due.push(key);
+                }
+            }
+        }
+        Ok(looked)
+    }
+
+    /// When the last sweep was whose clock was believed; `None` if there was none.
+    ///
+    /// # Errors
+    /// [`Error`] if the engine fails.
+    pub fn swept_at(&self) -> Result<Option<Timestamp>, Error> {
+        let value = self.engine().get(META, META_SWEPT);
+        let value = value.map_err(|cause| Error::Engine("reading when the last sweep was", cause))?;
+        value.map(|value| decode_counter(Some(value)).map(Timestamp::from_unix_ms)).transpose()
+    }
+
+    /// Notes that a sweep believes its clock.
+    ///
+    /// # Errors
+    /// [`Error`] if it could not be made durable.
+    pub async fn swept_at_put(&self, at: Timestamp) -> Result<(), Error> {
+        self.run(move |transaction| {
+            transaction.put(META, META_SWEPT, at.unix_ms().to_be_bytes());
+            Ok(())
+        })
+        .await
+    }
+
+    /// Writes down that a segment of the journal goes, unless a hold keeps it: whose id is given then.
+    ///
+    /// # Errors
+    /// [`Error`] if it could not be made durable.
+    pub async fn segment_intend(&self, going: SegmentGoing, now: Timestamp) -> Result<Option<Id>, Error> {
+        self.run(move |transaction| {
+            let holds = holds_in_force(transaction, now)?;
+            if let Some(hold) = holds.iter().find(|hold| going.is_held(hold)) {
+                return Ok(Some(hold.id));
+            }
+            transaction.put_row(SEGMENTS_GOING, segment_key(going.class, going.sequence), &going)?;
+            Ok(None)
+        })
+        .await
+    }
+
+    /// Takes back an intent, together with the record of what came of it: the receipt, or nothing if the segment stays.
+    /// `false`, and no record, if there was no such intent: the receipt has been given.
+    ///
+    /// # Errors
+    /// [`Error`] if it could not be made durable.
+    pub async fn segment_settle(
+        &self,
+        class: Class,
+        sequence: u64,
+        records: Vec<Record>,
+    ) -> Result<bool, Error> {
+        self.run(move |transaction| {
+            let key = segment_key(class, sequence);
+            if transaction.get(SEGMENTS_GOING, &key)?.is_none() {
+                return Ok(false);
+            }
+            transaction.delete(SEGMENTS_GOING, key);
+            records.iter().for_each(|record| transaction.record(record));
+            Ok(true)
+        })
+        .await
+    }
+
+    /// The segments that were about to go: after a crash, some may be gone and have no receipt.
+    ///
+    /// # Errors
+    /// [`Error`] if the engine fails.
+    pub fn segments_going(&self, limit: usize) -> Result<Vec<SegmentGoing>, Error> {
+        let mut going = Vec::new();
+        for (_, row) in read_range(self.engine(), SEGMENTS_GOING, &[], None, limit)? {
+            going.extend(decode::<SegmentGoing>(SEGMENTS_GOING, Some(row))?);
+        }
+        Ok(going)
+    }
+
+    /// Whether a segment is about to go, or gone without its receipt.
+    ///
+    /// # Errors
+    /// [`Error`] if the engine fails.
+    pub fn segment_is_going(&self, class: Class, sequence: u64) -> Result<bool, Error> {
+        let going: Option<SegmentGoing> =
+            read_row(self.engine(), SEGMENTS_GOING, &segment_key(class, sequence))?;
+        Ok(going.is_some())
+    }
+}
+
+/// A segment of the journal that goes: what its receipt says, but for the time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SegmentGoing {
+    /// The class of its records.
+    pub class: Class,
+    /// Its number within the class.
+    pub sequence: u64,
+    /// How many records of the class came before it.
+    pub first_index: u64,
+    /// How many it has.
+    pub records: u64,
+    /// The head of the chain after its last record, hexadecimal.
+    pub head: String,
+    /// The time of its earliest record.
+    pub earliest: Option<Timestamp>,
+    /// The time of its latest record.
+    pub latest: Option<Timestamp>,
+    /// When the last of the things ended that its records are about.
+    pub end_of_life: Option<Timestamp>,
+    /// The rule that asks for it.
+    pub rule: serde_json::Value,
+}
+
+impl SegmentGoing {
+    /// Whether the hold keeps it.
+    pub fn is_held(&self, hold: &Hold) -> bool {
+        hold.scope.touches(self.class, self.earliest, self.latest)
+    }
+}
+
+fn segment_key(class: Class, sequence: u64) -> Vec<u8> {
+    [[class.number()].as_slice(), &sequence.to_be_bytes()].concat()
+}
