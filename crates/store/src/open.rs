@@ -199,7 +199,7 @@ impl Store {
         if is_new {
             write_format(engine.as_ref())?;
         }
-        let subject_keys = Arc::new(SubjectKeys::open(keys.as_ref(), random)?);
+        let subject_keys = Arc::new(SubjectKeys::open(keys, random)?);
 
         let (feed, _) = broadcast::channel(FEED_MAX);
         let (committer, queue) =
