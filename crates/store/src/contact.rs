@@ -180,6 +180,11 @@ impl SubjectKeys {
         open(&cipher(&key)?, &place.bound(), sealed).ok_or(Error::Seal("opening sealed data"))
     }
 
+    /// Where keys and nonces come from.
+    pub(crate) fn random(&self) -> &dyn Random {
+        self.random.as_ref()
+    }
+
     fn key(&self, subject: Id) -> Result<Key, Error> {
         let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
         keys.get(&subject).cloned().ok_or(Error::Seal("finding the subject's key"))

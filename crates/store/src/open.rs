@@ -216,7 +216,18 @@ impl Store {
         let archiver = spawn("archiver", Box::new(move || archiver.run(&stop)))?;
         let journal_of = journal.clone();
         let process = StoreProcess { queue: queue.clone(), committer, archiver, archiver_stop, journal };
-        Ok((Self { engine, queue, generation, feed, subject_keys, journal: journal_of }, process))
+        let store = Self { engine, queue, generation, feed, subject_keys, journal: journal_of };
+        match store.erasures_take_up() {
+            Ok(0) => {}
+            Ok(count) => tracing::info!(count, "keys were destroyed whose erasure an earlier process had begun"),
+            // A CA with a full disk has to come up; the sweep goes on trying, and nothing is sealed under them meanwhile.
+            Err(error) => tracing::error!(
+                code = error.code(),
+                error = &error as &dyn std::error::Error,
+                "keys that are to be destroyed are still there: it is tried again"
+            ),
+        }
+        Ok((store, process))
     }
 }
 
