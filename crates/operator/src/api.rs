@@ -14,6 +14,7 @@ mod requests;
 mod revocation;
 mod rules;
 mod state;
+mod subjects;
 mod validation;
 
 pub use evidence::{CertificateEvidence, IdentifierEvidence};
@@ -38,4 +39,8 @@ pub use revocation::{
 };
 pub use rules::{KeyBlock, KeyBlocking, KeysBlocked, KeysBlocking, NameRule, NameRuling};
 pub use state::{ApiProblem, Done, Reason, Reload, Waiting};
+pub use subjects::{
+    Subject, SubjectCorrection, SubjectErased, SubjectErasing, SubjectKept, SubjectObjection, SubjectReport,
+    SubjectSearch,
+};
 pub use validation::{RemoteLook, ValidationLook, ValidationTrial, ValidationTried};

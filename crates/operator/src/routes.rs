@@ -13,6 +13,7 @@ mod publication;
 mod requests;
 mod revocations;
 mod rules;
+mod subjects;
 mod validations;
 
 use std::sync::Arc;
@@ -96,6 +97,13 @@ fn described() -> OpenApiRouter<Arc<Operator>> {
         .routes(routes!(requests::renew_hold))
         .routes(routes!(requests::close_hold))
         .routes(routes!(requests::held_requests))
+        .routes(routes!(subjects::subjects, subjects::find_subjects))
+        .routes(routes!(subjects::report))
+        .routes(routes!(subjects::section))
+        .routes(routes!(subjects::correct))
+        .routes(routes!(subjects::erase))
+        .routes(routes!(subjects::object))
+        .routes(routes!(subjects::told))
         .routes(routes!(people::roles))
         .routes(routes!(people::grant))
         .routes(routes!(people::take))

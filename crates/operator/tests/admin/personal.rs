@@ -41,7 +41,15 @@ fn no_unrecorded_answer_holds_personal_data() {
     }
     assert_eq!(
         held,
-        BTreeSet::from(["account.contacts", "cert.evidence", "log.search", "hold.list", "hold.requests"]),
+        BTreeSet::from([
+            "account.contacts",
+            "cert.evidence",
+            "log.search",
+            "hold.list",
+            "hold.requests",
+            "subject.list",
+            "subject.report",
+        ]),
         "or this proves little"
     );
     world.stop();
