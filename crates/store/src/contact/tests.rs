@@ -203,3 +203,44 @@ fn those_who_ask_at_the_same_time_are_all_answered() {
     let left: Vec<u64> = (0..40).filter(|one| opens(&open_keys(&disk, 2).unwrap(), *one, &sealed)).collect();
     assert_eq!(left, [39]);
 }
+
+/// Puts keys of so many more subjects beside those on disk; the next destruction writes them.
+fn grow(keys: &SubjectKeys, count: u64) {
+    let random = SeededRandom::new(77);
+    let mut known = keys.keys.write().unwrap();
+    for _ in 0..count {
+        known.insert(Id::from_bytes(random_array(&random)), Zeroizing::new(random_array(&random)));
+    }
+}
+
+#[test]
+fn very_many_are_written_and_read_in_few_operations() {
+    let disk = SimulatedDisk::new();
+    let (keys, sealed) = filled(&disk, 3);
+    grow(&keys, 40_000);
+    let before = disk.operations();
+    keys.destroy(&[subject(1)]).unwrap();
+    assert!(disk.operations() - before < 40, "{}", disk.operations() - before);
+    let before = disk.operations();
+    let reopened = open_keys(&disk, 2).unwrap();
+    assert!(disk.operations() - before < 40, "{}", disk.operations() - before);
+    assert_eq!(reopened.count(), 40_002);
+    assert!(opens(&reopened, 0, &sealed) && opens(&reopened, 2, &sealed) && !opens(&reopened, 1, &sealed));
+}
+
+/// How long a million takes on this machine's disk: `cargo test --release -p ingam-store --lib a_million -- --ignored`.
+#[test]
+#[ignore = "measures"]
+fn a_million_subjects_are_written_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let disk: Arc<dyn Files> = Arc::new(ingam_journal::files::Disk::open(folder.path()).unwrap());
+    let keys = SubjectKeys::open(disk.clone(), Arc::new(SeededRandom::new(1))).unwrap();
+    keys.ensure(subject(1)).unwrap();
+    keys.ensure(subject(2)).unwrap();
+    grow(&keys, 1_000_000);
+    keys.destroy(&[subject(1)]).unwrap();
+    drop(keys);
+    let keys = SubjectKeys::open(disk, Arc::new(SeededRandom::new(2))).unwrap();
+    assert_eq!(keys.count(), 1_000_001);
+    keys.destroy(&[subject(2)]).unwrap();
+}
