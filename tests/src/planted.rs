@@ -78,7 +78,10 @@ fn forms_of(text: &str) -> Vec<(String, Vec<u8>)> {
     let digits = |one: fn(u8) -> String| text.bytes().map(one).collect::<String>();
     add("hexadecimal", digits(|byte| format!("{byte:02x}")).into());
     add("hexadecimal, large", digits(|byte| format!("{byte:02X}")).into());
-    add("hexadecimal with colons", text.bytes().map(|b| format!("{b:02x}")).collect::<Vec<_>>().join(":").into());
+    add(
+        "hexadecimal with colons",
+        text.bytes().map(|b| format!("{b:02x}")).collect::<Vec<_>>().join(":").into(),
+    );
     add("percent-encoded", digits(|byte| format!("%{byte:02X}")).into());
     add("percent-encoded, small", digits(|byte| format!("%{byte:02x}")).into());
     // What a form or a URL encodes of an address.
@@ -86,7 +89,10 @@ fn forms_of(text: &str) -> Vec<(String, Vec<u8>)> {
     add("JSON escapes", digits(|byte| format!("\\u{byte:04x}")).into());
     add("escapes of a debugger", digits(|byte| format!("\\x{byte:02x}")).into());
     add("list of numbers", text.bytes().map(|byte| byte.to_string()).collect::<Vec<_>>().join(",").into());
-    add("list of numbers, spaced", text.bytes().map(|byte| byte.to_string()).collect::<Vec<_>>().join(", ").into());
+    add(
+        "list of numbers, spaced",
+        text.bytes().map(|byte| byte.to_string()).collect::<Vec<_>>().join(", ").into(),
+    );
     add("UTF-16, little end first", text.encode_utf16().flat_map(u16::to_le_bytes).collect());
     add("UTF-16, large end first", text.encode_utf16().flat_map(u16::to_be_bytes).collect());
     add("UTF-32", text.chars().flat_map(|letter| u32::from(letter).to_le_bytes()).collect());
@@ -146,7 +152,8 @@ mod tests {
     fn base64_is_found_at_each_offset() {
         let planted = Planted::texts(["Quagga.Planted+77@example.org"]);
         for shift in 0..7 {
-            let around = ["x".repeat(shift), "Quagga.Planted+77@example.org".to_owned(), "yz".to_owned()].concat();
+            let around =
+                ["x".repeat(shift), "Quagga.Planted+77@example.org".to_owned(), "yz".to_owned()].concat();
             for encoded in [URL_SAFE_NO_PAD.encode(&around), STANDARD_NO_PAD.encode(&around)] {
                 assert!(!planted.found_in(Path::new("a"), encoded.as_bytes()).is_empty(), "{shift}");
                 let again = URL_SAFE_NO_PAD.encode(format!("{{\"payload\":\"{encoded}\"}}"));

@@ -29,7 +29,14 @@ const EVE: &str = "eve@stays.example";
 fn planted() -> Planted {
     let whole = [ANN, ANN_LATER, BEN, BEN_RIGHT];
     let locals = whole.map(|address| address.split('@').next().expect("a local part"));
-    let names = ["Annabella-Zebra", "thylacine_annabella", "Benedikt.Huemul", "Benedict.Huemul", "ann-planted", "ben-planted"];
+    let names = [
+        "Annabella-Zebra",
+        "thylacine_annabella",
+        "Benedikt.Huemul",
+        "Benedict.Huemul",
+        "ann-planted",
+        "ben-planted",
+    ];
     Planted::texts(whole.into_iter().chain(locals).chain(names))
 }
 
@@ -110,24 +117,24 @@ fn put_back(copied: &Path, state: &Path) {
 }
 
 async fn export(server: &Server, whose: &[&str], path: &Path) -> Value {
-    let line = [&["subject", "export"], whose, &["--output", path.to_str().expect("UTF-8"), "--reason", "request 1"]];
+    let line = [
+        &["subject", "export"],
+        whose,
+        &["--output", path.to_str().expect("UTF-8"), "--reason", "request 1"],
+    ];
     server.admin(&line.concat()).await.succeeded();
     serde_json::from_slice(&std::fs::read(path).expect("a file")).expect("JSON")
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_erased_is_nowhere() {
-    let setup =
-        Setup { environment: vec![("RUST_LOG".to_owned(), "trace".to_owned())], ..Setup::new() };
+    let setup = Setup { environment: vec![("RUST_LOG".to_owned(), "trace".to_owned())], ..Setup::new() };
     let mut server = Server::start_with(setup).await;
     let outside = TempDir::new().expect("a folder");
 
     // Contacts come with newAccount and with an update, and an operator's correction.
-    let (mut ann, mut ben, mut eve) = (
-        registered(&server, ANN).await,
-        registered(&server, BEN).await,
-        registered(&server, EVE).await,
-    );
+    let (mut ann, mut ben, mut eve) =
+        (registered(&server, ANN).await, registered(&server, BEN).await, registered(&server, EVE).await);
     let (ann_id, ben_id, eve_id) = (id_of(&ann), id_of(&ben), id_of(&eve));
     let ids = [ann_id.as_str(), ben_id.as_str()];
     let account = ann.account();
@@ -141,7 +148,8 @@ async fn what_was_erased_is_nowhere() {
     assert_eq!(planted().found_below(server.home()), [], "sealed at any time");
 
     // What the operator hands out has all of it, in a form that another program reads.
-    let exported = export(&server, &["--contact", &BEN_RIGHT.to_uppercase()], &outside.path().join("ben.json")).await;
+    let exported =
+        export(&server, &["--contact", &BEN_RIGHT.to_uppercase()], &outside.path().join("ben.json")).await;
     let report = &exported["reports"][0];
     assert_eq!(report["account"]["id"], ben_id);
     assert_eq!(report["contact"]["contacts"], json!([format!("mailto:{BEN_RIGHT}")]));
@@ -152,7 +160,8 @@ async fn what_was_erased_is_nowhere() {
     let created = records.iter().find(|record| record["type"] == "account_created").expect("a record");
     assert_eq!(created["sent"]["contact"], json!([format!("mailto:{BEN}")]));
     assert_eq!(created["address"], "127.0.0.1");
-    let due = server.admin_json(&["subject", "list", "--due-before", "+366d", "--reason", "statements"]).await;
+    let due =
+        server.admin_json(&["subject", "list", "--due-before", "+366d", "--reason", "statements"]).await;
     assert_eq!(due["items"].as_array().expect("a list").len(), 3);
     server.admin(&["subject", "told", &eve_id, "--reason", "statements"]).await.succeeded();
     server.admin(&["subject", "object", &eve_id, "--reason", "request 2"]).await.succeeded();
@@ -169,7 +178,8 @@ async fn what_was_erased_is_nowhere() {
     // One asks by its key, for the other the operator acts.
     let privacy = ann.directory()["meta"]["privacy"].clone();
     ann.reconnect(&server.site()).await.expect("a directory");
-    let report = ann.read(privacy["report"].as_str().expect("a URL")).await.expect("an answer").expect(200).json();
+    let report =
+        ann.read(privacy["report"].as_str().expect("a URL")).await.expect("an answer").expect(200).json();
     assert_eq!(report["contact"]["contacts"], json!([format!("mailto:{ANN_LATER}")]));
     let told = section(&mut ann, &report, "records").await;
     assert!(Value::from(told).to_string().contains(ANN), "what was sent at first is opened for its sender");
@@ -181,9 +191,11 @@ async fn what_was_erased_is_nowhere() {
     assert!(said.contains("GDPR Art. 17(3)(e)"), "{said}");
 
     assert_eq!(found(&server, &ids).await, [], "the process runs");
-    let report = ann.read(privacy["report"].as_str().expect("a URL")).await.expect("an answer").expect(200).json();
+    let report =
+        ann.read(privacy["report"].as_str().expect("a URL")).await.expect("an answer").expect(200).json();
     assert_eq!(report["contact"]["contacts"], json!([]));
-    let receipts = server.admin_json(&["log", "search", "--type", "subject_erased", "--reason", "a look"]).await;
+    let receipts =
+        server.admin_json(&["log", "search", "--type", "subject_erased", "--reason", "a look"]).await;
     assert_eq!(receipts["items"].as_array().expect("a list").len(), 2, "{receipts}");
     let erase_again = ["subject", "erase", "--contact", BEN_RIGHT, "--reason", "request 4"];
     assert_ne!(server.admin(&erase_again).await.status.code(), Some(0), "nobody is found under it");

@@ -55,8 +55,8 @@ pub use jobs::{JobRunner, Plan, PlannedJob, Selection};
 pub use limits::{LimitsShown, OwnLimit};
 pub use page::Found;
 pub use people::{Decided, NewApproval};
-pub use subjects::{SubjectFilter, SubjectSummary};
 pub use rules::{KEYS_AT_ONCE_MAX, KeyBlocking, KeysBlocked};
+pub use subjects::{SubjectFilter, SubjectSummary};
 
 /// An act of an operator: who, as what, from where, what, why.
 #[derive(Clone, Debug, Serialize)]

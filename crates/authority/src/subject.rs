@@ -92,7 +92,11 @@ impl Authority {
     ///
     /// # Errors
     /// Refusals: `rateLimited`. [`Error::Fault`] if the store fails.
-    pub async fn subject_report_own(&self, account: &Account, caller: &Caller) -> Result<SubjectReport, Error> {
+    pub async fn subject_report_own(
+        &self,
+        account: &Account,
+        caller: &Caller,
+    ) -> Result<SubjectReport, Error> {
         self.subject_asks(account.id, "report", caller).await?;
         self.subject_report(account)
     }
@@ -146,8 +150,9 @@ impl Authority {
             close: Some(wish.close),
             outcome,
         };
-        let record =
-            |outcome| self.record(RecordType::SubjectAsked, Some(account.id), Some(caller), &evidence(outcome));
+        let record = |outcome| {
+            self.record(RecordType::SubjectAsked, Some(account.id), Some(caller), &evidence(outcome))
+        };
         let erasure = Erasure {
             subject: account.id,
             close: wish.close,
@@ -162,7 +167,9 @@ impl Authority {
                 self.store.statuses().records_append(vec![record(Some("refused"))?]).await?;
                 Err(Error::refusal(ErrorType::Unauthorized, law::HELD))
             }
-            Erased::Missing => Err(Error::refusal(ErrorType::AccountDoesNotExist, "there is no such account")),
+            Erased::Missing => {
+                Err(Error::refusal(ErrorType::AccountDoesNotExist, "there is no such account"))
+            }
         }
     }
 

@@ -80,8 +80,7 @@ impl Frontend {
         let wish: ErasureWish = read_payload(&payload)?;
         let authority = self.authority.clone();
         // What was begun is not left half done where the client hangs up: its answer alone is lost then.
-        let erasing =
-            tokio::spawn(async move { authority.subject_erase_own(&account, wish, &caller).await });
+        let erasing = tokio::spawn(async move { authority.subject_erase_own(&account, wish, &caller).await });
         let done = erasing.await.map_err(|_| Problem::passing_fault())??;
         Ok(json_response(StatusCode::OK, &serde_json::to_value(&done).unwrap_or_default()))
     }

@@ -243,7 +243,12 @@ impl Store {
     }
 
     /// Opens what [`Store::subject_seal`] sealed for the same kind of part; `None` if its key is gone.
-    pub fn subject_open(&self, subject: Id, kind: &'static str, sealed: &[u8]) -> Option<zeroize::Zeroizing<Vec<u8>>> {
+    pub fn subject_open(
+        &self,
+        subject: Id,
+        kind: &'static str,
+        sealed: &[u8],
+    ) -> Option<zeroize::Zeroizing<Vec<u8>>> {
         self.subject_keys().open_sealed(Place { table: kind, column: "payload", subject }, sealed).ok()
     }
 

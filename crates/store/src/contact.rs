@@ -244,12 +244,7 @@ fn cipher(key: &[u8; KEY_BYTES]) -> Result<LessSafeKey, Error> {
     UnboundKey::new(&AES_256_GCM, key).map(LessSafeKey::new).map_err(|_| Error::Seal("loading a sealing key"))
 }
 
-fn seal(
-    cipher: &LessSafeKey,
-    nonce: [u8; NONCE_LEN],
-    bound: &[u8],
-    data: &mut Vec<u8>,
-) -> Result<(), Error> {
+fn seal(cipher: &LessSafeKey, nonce: [u8; NONCE_LEN], bound: &[u8], data: &mut Vec<u8>) -> Result<(), Error> {
     cipher
         .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(bound), data)
         .map_err(|_| Error::Seal("sealing data"))
@@ -258,10 +253,8 @@ fn seal(
 fn open(cipher: &LessSafeKey, bound: &[u8], sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
     let (nonce, ciphertext) = sealed.split_first_chunk::<NONCE_LEN>()?;
     let mut data = Zeroizing::new(ciphertext.to_vec());
-    let length = cipher
-        .open_in_place(Nonce::assume_unique_for_key(*nonce), Aad::from(bound), &mut data)
-        .ok()?
-        .len();
+    let length =
+        cipher.open_in_place(Nonce::assume_unique_for_key(*nonce), Aad::from(bound), &mut data).ok()?.len();
     data.truncate(length);
     Some(data)
 }

@@ -73,8 +73,6 @@ pub use renewal::RenewalFacts;
 pub use revocation_job::{JOBS_OPEN_MAX, JobItem, JobState, RevocationJob};
 pub use role::{GRANTS_MAX, Grant, RoleTaken};
 pub use search::{CertificateIndex, CertificatePage, IssuedBetween};
-pub use subject::{
-    Corrected, Erased, Erasure, ErasureReason, Objected, RecordsOf, SubjectRow, Told,
-};
 pub use status::{ShardsInUse, StatusChange, StatusRow, StatusState, StatusStore};
+pub use subject::{Corrected, Erased, Erasure, ErasureReason, Objected, RecordsOf, SubjectRow, Told};
 pub use sweep::{Pass, ROWS_PER_BATCH, RowCounts, RowsSwept, SegmentGoing, Terms};

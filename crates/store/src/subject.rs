@@ -16,12 +16,13 @@ use std::sync::Arc;
 use ingam_protocol::acme::{Account, Contact};
 use ingam_protocol::operator::Principal;
 use ingam_protocol::record::{Record, RecordType};
+use ingam_protocol::time::Random;
 use ingam_protocol::{Id, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::account::contact_place;
 use crate::contact::SubjectKeys;
-use crate::engine::Durability;
+use crate::engine::{Batch, Durability, Engine};
 use crate::error::Error;
 use crate::hold::{Hold, holds_on};
 use crate::open::Store;
@@ -224,7 +225,7 @@ impl Store {
         if matches!(erased, Erased::Yes(_)) {
             self.keys_destroy(vec![subject]).await?;
             let keys = self.subject_keys().clone();
-            self.run(move |transaction| erasures_end(transaction, &keys, &[subject])).await?;
+            self.run(move |transaction| erasures_end(transaction, keys.random(), &[subject])).await?;
         }
         Ok(erased)
     }
@@ -372,35 +373,8 @@ impl Store {
             if !marked.is_empty() {
                 self.keys_destroy(marked.clone()).await?;
                 let keys = self.subject_keys().clone();
-                self.run(move |transaction| erasures_end(transaction, &keys, &marked)).await?;
+                self.run(move |transaction| erasures_end(transaction, keys.random(), &marked)).await?;
             }
-        }
-        Ok(count)
-    }
-
-    /// Ends at the start what a crash left between a wish and the end of its key. Blocks.
-    pub(crate) fn erasures_take_up(&self) -> Result<usize, Error> {
-        let (mut after, mut count) = (Vec::new(), 0);
-        for _ in 0..SWEEP_STEPS_MAX {
-            let rows = read_range(self.engine(), ERASURES_OPEN, &after, None, ERASURES_AT_ONCE)?;
-            let Some((last, _)) = rows.last() else { break };
-            after = [last.as_slice(), &[0]].concat();
-            let mut marked = Vec::new();
-            for (key, row) in rows {
-                let row: Option<ErasureRow> = decode(ERASURES_OPEN, Some(row))?;
-                if row.is_some_and(|row| row.is_marked()) {
-                    marked.push(crate::account::id_from(&key)?);
-                }
-            }
-            if marked.is_empty() {
-                continue;
-            }
-            count += marked.len();
-            let keys = self.subject_keys().clone();
-            keys.destroy(&marked)?;
-            self.queue().run_blocking(Durability::Durable, move |transaction| {
-                erasures_end(transaction, &keys, &marked)
-            })?;
         }
         Ok(count)
     }
@@ -423,6 +397,42 @@ impl SubjectRow {
     fn of(account: &Account) -> Self {
         Self::since(account.created)
     }
+}
+
+/// Ends at the start what a crash left between a wish and the end of its key, before anybody else writes; `outbox_next` is where
+/// the next record goes. Blocks.
+pub(crate) fn take_up(
+    engine: &dyn Engine,
+    keys: &SubjectKeys,
+    outbox_next: &mut u64,
+) -> Result<usize, Error> {
+    let (mut after, mut count) = (Vec::new(), 0);
+    for _ in 0..SWEEP_STEPS_MAX {
+        let rows = read_range(engine, ERASURES_OPEN, &after, None, ERASURES_AT_ONCE)?;
+        let Some((last, _)) = rows.last() else { break };
+        after = [last.as_slice(), &[0]].concat();
+        let mut marked = Vec::new();
+        for (key, row) in rows {
+            let row: Option<ErasureRow> = decode(ERASURES_OPEN, Some(row))?;
+            if row.is_some_and(|row| row.is_marked()) {
+                marked.push(crate::account::id_from(&key)?);
+            }
+        }
+        if marked.is_empty() {
+            continue;
+        }
+        keys.destroy(&marked)?;
+        let nothing = Batch::new();
+        let mut transaction = Transaction::new(engine, &nothing, *outbox_next);
+        erasures_end(&mut transaction, keys.random(), &marked)?;
+        let changes = transaction.finish();
+        // Also if it is not known whether the records are in: nothing is put over them.
+        *outbox_next = changes.outbox_next;
+        let committed = engine.commit(&changes.batch, Durability::Durable);
+        committed.map_err(|cause| Error::Engine("ending an erasure", cause))?;
+        count += marked.len();
+    }
+    Ok(count)
 }
 
 /// Marks those whose keys may be destroyed, and gives them.
@@ -448,12 +458,12 @@ fn erasures_mark(
 /// Ends erasures whose keys are destroyed: the receipt is on record, each once.
 fn erasures_end(
     transaction: &mut Transaction<'_>,
-    keys: &SubjectKeys,
+    random: &dyn Random,
     subjects: &[Id],
 ) -> Result<(), Error> {
     for subject in subjects {
         let Some(row) = transaction.row::<ErasureRow>(ERASURES_OPEN, subject.as_bytes())? else { continue };
-        if !row.is_marked() || keys.has(*subject) {
+        if !row.is_marked() {
             continue;
         }
         transaction.delete(ERASURES_OPEN, *subject.as_bytes());
@@ -465,7 +475,7 @@ fn erasures_end(
         };
         let payload =
             serde_json::to_vec(&receipt).map_err(|cause| Error::Row("a receipt", Box::new(cause)))?;
-        let record = Record::new(RecordType::SubjectErased, row.asked, payload, keys.random());
+        let record = Record::new(RecordType::SubjectErased, row.asked, payload, random);
         transaction.record(&record.about(*subject));
     }
     Ok(())

@@ -122,12 +122,7 @@ impl Authority {
     /// # Errors
     /// [`ActError::NotFound`], [`ActError::Conflict`] if a hold keeps them; [`ActError::Fault`] if it could not be done: it is
     /// then done later if the wish came on record.
-    pub async fn subject_erase(
-        &self,
-        act: &Act,
-        account: Id,
-        close: bool,
-    ) -> Result<ErasureDone, ActError> {
+    pub async fn subject_erase(&self, act: &Act, account: Id, close: bool) -> Result<ErasureDone, ActError> {
         let erasure = Erasure {
             subject: account,
             close,

@@ -63,7 +63,8 @@ const ACCESS: &[&str] = &[
 ];
 
 /// Receipts.
-const RETENTION: &[&str] = &["GDPR Art. 5(2): shows that data were erased, corrected, told of; holds none of them itself"];
+const RETENTION: &[&str] =
+    &["GDPR Art. 5(2): shows that data were erased, corrected, told of; holds none of them itself"];
 
 /// Why an erasure has to wait. The same words for every hold: one that must not be told of is not told of by others.
 pub(crate) const HELD: &str = "the contact data of this account are to be kept for now, so nothing was erased: GDPR Art. \
@@ -151,7 +152,10 @@ pub(crate) fn held() -> Vec<Kept> {
 
 /// Who receives what.
 pub(crate) const RECIPIENTS: &[Recipient] = &[
-    Recipient { who: "everybody", what: "certificates and the names in them, by certificate transparency logs and OCSP" },
+    Recipient {
+        who: "everybody",
+        what: "certificates and the names in them, by certificate transparency logs and OCSP",
+    },
     Recipient {
         who: "remote perspectives of this CA",
         what: "names that are to be validated, with the account's URL",

@@ -261,15 +261,17 @@ impl Authority {
         match (record.kind, record.class()) {
             (RecordType::PersonalDataRead, _) => {
                 // When, and for which act; who it was among the operator's people is not the subject's to know.
-                let act = open.get("act").filter(|_| reads_are_told)?;
-                told.insert("act".to_owned(), act.clone());
+                let act = open.get("act")?.as_str().filter(|act| reads_are_told && READS.contains(act))?;
+                told.insert("act".to_owned(), act.into());
                 return Some(Value::Object(told));
             }
             // Holds, cases and disclosures have rules of their own about who is told, and when.
             (kind, Class::Retention) if !RECEIPTS.contains(&kind) => return None,
             _ => {}
         }
-        for name in ABOUT {
+        let own = matches!(record.kind, RecordType::SubjectAsked | RecordType::SubjectErased);
+        let names = ABOUT.iter().chain(if own { OWN } else { &[] });
+        for name in names {
             if let Some(value @ (Value::String(_) | Value::Number(_) | Value::Bool(_))) = open.get(*name) {
                 told.insert((*name).to_owned(), value.clone());
             }
@@ -305,9 +307,15 @@ const RECEIPTS: &[RecordType] = &[
     RecordType::SubjectObjected,
 ];
 
-/// What of an open part is told as it is.
-const ABOUT: &[&str] =
-    &["identifier", "order", "authorization", "challenge", "serial", "issuer", "reason", "asked", "why", "outcome"];
+/// Reads that a subject is told of. Those for cases are not among them, as some must not be told of.
+const READS: &[&str] =
+    &["account.contacts", "subject.report", "subject.list", "cert.evidence", "log.search", "log.follow"];
+
+/// What of an open part is told as it is. Reasons are the operators' own words, and not among them.
+const ABOUT: &[&str] = &["identifier", "order", "authorization", "challenge", "serial", "issuer"];
+
+/// The same of what a subject asked for.
+const OWN: &[&str] = &["asked", "why", "outcome", "close"];
 
 /// A payload as it was sent, in base64url: JSON, as all payloads are.
 fn readable(encoded: &[u8]) -> Option<Value> {

@@ -48,7 +48,10 @@ fn section(process: &Process, key: &Key, kid: &str, url: &str) -> Vec<Value> {
         let answer = ask(process, key, Some(kid), path(&url), &Value::Null);
         assert_eq!(answer.status, 200, "{answer:?}");
         items.extend(answer.json()["items"].as_array().unwrap().clone());
-        let next = answer.links().into_iter().find_map(|link| link.strip_suffix(">;rel=\"next\"").map(str::to_owned));
+        let next = answer
+            .links()
+            .into_iter()
+            .find_map(|link| link.strip_suffix(">;rel=\"next\"").map(str::to_owned));
         match next {
             Some(next) => url = next.trim_start_matches('<').to_owned(),
             None => return items,

@@ -56,7 +56,9 @@ Examples:
   ingam admin subject list --due-before +30d --json --reason \"yearly statements\"")]
     List(List),
     /// Notes that these were told what is held about them
-    #[command(after_help = "Example:\n  ingam admin subject told ACCOUNT ACCOUNT --reason \"statements of 2026\"")]
+    #[command(
+        after_help = "Example:\n  ingam admin subject told ACCOUNT ACCOUNT --reason \"statements of 2026\""
+    )]
     Told {
         /// The accounts' ids
         #[arg(value_name = "ACCOUNT", required = true, allow_hyphen_values = true)]
@@ -247,7 +249,9 @@ async fn write_report(
                 break;
             }
             if listed.next == after {
-                return Err(Failure::Unread("the report does not go on: its next page is the same again".into()));
+                return Err(Failure::Unread(
+                    "the report does not go on: its next page is the same again".into(),
+                ));
             }
             after = listed.next;
         }

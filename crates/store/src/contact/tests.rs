@@ -78,7 +78,10 @@ fn a_destroyed_key_is_gone_from_every_file_and_a_new_one_is_another() {
         assert_eq!(left, [0, 2, 4]);
     }
     let after = files_of(&disk);
-    assert_eq!(after.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["contact.key.1", "subjects.1"]);
+    assert_eq!(
+        after.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(),
+        ["contact.key.1", "subjects.1"]
+    );
     // Nothing of what lay in the old files is in the new ones: neither the key that opened all, nor an entry.
     for (name, old) in &before {
         for piece in old.chunks(16).filter(|piece| piece.len() == 16 && *piece != subject(0).as_bytes()) {

@@ -95,8 +95,7 @@ impl Store {
         after: Option<&[u8]>,
         limit: usize,
     ) -> Result<RecordsOf, Error> {
-        let wanted =
-            |record: &Record| record.subject == Some(subject) && classes.contains(&record.class());
+        let wanted = |record: &Record| record.subject == Some(subject) && classes.contains(&record.class());
         let mut page = Page { found: Vec::new(), limit, bytes: 0, looked_at: 0 };
         let mut place = after.and_then(Place::decode).unwrap_or(Place::Outbox(0));
         while let Place::Outbox(row) = place {

@@ -67,13 +67,17 @@ fn erased_contacts_are_gone_and_the_account_goes_on() {
         assert_eq!(*left, account);
         assert!(store.account_contacts(account.id).unwrap().is_empty());
         assert_eq!(store.subject_by_id(account.id).unwrap(), None);
-        assert!(store.subject_open(account.id, "record", &sealed).is_none(), "records lie under the key, too");
+        assert!(
+            store.subject_open(account.id, "record", &sealed).is_none(),
+            "records lie under the key, too"
+        );
         assert!(!store.subject_erasure_is_open(account.id).unwrap());
         assert_eq!(store.account_contacts(other.id).unwrap(), contacts());
         assert_eq!(receipts(store), 1);
 
         // What is given later lies under another key.
-        let given = store.account_update(account.id, Some(&contacts()), None, update(account.id, random)).await;
+        let given =
+            store.account_update(account.id, Some(&contacts()), None, update(account.id, random)).await;
         assert!(given.unwrap().is_some());
         assert_eq!(store.account_contacts(account.id).unwrap(), contacts());
         assert!(store.subject_open(account.id, "record", &sealed).is_none());
@@ -147,9 +151,13 @@ fn corrections_and_objections_stand_until_the_contacts_go() {
     on_both(async |store, random| {
         let account = insert_account(store, random).await.id;
         let right = [Contact::parse("mailto:right@example.org").unwrap()];
-        assert_eq!(store.subject_correct(account, &right, start(), Vec::new()).await.unwrap(), Corrected::Yes);
+        assert_eq!(
+            store.subject_correct(account, &right, start(), Vec::new()).await.unwrap(),
+            Corrected::Yes
+        );
         assert_eq!(store.account_contacts(account).unwrap(), right);
-        let Objected::Yes(row) = store.subject_object(account, Some(start()), Vec::new()).await.unwrap() else {
+        let Objected::Yes(row) = store.subject_object(account, Some(start()), Vec::new()).await.unwrap()
+        else {
             panic!("not noted")
         };
         assert_eq!((row.since, row.mail_objected), (start(), Some(start())));
@@ -193,7 +201,10 @@ fn a_store_from_before_an_erasure_does_not_open_with_the_keys_of_after() {
 fn check(open: &Open, subject: Id, sealed: &[u8], answered: bool, context: &str) {
     let row = open.engine.as_ref().unwrap().get(Table::new("contacts"), subject.as_bytes()).unwrap();
     let opens = open.store.subject_open(subject, "record", sealed).is_some();
-    assert!(!open.store.subject_erasure_is_open(subject).unwrap(), "{context}: the start ends what was begun");
+    assert!(
+        !open.store.subject_erasure_is_open(subject).unwrap(),
+        "{context}: the start ends what was begun"
+    );
     if row.is_some() {
         assert!(!answered && opens, "{context}: whole, and unanswered");
         assert_eq!(open.store.account_contacts(subject).unwrap(), contacts(), "{context}");
@@ -235,6 +246,23 @@ fn a_power_cut_at_any_operation_leaves_everything_or_nothing() {
         }
         assert!(answered, "it goes through in the end");
     }
+}
+
+/// What was left is ended where the store is opened on a thread of a runtime, as servers do it.
+#[test]
+fn the_start_ends_it_on_a_thread_of_the_runtime() {
+    let random = Arc::new(SeededRandom::new(9));
+    let disks = Disks::default();
+    let open = disks.open(&random).unwrap();
+    let account = run(insert_account(&open.store, &random)).id;
+    let sealed = sealed_record(&open.store, account);
+    disks.keys.stop_after(0);
+    assert!(run(erase(&open.store, account, &random)).is_err());
+    open.close();
+    disks.power_cut(&random);
+    let open = run(async { disks.open(&random) }).unwrap();
+    check(&open, account, &sealed, true, "begun");
+    open.close();
 }
 
 /// While a key is to go and cannot, nothing is sealed under it.
