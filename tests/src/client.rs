@@ -134,6 +134,18 @@ impl Client {
         Ok(client)
     }
 
+    /// Begins anew with the same key and account, as after a restart of the CA: another connection, no nonces.
+    pub async fn reconnect(&mut self, site: &Site) -> Result<(), Error> {
+        self.connection = Connection::to(&site.directory, Some(site.tls()));
+        self.nonces.clear();
+        let answer = self.connection.get(&site.directory).await?;
+        if answer.status != 200 {
+            return Err(Error::answered("reading the directory", answer));
+        }
+        self.directory = answer.json();
+        Ok(())
+    }
+
     /// The directory object.
     pub fn directory(&self) -> &Value {
         &self.directory

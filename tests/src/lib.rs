@@ -16,6 +16,7 @@
 //!   [`transcript`] plays written sessions of the command line again.
 //! - [`perspective`] runs `ingam serve --role perspective` in several places, each of which [`names`] shows an Internet of its
 //!   own.
+//! - [`planted`] looks for what was planted, in every form, in every byte of every file.
 //! - [`expression`] finds the names in a PromQL expression.
 //! - [`token`] is SoftHSM, on which keys of CAs can be.
 //! - [`forward`] makes a port of a Unix socket, [`proxy`] runs nginx and HAProxy, [`apache`] Apache, [`fetched`] finds programs that are
@@ -46,6 +47,7 @@ pub mod operator;
 pub mod pebble;
 pub mod perspective;
 pub mod pkilint;
+pub mod planted;
 pub mod ports;
 pub mod proxy;
 pub mod random;

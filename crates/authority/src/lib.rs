@@ -15,6 +15,7 @@
 //! - `external`: which key an account is bound to, and what that permits.
 //! - `public`: rules with dates, for certificates that the public is to trust.
 //! - `restrictions`: which identifiers get certificates at all.
+//! - [`subject`]: what is held about somebody, and its erasure.
 //! - `trial`: would this name validate now?
 //! - `in_hand`: what a clean end waits for.
 //! - `limits`: rate limits, and accounts that are paused for names whose checks go on failing.
@@ -43,6 +44,7 @@ mod public;
 mod renewal;
 mod restrictions;
 mod revocation;
+pub mod subject;
 mod trial;
 
 use std::sync::{Arc, PoisonError, RwLock};

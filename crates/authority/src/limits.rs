@@ -6,6 +6,7 @@
 //! challenge  ─▶ spends failed_validations_…          put back if the check succeeds or fails by our fault
 //! finalize   ─▶ spends certificates_…                put back if the order is abandoned
 //! trial      ─▶ spends validation_trials_per_account
+//! privacy    ─▶ spends privacy_requests_per_account
 //! ```
 //!
 //! Certificates are counted at finalize, as by then control of every name was shown: orders alone, which anybody can make,
@@ -119,6 +120,12 @@ impl RateLimits {
     pub(crate) fn of_trial(&self, account: Id) -> Vec<Demand> {
         let subject = LimitSubject::Account(account);
         self.demand_of(account, LimitName::ValidationTrialsPerAccount, subject).into_iter().collect()
+    }
+
+    /// What a question takes that an account asks about itself, or its erasure.
+    pub(crate) fn of_privacy(&self, account: Id) -> Vec<Demand> {
+        let subject = LimitSubject::Account(account);
+        self.demand_of(account, LimitName::PrivacyRequestsPerAccount, subject).into_iter().collect()
     }
 
     /// What checks of these need to have left.

@@ -8,6 +8,7 @@
 //! - `external`: keys that accounts can be bound to.
 //! - `holds`: what stays for a case.
 //! - `limits`: rate limits, exceptions from them, paused accounts.
+//! - `subjects`: what people are told about themselves, and may have changed or erased.
 //! - `trials`: would this name validate now?
 //! - `rules`: blocked keys, rules on names. `people`: roles, and acts that wait for a second person.
 
@@ -23,6 +24,7 @@ mod page;
 mod people;
 mod revoke;
 mod rules;
+mod subjects;
 mod trials;
 
 use std::fmt;
@@ -32,6 +34,8 @@ use ingam_protocol::operator::{Principal, Role};
 use ingam_protocol::record::{Record, RecordType};
 use serde::Serialize;
 use serde_json::Value;
+
+pub(crate) use log::read_files;
 
 use crate::Authority;
 use crate::error::{Error, Fault};
@@ -52,6 +56,7 @@ pub use limits::{LimitsShown, OwnLimit};
 pub use page::Found;
 pub use people::{Decided, NewApproval};
 pub use rules::{KEYS_AT_ONCE_MAX, KeyBlocking, KeysBlocked};
+pub use subjects::{SubjectFilter, SubjectSummary};
 
 /// An act of an operator: who, as what, from where, what, why.
 #[derive(Clone, Debug, Serialize)]

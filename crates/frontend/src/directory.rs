@@ -26,6 +26,7 @@ pub(crate) async fn directory(State(frontend): State<Arc<Frontend>>) -> Response
         "externalAccountRequired": policy.external_account_required,
         "profiles": profiles,
         "unpause": frontend.urls.unpause(),
+        "privacy": { "report": frontend.urls.privacy_report(), "erase": frontend.urls.privacy_erase() },
     });
     if let Some(meta) = meta.as_object_mut() {
         if policy.catalog.iter().any(|profile| profile.identifiers.ancestors) {

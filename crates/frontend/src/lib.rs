@@ -15,6 +15,7 @@ mod guard;
 mod limits;
 pub mod nonce;
 mod order;
+mod privacy;
 pub mod problem;
 mod renewal;
 mod resource;
@@ -127,6 +128,9 @@ impl Frontend {
             .route("/new-order-dry-run", only_post(post(limits::dry_run)))
             .route("/validation-dry-run", only_post(post(trial::validation)))
             .route("/unpause", only_post(post(limits::unpause)))
+            .route("/privacy/report", only_post(post(privacy::report)))
+            .route("/privacy/report/{section}", only_post(post(privacy::section)))
+            .route("/privacy/erase", only_post(post(privacy::erase)))
             .route("/order/{id}", only_post(post(order::order)))
             .route("/order/{id}/finalize", only_post(post(order::finalize)))
             .route("/authorization/{id}", only_post(post(order::authorization)))

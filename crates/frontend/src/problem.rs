@@ -130,6 +130,16 @@ impl Problem {
         Self::malformed(detail).with_status(StatusCode::NOT_FOUND)
     }
 
+    /// Something ended here before it was done: a process that is about to end, or a mistake of ours that the log has.
+    pub(crate) fn passing_fault() -> Self {
+        let problem =
+            Self::new(ErrorType::ServerInternal, "something failed here, not with you: try again later");
+        Self {
+            retry_after: Some(Duration::from_secs(5)),
+            ..problem.with_status(StatusCode::SERVICE_UNAVAILABLE)
+        }
+    }
+
     /// A request without TLS from somewhere that needs it.
     pub(crate) fn in_the_clear(directory: &str) -> Self {
         Self::new(ErrorType::Unauthorized, format!("this port is for proxies alone: begin at {directory}"))

@@ -28,6 +28,21 @@ impl Urls {
         format!("{}/unpause", self.base)
     }
 
+    pub(crate) fn privacy_report(&self) -> String {
+        format!("{}/privacy/report", self.base)
+    }
+
+    pub(crate) fn privacy_section(&self, section: &str, after: Option<&str>) -> String {
+        match after {
+            None => format!("{}/privacy/report/{section}", self.base),
+            Some(after) => format!("{}/privacy/report/{section}?after={after}", self.base),
+        }
+    }
+
+    pub(crate) fn privacy_erase(&self) -> String {
+        format!("{}/privacy/erase", self.base)
+    }
+
     pub(crate) fn account_prefix(&self) -> String {
         format!("{}/account/", self.base)
     }

@@ -121,6 +121,12 @@ rules! {
     LIMIT_UNPAUSE = change("limit.unpause", &[Administrator]);
     LOG_SEARCH = personal("log.search");
     LOG_FOLLOW = personal("log.follow");
+    SUBJECT_LIST = personal("subject.list");
+    SUBJECT_REPORT = personal("subject.report");
+    SUBJECT_CORRECT = change("subject.correct", &[Administrator]);
+    SUBJECT_ERASE = change("subject.erase", &[Administrator]);
+    SUBJECT_OBJECT = change("subject.object", &[Administrator]);
+    SUBJECT_TOLD = change("subject.told", &[Administrator]);
     ROLE_LIST = read("role.list", &[Administrator, Auditor]);
     ROLE_GRANT = dangerous("role.grant", &[Administrator], Danger::RoleChange);
     ROLE_TAKE = dangerous("role.take", &[Administrator], Danger::RoleChange);

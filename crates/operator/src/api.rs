@@ -15,6 +15,7 @@ mod retention;
 mod revocation;
 mod rules;
 mod state;
+mod subjects;
 mod validation;
 
 pub use evidence::{CertificateEvidence, IdentifierEvidence};
@@ -43,4 +44,8 @@ pub use revocation::{
 };
 pub use rules::{KeyBlock, KeyBlocking, KeysBlocked, KeysBlocking, NameRule, NameRuling};
 pub use state::{ApiProblem, Done, Reason, Reload, Waiting};
+pub use subjects::{
+    Subject, SubjectCorrection, SubjectErased, SubjectErasing, SubjectKept, SubjectObjection, SubjectReport,
+    SubjectSearch,
+};
 pub use validation::{RemoteLook, ValidationLook, ValidationTrial, ValidationTried};

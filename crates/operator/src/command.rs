@@ -30,6 +30,7 @@ mod role;
 mod serials;
 mod server;
 mod status;
+mod subject;
 mod table;
 mod terminal;
 mod text;
@@ -143,6 +144,9 @@ enum Group {
     /// Exports what the responder gives out, shows what was asked of it, and holds requests for cases
     #[command(subcommand)]
     Ocsp(Box<ocsp::Ocsp>),
+    /// Tells people what is held about them, corrects and erases it
+    #[command(subcommand)]
+    Subject(Box<subject::Subject>),
     /// Reads the record of what the CA did
     #[command(subcommand)]
     Log(log::Log),
@@ -263,6 +267,7 @@ impl Group {
             Self::Name(command) => command.run(call).await,
             Self::Limit(command) => command.run(call).await,
             Self::Ocsp(command) => command.run(call).await,
+            Self::Subject(command) => command.run(call).await,
             Self::Log(command) => command.run(call).await,
             Self::Retention(command) => command.run(call).await,
             Self::Hold(command) => command.run(call).await,

@@ -5,7 +5,7 @@ use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use ingam_authority::operator::ExternalKeyStatus;
-use ingam_protocol::acme::{AccountStatus, OrderStatus};
+use ingam_protocol::acme::{AccountStatus, Contact, OrderStatus};
 use ingam_protocol::bytes::{from_base64url, from_hex};
 use ingam_protocol::identifier::{DnsName, Domain, Host};
 use ingam_protocol::profile::ProfileName;
@@ -171,6 +171,13 @@ pub(crate) fn host(text: &str) -> Result<Host, Problem> {
 /// A domain, for itself and all names below.
 pub(crate) fn domain(text: &str) -> Result<Domain, Problem> {
     Domain::parse(text).map_err(|bad| Problem::invalid(format!("\"{}\": {bad}", shown(text))))
+}
+
+/// A contact: an address, with or without its scheme. Refusals do not repeat it.
+pub(crate) fn contact(text: &str) -> Result<Contact, Problem> {
+    let scheme = text.get(..7).is_some_and(|scheme| scheme.eq_ignore_ascii_case("mailto:"));
+    let read = if scheme { Contact::parse(text) } else { Contact::parse(&format!("mailto:{text}")) };
+    read.map_err(|bad| Problem::invalid(bad.to_string()))
 }
 
 /// A time.

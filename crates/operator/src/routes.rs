@@ -14,6 +14,7 @@ mod requests;
 mod retention;
 mod revocations;
 mod rules;
+mod subjects;
 mod validations;
 
 use std::sync::Arc;
@@ -104,6 +105,13 @@ fn described() -> OpenApiRouter<Arc<Operator>> {
         .routes(routes!(retention::hold))
         .routes(routes!(retention::renew_hold))
         .routes(routes!(retention::release_hold))
+        .routes(routes!(subjects::subjects, subjects::find_subjects))
+        .routes(routes!(subjects::report))
+        .routes(routes!(subjects::section))
+        .routes(routes!(subjects::correct))
+        .routes(routes!(subjects::erase))
+        .routes(routes!(subjects::object))
+        .routes(routes!(subjects::told))
         .routes(routes!(people::roles))
         .routes(routes!(people::grant))
         .routes(routes!(people::take))

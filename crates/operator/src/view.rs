@@ -6,7 +6,7 @@ mod retention;
 use ingam_authority::operator::{
     AccountView, Approval, CertificateEvidence, CertificateFilter, CertificateSummary, ExternalKey,
     ExternalKeyStatus, Found, Grant, Incident, IssuedBetween, IssuedStatus, KeyBlock, KeyName, LimitOverride,
-    LimitsShown, NameRule, Pause, Plan, PlannedJob, RevocationJob, Selection as Selected,
+    LimitsShown, NameRule, Pause, Plan, PlannedJob, RevocationJob, Selection as Selected, SubjectSummary,
 };
 use ingam_authority::{DryRun, Look, OrderView, RenewalSummary, Standing, Trial};
 use ingam_protocol::acme::{self, ErrorType, Failure, Verdict};
@@ -68,6 +68,24 @@ pub(crate) fn account(view: &AccountView, url_prefix: &str) -> api::Account {
         key_kind: account.key.kind_name(),
         key_blocked: view.key_blocked,
         external_key: account.external.as_ref().map(|external| external.key.to_string()),
+    }
+}
+
+/// What another crate writes as JSON by itself.
+pub(crate) fn value(told: &impl serde::Serialize) -> Value {
+    serde_json::to_value(told).unwrap_or_default()
+}
+
+pub(crate) fn subject(found: &SubjectSummary) -> api::Subject {
+    let told = found.row.told.as_ref();
+    api::Subject {
+        account: found.account.to_string(),
+        contacts: found.contacts.iter().map(|contact| contact.expose().to_owned()).collect(),
+        since: found.row.since.to_rfc3339(),
+        due: found.due.to_rfc3339(),
+        told: time(told.map(|told| told.at)),
+        told_by: told.map(|told| told.by.to_string()),
+        mail_objected: time(found.row.mail_objected),
     }
 }
 

@@ -255,6 +255,8 @@ limit_names! {
     RequestsPerAddress = (8, "requests_per_address");
     /// Trials of validations by one account, which count for nothing.
     ValidationTrialsPerAccount = (9, "validation_trials_per_account");
+    /// Questions of one account about what is held about it, page by page, and erasures.
+    PrivacyRequestsPerAccount = (10, "privacy_requests_per_account");
 }
 
 impl LimitName {

@@ -146,6 +146,12 @@ pub enum RecordType {
     ExternalKeyMade = 5,
     /// Such a key was withdrawn.
     ExternalKeyWithdrawn = 6,
+    /// A subject asked, by its account key, what is held about it, or for its erasure.
+    SubjectAsked = 7,
+    /// A subject was told what is held about it, as each is once a year.
+    SubjectTold = 8,
+    /// A subject objected to mail, or took that back.
+    SubjectObjected = 9,
     /// An order was made, with its authorizations.
     OrderCreated = 10,
     /// An order failed for good.
@@ -216,6 +222,10 @@ pub enum RecordType {
     RequestSegmentDestroyed = 90,
     /// Requests of that log are held for a case, or the end of a hold was moved, or it ended.
     RequestHoldChanged = 91,
+    /// A subject's contact data was erased, and the key destroyed that they were sealed under.
+    SubjectErased = 94,
+    /// An operator corrected a subject's contact data.
+    SubjectCorrected = 95,
     /// A segment of the journal was destroyed, by which rule, and where it stood in the chain: the receipt.
     SegmentDestroyed = 96,
     /// Rows of the store were taken out whose time was over, counted by table and class: the receipt.
@@ -228,13 +238,16 @@ pub enum RecordType {
 
 impl RecordType {
     /// All types.
-    pub const ALL: [Self; 45] = [
+    pub const ALL: [Self; 50] = [
         Self::AccountCreated,
         Self::AccountUpdated,
         Self::AccountDeactivated,
         Self::AccountKeyChanged,
         Self::ExternalKeyMade,
         Self::ExternalKeyWithdrawn,
+        Self::SubjectAsked,
+        Self::SubjectTold,
+        Self::SubjectObjected,
         Self::OrderCreated,
         Self::OrderFailed,
         Self::ChallengeAnswered,
@@ -270,6 +283,8 @@ impl RecordType {
         Self::RoleTaken,
         Self::RequestSegmentDestroyed,
         Self::RequestHoldChanged,
+        Self::SubjectErased,
+        Self::SubjectCorrected,
         Self::SegmentDestroyed,
         Self::RowsSwept,
         Self::HoldChanged,
@@ -311,13 +326,19 @@ impl RecordType {
             | Self::ConfigurationChanged
             | Self::NameRuleChanged
             | Self::LimitOverridden => Class::CaLifecycle,
-            Self::OperatorActed | Self::PersonalDataRead | Self::ApprovalChanged => Class::AccessLog,
+            Self::OperatorActed | Self::PersonalDataRead | Self::ApprovalChanged | Self::SubjectAsked => {
+                Class::AccessLog
+            }
             Self::RoleGranted | Self::RoleTaken => Class::PermissionChange,
             Self::RequestSegmentDestroyed
             | Self::RequestHoldChanged
             | Self::SegmentDestroyed
             | Self::RowsSwept
-            | Self::HoldChanged => Class::Retention,
+            | Self::HoldChanged
+            | Self::SubjectTold
+            | Self::SubjectObjected
+            | Self::SubjectErased
+            | Self::SubjectCorrected => Class::Retention,
             Self::OcspRequestsCounted => Class::Aggregate,
             // It leads to no certificate.
             Self::ValidationTried => Class::Working,

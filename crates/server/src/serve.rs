@@ -52,7 +52,7 @@ use crate::{telemetry, test_ct, test_dns, wire};
 
 use publication::{Logging, request_log, sweep};
 use upkeep::{
-    keep_configuration, keep_delegates, keep_issuances, keep_jobs, keep_limits, keep_logged,
+    keep_configuration, keep_delegates, keep_erasures, keep_issuances, keep_jobs, keep_limits, keep_logged,
     keep_perspectives, keep_waiting,
 };
 
@@ -368,6 +368,7 @@ impl Running {
         self.tasks.spawn(until(stop(), keep_waiting(authority.clone())));
         self.tasks.spawn(until(stop(), keep_logged(authority.clone())));
         self.tasks.spawn(until(stop(), keep_limits(authority.clone())));
+        self.tasks.spawn(until(stop(), keep_erasures(authority.clone())));
         self.tasks.spawn(until(stop(), keep_jobs(authority)));
         self.tasks.spawn(until(stop(), keep_configuration(hangups()?, reloader.clone())));
         Ok(())

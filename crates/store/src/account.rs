@@ -12,6 +12,7 @@ use crate::external_key::{Bound, Unbound, bind};
 use crate::key_block::is_blocked;
 use crate::limit::{Demand, Limited, give_back, meet};
 use crate::open::Store;
+use crate::subject::{ErasureReason, contacts_put, contacts_withdraw};
 use crate::table::{ACCOUNTS, ACCOUNTS_BY_KEY, CONTACTS};
 use crate::transaction::{Transaction, decode, read_range, read_row};
 
@@ -28,7 +29,7 @@ pub enum AccountInserted {
     Limited(Limited),
 }
 
-fn contact_place(subject: Id) -> Place<'static> {
+pub(crate) fn contact_place(subject: Id) -> Place<'static> {
     Place { table: "contacts", column: "contact", subject }
 }
 
@@ -89,6 +90,7 @@ impl Store {
         demands: Vec<Demand>,
     ) -> Result<Result<AccountInserted, Unbound>, Error> {
         let sealed = self.contacts_seal(account.id, contacts).await?;
+        let keys = self.subject_keys().clone();
         self.run_new(move |transaction| {
             if let Some(refused) = key_taken(transaction, &account.key)? {
                 return Ok(Ok(refused));
@@ -107,7 +109,7 @@ impl Store {
             transaction.put_row(ACCOUNTS, *account.id.as_bytes(), &account)?;
             transaction.put(ACCOUNTS_BY_KEY, account.key.thumbprint(), *account.id.as_bytes());
             if let Some(sealed) = sealed {
-                transaction.put(CONTACTS, *account.id.as_bytes(), sealed);
+                contacts_put(transaction, &keys, account.id, sealed, account.created)?;
             }
             transaction.record(&record);
             Ok(Ok(AccountInserted::New))
@@ -115,17 +117,21 @@ impl Store {
         .await
     }
 
-    /// An account's contacts, opened for the holder or another authorised use.
+    /// An account's contacts, opened for the holder or another authorised use. Those whose key was destroyed are none: a
+    /// store that was restored from before their erasure still has them, and nothing opens them.
     ///
     /// # Errors
-    /// [`Error`] if the engine fails or the subject's key is gone.
+    /// [`Error`] if the engine fails.
     pub fn account_contacts(&self, id: Id) -> Result<Vec<Contact>, Error> {
         let sealed = self
             .engine()
             .get(CONTACTS, id.as_bytes())
             .map_err(|cause| Error::Engine("reading contacts", cause))?;
         let Some(sealed) = sealed else { return Ok(Vec::new()) };
-        let plain = self.subject_keys().open_sealed(contact_place(id), &sealed)?;
+        let Ok(plain) = self.subject_keys().open_sealed(contact_place(id), &sealed) else {
+            tracing::warn!(code = "contacts_erased", account = %id, "contacts lie under a key that is gone: they are none");
+            return Ok(Vec::new());
+        };
         let urls: Vec<String> =
             serde_json::from_slice(&plain).map_err(|cause| Error::Row("contacts", Box::new(cause)))?;
         let contacts = urls.iter().map(|url| Contact::parse(url)).collect::<Result<_, _>>();
@@ -148,11 +154,14 @@ impl Store {
             Some(contacts) => Some(self.contacts_seal(id, contacts).await?),
             None => None,
         };
+        let keys = self.subject_keys().clone();
         self.run(move |transaction| {
             let Some(mut account) = active(transaction, id)? else { return Ok(None) };
             match sealed {
-                Some(Some(sealed)) => transaction.put(CONTACTS, *id.as_bytes(), sealed),
-                Some(None) => transaction.delete(CONTACTS, *id.as_bytes()),
+                Some(Some(sealed)) => contacts_put(transaction, &keys, id, sealed, record.time)?,
+                Some(None) => {
+                    contacts_withdraw(transaction, &keys, id, ErasureReason::Withdrawn, record.time)?;
+                }
                 None => {}
             }
             account.terms_agreed = terms_agreed.or(account.terms_agreed);
@@ -163,8 +172,8 @@ impl Store {
         .await
     }
 
-    /// Ends an account for good; its contacts go at once. Gives the account as it is then, `None` if it had ended
-    /// before.
+    /// Ends an account for good; its contacts go at once, and their key with the next sweep ([`Store::erasures_sweep`]).
+    /// Gives the account as it is then, `None` if it had ended before.
     ///
     /// # Errors
     /// [`Error`] if it could not be made durable.
@@ -174,11 +183,12 @@ impl Store {
         now: Timestamp,
         record: Record,
     ) -> Result<Option<Account>, Error> {
+        let keys = self.subject_keys().clone();
         self.run(move |transaction| {
             let Some(mut account) = active(transaction, id)? else { return Ok(None) };
             account.deactivated = Some(now);
             transaction.put_row(ACCOUNTS, *id.as_bytes(), &account)?;
-            transaction.delete(CONTACTS, *id.as_bytes());
+            contacts_withdraw(transaction, &keys, id, ErasureReason::AccountClosed, now)?;
             transaction.record(&record);
             Ok(Some(account))
         })
@@ -232,7 +242,17 @@ impl Store {
         self.subject_keys().seal(Place { table: kind, column: "payload", subject }, plain)
     }
 
-    async fn contacts_seal(&self, id: Id, contacts: &[Contact]) -> Result<Option<Vec<u8>>, Error> {
+    /// Opens what [`Store::subject_seal`] sealed for the same kind of part; `None` if its key is gone.
+    pub fn subject_open(
+        &self,
+        subject: Id,
+        kind: &'static str,
+        sealed: &[u8],
+    ) -> Option<zeroize::Zeroizing<Vec<u8>>> {
+        self.subject_keys().open_sealed(Place { table: kind, column: "payload", subject }, sealed).ok()
+    }
+
+    pub(crate) async fn contacts_seal(&self, id: Id, contacts: &[Contact]) -> Result<Option<Vec<u8>>, Error> {
         if contacts.is_empty() {
             return Ok(None);
         }

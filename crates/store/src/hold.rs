@@ -241,7 +241,6 @@ pub(crate) fn holds_in_force(transaction: &Transaction<'_>, now: Timestamp) -> R
 
 /// The holds in force that are about a subject, as of this point of a transaction: what an erasure asks before it does
 /// anything, in the same transaction.
-#[allow(dead_code, reason = "asked by erasures, which come beside this")]
 pub(crate) fn holds_on(
     transaction: &Transaction<'_>,
     subject: Id,

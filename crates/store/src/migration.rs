@@ -66,7 +66,8 @@ fn commit(engine: &dyn Engine, batch: &Batch) -> Result<(), Error> {
     committed.map_err(|cause| Error::Engine("bringing the store to this version's format", cause))
 }
 
-/// Copies the store's files and the contacts' keys beside them, into a folder that is there whole or not at all. A copy
+/// Copies the store's files, into a folder that is there whole or not at all. The keys of contacts stay where they are: a copy
+/// of them would outlive an erasure. A copy
 /// that is there already is of an earlier life of the store, and stays: the new one gets a number behind its name. Gives
 /// its path.
 pub(crate) fn copy_before(directory: &Path, format: u64) -> Result<PathBuf, Error> {
@@ -95,7 +96,7 @@ pub(crate) fn copy_before(directory: &Path, format: u64) -> Result<PathBuf, Erro
         _ => {}
     }
     make_folder(&unfinished).map_err(failed("making", &unfinished))?;
-    for name in ["store.redb", "store.redb.log", "store.sled", "contacts"] {
+    for name in ["store.redb", "store.redb.log", "store.sled"] {
         let path = directory.join(name);
         if path.exists() {
             copy(&path, &unfinished.join(name)).map_err(failed("copying", &path))?;

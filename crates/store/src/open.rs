@@ -23,6 +23,7 @@ use crate::error::Error;
 use crate::migration::{copy_before, migrate};
 use crate::room::is_short;
 use crate::status::{FEED_MAX, StatusChange, StatusStore};
+use crate::subject::take_up;
 use crate::table::{CLASSES, FORMAT_VERSION, META, META_FORMAT, META_GENERATION, META_MIGRATION, OUTBOX};
 use crate::transaction::{Transaction, decode_counter};
 
@@ -189,7 +190,7 @@ impl Store {
         let folders = vec![journal.clone(), journal_keys.clone(), keys.clone()];
         let is_new = check_format(&engine)?;
         let generation = Arc::new(AtomicU64::new(counter(engine.as_ref(), META_GENERATION)?));
-        let outbox_next = outbox_next(engine.as_ref())?;
+        let mut outbox_next = outbox_next(engine.as_ref())?;
         let segment_keys = SegmentKeys::open(journal_keys.as_ref(), random.clone())
             .map_err(|cause| Error::Journal("opening the keys of the journal", cause))?;
         let journal = Journal::open(journal, Arc::new(segment_keys), JournalConfig::default())
@@ -201,7 +202,20 @@ impl Store {
         if is_new {
             write_format(engine.as_ref())?;
         }
-        let subject_keys = Arc::new(SubjectKeys::open(keys.as_ref(), random)?);
+        let subject_keys = Arc::new(SubjectKeys::open(keys, random)?);
+
+        match take_up(engine.as_ref(), &subject_keys, &mut outbox_next) {
+            Ok(0) => {}
+            Ok(count) => {
+                tracing::info!(count, "keys were destroyed whose erasure an earlier process had begun")
+            }
+            // A CA with a full disk has to come up; the sweep goes on trying, and nothing is sealed under them meanwhile.
+            Err(error) => tracing::error!(
+                code = error.code(),
+                error = &error as &dyn std::error::Error,
+                "keys that are to be destroyed are still there: it is tried again"
+            ),
+        }
 
         let (feed, _) = broadcast::channel(FEED_MAX);
         let (committer, queue) =

@@ -21,6 +21,10 @@ pub(crate) const ACCOUNTS: Table = Table::new("accounts");
 pub(crate) const ACCOUNTS_BY_KEY: Table = Table::new("accounts_by_key");
 /// Account id to its contacts, sealed under the subject's own key.
 pub(crate) const CONTACTS: Table = Table::new("contacts");
+/// Account id to [`crate::SubjectRow`]: what is known of contacts beside themselves.
+pub(crate) const SUBJECTS: Table = Table::new("subjects");
+/// Account id of a subject whose key is to be destroyed to [`crate::subject::ErasureRow`].
+pub(crate) const ERASURES_OPEN: Table = Table::new("erasures_open");
 /// Key id to [`crate::ExternalKey`].
 pub(crate) const EXTERNAL_KEYS: Table = Table::new("external_keys");
 /// Key id to its MAC key, sealed under the subject's own key, which here is the key's.
@@ -102,6 +106,8 @@ pub(crate) const CLASSES: &[(Table, Class)] = &[
     (ACCOUNTS, Class::Issuance),
     (ACCOUNTS_BY_KEY, Class::Issuance),
     (CONTACTS, Class::Contact),
+    (SUBJECTS, Class::Contact),
+    (ERASURES_OPEN, Class::Retention),
     (EXTERNAL_KEYS, Class::Issuance),
     (EXTERNAL_SECRETS, Class::Issuance),
     (ORDERS, Class::Working),

@@ -16,6 +16,7 @@ use ingam_tests::certificate::Chain;
 use ingam_tests::challenge::{Prover, WebAnswers};
 use ingam_tests::client::{CertificateRequest, Client};
 use ingam_tests::ocsp::{self, Hash};
+use ingam_tests::planted::Finding;
 use ingam_tests::server::{Server, Setup};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -25,7 +26,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpSocket;
 use tokio::time::{Instant, sleep};
 
-use search::{Finding, Planted};
+use search::Planted;
 use segments::{KeySlot, open_segment};
 
 const HOUR_S: u64 = 60 * 60;

@@ -1,10 +1,11 @@
-//! What is planted, in all forms in which it could be written, and the search for it in every byte of every file.
+//! The addresses and the user agent that are planted, in all forms in which they could be written.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
+use ingam_tests::planted::{self, Finding, has};
 
 /// What the planted client calls itself.
 pub const AGENT: &str = "PlantedClient/7.7 (somebody)";
@@ -15,12 +16,10 @@ pub const PROXIED_V4: &str = "203.0.113.77";
 /// The same by IPv6.
 pub const PROXIED_V6: &str = "2001:db8:77:66:55:44:33:22";
 
-/// Something planted that was found: its form, and the file.
-pub type Finding = (String, PathBuf);
-
 /// What is looked for.
 pub struct Planted {
-    forms: Vec<(String, Vec<u8>)>,
+    /// Every form.
+    pub forms: planted::Planted,
     /// The forms in which the request log itself has it, once it is in clear.
     own: Vec<(String, Vec<u8>)>,
 }
@@ -64,12 +63,12 @@ impl Planted {
             "user agent, hexadecimal",
             AGENT.bytes().map(|byte| format!("{byte:02x}")).collect::<String>().into(),
         );
-        Self { forms, own }
+        Self { forms: planted::Planted::of(forms), own }
     }
 
     /// Other bytes to look for.
     pub fn of<const N: usize>(forms: [(String, Vec<u8>); N]) -> Self {
-        Self { forms: forms.to_vec(), own: Vec::new() }
+        Self { forms: planted::Planted::of(forms), own: Vec::new() }
     }
 
     /// What of the planted values the request log's own form has not.
@@ -80,48 +79,16 @@ impl Planted {
 
     /// What is in these bytes of a file.
     pub fn found_in(&self, path: &Path, bytes: &[u8]) -> Vec<Finding> {
-        let found = self.forms.iter().filter(|(_, form)| has(bytes, form));
-        found.map(|(name, _)| (name.clone(), path.to_owned())).collect()
+        self.forms.found_in(path, bytes)
     }
 
     /// What is in any file below a folder, or in its name.
     pub fn found_below(&self, folder: &Path) -> Vec<Finding> {
-        let mut found = Vec::new();
-        for entry in std::fs::read_dir(folder).expect("a folder") {
-            let path = entry.expect("an entry").path();
-            found.extend(self.found_in(&path, path.file_name().expect("a name").as_encoded_bytes()));
-            if path.is_dir() {
-                found.extend(self.found_below(&path));
-            } else if path.is_file() {
-                match std::fs::read(&path) {
-                    Ok(bytes) => found.extend(self.found_in(&path, &bytes)),
-                    // It went while the folder was read.
-                    Err(error) => {
-                        assert_eq!(error.kind(), std::io::ErrorKind::NotFound, "{}", path.display())
-                    }
-                }
-            }
-        }
-        found
+        self.forms.found_below(folder)
     }
-}
-
-fn has(bytes: &[u8], form: &[u8]) -> bool {
-    memchr::memmem::find(bytes, form).is_some()
 }
 
 #[test]
-fn each_form_is_found_wherever_it_is() {
-    let planted = Planted::new();
-    assert!(planted.forms.len() > 20);
-    for (name, form) in &planted.forms {
-        let folder = tempfile::tempdir().expect("a folder");
-        let below = folder.path().join("a/b");
-        std::fs::create_dir_all(&below).expect("a writable folder");
-        std::fs::write(below.join("file"), [&[7; 100], form.as_slice(), &[8; 10]].concat()).expect("a file");
-        let found = planted.found_below(folder.path());
-        assert!(found.iter().any(|(found, _)| found == name), "{name}: {found:?}");
-        std::fs::remove_file(below.join("file")).expect("it is there");
-        assert_eq!(planted.found_below(folder.path()), []);
-    }
+fn addresses_have_many_forms() {
+    assert!(Planted::new().forms.forms().len() > 20);
 }

@@ -80,7 +80,7 @@ impl Authority {
 }
 
 /// Files are read from their beginning: not on a thread of the runtime.
-pub(super) async fn read_files<T: Send + 'static>(
+pub(crate) async fn read_files<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, ingam_store::Error> + Send + 'static,
 ) -> Result<T, ActError> {
     match tokio::task::spawn_blocking(work).await {

@@ -9,6 +9,7 @@
 //! - `renewal`: what RFC 9773 asks of renewal information, and of orders that replace a certificate.
 //! - `limits`: what a client sees of rate limits.
 //! - `names`: which names get no certificate, told one by one, and what the directory says of records that stay.
+//! - `privacy`: what an account may ask about itself, and have erased, and nobody else.
 //! - `properties`: after any sequence of requests, restarts and power cuts the whole CA is still consistent.
 //!
 //! Time stands still but for what a test adds to it, and chance is seeded: a failing sequence prints its seed. What is
@@ -30,6 +31,7 @@ mod keys;
 mod limits;
 mod names;
 mod pretend;
+mod privacy;
 mod properties;
 mod races;
 mod renewal;

@@ -23,7 +23,7 @@ fn process() -> (World, Process) {
 }
 
 /// Every resource that takes POST alone, with ids that nothing has.
-const POSTS: [&str; 15] = [
+const POSTS: [&str; 18] = [
     "/new-account",
     "/new-authz",
     "/account/AAAAAAAAAAAAAAAAAAAAAA",
@@ -33,6 +33,9 @@ const POSTS: [&str; 15] = [
     "/new-order-dry-run",
     "/validation-dry-run",
     "/unpause",
+    "/privacy/report",
+    "/privacy/report/records",
+    "/privacy/erase",
     "/order/AAAAAAAAAAAAAAAAAAAAAA",
     "/order/AAAAAAAAAAAAAAAAAAAAAA/finalize",
     "/authorization/AAAAAAAAAAAAAAAAAAAAAA",
@@ -66,6 +69,7 @@ fn the_directory_names_every_resource_and_one_that_nobody_knows() {
         "externalAccountRequired": false,
         "profiles": { "classic": "ninety days" },
         "unpause": "https://ca.test/unpause",
+        "privacy": { "report": "https://ca.test/privacy/report", "erase": "https://ca.test/privacy/erase" },
         "website": "https://www.ca.test",
         "caaIdentities": ["ca.test"],
     });

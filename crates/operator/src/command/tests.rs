@@ -10,6 +10,7 @@ mod external;
 mod lists;
 mod records;
 mod revocations;
+mod subjects;
 
 use std::io::Write;
 use std::sync::{Arc, Mutex};

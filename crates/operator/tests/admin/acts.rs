@@ -18,7 +18,7 @@ use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Value, json};
 
 use crate::client::{Ask, DOCUMENT, get, post};
-use crate::world::{ADDRESS, DAY, World, start};
+use crate::world::{ADDRESS, CONTACT, DAY, World, start};
 
 /// A way to ask for an act.
 pub(crate) struct Case {
@@ -363,6 +363,34 @@ pub(crate) const CASES: [Case; 69] = [
     }),
     read("log.search", "/v1/log", |_| get("/v1/log?class=issuance&reason=ticket%2012&limit=2")),
     read("log.follow", "/v1/log/follow", |_| get("/v1/log/follow?reason=ticket%2012")),
+    read("subject.list", "/v1/subjects", |world| {
+        world.account();
+        get("/v1/subjects?reason=ticket%2012&limit=3")
+    }),
+    write("subject.list", "/v1/subjects", 200, |world| {
+        world.account();
+        post("/v1/subjects", json!({ "contact": CONTACT, "reason": "ticket 12" }))
+    }),
+    read("subject.report", "/v1/subjects/{id}", |world| {
+        get(format!("/v1/subjects/{}?reason=ticket%2012", world.account().id))
+    }),
+    read("subject.report", "/v1/subjects/{id}/section", |world| {
+        get(format!("/v1/subjects/{}/section?section=records&reason=ticket%2012", world.account().id))
+    }),
+    write("subject.correct", "/v1/subjects/{id}/correct", 200, |world| {
+        let body = json!({ "contacts": ["other@example.org"], "reason": "ticket 12" });
+        post(format!("/v1/subjects/{}/correct", world.account().id), body)
+    }),
+    write("subject.erase", "/v1/subjects/{id}/erase", 200, |world| {
+        post(format!("/v1/subjects/{}/erase", world.account().id), why())
+    }),
+    write("subject.object", "/v1/subjects/{id}/object", 200, |world| {
+        let body = json!({ "objects": true, "reason": "ticket 12" });
+        post(format!("/v1/subjects/{}/object", world.account().id), body)
+    }),
+    write("subject.told", "/v1/subjects/{id}/told", 200, |world| {
+        post(format!("/v1/subjects/{}/told", world.account().id), why())
+    }),
     read("role.list", "/v1/roles", |_| get("/v1/roles")),
     write("role.grant", "/v1/roles/grant", 200, |world| post("/v1/roles/grant", change(world, "auditor"))),
     write("role.take", "/v1/roles/take", 200, |world| post("/v1/roles/take", granted(world))),

@@ -18,6 +18,10 @@ const ADDRESS_PERIOD_MAX_S: u64 = 7 * DAY_S;
 /// Trials of validations, where the operator sets no other limit.
 const TRIALS: Rate = Rate { count: 30, period_s: HOUR_S, burst: Some(10) };
 
+/// Questions of accounts about themselves, where the operator sets no other limit. A report of an account with many
+/// certificates has many pages.
+const PRIVACY: Rate = Rate { count: 120, period_s: HOUR_S, burst: Some(60) };
+
 /// All limits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
@@ -38,8 +42,10 @@ pub(crate) struct RateLimits {
     pub(crate) failed_validations_per_account_and_name: Option<Rate>,
     /// POSTs and new nonces from one IPv4 address or one IPv6 network of 48 bits; counted in memory.
     pub(crate) requests_per_address: Option<Rate>,
-    /// Trials of validations by one account. The one limit that is on without being here.
+    /// Trials of validations by one account. On without being here.
     pub(crate) validation_trials_per_account: Option<Rate>,
+    /// Requests to `/privacy/` by one account. On without being here.
+    pub(crate) privacy_requests_per_account: Option<Rate>,
     /// When an account is paused for a name whose checks go on failing.
     pub(crate) pauses: Option<Pauses>,
 }
@@ -91,10 +97,11 @@ impl RateLimits {
         failed_validations_per_account_and_name: Rate::new(5, HOUR_S),
         requests_per_address: Some(Rate { count: 1200, period_s: 60, burst: Some(200) }),
         validation_trials_per_account: Some(TRIALS),
+        privacy_requests_per_account: Some(PRIVACY),
         pauses: Some(Pauses { failures: 100, over_days: 14, forgotten_after_days: 90 }),
     };
 
-    /// Each limit by its name, if it is on; trials always are.
+    /// Each limit by its name, if it is on; those of trials and of questions about oneself always are.
     pub(crate) fn by_name(&self) -> impl Iterator<Item = (LimitName, Rate)> {
         let all = [
             (LimitName::NewAccountsPerAddress, self.new_accounts_per_address),
@@ -107,6 +114,8 @@ impl RateLimits {
             (LimitName::RequestsPerAddress, self.requests_per_address),
             // A trial knocks at doors that its requester names, and nobody has to have it: it is never without a limit.
             (LimitName::ValidationTrialsPerAccount, self.validation_trials_per_account.or(Some(TRIALS))),
+            // An erasure writes all keys of contacts anew.
+            (LimitName::PrivacyRequestsPerAccount, self.privacy_requests_per_account.or(Some(PRIVACY))),
         ];
         all.into_iter().filter_map(|(name, rate)| Some((name, rate?)))
     }
@@ -131,6 +140,9 @@ impl RateLimits {
             validation_trials_per_account: self
                 .validation_trials_per_account
                 .or(other.validation_trials_per_account),
+            privacy_requests_per_account: self
+                .privacy_requests_per_account
+                .or(other.privacy_requests_per_account),
             pauses: self.pauses.or(other.pauses),
         }
     }

@@ -24,6 +24,9 @@ const DELEGATES_PERIOD: Duration = Duration::from_secs(60);
 /// How often it is looked for what limits need not remember.
 const LIMITS_PERIOD: Duration = Duration::from_secs(60);
 
+/// How often the keys of contacts are destroyed that were withdrawn, or whose account ended: so many share one rewriting.
+const ERASURES_PERIOD: Duration = Duration::from_secs(60);
+
 /// How often remote perspectives are knocked at.
 const PERSPECTIVES_PERIOD: Duration = Duration::from_secs(30);
 
@@ -86,6 +89,21 @@ pub(super) async fn keep_limits(authority: Arc<Authority>) {
                 error = &error as &dyn std::error::Error,
                 "what limits have counted could not be swept up: it is tried again"
             );
+        }
+    }
+}
+
+/// Destroys the keys of contacts that were withdrawn, or whose account ended, and ends erasures that failed at first.
+pub(super) async fn keep_erasures(authority: Arc<Authority>) {
+    loop {
+        tokio::time::sleep(ERASURES_PERIOD).await;
+        match authority.erasures_sweep().await {
+            Ok(0) => {}
+            Ok(count) => tracing::info!(count, "contact data were erased whose keys were left"),
+            Err(error) => tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "the keys of erased contact data are still there: it is tried again"
+            ),
         }
     }
 }

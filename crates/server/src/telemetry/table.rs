@@ -67,6 +67,7 @@ const LIMITS: &[&str] = &[
     "failed_validations_per_account_and_name",
     "requests_per_address",
     "validation_trials_per_account",
+    "privacy_requests_per_account",
     "paused",
 ];
 

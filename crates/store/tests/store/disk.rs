@@ -134,9 +134,9 @@ fn keys_open_after_a_power_cut_in_their_first_opening() {
         let random = Arc::new(SeededRandom::new(seed));
         let disk = SimulatedDisk::new();
         disk.stop_after(seed % 8);
-        let _ = SubjectKeys::open(&disk, random.clone());
+        let _ = SubjectKeys::open(Arc::new(disk.clone()), random.clone());
         disk.power_cut(random.as_ref());
-        let opened = SubjectKeys::open(&disk, random.clone());
+        let opened = SubjectKeys::open(Arc::new(disk.clone()), random.clone());
         assert!(opened.is_ok(), "seed {seed}: {:?}", opened.err());
     }
 }

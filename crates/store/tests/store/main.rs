@@ -14,6 +14,7 @@
 //! - `people`: roles, acts that wait for a second person, incidents.
 //! - `renewal`: which order replaces a certificate, and which certificates end early.
 //! - `rules`: which rule decides about a name or a wildcard, and which keys are blocked.
+//! - `subjects`: contact data that were erased are gone for good, whenever the power goes, and what is held stays.
 //! - `power`: whatever was answered is there after a power cut at any point, and nothing is there by half.
 //! - `condition`: the store says how it fares.
 //! - `disk`: a full disk is an error and no loss; a store of a newer version is refused.
@@ -47,3 +48,4 @@ mod power;
 mod renewal;
 mod rules;
 mod search;
+mod subjects;
