@@ -83,6 +83,8 @@ pub(crate) struct Config {
     pub(crate) responder: ingam_responder::Config,
     /// Who asked OCSP for what: nothing of it is kept by default.
     pub(crate) request_log: ingam_responder::request_log::Config,
+    /// Who runs the CA, and whom people turn to: what the privacy page tells beside the rest of this file.
+    pub(crate) privacy: ingam_privacy::Config,
     pub(crate) health: crate::health::Config,
     /// The comparison of what is given out of certificates with their record.
     pub(crate) monitor: crate::monitor::Config,
@@ -111,6 +113,7 @@ impl Default for Config {
             store: ingam_store::Config::default(),
             responder: ingam_responder::Config::default(),
             request_log: ingam_responder::request_log::Config::default(),
+            privacy: ingam_privacy::Config::default(),
             health: crate::health::Config::default(),
             monitor: crate::monitor::Config::default(),
         }

@@ -87,6 +87,8 @@ pub(crate) const LIMIT_OVERRIDES: Table = Table::new("limit_overrides");
 pub(crate) const LIMIT_SPENDS: Table = Table::new("limit_spends");
 /// Account id and name to [`crate::Pause`].
 pub(crate) const PAUSES: Table = Table::new("pauses");
+/// Number of a state of the privacy page, big-endian, to [`crate::PrivacyVersion`].
+pub(crate) const PRIVACY_VERSIONS: Table = Table::new("privacy_versions");
 /// Sequence number to an encoded record.
 pub(crate) const OUTBOX: Table = Table::new("outbox");
 
@@ -128,6 +130,7 @@ pub(crate) const CLASSES: &[(Table, Class)] = &[
     (LIMIT_OVERRIDES, Class::CaLifecycle),
     (LIMIT_SPENDS, Class::Working),
     (PAUSES, Class::Working),
+    (PRIVACY_VERSIONS, Class::CaLifecycle),
     (OUTBOX, Class::Working),
 ];
 
