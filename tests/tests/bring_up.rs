@@ -187,7 +187,16 @@ async fn a_backup_becomes_the_ca_on_another_machine() {
 
     // What docs/operations/keys-and-backups.md backs up, and nothing else, in two parts.
     let backup = home.path("backup");
-    let parts = ["hierarchy.json", "roots", "issuers", "keys", "journal", "store.redb", "store.redb.log"];
+    let parts = [
+        "hierarchy.json",
+        "roots",
+        "issuers",
+        "keys",
+        "journal",
+        "journal-keys",
+        "store.redb",
+        "store.redb.log",
+    ];
     for part in parts.iter().chain(&["contacts"]) {
         let apart = backup.join(if *part == "contacts" { "contact-keys" } else { "state" });
         fs::create_dir_all(&apart).expect("a writable folder");

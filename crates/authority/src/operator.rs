@@ -6,6 +6,7 @@
 //! - `find`: accounts, orders, authorizations, certificates. `log`: records. `evidence`: what a certificate rests on.
 //! - `revoke`: one certificate. `jobs`: many. `incidents`: sets of them.
 //! - `external`: keys that accounts can be bound to.
+//! - `holds`: what stays for a case.
 //! - `limits`: rate limits, exceptions from them, paused accounts.
 //! - `trials`: would this name validate now?
 //! - `rules`: blocked keys, rules on names. `people`: roles, and acts that wait for a second person.
@@ -13,6 +14,7 @@
 mod evidence;
 mod external;
 mod find;
+mod holds;
 mod incidents;
 mod jobs;
 mod limits;
@@ -36,13 +38,15 @@ use crate::error::{Error, Fault};
 
 /// What the store keeps of it, as it is.
 pub use ingam_store::{
-    Approval, Bound, ExternalKey, Grant, Incident, IncidentGrown, IssuedBetween, JobState, KeyBlock, KeyName,
-    LimitOverride, NameRule, NameVerdict, Pause, RecordQuery, RecordsPlace, RevocationJob, Withdrawal,
+    Approval, Bound, ExternalKey, Grant, Hold, HoldScope, Incident, IncidentGrown, IssuedBetween, JobState,
+    KeyBlock, KeyName, LimitOverride, NameRule, NameVerdict, Pause, RecordQuery, RecordsPlace, RevocationJob,
+    Withdrawal,
 };
 
 pub use evidence::{CertificateEvidence, IdentifierEvidence};
 pub use external::{ExternalKeyStatus, NewExternalKey};
 pub use find::{AccountView, CertificateFilter, CertificateSummary, IssuedStatus, OrderFilter};
+pub use holds::{NewHold, NewScope};
 pub use jobs::{JobRunner, Plan, PlannedJob, Selection};
 pub use limits::{LimitsShown, OwnLimit};
 pub use page::Found;

@@ -1,5 +1,6 @@
 //! What can go wrong in a journal.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io;
 
@@ -25,7 +26,7 @@ pub enum Error {
         /// Where in it.
         offset: u64,
         /// What is wrong there.
-        what: &'static str,
+        what: Cow<'static, str>,
     },
     /// A frame is as it was written, but what is in it is no record that this version knows.
     Record {
@@ -44,6 +45,16 @@ pub enum Error {
         what: &'static str,
         /// The number found there.
         found: u32,
+    },
+    /// The key that a segment lies under is not among the keys of segments, and was not destroyed there.
+    KeyLost {
+        /// The segment's file.
+        file: String,
+    },
+    /// The key that a segment lies under was destroyed: the segment is gone, whatever is left of its file.
+    KeyDestroyed {
+        /// The segment's file.
+        file: String,
     },
     /// An earlier append failed and could not be undone: what is on disk is not known before the journal is opened
     /// again.
@@ -78,6 +89,8 @@ impl Error {
             Self::Corrupt { .. } => "journal_corrupt",
             Self::Record { source: RecordError::Newer(_), .. } | Self::Newer { .. } => "journal_newer",
             Self::Record { .. } => "journal_corrupt",
+            Self::KeyLost { .. } => "journal_key_lost",
+            Self::KeyDestroyed { .. } => "journal_key_destroyed",
             Self::Broken => "journal_broken",
             Self::NoSuchSegment { .. } => "journal_no_such_segment",
             Self::TooMany { .. } => "journal_too_many",
@@ -86,7 +99,7 @@ impl Error {
     }
 
     pub(crate) fn corrupt(file: &str, offset: u64, what: &'static str) -> Self {
-        Self::Corrupt { file: file.to_owned(), offset, what }
+        Self::Corrupt { file: file.to_owned(), offset, what: what.into() }
     }
 }
 
@@ -94,6 +107,18 @@ impl Error {
 pub(crate) fn while_doing(doing: &'static str, file: &str) -> impl FnOnce(io::Error) -> Error {
     let file = file.to_owned();
     move |source| Error::Io { doing, file, source }
+}
+
+/// The same for what is read of a stream, where a chunk that is not as it was written is no failure of the system.
+pub(crate) fn while_reading(file: &str, offset: u64) -> impl FnOnce(io::Error) -> Error {
+    let file = file.to_owned();
+    move |source| match source.kind() {
+        io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => {
+            let what = source.get_ref().map_or_else(|| source.to_string(), ToString::to_string);
+            Error::Corrupt { file, offset, what: what.into() }
+        }
+        _ => Error::Io { doing: "reading", file, source },
+    }
 }
 
 impl fmt::Display for Error {
@@ -111,6 +136,12 @@ impl fmt::Display for Error {
                 f,
                 "{file} of the journal has {what} {found}, which takes a newer version of this program"
             ),
+            Self::KeyLost { file } => write!(
+                f,
+                "the key of {file} of the journal is not among the keys of segments; put back the folder of these keys that \
+                 belongs to this journal"
+            ),
+            Self::KeyDestroyed { file } => write!(f, "the key of {file} of the journal was destroyed"),
             Self::Broken => {
                 f.write_str("an earlier append failed half-way; the journal has to be opened again")
             }

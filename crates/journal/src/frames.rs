@@ -2,21 +2,21 @@
 
 use std::sync::Arc;
 
-use crate::error::{Error, while_doing};
-use crate::files::File;
+use crate::body::Body;
+use crate::error::{Error, while_reading};
 use crate::segment::{FRAME_BYTES, FRAME_MARKER, FrameHead, HEADER_BYTES, to_u64};
 
 /// How much is read at a time, unless a frame is longer.
 const CHUNK_BYTES: usize = 256 << 10;
 
-/// Reads the frames of a file from a place on, up to a limit.
+/// Reads the frames of a stream from a place on, up to a limit.
 pub(crate) struct Frames {
-    file: Arc<dyn File>,
+    body: Arc<Body>,
     name: String,
     /// Where the next frame begins.
     position: u64,
     limit: u64,
-    /// Bytes of the file from `buffer_start` on.
+    /// Bytes of the stream from `buffer_start` on.
     buffer: Vec<u8>,
     buffer_start: u64,
 }
@@ -41,15 +41,15 @@ pub(crate) enum Found<'a> {
 }
 
 impl Frames {
-    /// The frames of the file of that name behind its header, up to byte `limit`.
-    pub(crate) fn new(file: Arc<dyn File>, name: &str, limit: u64) -> Self {
-        Self::from(file, name, 0, limit)
+    /// The frames of the segment in the file of that name, up to byte `limit` of the stream.
+    pub(crate) fn new(body: Arc<Body>, name: &str, limit: u64) -> Self {
+        Self::from(body, name, 0, limit)
     }
 
     /// The same from the frame on that begins at byte `start`, or the first one behind the header.
-    pub(crate) fn from(file: Arc<dyn File>, name: &str, start: u64, limit: u64) -> Self {
+    pub(crate) fn from(body: Arc<Body>, name: &str, start: u64, limit: u64) -> Self {
         Self {
-            file,
+            body,
             name: name.to_owned(),
             position: start.max(to_u64(HEADER_BYTES)),
             limit,
@@ -147,11 +147,11 @@ impl Frames {
             let available = usize::try_from(self.limit - offset).unwrap_or(usize::MAX);
             self.buffer.resize(length.max(CHUNK_BYTES).min(available), 0);
             self.buffer_start = offset;
-            let read = self.file.read_at(offset, &mut self.buffer);
+            let read = self.body.read_at(offset, &mut self.buffer);
             if read.is_err() {
                 self.buffer.clear();
             }
-            read.map_err(while_doing("reading", &self.name))?;
+            read.map_err(while_reading(&self.name, offset))?;
         }
         let start = usize::try_from(offset - self.buffer_start).unwrap_or(usize::MAX);
         Ok(self.buffer.get(start..start.saturating_add(length)))

@@ -7,14 +7,17 @@ use std::time::Duration;
 use ingam_protocol::record::{Class, Record};
 use ingam_protocol::time::Timestamp;
 
-use crate::append::append_class;
+use crate::append::{append_class, create, remove};
+use crate::body::Opened;
 use crate::chain::Head;
 use crate::error::{Error, while_doing};
 use crate::files::{File, Files};
-use crate::reader::Records;
+use crate::keys::{Key, SegmentKeys};
+use crate::pack::pack;
+use crate::reader::{Records, Source};
 use crate::recent::Recent;
 use crate::recover::recover;
-use crate::segment::{Header, Tally};
+use crate::segment::{Header, Name, Tally};
 use crate::verify::{VerifyReport, verify};
 
 /// At most this many records are one append.
@@ -34,6 +37,9 @@ pub struct JournalConfig {
     pub periods: BTreeMap<Class, Duration>,
     /// A segment gets no further record once it has this many bytes.
     pub segment_bytes_max: u64,
+    /// Whether segments are written as the first version did.
+    #[cfg(test)]
+    pub(crate) plain: bool,
 }
 
 impl Default for JournalConfig {
@@ -44,16 +50,38 @@ impl Default for JournalConfig {
             period: 30 * DAY,
             periods: BTreeMap::from([(Class::OcspRequestLog, DAY)]),
             segment_bytes_max: 64 << 20,
+            #[cfg(test)]
+            plain: false,
         }
     }
 }
 
 impl JournalConfig {
+    /// Whether new segments are sealed: always, but where tests make what an older version left.
+    #[cfg_attr(not(test), expect(clippy::unused_self, reason = "tests decide"))]
+    pub(crate) fn is_sealed(&self) -> bool {
+        #[cfg(test)]
+        return !self.plain;
+        #[cfg(not(test))]
+        true
+    }
+
     /// The length of the class's periods in milliseconds, at least one.
     pub(crate) fn period_ms(&self, class: Class) -> u64 {
         let period = self.periods.get(&class).unwrap_or(&self.period);
         u64::try_from(period.as_millis()).unwrap_or(u64::MAX).max(1)
     }
+}
+
+/// How a segment's file is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// As the first version wrote it: open.
+    Plain,
+    /// Sealed, append by append.
+    Sealed,
+    /// Sealed and compressed: it gets no further records.
+    Packed,
 }
 
 /// What is known of one segment.
@@ -63,8 +91,10 @@ pub struct SegmentInfo {
     pub class: Class,
     /// Its number within the class.
     pub sequence: u64,
-    /// Its file.
+    /// Its name, and that of its file as long as it is not packed.
     pub name: String,
+    /// How its file is made.
+    pub form: Form,
     /// Where its period begins. Records that came late are from before.
     pub period_start: Timestamp,
     /// Where its period ends: every record in it is from before.
@@ -73,8 +103,10 @@ pub struct SegmentInfo {
     pub first_index: u64,
     /// How many records it has, erased ones included.
     pub records: u64,
-    /// How many bytes the file has.
+    /// How many bytes its stream has, with the header: the place behind its last record.
     pub bytes: u64,
+    /// How many bytes its file has.
+    pub file_bytes: u64,
     /// Whether it gets no further records.
     pub closed: bool,
     /// The time of its earliest record.
@@ -88,16 +120,23 @@ pub struct SegmentInfo {
 }
 
 impl SegmentInfo {
-    pub(crate) fn new(header: &Header, tally: &Tally, closed: bool) -> Self {
+    /// The name of its file.
+    pub fn file_name(&self) -> String {
+        if self.form == Form::Packed { Name::packed(&self.name) } else { self.name.clone() }
+    }
+
+    pub(crate) fn new(header: &Header, tally: &Tally, file_bytes: u64, form: Form, closed: bool) -> Self {
         Self {
             class: header.class,
             sequence: header.sequence,
             name: header.name(),
+            form,
             period_start: header.period_start,
             period_end: Timestamp::from_unix_ms(header.period_end_ms()),
             first_index: header.first_index,
             records: tally.records,
             bytes: tally.bytes,
+            file_bytes,
             closed,
             earliest: tally.earliest,
             latest: tally.latest,
@@ -113,6 +152,7 @@ impl SegmentInfo {
 /// the caller to see to.
 pub struct Journal {
     pub(crate) files: Arc<dyn Files>,
+    pub(crate) keys: Arc<SegmentKeys>,
     pub(crate) config: JournalConfig,
     state: Mutex<State>,
 }
@@ -140,8 +180,19 @@ pub(crate) struct OpenSegment {
     pub(crate) header: Header,
     pub(crate) name: String,
     pub(crate) file: Arc<dyn File>,
+    /// None in a segment of the first version.
+    pub(crate) key: Option<Key>,
     /// Of what is synced.
     pub(crate) tally: Tally,
+    /// How many bytes of the file that is.
+    pub(crate) file_bytes: u64,
+}
+
+impl OpenSegment {
+    fn info(&self) -> SegmentInfo {
+        let form = if self.key.is_some() { Form::Sealed } else { Form::Plain };
+        SegmentInfo::new(&self.header, &self.tally, self.file_bytes, form, false)
+    }
 }
 
 impl ClassState {
@@ -158,7 +209,7 @@ impl ClassState {
 
     /// All segments, in order.
     pub(crate) fn segments(&self) -> Vec<SegmentInfo> {
-        let open = self.open.as_ref().map(|open| SegmentInfo::new(&open.header, &open.tally, false));
+        let open = self.open.as_ref().map(OpenSegment::info);
         self.closed.iter().cloned().chain(open).collect()
     }
 }
@@ -168,14 +219,14 @@ impl Journal {
     ///
     /// What a power cut left of an append that was not answered is cut off. Everything else has to be as it was written,
     /// as far as this looks: headers, how the chain goes on from segment to segment, and the frames of each class's
-    /// last segments. [`Journal::verify`] looks at the rest.
+    /// last segments. [`Journal::verify`] looks at the rest. What lies under a destroyed key is removed.
     ///
     /// # Errors
-    /// [`Error::Corrupt`] and [`Error::Record`] for what is not as it was written, [`Error::Newer`] for what a newer
+    /// [`Error::KeyLost`], [`Error::Corrupt`] and [`Error::Record`] for what is not as it was written, [`Error::Newer`] for what a newer
     /// version wrote, [`Error::Io`].
-    pub fn open(files: Arc<dyn Files>, config: JournalConfig) -> Result<Self, Error> {
-        let classes = recover(files.as_ref())?;
-        Ok(Self { files, config, state: Mutex::new(State { classes, broken: false }) })
+    pub fn open(files: Arc<dyn Files>, keys: Arc<SegmentKeys>, config: JournalConfig) -> Result<Self, Error> {
+        let classes = recover(files.as_ref(), &keys)?;
+        Ok(Self { files, keys, config, state: Mutex::new(State { classes, broken: false }) })
     }
 
     /// Adds the records, each to its class, in this order; they are durable when this returns. A record that is among
@@ -213,59 +264,107 @@ impl Journal {
         self.change(|_, classes| {
             for state in classes.values_mut() {
                 if state.open.as_ref().is_some_and(|open| open.header.period_end_ms() <= now.unix_ms()) {
-                    crate::append::close(state)?;
+                    crate::append::close(self, state)?;
                 }
             }
             Ok(())
         })
     }
 
-    /// Destroys a segment that gets no further records; its records are gone for good when this returns. The chain keeps
-    /// their place: the next segment's header has its head and index. Whether they may go is for the caller to know.
+    /// Destroys a segment that gets no further records: its key, then its file. When this returns, or fails after the key is
+    /// gone, its records are gone for good, in every copy of the file. The chain keeps their place, as the next segment's
+    /// header has its head and index; where it is the last of its class, an empty one is begun behind it. Whether they
+    /// may go is for the caller to know.
     ///
     /// # Errors
-    /// [`Error::NoSuchSegment`] if there is no closed one of that number, or it is the last of its class, whose number
-    /// the next one counts from; [`Error::Io`], after which it is there or not, and the call may be repeated.
+    /// [`Error::NoSuchSegment`] if there is no closed one of that number; [`Error::Io`], after which it is there or not,
+    /// and the call may be repeated; [`Error::Broken`].
     pub fn destroy(&self, class: Class, sequence: u64) -> Result<SegmentInfo, Error> {
+        let none = || Error::NoSuchSegment { class, sequence };
         let mut destroyed = None;
         self.change(|journal, classes| {
-            let state = classes.get_mut(&class);
-            let found = state.and_then(|state| {
-                let at = state.closed.iter().position(|segment| segment.sequence == sequence)?;
-                (at + 1 < state.closed.len() || state.open.is_some()).then_some((state, at))
-            });
-            let Some((state, at)) = found else {
-                return Err(Failure { error: Error::NoSuchSegment { class, sequence }, undone: true });
-            };
-            let Some(info) = state.closed.get(at) else { return Ok(()) };
-            let gone = match journal.files.remove(&info.name) {
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-                other => other,
-            };
-            gone.and_then(|()| journal.files.sync_directory())
-                .map_err(while_doing("removing", &info.name))
-                .map_err(|error| Failure { error, undone: true })?;
-            destroyed = Some(state.closed.remove(at));
+            let harmless = |error| Failure { error, undone: true };
+            let state = classes.get_mut(&class).ok_or_else(|| harmless(none()))?;
+            let at = state.closed.iter().position(|segment| segment.sequence == sequence);
+            let at = at.ok_or_else(|| harmless(none()))?;
+            if at + 1 == state.closed.len() && state.open.is_none() {
+                let end = state.closed.last().map_or(Timestamp::from_unix_ms(0), |last| last.period_end);
+                state.open = Some(create(journal, class, state, end)?);
+            }
+            let Some(info) = state.closed.get(at).cloned() else { return Ok(()) };
+            journal.remove_segment(&info).map_err(harmless)?;
+            state.closed.remove(at);
+            destroyed = Some(info);
             Ok(())
         })?;
-        destroyed.ok_or(Error::NoSuchSegment { class, sequence })
+        destroyed.ok_or_else(none)
+    }
+
+    fn remove_segment(&self, info: &SegmentInfo) -> Result<(), Error> {
+        let key = match Opened::segment(self.files.as_ref(), &self.keys, &info.name) {
+            Ok(opened) => opened.header.key,
+            // An earlier call came so far.
+            Err(Error::KeyDestroyed { .. }) => None,
+            Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => None,
+            Err(error) => return Err(error),
+        };
+        if let Some(key) = key {
+            self.keys.destroy(key)?;
+        }
+        for name in [info.name.clone(), Name::packed(&info.name)] {
+            remove(self.files.as_ref(), &name).map_err(while_doing("removing", &name))?;
+        }
+        self.files.sync_directory().map_err(while_doing("syncing the directory", ""))?;
+        if let Some(key) = key {
+            self.keys.forget(key);
+        }
+        Ok(())
+    }
+
+    /// Compresses the oldest closed segment that is not packed yet. Reads and appends go on meanwhile; the segment is there
+    /// in one form or the other at any moment, and the packed one was read back before it counts. Whether there was one.
+    ///
+    /// # Errors
+    /// [`Error::Io`], and what is wrong with the segment; it stays as it is then.
+    pub fn pack_next(&self) -> Result<bool, Error> {
+        let waiting = |state: &State| {
+            let segments = state.classes.values().flat_map(|class| class.closed.iter());
+            segments.filter(|info| info.form != Form::Packed).min_by_key(|info| info.latest).cloned()
+        };
+        let Some(info) = waiting(&self.state()) else { return Ok(false) };
+        let file_bytes = pack(self, &info)?;
+        self.change(|journal, classes| {
+            let segments = classes.get_mut(&info.class).map(|state| &mut state.closed);
+            let known =
+                segments.and_then(|segments| segments.iter_mut().find(|other| other.name == info.name));
+            let harmless = |error| Failure { error, undone: true };
+            // Where it was destroyed meanwhile, its packed form goes too.
+            let unwanted = if known.is_some() { info.name.clone() } else { Name::packed(&info.name) };
+            let files = journal.files.as_ref();
+            remove(files, &unwanted).map_err(while_doing("removing", &unwanted)).map_err(harmless)?;
+            if let Some(known) = known {
+                (known.form, known.file_bytes) = (Form::Packed, file_bytes);
+            }
+            files.sync_directory().map_err(while_doing("syncing the directory", "")).map_err(harmless)
+        })?;
+        Ok(true)
     }
 
     /// The records of the class, oldest first, as they are now: what is appended later is not among them. Erased
     /// records are passed over, a record that was kept twice comes once.
     pub fn records(&self, class: Class) -> Records {
         let segments = self.state().classes.get(&class).map(ClassState::segments).unwrap_or_default();
-        Records::new(self.files.clone(), segments)
+        Records::new(self.source(), segments)
     }
 
     /// The records of one segment, as far as it was written when it was listed.
     pub fn records_of(&self, segment: SegmentInfo) -> Records {
-        Records::new(self.files.clone(), vec![segment])
+        Records::new(self.source(), vec![segment])
     }
 
     /// The same from a place on, which [`Records::place`] or an earlier listing's [`SegmentInfo::bytes`] gave.
     pub fn records_of_from(&self, segment: SegmentInfo, place: u64) -> Records {
-        Records::from(self.files.clone(), vec![segment], place)
+        Records::from(self.source(), vec![segment], place)
     }
 
     /// All segments, by class and in order.
@@ -273,11 +372,15 @@ impl Journal {
         self.state().classes.values().flat_map(ClassState::segments).collect()
     }
 
-    /// How many bytes all segments have together. Waits for an append that is under way.
+    pub(crate) fn source(&self) -> Source {
+        Source { files: self.files.clone(), keys: self.keys.clone() }
+    }
+
+    /// How many bytes all files have together. Waits for an append that is under way.
     pub fn bytes(&self) -> u64 {
         let state = self.state();
-        let open = |class: &ClassState| class.open.as_ref().map_or(0, |open| open.tally.bytes);
-        let closed = |class: &ClassState| class.closed.iter().map(|segment| segment.bytes).sum::<u64>();
+        let open = |class: &ClassState| class.open.as_ref().map_or(0, |open| open.file_bytes);
+        let closed = |class: &ClassState| class.closed.iter().map(|segment| segment.file_bytes).sum::<u64>();
         state.classes.values().map(|class| closed(class) + open(class)).sum()
     }
 
@@ -300,7 +403,7 @@ impl Journal {
     pub fn verify(&self) -> Result<VerifyReport, Error> {
         let segments: Vec<_> =
             self.state().classes.iter().map(|(class, state)| (*class, state.segments())).collect();
-        verify(self.files.as_ref(), &segments)
+        verify(&self.source(), &segments)
     }
 
     /// Runs a change under the lock; the work has to undo what it could not finish, or say that it could not.

@@ -1,7 +1,7 @@
 //! The archive of records: files that only grow, and then go.
 //!
 //! Records lie in segments, one file each, by class and period, so that what was promised to be deleted can go as a
-//! whole. Within a class every record is a link of one chain of hashes over salted commitments: what a commitment
+//! whole: each lies under a key of its own, whose destruction destroys it. Within a class every record is a link of one chain of hashes over salted commitments: what a commitment
 //! stands for can be erased, and the chain still proves that nothing else was changed, put in or taken out. The journal
 //! never asks what a record means.
 //!
@@ -11,11 +11,15 @@
 //!   [`simulated`], a disk that tests can break.
 
 mod append;
+mod body;
 mod chain;
+mod chunk;
 mod error;
 pub mod files;
 mod frames;
 mod journal;
+mod keys;
+mod pack;
 mod reader;
 mod recent;
 mod recover;
@@ -28,6 +32,7 @@ mod tests;
 
 pub use chain::Head;
 pub use error::Error;
-pub use journal::{APPEND_RECORDS_MAX, Journal, JournalConfig, RECENT_IDS_MAX, SegmentInfo};
+pub use journal::{APPEND_RECORDS_MAX, Form, Journal, JournalConfig, RECENT_IDS_MAX, SegmentInfo};
+pub use keys::SegmentKeys;
 pub use reader::Records;
 pub use verify::{ClassReport, Gap, VerifyReport};

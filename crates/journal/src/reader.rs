@@ -5,20 +5,36 @@ use std::sync::Arc;
 
 use ingam_protocol::record::Record;
 
-use crate::error::{Error, while_doing};
+use crate::body::Opened;
+use crate::error::Error;
 use crate::files::Files;
 use crate::frames::Frames;
 use crate::journal::{RECENT_IDS_MAX, SegmentInfo};
+use crate::keys::SegmentKeys;
 use crate::recent::Recent;
 use crate::recover::decode;
 use crate::segment::{FrameKind, body_matches};
+
+/// Where segments and their keys are.
+#[derive(Clone)]
+pub(crate) struct Source {
+    pub(crate) files: Arc<dyn Files>,
+    pub(crate) keys: Arc<SegmentKeys>,
+}
+
+impl Source {
+    /// Opens a segment in whichever form it is there.
+    pub(crate) fn open(&self, name: &str) -> Result<Opened, Error> {
+        Opened::segment(self.files.as_ref(), &self.keys, name)
+    }
+}
 
 /// The records of one class, oldest first, read as they are asked for. Holds one piece of one file in memory, the
 /// record in hand, and the names of the last ones.
 ///
 /// After an error there is nothing more.
 pub struct Records {
-    files: Arc<dyn Files>,
+    source: Source,
     /// Still to be opened.
     segments: VecDeque<SegmentInfo>,
     current: Option<Frames>,
@@ -29,14 +45,14 @@ pub struct Records {
 }
 
 impl Records {
-    pub(crate) fn new(files: Arc<dyn Files>, segments: Vec<SegmentInfo>) -> Self {
-        Self::from(files, segments, 0)
+    pub(crate) fn new(source: Source, segments: Vec<SegmentInfo>) -> Self {
+        Self::from(source, segments, 0)
     }
 
     /// The same from a place in the first segment on, which [`Records::place`] gave.
-    pub(crate) fn from(files: Arc<dyn Files>, segments: Vec<SegmentInfo>, start: u64) -> Self {
+    pub(crate) fn from(source: Source, segments: Vec<SegmentInfo>, start: u64) -> Self {
         let seen = Recent::new(RECENT_IDS_MAX);
-        Self { files, segments: segments.into(), current: None, start, place: start, seen }
+        Self { source, segments: segments.into(), current: None, start, place: start, seen }
     }
 
     /// The place in its segment behind the record that came last: where a later reader of the segment goes on.
@@ -48,9 +64,9 @@ impl Records {
         loop {
             let Some(frames) = &mut self.current else {
                 let Some(info) = self.segments.pop_front() else { return Ok(None) };
-                let file = self.files.open(&info.name).map_err(while_doing("opening", &info.name))?;
+                let opened = self.source.open(&info.name)?;
                 let start = std::mem::take(&mut self.start);
-                self.current = Some(Frames::from(file, &info.name, start, info.bytes));
+                self.current = Some(Frames::from(opened.body(), &opened.file_name, start, info.bytes));
                 continue;
             };
             let name = frames.name().to_owned();

@@ -1,35 +1,78 @@
 //! Opening: finding the segments, and cutting off what a power cut left of an append that nobody was answered for.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ingam_protocol::id::Id;
 use ingam_protocol::record::{Class, Record};
 
+use crate::append::remove;
+use crate::body::{Opened, intact, read_header};
+use crate::chunk::{CHUNK_BYTES, ChunkHead, TAG_BYTES};
 use crate::error::{Error, while_doing};
-use crate::files::{File, Files};
+use crate::files::Files;
 use crate::frames::{Found, Frames};
-use crate::journal::{ClassState, OpenSegment, SegmentInfo};
+use crate::journal::{ClassState, Form, OpenSegment, SegmentInfo};
+use crate::keys::{KeyId, SegmentKeys};
 use crate::segment::{
     CLOSE_BYTES, FRAME_BYTES, FrameHead, FrameKind, HEADER_BYTES, Header, Name, Tally, to_u64,
 };
 
 /// Reads what is in the directory.
-pub(crate) fn recover(files: &dyn Files) -> Result<BTreeMap<Class, ClassState>, Error> {
-    let mut by_class: BTreeMap<Class, Vec<Name>> = BTreeMap::new();
-    for text in files.list().map_err(while_doing("listing the files", ""))? {
-        if let Some(name) = Name::parse(&text) {
-            by_class.entry(name.class).or_default().push(name);
-        } else if text.ends_with(Name::SUFFIX) {
-            return Err(unknown_name(files, &text));
+pub(crate) fn recover(files: &dyn Files, keys: &SegmentKeys) -> Result<BTreeMap<Class, ClassState>, Error> {
+    let all = files.list().map_err(while_doing("listing the files", ""))?;
+    let mut by_class: BTreeMap<Class, BTreeSet<Name>> = BTreeMap::new();
+    let mut named = Vec::new();
+    for text in all.iter().filter(|text| Name::is_one(text)) {
+        let Some(name) = Name::parse(text) else { return Err(unknown_name(files, text)) };
+        if is_wanted(files, keys, &all, text, &name, &mut named)? {
+            by_class.entry(name.class).or_default().insert(name);
+        } else {
+            remove(files, text).map_err(while_doing("removing", text))?;
+            files.sync_directory().map_err(while_doing("syncing the directory", ""))?;
         }
     }
     let mut classes = BTreeMap::new();
-    for (class, mut names) in by_class {
-        names.sort_unstable();
-        classes.insert(class, recover_class(files, class, &names)?);
+    for (class, names) in by_class {
+        let names: Vec<Name> = names.into_iter().collect();
+        classes.insert(class, recover_class(files, keys, class, &names)?);
     }
+    // Whatever lay under the other destroyed keys is gone.
+    keys.forget_all_but(&named);
     Ok(classes)
+}
+
+/// Whether a file is part of the journal. It is not where its key is destroyed, and where it is a packed segment whose
+/// unpacked form is still there, which counts as long as it is.
+fn is_wanted(
+    files: &dyn Files,
+    keys: &SegmentKeys,
+    all: &[String],
+    text: &str,
+    name: &Name,
+    named: &mut Vec<KeyId>,
+) -> Result<bool, Error> {
+    let unpacked_is_there = *text != name.text && all.contains(&name.text);
+    let key_of = |text: &str| -> Result<Option<KeyId>, Error> {
+        match files.open(text) {
+            Ok(file) => Ok(read_header(&*file, text).ok().and_then(|header| header.key)),
+            // Packed, or destroyed, by a journal that is at work while this one only reads.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(while_doing("opening", text)(error)),
+        }
+    };
+    let key = key_of(text)?;
+    if unpacked_is_there {
+        if let Some(key) = key.filter(|key| key_of(&name.text).is_ok_and(|other| other != Some(*key))) {
+            keys.destroy(key)?;
+        }
+        return Ok(false);
+    }
+    if key.is_some_and(|key| keys.is_destroyed(key)) {
+        // On a disk that is only read the file stays, and the key is still named.
+        named.extend(key);
+        return Ok(false);
+    }
+    Ok(true)
 }
 
 /// A newer version may have classes of other names; it says so in the header.
@@ -41,21 +84,25 @@ fn unknown_name(files: &dyn Files, text: &str) -> Error {
 }
 
 /// The names are of one class and sorted by sequence.
-fn recover_class(files: &dyn Files, class: Class, names: &[Name]) -> Result<ClassState, Error> {
+fn recover_class(
+    files: &dyn Files,
+    keys: &SegmentKeys,
+    class: Class,
+    names: &[Name],
+) -> Result<ClassState, Error> {
     let mut state = ClassState::new(class);
     let Some((last, earlier)) = names.split_last() else { return Ok(state) };
     for name in earlier {
-        let file = files.open(&name.text).map_err(while_doing("opening", &name.text))?;
-        let header = read_header(&*file, &name.text)?;
-        let tally = read_close(&*file, &name.text)?;
-        follow(&mut state, &header, &name.text)?;
-        push_closed(&mut state, &header, &tally);
+        let opened = Opened::segment(files, keys, &name.text)?;
+        let (tally, file_bytes) = read_close(&opened)?;
+        follow(&mut state, &opened.header, &opened.file_name)?;
+        push_closed(&mut state, &opened, &tally, file_bytes);
     }
-    let ids = recover_last(files, &mut state, last)?;
+    let ids = recover_last(files, keys, &mut state, last)?;
     state.recent.insert_older(ids.as_deref().unwrap_or_default());
     // The last segment was read already, unless it is gone now.
     let read = ids.is_some().then_some(last.sequence);
-    reload_recent(files, &mut state, read)?;
+    reload_recent(files, keys, &mut state, read)?;
     Ok(state)
 }
 
@@ -73,78 +120,106 @@ fn follow(state: &mut ClassState, header: &Header, file: &str) -> Result<(), Err
     Ok(())
 }
 
-fn push_closed(state: &mut ClassState, header: &Header, tally: &Tally) {
-    state.closed.push(SegmentInfo::new(header, tally, true));
+fn push_closed(state: &mut ClassState, opened: &Opened, tally: &Tally, file_bytes: u64) {
+    let header = &opened.header;
+    state.closed.push(SegmentInfo::new(header, tally, file_bytes, opened.form(), true));
     state.next_sequence = header.sequence + 1;
     state.next_index = header.first_index + tally.records;
     state.head = tally.head;
 }
 
-/// Reads a header. A file shorter than one is an error here.
-pub(crate) fn read_header(file: &dyn File, name: &str) -> Result<Header, Error> {
+/// Reads the close frame at the end of a file; gives its length too.
+fn read_close(opened: &Opened) -> Result<(Tally, u64), Error> {
+    const FRAME: usize = FRAME_BYTES + CLOSE_BYTES;
+    let (file, name) = (&opened.file, &opened.file_name);
     let length = file.length().map_err(while_doing("measuring", name))?;
-    let mut bytes = vec![0; usize::try_from(length).unwrap_or(usize::MAX).min(HEADER_BYTES)];
-    file.read_at(0, &mut bytes).map_err(while_doing("reading", name))?;
-    Header::decode(name, &bytes)
-}
-
-/// Reads the close frame at the end of a file.
-fn read_close(file: &dyn File, name: &str) -> Result<Tally, Error> {
-    let length = file.length().map_err(while_doing("measuring", name))?;
-    let offset = length.saturating_sub(to_u64(FRAME_BYTES + CLOSE_BYTES));
+    // In a file of chunks, the frame is one by itself.
+    let around = if opened.key.is_some() { CHUNK_BYTES + TAG_BYTES } else { 0 };
+    let offset = length.saturating_sub(to_u64(FRAME + around));
     let unclosed = || Error::corrupt(name, offset, "the segment is not the last and has no end");
     if offset < to_u64(HEADER_BYTES) {
         return Err(unclosed());
     }
-    let mut bytes = vec![0; FRAME_BYTES + CLOSE_BYTES];
+    let mut bytes = vec![0; FRAME + around];
     file.read_at(offset, &mut bytes).map_err(while_doing("reading", name))?;
+    let mut stream_end = length;
+    if let Some(key) = &opened.key {
+        let chunk = ChunkHead::decode(&bytes).map_err(|_| unclosed())?;
+        bytes = chunk.open(&bytes, key).map_err(|_| unclosed())?;
+        stream_end = chunk.stream_end();
+    }
     let head = FrameHead::decode(&bytes).map_err(|_| unclosed())?;
-    let (_, body) = bytes.split_at(FRAME_BYTES);
     if head.kind != FrameKind::Close || !head.matches(&bytes) {
         return Err(unclosed());
     }
-    Tally::decode_close(length, body).ok_or_else(unclosed)
+    let body = bytes.get(FRAME_BYTES..).unwrap_or_default();
+    Tally::decode_close(stream_end, body).map(|tally| (tally, length)).ok_or_else(unclosed)
 }
 
 /// Reads the last segment through, which may end anywhere. Gives the names of its records; `None` if it had not even
 /// been begun, and is gone now.
-fn recover_last(files: &dyn Files, state: &mut ClassState, name: &Name) -> Result<Option<Vec<Id>>, Error> {
-    let text = &name.text;
-    let file = files.open(text).map_err(while_doing("opening", text))?;
-    let length = file.length().map_err(while_doing("measuring", text))?;
-    let header = match read_header(&*file, text) {
-        Ok(header) => header,
+fn recover_last(
+    files: &dyn Files,
+    keys: &SegmentKeys,
+    state: &mut ClassState,
+    name: &Name,
+) -> Result<Option<Vec<Id>>, Error> {
+    let opened = match Opened::segment(files, keys, &name.text) {
+        Ok(opened) => opened,
         // Frames come only after the header was synced, so without any this is a beginning that was not finished. Its
         // number will be used again.
-        Err(Error::Corrupt { .. }) if length <= to_u64(HEADER_BYTES) => {
+        Err(Error::Corrupt { file: text, .. }) if is_unbegun(files, &text)? => {
             if state.closed.is_empty() && name.sequence > 1 {
-                return Err(Error::corrupt(
-                    text,
-                    0,
-                    "the segment was not begun, and the one before it is gone",
-                ));
+                let what = "the segment was not begun, and the one before it is gone";
+                return Err(Error::corrupt(&text, 0, what));
             }
-            files.remove(text).map_err(while_doing("removing", text))?;
+            files.remove(&text).map_err(while_doing("removing", &text))?;
             files.sync_directory().map_err(while_doing("syncing the directory", ""))?;
             return Ok(None);
         }
         Err(error) => return Err(error),
     };
-    follow(state, &header, text)?;
-    let scan = scan(Frames::new(file.clone(), text, length), &header)?;
-    if scan.tally.bytes < length {
-        tracing::warn!(file = text, from = scan.tally.bytes, to = length, "cut off an unfinished append");
-        file.set_length(scan.tally.bytes).map_err(while_doing("cutting", text))?;
+    let (header, file, text) = (&opened.header, &opened.file, &opened.file_name);
+    follow(state, header, text)?;
+    let length = file.length().map_err(while_doing("measuring", text))?;
+    let (scan, file_bytes) = if opened.key.is_some() {
+        let intact = intact(&**file, text)?;
+        (scan(Frames::new(opened.body(), text, intact.stream_bytes), header, Tail::Whole)?, intact.file_bytes)
+    } else {
+        let scan = scan(Frames::new(opened.body(), text, length), header, Tail::MayBeTorn)?;
+        let file_bytes = scan.tally.bytes;
+        (scan, file_bytes)
+    };
+    if file_bytes < length {
+        if scan.closed {
+            return Err(Error::corrupt(text, file_bytes, "something follows the end"));
+        }
+        tracing::warn!(file = text, from = file_bytes, to = length, "cut off an unfinished append");
+        file.set_length(file_bytes).map_err(while_doing("cutting", text))?;
     }
     // After a crash of the process alone, what is read here may not be on the disk yet; from now on it is relied upon.
     file.sync().map_err(while_doing("syncing", text))?;
-    files.sync_directory().map_err(while_doing("syncing the directory", ""))?;
     if scan.closed {
-        push_closed(state, &header, &scan.tally);
+        push_closed(state, &opened, &scan.tally, file_bytes);
+    } else if opened.form() == Form::Packed {
+        return Err(Error::corrupt(text, file_bytes, "the packed segment has no end"));
     } else {
-        state.open = Some(OpenSegment { header, name: text.clone(), file, tally: scan.tally });
+        state.open = Some(OpenSegment {
+            header: *header,
+            name: name.text.clone(),
+            file: file.clone(),
+            key: opened.key.clone(),
+            tally: scan.tally,
+            file_bytes,
+        });
     }
     Ok(Some(scan.ids))
+}
+
+/// Whether the file has not more than a header, and may be cut short.
+fn is_unbegun(files: &dyn Files, name: &str) -> Result<bool, Error> {
+    let file = files.open(name).map_err(while_doing("opening", name))?;
+    Ok(file.length().map_err(while_doing("measuring", name))? <= to_u64(HEADER_BYTES))
 }
 
 /// What a segment holds up to its end, or up to where it was cut.
@@ -154,7 +229,16 @@ struct Scan {
     ids: Vec<Id>,
 }
 
-fn scan(mut frames: Frames, header: &Header) -> Result<Scan, Error> {
+/// What the end of a stream may be.
+#[derive(Clone, Copy, PartialEq)]
+enum Tail {
+    /// What a power cut left.
+    MayBeTorn,
+    /// A frame: what was torn was cut off by whole chunks.
+    Whole,
+}
+
+fn scan(mut frames: Frames, header: &Header, tail: Tail) -> Result<Scan, Error> {
     let mut tally = Tally::new(header);
     let mut ids = Vec::new();
     let file = frames.name().to_owned();
@@ -163,7 +247,7 @@ fn scan(mut frames: Frames, header: &Header) -> Result<Scan, Error> {
             Found::Frame(frame) => frame,
             Found::End => return Ok(Scan { tally, closed: false, ids }),
             Found::Damage { offset, what } => {
-                if frames.later_append_follows()? {
+                if tail == Tail::Whole || frames.later_append_follows()? {
                     return Err(Error::corrupt(&file, offset, what));
                 }
                 return Ok(Scan { tally, closed: false, ids });
@@ -198,17 +282,22 @@ pub(crate) fn decode(file: &str, offset: u64, body: &[u8]) -> Result<Record, Err
 }
 
 /// Fills the memory of recent names from the closed segments, but for the one that was read already.
-fn reload_recent(files: &dyn Files, state: &mut ClassState, read: Option<u64>) -> Result<(), Error> {
+fn reload_recent(
+    files: &dyn Files,
+    keys: &SegmentKeys,
+    state: &mut ClassState,
+    read: Option<u64>,
+) -> Result<(), Error> {
     for info in state.closed.iter().rev().filter(|info| Some(info.sequence) != read) {
         if state.recent.room() == 0 {
             break;
         }
-        let file: Arc<dyn File> = files.open(&info.name).map_err(while_doing("opening", &info.name))?;
-        let mut frames = Frames::new(file, &info.name, info.bytes);
+        let opened = Opened::segment(files, keys, &info.name)?;
+        let mut frames = Frames::new(opened.body(), &opened.file_name, info.bytes);
         let mut ids = Vec::new();
         while let Some(frame) = frames.next_intact()? {
             if frame.head.kind == FrameKind::Record {
-                ids.push(decode(&info.name, frame.offset, frame.body)?.id);
+                ids.push(decode(&opened.file_name, frame.offset, frame.body)?.id);
             }
         }
         state.recent.insert_older(&ids);

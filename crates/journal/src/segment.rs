@@ -1,14 +1,15 @@
 //! The layout of a segment: one file, for the records of one class. Final; a newer one gets a new version number.
 //!
 //! ```text
-//! name     <class>-<first day of the period, yyyymmdd>-<sequence, 8 digits>.seg
+//! name     <class>-<first day of the period, yyyymmdd>-<sequence, 8 digits>.seg, and .pack in the place of .seg once it
+//!          is packed
 //!
 //! header   96 bytes
 //!   0   8  magic "INGAMSEG"
-//!   8   2  format version = 1
+//!   8   2  format version: 2, or 1 where the stream follows as it is
 //!  10   1  class
-//!  11   1  sealing: 0 = none; 1 is kept for AES-256-GCM under a key of the segment
-//!  12  16  key id, zeros without sealing
+//!  11   1  sealing: 1 = AES-256-GCM under the segment's key; 0 in version 1
+//!  12  16  key id, zeros in version 1
 //!  28   8  start of the period, milliseconds since the epoch
 //!  36   8  length of the period, milliseconds
 //!  44   8  sequence: 1 for the first segment of the class, then one more each
@@ -16,16 +17,28 @@
 //!  60  32  head of the chain before the first record
 //!  92   4  CRC-32 of bytes 0 to 91
 //!
-//! frames   53 bytes and a body each, one after the other
+//! chunks   45 bytes and a body each, one after the other: the stream in pieces. Whoever writes a segment adds a chunk for
+//!          each append; a packed segment has pieces of 256 KiB, compressed. The close frame is a chunk of its own
+//!   0   4  marker "IGCK"
+//!   4   4  length of the body
+//!   8   8  offset in this file at which the append began that wrote this chunk
+//!  16   8  offset in the stream of the chunk's piece
+//!  24   4  length of the piece
+//!  28   1  packing: 0 = none, 1 = LZ4, one block
+//!  29  12  nonce
+//!  41   4  CRC-32 of bytes 0 to 40 and the body
+//!  45      body: the piece, packed, then sealed with bytes 0 to 40 as associated data; its tag are the last 16 bytes
+//!
+//! stream   begins at offset 96: frames, 53 bytes and a body each, one after the other
 //!   0   4  marker "IGFR"
 //!   4   4  length of the body
-//!   8   8  offset in this file at which the append began that wrote this frame
+//!   8   8  offset in the stream at which the append began that wrote this frame
 //!  16   1  kind: 1 = record, 2 = erased, 3 = close
 //!  17  32  commitment to the record, zeros in a close frame
 //!  49   4  CRC-32 of bytes 0 to 48 and the body
 //!  53      body
 //!
-//! bodies
+//! bodies of frames
 //!   record  the record as `Record::encode` wrote it
 //!   erased  nothing, or as many zeros as the record had bytes: it is gone, its commitment holds its place in the chain
 //!   close   count u64 | head of the chain 32 | earliest time u64 | latest time u64 | latest end of life u64
@@ -36,20 +49,30 @@
 //!
 //! A segment holds records from before the end of its period; late ones may be from before its start.
 //!
-//! The offset of the append is there for recovery: everything in front of it had been synced when the frame was written.
-//! A damaged frame with such a frame behind it is damage; without, it may be what a power cut left of the last append.
+//! The offset of the append is there for recovery: everything in front of it had been synced when the chunk (in version 1
+//! the frame) was written. A damaged one with such a one behind it is damage; without, it may be what a power cut left of
+//! the last append.
+//!
+//! The stream, and every place in it, is the same before and after packing.
 
 use ingam_protocol::record::{Class, RECORD_BYTES_MAX, commitment};
 use ingam_protocol::time::Timestamp;
 
 use crate::chain::Head;
 use crate::error::Error;
+use crate::keys::KeyId;
 
 /// The first bytes of every segment.
 pub const MAGIC: [u8; 8] = *b"INGAMSEG";
 
 /// The version of this layout.
-pub const FORMAT_VERSION: u16 = 1;
+pub const FORMAT_VERSION: u16 = 2;
+
+/// The version whose stream lies in the file as it is: read, and packed into this one.
+const PLAIN_VERSION: u16 = 1;
+
+/// AES-256-GCM under the segment's key.
+const SEALED: u8 = 1;
 
 /// How many bytes a header has.
 pub const HEADER_BYTES: usize = 96;
@@ -72,6 +95,8 @@ pub(crate) struct Header {
     pub(crate) sequence: u64,
     pub(crate) first_index: u64,
     pub(crate) previous: Head,
+    /// The key that it is sealed under; none in version 1.
+    pub(crate) key: Option<KeyId>,
 }
 
 /// What a segment's name says.
@@ -79,6 +104,7 @@ pub(crate) struct Header {
 pub(crate) struct Name {
     pub(crate) class: Class,
     pub(crate) sequence: u64,
+    /// The segment's name, whether it is packed or not.
     pub(crate) text: String,
 }
 
@@ -86,9 +112,24 @@ impl Name {
     /// What names of segments end with; any other file in the directory is left alone.
     pub(crate) const SUFFIX: &'static str = ".seg";
 
-    /// Reads a name; `None` if no segment is called so.
-    pub(crate) fn parse(text: &str) -> Option<Self> {
-        let mut parts = text.strip_suffix(Self::SUFFIX)?.rsplitn(3, '-');
+    /// What they end with once they are packed.
+    pub(crate) const PACKED_SUFFIX: &'static str = ".pack";
+
+    /// Whether a file is meant to be a segment, to judge by its name's end.
+    pub(crate) fn is_one(file_name: &str) -> bool {
+        file_name.ends_with(Self::SUFFIX) || file_name.ends_with(Self::PACKED_SUFFIX)
+    }
+
+    /// The name of a segment's packed form.
+    pub(crate) fn packed(text: &str) -> String {
+        format!("{}{}", text.strip_suffix(Self::SUFFIX).unwrap_or(text), Self::PACKED_SUFFIX)
+    }
+
+    /// Reads a file's name; `None` if no segment is called so.
+    pub(crate) fn parse(file_name: &str) -> Option<Self> {
+        let stem =
+            file_name.strip_suffix(Self::SUFFIX).or_else(|| file_name.strip_suffix(Self::PACKED_SUFFIX))?;
+        let mut parts = stem.rsplitn(3, '-');
         let (sequence, day, class) = (parts.next()?, parts.next()?, parts.next()?);
         let digits =
             |part: &str, least: usize| part.len() >= least && part.bytes().all(|b| b.is_ascii_digit());
@@ -96,7 +137,8 @@ impl Name {
             return None;
         }
         let class = Class::ALL.into_iter().find(|known| known.name() == class)?;
-        Some(Self { class, sequence: sequence.parse().ok()?, text: text.to_owned() })
+        let text = format!("{stem}{}", Self::SUFFIX);
+        Some(Self { class, sequence: sequence.parse().ok()?, text })
     }
 }
 
@@ -116,10 +158,11 @@ impl Header {
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(HEADER_BYTES);
         out.extend_from_slice(&MAGIC);
-        out.extend_from_slice(&FORMAT_VERSION.to_be_bytes());
+        let version = if self.key.is_some() { FORMAT_VERSION } else { PLAIN_VERSION };
+        out.extend_from_slice(&version.to_be_bytes());
         out.push(self.class.number());
-        out.push(0);
-        out.extend_from_slice(&[0; 16]);
+        out.push(if self.key.is_some() { SEALED } else { 0 });
+        out.extend_from_slice(&self.key.map_or([0; 16], |key| key.0));
         out.extend_from_slice(&self.period_start.unix_ms().to_be_bytes());
         out.extend_from_slice(&self.period_ms.to_be_bytes());
         out.extend_from_slice(&self.sequence.to_be_bytes());
@@ -148,11 +191,11 @@ impl Header {
         }
         let covered = bytes.get(..HEADER_BYTES - 4).ok_or_else(short)?;
         let crc = Fields(bytes.get(HEADER_BYTES - 4..).unwrap_or_default()).number32().ok_or_else(short)?;
-        if version != FORMAT_VERSION || crc != crc32fast::hash(covered) {
+        if version == 0 || crc != crc32fast::hash(covered) {
             return Err(Error::corrupt(file, 0, "the header's checksum is wrong"));
         }
         let [class, sealing] = fields.array().ok_or_else(short)?;
-        if sealing != 0 {
+        if sealing > SEALED {
             return Err(Error::Newer { file: file.to_owned(), what: "sealing", found: sealing.into() });
         }
         let class = Class::from_number(class).ok_or_else(|| Error::Newer {
@@ -160,7 +203,10 @@ impl Header {
             what: "class",
             found: class.into(),
         })?;
-        let _key: [u8; 16] = fields.array().ok_or_else(short)?;
+        let key = KeyId(fields.array().ok_or_else(short)?);
+        if (version == PLAIN_VERSION) != (sealing == 0) {
+            return Err(Error::corrupt(file, 0, "the header's version and sealing do not fit together"));
+        }
         let mut number = || fields.number64().ok_or_else(short);
         let header = Self {
             class,
@@ -169,8 +215,9 @@ impl Header {
             sequence: number()?,
             first_index: number()?,
             previous: Head(fields.array().ok_or_else(short)?),
+            key: (sealing == SEALED).then_some(key),
         };
-        if header.name() != file {
+        if Name::parse(file).is_none_or(|name| name.text != header.name()) {
             return Err(Error::corrupt(file, 0, "the header belongs to a file of another name"));
         }
         Ok(header)
@@ -260,7 +307,7 @@ pub(crate) fn encode_frame(
 /// What is known of a segment's records together, up to a place in the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Tally {
-    /// The place: how many bytes of the file this is about.
+    /// The place: how many bytes of the stream this is about, with the header's in front of it.
     pub(crate) bytes: u64,
     pub(crate) records: u64,
     pub(crate) head: Head,
@@ -333,20 +380,20 @@ pub(crate) fn to_u64(length: usize) -> u64 {
 }
 
 /// A cursor over fields of fixed size.
-struct Fields<'a>(&'a [u8]);
+pub(crate) struct Fields<'a>(pub(crate) &'a [u8]);
 
 impl Fields<'_> {
-    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+    pub(crate) fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
         let (taken, rest) = self.0.split_at_checked(N)?;
         self.0 = rest;
         taken.try_into().ok()
     }
 
-    fn number32(&mut self) -> Option<u32> {
+    pub(crate) fn number32(&mut self) -> Option<u32> {
         self.array().map(u32::from_be_bytes)
     }
 
-    fn number64(&mut self) -> Option<u64> {
+    pub(crate) fn number64(&mut self) -> Option<u64> {
         self.array().map(u64::from_be_bytes)
     }
 }
@@ -363,6 +410,7 @@ mod tests {
             sequence: 7,
             first_index: 40,
             previous: Head([9; 32]),
+            key: Some(KeyId([5; 16])),
         }
     }
 
@@ -371,7 +419,11 @@ mod tests {
         let bytes = header().encode();
         assert_eq!(bytes.len(), HEADER_BYTES);
         assert_eq!(header().name(), "issuance-20261121-00000007.seg");
-        assert_eq!(Header::decode("issuance-20261121-00000007.seg", &bytes).unwrap(), header());
+        for name in ["issuance-20261121-00000007.seg", "issuance-20261121-00000007.pack"] {
+            assert_eq!(Header::decode(name, &bytes).unwrap(), header());
+        }
+        let plain = Header { key: None, ..header() };
+        assert_eq!(Header::decode("issuance-20261121-00000007.seg", &plain.encode()).unwrap(), plain);
         assert_eq!(
             Header::decode("issuance-20261121-00000008.seg", &bytes).unwrap_err().code(),
             "journal_corrupt"
@@ -388,10 +440,12 @@ mod tests {
             bytes[HEADER_BYTES - 4..].copy_from_slice(&crc.to_be_bytes());
             Header::decode(&name, &bytes).unwrap_err()
         };
-        assert!(matches!(sealed(9, 2), Error::Newer { what: "format version", found: 2, .. }));
-        assert!(matches!(sealed(11, 1), Error::Newer { what: "sealing", found: 1, .. }));
+        assert!(matches!(sealed(9, 3), Error::Newer { what: "format version", found: 3, .. }));
+        assert!(matches!(sealed(11, 2), Error::Newer { what: "sealing", found: 2, .. }));
         assert!(matches!(sealed(10, 200), Error::Newer { what: "class", found: 200, .. }));
-        assert!(sealed(9, 2).to_string().contains("newer version of this program"));
+        assert!(sealed(9, 3).to_string().contains("newer version of this program"));
+        assert_eq!(sealed(9, 1).code(), "journal_corrupt", "the first version sealed nothing");
+        assert_eq!(sealed(11, 0).code(), "journal_corrupt");
         for at in 0..HEADER_BYTES {
             let mut bytes = header().encode();
             bytes[at] ^= 1;
@@ -404,6 +458,7 @@ mod tests {
     fn names_are_read_strictly() {
         let name = Name::parse("ocsp_request_log-20261121-00000012.seg").unwrap();
         assert_eq!((name.class, name.sequence), (Class::OcspRequestLog, 12));
+        assert_eq!(Name::parse(&Name::packed(&name.text)), Some(name));
         for text in
             ["", "issuance.seg", "issuance-20261121-1.seg", "nothing-20261121-00000001.seg", "a-b-c.seg"]
         {

@@ -11,11 +11,12 @@ use ingam_protocol::time::{SeededRandom, Timestamp};
 
 use crate::files::{Disk, Files, ReadOnlyDisk};
 use crate::simulated::SimulatedDisk;
-use crate::{Journal, JournalConfig};
+use crate::{Error, Form, Journal, JournalConfig, SegmentKeys};
 
 mod damage;
 mod faults;
 mod order;
+mod packing;
 
 /// A Saturday, ten in the morning.
 const NOW: u64 = 1_795_255_200;
@@ -48,7 +49,27 @@ fn open(disk: &SimulatedDisk) -> Journal {
 }
 
 fn open_with(disk: &SimulatedDisk, config: JournalConfig) -> Journal {
-    Journal::open(Arc::new(disk.clone()), config).unwrap()
+    try_open(disk, config).unwrap()
+}
+
+/// The keys lie on the same disk, so that its faults meet them too.
+fn try_open(disk: &SimulatedDisk, config: JournalConfig) -> Result<Journal, Error> {
+    Journal::open(Arc::new(disk.clone()), keys(disk, disk.operations())?, config)
+}
+
+fn keys(files: &dyn Files, seed: u64) -> Result<Arc<SegmentKeys>, Error> {
+    SegmentKeys::open(files, Arc::new(SeededRandom::new(seed))).map(Arc::new)
+}
+
+/// As the first version of the layout has it.
+fn plain_segments() -> JournalConfig {
+    JournalConfig { plain: true, ..small_segments() }
+}
+
+/// The files of segments on a disk, with their contents.
+fn files(disk: &SimulatedDisk) -> Vec<(String, Vec<u8>)> {
+    let names = disk.list().unwrap().into_iter().filter(|name| name != "keys");
+    names.map(|name| (name.clone(), disk.contents(&name).unwrap())).collect()
 }
 
 fn small_segments() -> JournalConfig {
@@ -64,16 +85,19 @@ fn a_journal_in_use_is_read_without_a_byte_being_changed() {
     let folder = tempfile::tempdir().unwrap();
     let mut maker = Maker::new(2);
     let records = maker.issued(20);
-    let journal = Journal::open(Arc::new(Disk::open(folder.path()).unwrap()), small_segments()).unwrap();
+    let (segments, apart) = (folder.path().join("journal"), folder.path().join("keys"));
+    let disk = |path: &std::path::Path| Arc::new(Disk::open(path).unwrap());
+    let journal = Journal::open(disk(&segments), keys(&*disk(&apart), 1).unwrap(), small_segments()).unwrap();
     journal.append(&records).unwrap();
     // An append that is under way: opening for writing would cut it off.
     let last = journal.segments().pop().unwrap();
-    let path = folder.path().join(&last.name);
+    let path = segments.join(&last.name);
     let unfinished = [std::fs::read(&path).unwrap(), vec![7; 30]].concat();
     std::fs::write(&path, &unfinished).unwrap();
 
-    let files = Arc::new(ReadOnlyDisk::open(folder.path()).unwrap());
-    let reader = Journal::open(files.clone(), JournalConfig::default()).unwrap();
+    let files = Arc::new(ReadOnlyDisk::open(&segments).unwrap());
+    let read_only = keys(&ReadOnlyDisk::open(&apart).unwrap(), 2).unwrap();
+    let reader = Journal::open(files.clone(), read_only, JournalConfig::default()).unwrap();
     assert_eq!(read(&reader, Class::Issuance), records);
     assert!(reader.append(&maker.issued(1)).is_err());
     assert_eq!(std::fs::read(&path).unwrap(), unfinished);
@@ -85,12 +109,13 @@ fn a_journal_in_use_is_read_without_a_byte_being_changed() {
 fn a_journal_on_a_real_disk_goes_on_after_reopening() {
     let folder = tempfile::tempdir().unwrap();
     let files: Arc<dyn Files> = Arc::new(Disk::open(folder.path().join("journal")).unwrap());
+    let apart = Disk::open(folder.path().join("keys")).unwrap();
     let mut maker = Maker::new(1);
     let (first, second) = (maker.issued(20), maker.issued(20));
-    let journal = Journal::open(files.clone(), small_segments()).unwrap();
+    let journal = Journal::open(files.clone(), keys(&apart, 1).unwrap(), small_segments()).unwrap();
     journal.append(&first).unwrap();
     drop(journal);
-    let journal = Journal::open(files, small_segments()).unwrap();
+    let journal = Journal::open(files, keys(&apart, 2).unwrap(), small_segments()).unwrap();
     journal.append(&second).unwrap();
     assert_eq!(read(&journal, Class::Issuance), [first, second].concat());
     let report = journal.verify().unwrap();

@@ -2,12 +2,13 @@
 
 use ingam_protocol::record::Class;
 
+use crate::body::Ends;
 use crate::chain::Head;
-use crate::error::{Error, while_doing};
-use crate::files::Files;
+use crate::error::{Error, while_reading};
 use crate::frames::Frames;
 use crate::journal::SegmentInfo;
-use crate::recover::{decode, read_header};
+use crate::reader::Source;
+use crate::recover::decode;
 use crate::segment::{FrameKind, Tally, body_matches};
 
 /// What a verification that found nothing wrong has seen.
@@ -46,20 +47,17 @@ pub struct Gap {
     pub last_sequence: u64,
 }
 
-pub(crate) fn verify(
-    files: &dyn Files,
-    classes: &[(Class, Vec<SegmentInfo>)],
-) -> Result<VerifyReport, Error> {
+pub(crate) fn verify(source: &Source, classes: &[(Class, Vec<SegmentInfo>)]) -> Result<VerifyReport, Error> {
     let mut reports = Vec::new();
     for (class, segments) in classes {
         if !segments.is_empty() {
-            reports.push(verify_class(files, *class, segments)?);
+            reports.push(verify_class(source, *class, segments)?);
         }
     }
     Ok(VerifyReport { classes: reports })
 }
 
-fn verify_class(files: &dyn Files, class: Class, segments: &[SegmentInfo]) -> Result<ClassReport, Error> {
+fn verify_class(source: &Source, class: Class, segments: &[SegmentInfo]) -> Result<ClassReport, Error> {
     let mut report = ClassReport {
         class,
         segments: 0,
@@ -81,7 +79,7 @@ fn verify_class(files: &dyn Files, class: Class, segments: &[SegmentInfo]) -> Re
                 .push(Gap { first_sequence: sequence, last_sequence: info.sequence.saturating_sub(1) });
         }
         let expected = (info.sequence == sequence).then_some(report.head);
-        let (tally, erased) = verify_segment(files, info, expected)?;
+        let (tally, erased) = verify_segment(source, info, expected)?;
         report.segments += 1;
         report.records += tally.records;
         report.erased += erased;
@@ -94,21 +92,22 @@ fn verify_class(files: &dyn Files, class: Class, segments: &[SegmentInfo]) -> Re
 
 /// Reads one segment through; gives what it holds, and how many of its records are erased.
 fn verify_segment(
-    files: &dyn Files,
+    source: &Source,
     info: &SegmentInfo,
     expected: Option<Head>,
 ) -> Result<(Tally, u64), Error> {
-    let file = files.open(&info.name).map_err(while_doing("opening", &info.name))?;
-    let header = read_header(&*file, &info.name)?;
-    let damaged = |offset, what| Error::corrupt(&info.name, offset, what);
+    let opened = source.open(&info.name)?;
+    let (header, name, body) = (opened.header, &opened.file_name, opened.body());
+    let damaged = |offset, what| Error::corrupt(name, offset, what);
     if expected.is_some_and(|head| head != header.previous) {
         return Err(damaged(0, "the chain does not go on where the segment before ended"));
     }
-    let length = file.length().map_err(while_doing("measuring", &info.name))?;
-    if length < info.bytes || (info.closed && length > info.bytes) {
-        return Err(damaged(length.min(info.bytes), "the file has another length than it had"));
+    match body.ends_at(info.bytes).map_err(while_reading(name, info.bytes))? {
+        Ends::Before(there) => return Err(damaged(there, "the file is shorter than it was")),
+        Ends::Behind if info.closed => return Err(damaged(info.bytes, "the file is longer than it was")),
+        Ends::Behind | Ends::There => {}
     }
-    let mut frames = Frames::new(file, &info.name, info.bytes);
+    let mut frames = Frames::new(body, name, info.bytes);
     let (mut tally, mut erased, mut closed) = (Tally::new(&header), 0, false);
     while let Some(frame) = frames.next_intact()? {
         let head = &frame.head;
@@ -120,7 +119,7 @@ fn verify_segment(
         }
         match head.kind {
             FrameKind::Record => {
-                decode(&info.name, frame.offset, frame.body)?;
+                decode(name, frame.offset, frame.body)?;
                 tally.add(&head.commitment, frame.body.len());
             }
             FrameKind::Erased => {
@@ -136,7 +135,7 @@ fn verify_segment(
             }
         }
     }
-    let now = SegmentInfo::new(&header, &tally, closed);
+    let now = SegmentInfo::new(&header, &tally, info.file_bytes, info.form, closed);
     if (now.records, now.head, now.closed, now.first_index)
         != (info.records, info.head, info.closed, info.first_index)
     {

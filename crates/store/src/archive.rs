@@ -50,6 +50,7 @@ impl Archiver {
             if stopping {
                 return;
             }
+            self.pack();
         }
     }
 
@@ -70,6 +71,18 @@ impl Archiver {
             if !full {
                 return Ok(());
             }
+        }
+    }
+
+    /// Packs one segment of the journal that gets no further records, if there is one: between two moves, so that records
+    /// never wait for more than that.
+    fn pack(&self) {
+        if let Err(error) = self.journal.pack_next() {
+            tracing::warn!(
+                code = error.code(),
+                error = &error as &dyn std::error::Error,
+                "a segment of the journal stays as large as it is"
+            );
         }
     }
 

@@ -28,6 +28,7 @@ pub mod contact;
 pub mod engine;
 mod error;
 mod external_key;
+mod hold;
 mod incident;
 mod key_block;
 mod limit;
@@ -55,6 +56,10 @@ pub use certificate::{CertificateRow, RevocationOutcome, RevocationRequest};
 pub use condition::{Condition, Outbox};
 pub use error::Error;
 pub use external_key::{Bound, ExternalKey, KeyUnusable, KeyWithdrawn, Unbound, Withdrawal};
+pub use hold::{
+    HOLD_LASTS_MAX, HOLDS_OPEN_MAX, Hold, HoldChange, HoldOpened, HoldReleased, HoldRenewal, HoldRenewed,
+    HoldScope,
+};
 pub use incident::{Incident, IncidentGrown};
 pub use key_block::{KeyBlock, KeyName};
 pub use limit::{Demand, LimitOverride, Limited, Standing};

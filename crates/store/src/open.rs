@@ -7,7 +7,7 @@ use std::sync::mpsc;
 use std::thread::JoinHandle;
 
 use ingam_journal::files::{Disk, Files};
-use ingam_journal::{Journal, JournalConfig};
+use ingam_journal::{Journal, JournalConfig, SegmentKeys};
 use ingam_protocol::time::Random;
 use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
@@ -135,6 +135,8 @@ pub struct Parts {
     pub engine: Arc<dyn Engine>,
     /// The journal's directory.
     pub journal: Arc<dyn Files>,
+    /// The directory of the keys of the journal's segments.
+    pub journal_keys: Arc<dyn Files>,
     /// The directory of the keys of personal data.
     pub keys: Arc<dyn Files>,
     /// Where keys and nonces come from.
@@ -143,7 +145,7 @@ pub struct Parts {
 
 impl Store {
     /// Opens the store in a directory that is there, and makes what is missing in it: `store.redb` or `store.sled/`,
-    /// `journal/`, `contacts/`. One of an older format is copied to `before-format-N/`, or `before-format-N.1/` and so
+    /// `journal/`, `journal-keys/`, `contacts/`. One of an older format is copied to `before-format-N/`, or `before-format-N.1/` and so
     /// on beside an earlier copy, and brought to this one. Only one process may have it open. Blocks.
     ///
     /// # Errors
@@ -168,7 +170,13 @@ impl Store {
             tracing::warn!(copy = %copy.display(), "the store is of an older format: this is a copy of it as it was");
             engine = open_engine(directory, config)?;
         }
-        Self::assemble(Parts { engine, journal: disk("journal")?, keys: disk("contacts")?, random })
+        Self::assemble(Parts {
+            engine,
+            journal: disk("journal")?,
+            journal_keys: disk("journal-keys")?,
+            keys: disk("contacts")?,
+            random,
+        })
     }
 
     /// Puts a store together from its parts and starts its threads. Blocks.
@@ -176,11 +184,13 @@ impl Store {
     /// # Errors
     /// [`Error`], which names the part that does not open.
     pub fn assemble(parts: Parts) -> Result<(Self, StoreProcess), Error> {
-        let Parts { engine, journal, keys, random } = parts;
+        let Parts { engine, journal, journal_keys, keys, random } = parts;
         let is_new = check_format(&engine)?;
         let generation = Arc::new(AtomicU64::new(counter(engine.as_ref(), META_GENERATION)?));
         let outbox_next = outbox_next(engine.as_ref())?;
-        let journal = Journal::open(journal, JournalConfig::default())
+        let segment_keys = SegmentKeys::open(journal_keys.as_ref(), random.clone())
+            .map_err(|cause| Error::Journal("opening the keys of the journal", cause))?;
+        let journal = Journal::open(journal, Arc::new(segment_keys), JournalConfig::default())
             .map_err(|cause| Error::Journal("opening the journal", cause))?;
         let journal = Arc::new(journal);
         if is_new && !journal.segments().is_empty() {

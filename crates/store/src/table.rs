@@ -89,6 +89,10 @@ pub(crate) const LIMIT_SPENDS: Table = Table::new("limit_spends");
 pub(crate) const PAUSES: Table = Table::new("pauses");
 /// Number of a state of the privacy page, big-endian, to [`crate::PrivacyVersion`].
 pub(crate) const PRIVACY_VERSIONS: Table = Table::new("privacy_versions");
+/// Hold id to [`crate::Hold`]: all that there are, those that ended among them.
+pub(crate) const HOLDS: Table = Table::new("holds");
+/// Hold id of holds that were not released, to nothing. Some of them may have lapsed.
+pub(crate) const HOLDS_OPEN: Table = Table::new("holds_open");
 /// Sequence number to an encoded record.
 pub(crate) const OUTBOX: Table = Table::new("outbox");
 
@@ -131,6 +135,8 @@ pub(crate) const CLASSES: &[(Table, Class)] = &[
     (LIMIT_SPENDS, Class::Working),
     (PAUSES, Class::Working),
     (PRIVACY_VERSIONS, Class::CaLifecycle),
+    (HOLDS, Class::Retention),
+    (HOLDS_OPEN, Class::Retention),
     (OUTBOX, Class::Working),
 ];
 

@@ -153,6 +153,7 @@ impl World {
         let (store, threads) = Store::assemble(ingam_store::Parts {
             engine: engine.clone(),
             journal: Arc::new(journal.clone()),
+            journal_keys: Arc::new(journal.clone()),
             keys: Arc::new(keys.clone()),
             random: self.random.clone(),
         })

@@ -1,14 +1,9 @@
 //! Files are changed behind the journal's back.
 
 use super::*;
+use crate::Gap;
 use crate::segment::{FRAME_BYTES, FrameKind, HEADER_BYTES, encode_frame};
-use crate::{Error, Gap};
 use ingam_protocol::record::commitment;
-
-/// The files of a disk, with their contents.
-fn files(disk: &SimulatedDisk) -> Vec<(String, Vec<u8>)> {
-    disk.list().unwrap().into_iter().map(|name| (name.clone(), disk.contents(&name).unwrap())).collect()
-}
 
 #[test]
 fn a_last_frame_cut_anywhere_is_cut_off() {
@@ -26,7 +21,8 @@ fn a_last_frame_cut_anywhere_is_cut_off() {
         assert_eq!(read(&journal, Class::Issuance), kept, "{length}");
         assert_eq!(disk.contents(&name).unwrap().len(), start);
         journal.append(&cut).unwrap();
-        assert_eq!(disk.contents(&name).unwrap(), whole, "the repeated append writes the same again");
+        assert_eq!(disk.contents(&name).unwrap().len(), whole.len(), "the repeated append is the same again");
+        assert_eq!(read(&open(&disk), Class::Issuance), [kept.as_slice(), &cut].concat());
         journal.verify().unwrap();
     }
 }
@@ -49,16 +45,24 @@ fn a_header_cut_anywhere_is_a_segment_that_was_not_begun() {
 
 #[test]
 fn a_flipped_bit_anywhere_is_found() {
+    for (config, pack) in [(plain_segments(), false), (small_segments(), false), (small_segments(), true)] {
+        flip_everywhere(config, pack);
+    }
+}
+
+fn flip_everywhere(config: JournalConfig, pack: bool) {
     let disk = SimulatedDisk::new();
     let mut maker = Maker::new(1);
-    let journal = open_with(&disk, small_segments());
+    let journal = open_with(&disk, config);
     for _ in 0..4 {
         journal.append(&maker.issued(2)).unwrap();
     }
     journal.append(&[maker.record(RecordType::Started, 10)]).unwrap();
     journal.verify().unwrap();
+    while pack && journal.pack_next().unwrap() {}
     let all = files(&disk);
-    assert_eq!(all.len(), 3);
+    assert!(all.len() >= 3);
+    assert_eq!(all.iter().any(|(name, _)| name.ends_with(".pack")), pack);
     for (name, whole) in &all {
         for at in 0..whole.len() {
             let mut flipped = whole.clone();
@@ -74,9 +78,15 @@ fn a_flipped_bit_anywhere_is_found() {
 
 #[test]
 fn damage_in_front_of_a_later_append_is_no_torn_tail() {
+    for config in [plain_segments(), small_segments()] {
+        damage_the_first_append(config);
+    }
+}
+
+fn damage_the_first_append(config: JournalConfig) {
     let disk = SimulatedDisk::new();
     let mut maker = Maker::new(1);
-    let journal = open(&disk);
+    let journal = open_with(&disk, config);
     journal.append(&maker.issued(2)).unwrap();
     let synced = files(&disk)[0].1.len();
     journal.append(&maker.issued(2)).unwrap();
@@ -86,7 +96,7 @@ fn damage_in_front_of_a_later_append_is_no_torn_tail() {
         let mut flipped = whole.clone();
         flipped[at] ^= 0x10;
         disk.set_contents(&name, flipped);
-        let error = Journal::open(Arc::new(disk.clone()), JournalConfig::default()).unwrap_err();
+        let error = try_open(&disk, JournalConfig::default()).unwrap_err();
         assert_eq!(error.code(), "journal_corrupt", "{at}");
     }
 }
@@ -97,9 +107,9 @@ fn a_cut_or_missing_end_of_an_earlier_segment_is_damage() {
     let mut maker = Maker::new(1);
     open_with(&disk, small_segments()).append(&maker.issued(20)).unwrap();
     let (name, whole) = files(&disk).remove(0);
-    for length in [0, 50, HEADER_BYTES, 300, whole.len() - 1] {
+    for length in [HEADER_BYTES, 300, whole.len() - 1] {
         disk.set_contents(&name, whole[..length].to_vec());
-        let error = Journal::open(Arc::new(disk.clone()), small_segments()).unwrap_err();
+        let error = try_open(&disk, small_segments()).unwrap_err();
         assert!(matches!(&error, Error::Corrupt { file, .. } if *file == name), "{length}: {error}");
     }
 }
@@ -109,7 +119,7 @@ fn an_erased_body_leaves_the_chain_whole() {
     let disk = SimulatedDisk::new();
     let mut maker = Maker::new(1);
     let records = maker.issued(12);
-    let journal = open_with(&disk, small_segments());
+    let journal = open_with(&disk, plain_segments());
     journal.append(&records).unwrap();
     let before = journal.verify().unwrap();
     // The second record of the first segment, body and checksum rewritten by hand.
@@ -121,7 +131,7 @@ fn an_erased_body_leaves_the_chain_whole() {
     encode_frame(&mut frame, HEADER_BYTES as u64, FrameKind::Erased, &commitment(&encoded), &zeros);
     bytes[start..start + frame.len()].copy_from_slice(&frame);
     disk.set_contents(&name, bytes.clone());
-    for journal in [journal, open_with(&disk, small_segments())] {
+    for journal in [journal, open_with(&disk, plain_segments())] {
         let mut left = records.clone();
         left.remove(1);
         assert_eq!(read(&journal, Class::Issuance), left);
@@ -137,7 +147,7 @@ fn an_erased_body_leaves_the_chain_whole() {
     for frame in [changed, unerased] {
         bytes[start..start + frame.len()].copy_from_slice(&frame);
         disk.set_contents(&name, bytes.clone());
-        assert_eq!(open_with(&disk, small_segments()).verify().unwrap_err().code(), "journal_corrupt");
+        assert_eq!(open_with(&disk, plain_segments()).verify().unwrap_err().code(), "journal_corrupt");
     }
 }
 
@@ -146,7 +156,7 @@ fn a_replaced_record_breaks_the_chain_even_with_right_checksums() {
     let disk = SimulatedDisk::new();
     let mut maker = Maker::new(1);
     let records = maker.issued(12);
-    let journal = open_with(&disk, small_segments());
+    let journal = open_with(&disk, plain_segments());
     journal.append(&records).unwrap();
     let (name, mut bytes) = files(&disk).remove(0);
     let mut other = records[0].clone();
@@ -157,7 +167,7 @@ fn a_replaced_record_breaks_the_chain_even_with_right_checksums() {
     bytes[HEADER_BYTES..HEADER_BYTES + frame.len()].copy_from_slice(&frame);
     disk.set_contents(&name, bytes);
     assert_eq!(journal.verify().unwrap_err().code(), "journal_corrupt");
-    assert_eq!(open_with(&disk, small_segments()).verify().unwrap_err().code(), "journal_corrupt");
+    assert_eq!(open_with(&disk, plain_segments()).verify().unwrap_err().code(), "journal_corrupt");
 }
 
 #[test]
@@ -179,7 +189,7 @@ fn missing_segments_are_reported_and_exchanged_ones_refused() {
     open_with(&other, small_segments()).append(&Maker::new(2).issued(50)).unwrap();
     disk.set_contents(&all[2].0, other.contents(&all[2].0).unwrap());
     disk.set_contents(&all[3].0, all[3].1.clone());
-    assert_eq!(Journal::open(Arc::new(disk), small_segments()).unwrap_err().code(), "journal_corrupt");
+    assert_eq!(try_open(&disk, small_segments()).unwrap_err().code(), "journal_corrupt");
 }
 
 #[test]
@@ -190,9 +200,9 @@ fn other_files_are_left_alone_and_newer_ones_refused() {
     disk.set_contents("notes.txt", b"mine".to_vec());
     assert_eq!(open(&disk).segments().len(), 1);
     let (name, mut bytes) = files(&disk).remove(0);
-    bytes[9] = 2;
+    bytes[9] = 3;
     disk.set_contents(&name.replace("issuance", "future"), bytes.clone());
-    let refused = || Journal::open(Arc::new(disk.clone()), JournalConfig::default()).unwrap_err();
+    let refused = || try_open(&disk, JournalConfig::default()).unwrap_err();
     assert_eq!(refused().code(), "journal_newer");
     disk.remove(&name.replace("issuance", "future")).unwrap();
     disk.set_contents(&name, bytes);

@@ -72,7 +72,7 @@ fn what_was_answered_for_outlives_power_cuts() {
             let [stop] = random_array(&random);
             disk.stop_after(u64::from(stop));
             // Opening may be cut short too; it is not what is measured, and it must not do harm.
-            if let Ok(journal) = Journal::open(Arc::new(disk.clone()), config()) {
+            if let Ok(journal) = try_open(&disk, config()) {
                 while expected.append(&journal, batch(&mut maker, &random)) {
                     let [enough] = random_array(&random);
                     if enough < 8 {
@@ -132,7 +132,7 @@ fn any_operation_of_an_opening_may_fail() {
     }
     for number in 0.. {
         disk.fail_after(number, io::ErrorKind::Other);
-        let opened = Journal::open(Arc::new(disk.clone()), config());
+        let opened = try_open(&disk, config());
         if let Ok(journal) = opened {
             disk.heal();
             expected.check(&journal, "opened");
@@ -152,8 +152,8 @@ fn an_append_that_cannot_be_undone_breaks_the_journal_until_it_is_opened_again()
     disk.stop_after(1);
     assert!(!expected.append(&journal, maker.issued(3)));
     disk.heal();
-    assert!(matches!(journal.append(&maker.issued(1)), Err(crate::Error::Broken)));
-    assert!(matches!(journal.close_ended(maker.now), Err(crate::Error::Broken)));
+    assert!(matches!(journal.append(&maker.issued(1)), Err(Error::Broken)));
+    assert!(matches!(journal.close_ended(maker.now), Err(Error::Broken)));
     expected.check(&journal, "reading goes on");
     let journal = open(&disk);
     assert!(expected.append(&journal, Vec::new()));

@@ -237,6 +237,7 @@ impl World {
         let (store, threads) = Store::assemble(ingam_store::Parts {
             engine: engine.clone(),
             journal: Arc::new(SimulatedDisk::new()),
+            journal_keys: Arc::new(SimulatedDisk::new()),
             keys: Arc::new(SimulatedDisk::new()),
             random: random.clone(),
         })

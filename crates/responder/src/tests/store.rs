@@ -79,6 +79,7 @@ impl StoreOfTests {
         let parts = Parts {
             engine: Arc::new(engine),
             journal: Arc::new(journal.clone()),
+            journal_keys: Arc::new(journal.clone()),
             keys: Arc::new(keys.clone()),
             random: self.random.clone(),
         };

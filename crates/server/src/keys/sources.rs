@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use ingam_journal::files::ReadOnlyDisk;
-use ingam_journal::{Journal, JournalConfig};
+use ingam_journal::{Journal, JournalConfig, SegmentKeys};
 use ingam_protocol::bytes::{Bytes, from_hex};
 use ingam_protocol::record::{Class, RecordType, Seal};
 use ingam_protocol::{Serial, Timestamp};
@@ -19,6 +19,7 @@ use x509_parser::x509::SubjectPublicKeyInfo;
 
 use super::{Found, Holder};
 use crate::serve::StartError;
+use crate::system::SystemRandomness;
 
 /// At most this many bytes of a file.
 const FILE_BYTES_MAX: u64 = 1 << 30;
@@ -41,7 +42,13 @@ pub(super) fn journal(folder: &Path, now: Timestamp, found: &mut Found) -> Resul
     let disk = ReadOnlyDisk::open(folder).map_err(|error| {
         StartError::new(format!("{doing}: {error}; name the CA's journal, or a copy of it"))
     })?;
-    let journal = Journal::open(Arc::new(disk), JournalConfig::default())
+    let keys = folder.with_file_name("journal-keys");
+    let random = Arc::new(SystemRandomness::new());
+    let keys = ReadOnlyDisk::open(&keys).map_err(|error| {
+        StartError::new(format!("{doing}: {}: {error}; the keys of a journal lie beside it", keys.display()))
+    })?;
+    let keys = SegmentKeys::open(&keys, random).map_err(|error| StartError::caused(&doing, &error))?;
+    let journal = Journal::open(Arc::new(disk), Arc::new(keys), JournalConfig::default())
         .map_err(|error| StartError::caused(&doing, &error))?;
     for class in [Class::Issuance, Class::CaLifecycle] {
         for record in journal.records(class) {

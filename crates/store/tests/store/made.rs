@@ -251,6 +251,7 @@ impl Disks {
         let (store, threads) = Store::assemble(Parts {
             engine: engine.clone(),
             journal: Arc::new(self.journal.clone()),
+            journal_keys: Arc::new(self.journal.clone()),
             keys: Arc::new(self.keys.clone()),
             random: random.clone(),
         })?;

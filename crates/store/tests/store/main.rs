@@ -5,6 +5,7 @@
 //! - `latest`: what came last is read newest first.
 //! - `search`: each index of certificates finds what a look at all of them would, in pages of any length.
 //! - `external`: a key that operators gave out has one account, and its secret lies nowhere in the clear.
+//! - `holds`: a hold is in force until it is released or its end passes, and stays listed.
 //! - `jobs`: a revocation job revokes and takes off in one, through holds and power cuts.
 //! - `limits`: rate limits are met as a whole or not at all, and what was spent is put back once.
 //! - `lists`: each CRL's part of what is revoked is read by itself, and its numbers only rise.
@@ -32,6 +33,7 @@ mod condition;
 mod disk;
 mod external;
 mod facts;
+mod holds;
 mod jobs;
 mod latest;
 mod limits;

@@ -186,6 +186,7 @@ impl World {
         let (store, threads) = Store::assemble(ingam_store::Parts {
             engine: engine.clone(),
             journal: Arc::new(self.journal.clone()),
+            journal_keys: Arc::new(self.journal.clone()),
             keys: Arc::new(self.keys.clone()),
             random: self.random.clone(),
         })
