@@ -29,6 +29,8 @@ pub enum Danger {
     RoleChange,
     /// Letting a blocked key be used again.
     KeyUnblock,
+    /// Giving out personal data.
+    Disclosure,
 }
 
 /// A row of the table.
@@ -132,6 +134,16 @@ rules! {
     HOLD_OPEN = change("hold.open", &[Administrator]);
     HOLD_RENEW = change("hold.renew", &[Administrator]);
     HOLD_CLOSE = change("hold.close", &[Administrator]);
+    CASE_LIST = Rule { needs_reason: false, ..personal("case.list") };
+    CASE_SHOW = Rule { needs_reason: false, ..personal("case.show") };
+    CASE_DUE = Rule { needs_reason: false, ..personal("case.due") };
+    CASE_REPORT = read("case.report", READERS);
+    CASE_OPEN = change("case.open", &[Administrator]);
+    CASE_HOLD = change("case.hold", &[Administrator]);
+    CASE_DISCLOSE = dangerous("case.disclose", &[Administrator], Danger::Disclosure);
+    CASE_NOTIFY = change("case.notify", &[Administrator]);
+    CASE_OBJECT = change("case.object", &[Administrator]);
+    CASE_CLOSE = change("case.close", &[Administrator]);
     RELOAD = change("reload", &[Administrator]);
 }
 

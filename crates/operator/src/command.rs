@@ -6,6 +6,7 @@
 mod account;
 mod approval;
 mod call;
+mod case;
 mod certificate;
 mod conditions;
 mod eab;
@@ -142,6 +143,11 @@ enum Group {
     /// Exports what the responder gives out, shows what was asked of it, and holds requests for cases
     #[command(subcommand)]
     Ocsp(Box<ocsp::Ocsp>),
+    /// Keeps track of why personal data may leave, what left, and who is told
+    #[command(subcommand)]
+    Case(case::Case),
+    /// Counts the demands for personal data of half a year, without people
+    TransparencyReport(case::TransparencyReport),
     /// Reads the record of what the CA did
     #[command(subcommand)]
     Log(log::Log),
@@ -256,6 +262,8 @@ impl Group {
             Self::Name(command) => command.run(call).await,
             Self::Limit(command) => command.run(call).await,
             Self::Ocsp(command) => command.run(call).await,
+            Self::Case(command) => command.run(call).await,
+            Self::TransparencyReport(command) => command.run(call).await,
             Self::Log(command) => command.run(call).await,
             Self::Role(command) => command.run(call).await,
             Self::Approval(command) => command.run(call).await,

@@ -1,6 +1,7 @@
 //! Where everything is, and the OpenAPI document that is made from it.
 #![allow(unused_qualifications, reason = "utoipa's macros write paths in full")]
 
+mod cases;
 mod certificates;
 mod external;
 mod health;
@@ -96,6 +97,15 @@ fn described() -> OpenApiRouter<Arc<Operator>> {
         .routes(routes!(requests::renew_hold))
         .routes(routes!(requests::close_hold))
         .routes(routes!(requests::held_requests))
+        .routes(routes!(cases::cases, cases::open))
+        .routes(routes!(cases::case))
+        .routes(routes!(cases::hold))
+        .routes(routes!(cases::disclose))
+        .routes(routes!(cases::notify))
+        .routes(routes!(cases::object))
+        .routes(routes!(cases::close))
+        .routes(routes!(cases::due))
+        .routes(routes!(cases::transparency_report))
         .routes(routes!(people::roles))
         .routes(routes!(people::grant))
         .routes(routes!(people::take))

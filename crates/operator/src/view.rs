@@ -1,5 +1,6 @@
 //! From what the authority knows to what goes over the wire, and back.
 
+mod cases;
 mod requests;
 
 use ingam_authority::operator::{
@@ -21,6 +22,9 @@ use crate::api;
 use crate::extract;
 use crate::problem::Problem;
 
+pub(crate) use cases::{
+    case, case_detail, due_notice, new_case, new_disclosure, objection, telling, transparency_report,
+};
 pub(crate) use requests::{held_request, request_hold, request_hour, request_log};
 
 /// At most this many serial numbers are one selection.

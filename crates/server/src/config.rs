@@ -479,7 +479,7 @@ pub(crate) struct Operator {
     pub(crate) socket: Option<PathBuf>,
     /// PEM file of the CAs whose client certificates may reach `listen.admin`.
     pub(crate) client_ca: Option<PathBuf>,
-    /// Acts that need two people: `mass_revocation`, `role_change`, `key_unblock`.
+    /// Acts that need two people: `mass_revocation`, `role_change`, `key_unblock`, `disclosure`.
     pub(crate) two_people: BTreeSet<Danger>,
 }
 

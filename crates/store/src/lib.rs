@@ -20,6 +20,7 @@ mod admission;
 mod approval;
 mod archive;
 mod authorization;
+mod case;
 mod certificate;
 mod changed;
 mod committer;
@@ -52,6 +53,10 @@ pub use admission::{Admission, Admitted};
 pub use approval::{Approval, ApprovalDecision};
 pub use archive::Archiver;
 pub use authorization::{Answered, OpenChallenge, Settled};
+pub use case::{
+    CASE_SUBJECTS_MAX, Case, CaseBasis, CaseChange, CaseClosed, CaseCounts, CaseKind, CaseNotice, CaseStep, CaseSubject,
+    Disclosure, Objection, ObjectionOutcome,
+};
 pub use certificate::{CertificateRow, RevocationOutcome, RevocationRequest};
 pub use condition::{Condition, Outbox};
 pub use error::Error;

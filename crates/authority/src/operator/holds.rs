@@ -123,7 +123,7 @@ impl Authority {
     ///
     /// # Errors
     /// [`ActError::Fault`] if the store fails.
-    pub fn holds(&self, after: Option<Id>, limit: usize) -> Result<Found<Hold>, ActError> {
+    pub fn hold_list(&self, after: Option<Id>, limit: usize) -> Result<Found<Hold>, ActError> {
         let items = self.store.hold_list(after, limit)?;
         let next = items.last().filter(|_| items.len() == limit).map(|last| last.id.as_bytes().to_vec());
         Ok(Found { items, next })
@@ -168,8 +168,8 @@ impl Authority {
             HoldScope::Certificate { account, .. } => *account,
             HoldScope::Class { .. } | HoldScope::Everything => None,
         };
-        let end_of_life = Some(hold.end());
-        Ok(self.record(RecordType::HoldChanged, subject, end_of_life, &hold.told(change))?)
+        let record = self.record(RecordType::HoldChanged, subject, None, &hold.told(change))?;
+        Ok(record.ending(hold.end()))
     }
 }
 

@@ -233,8 +233,8 @@ pub(crate) async fn held_requests(
 }
 
 impl Operator {
-    /// What was read of the log, once that it is read is on record.
-    async fn read_out<T>(
+    /// What was read, once that it is read is on record.
+    pub(super) async fn read_out<T>(
         &self,
         rule: &'static Rule,
         act: &Act,
