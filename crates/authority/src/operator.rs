@@ -6,12 +6,13 @@
 //! - `find`: accounts, orders, authorizations, certificates. `log`: records. `evidence`: what a certificate rests on.
 //! - `revoke`: one certificate. `jobs`: many. `incidents`: sets of them.
 //! - `external`: keys that accounts can be bound to.
-//! - `holds`: what stays for a case.
+//! - `holds`: what stays for a case. `cases`: why personal data may leave, and who is told.
 //! - `limits`: rate limits, exceptions from them, paused accounts.
 //! - `subjects`: what people are told about themselves, and may have changed or erased.
 //! - `trials`: would this name validate now?
 //! - `rules`: blocked keys, rules on names. `people`: roles, and acts that wait for a second person.
 
+mod cases;
 mod evidence;
 mod external;
 mod find;
@@ -42,11 +43,14 @@ use crate::error::{Error, Fault};
 
 /// What the store keeps of it, as it is.
 pub use ingam_store::{
-    Approval, Bound, ExternalKey, Grant, Hold, HoldScope, Incident, IncidentGrown, IssuedBetween, JobState,
-    KeyBlock, KeyName, LimitOverride, NameRule, NameVerdict, Pause, RecordQuery, RecordsPlace, RevocationJob,
+    Approval, Bound, CASE_SUBJECTS_MAX, Case, CaseBasis, CaseKind, CaseSubject, ExternalKey, Grant, Hold, HoldScope, Incident, IncidentGrown, IssuedBetween, JobState,
+    KeyBlock, KeyName, LimitOverride, NameRule, NameVerdict, ObjectionOutcome, Pause, RecordQuery, RecordsPlace, RevocationJob,
     Withdrawal,
 };
 
+pub use cases::{
+    Cell, Due, DueKind, KindCounts, NewCase, NewDisclosure, Telling, TransparencyReport, due, half_year_before,
+};
 pub use evidence::{CertificateEvidence, IdentifierEvidence};
 pub use external::{ExternalKeyStatus, NewExternalKey};
 pub use find::{AccountView, CertificateFilter, CertificateSummary, IssuedStatus, OrderFilter};

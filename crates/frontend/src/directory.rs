@@ -38,6 +38,9 @@ pub(crate) async fn directory(State(frontend): State<Arc<Frontend>>) -> Response
         if let Some(website) = &config.website {
             meta.insert("website".to_owned(), website.as_str().into());
         }
+        if config.privacy.is_some() {
+            meta.insert("privacyStatement".to_owned(), url("/privacy").into());
+        }
         if !config.caa_identities.is_empty() {
             meta.insert("caaIdentities".to_owned(), config.caa_identities.clone().into());
         }

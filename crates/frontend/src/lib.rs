@@ -16,6 +16,7 @@ mod limits;
 pub mod nonce;
 mod order;
 mod privacy;
+mod privacy_page;
 pub mod problem;
 mod renewal;
 mod resource;
@@ -27,8 +28,9 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use axum::Router;
-use axum::routing::{MethodRouter, get, post};
+use axum::routing::{MethodRouter, any, get, post};
 use ingam_authority::Authority;
+use ingam_privacy::PrivacyPage;
 use ingam_protocol::time::Random;
 
 pub use around::{ClientAddress, InTheClear};
@@ -57,6 +59,8 @@ pub struct Config {
     pub certificates_by_get: bool,
     /// `max-age` of Strict-Transport-Security, in seconds; none by default.
     pub hsts_max_age_s: Option<u64>,
+    /// The privacy page at `/privacy`; without it, nothing is there.
+    pub privacy: Option<Arc<PrivacyPage>>,
 }
 
 /// The front end: everything that routes share.
@@ -150,6 +154,11 @@ impl Frontend {
             .route("/issuer/{name}", get(certificate::issuer).post(certificate::issuer))
             .route("/revoke-cert", only_post(post(certificate::revoke)))
             .route("/renewal-info/{certificate}", only_get(get(renewal::renewal)))
+            .route("/privacy", any(privacy_page::page))
+            .route("/privacy.html", any(privacy_page::page))
+            .route("/privacy.en", any(privacy_page::page))
+            .route("/privacy.ko", any(privacy_page::page))
+            .route("/privacy.json", any(privacy_page::page))
             .fallback(around::not_found)
             .layer(axum::middleware::from_fn_with_state(self.clone(), around::around))
             .with_state(self)

@@ -29,6 +29,8 @@ pub enum Danger {
     RoleChange,
     /// Letting a blocked key be used again.
     KeyUnblock,
+    /// Giving out personal data.
+    Disclosure,
 }
 
 /// A row of the table.
@@ -145,6 +147,16 @@ rules! {
     RECORD_HOLD_OPEN = change("record_hold.open", &[Administrator]);
     RECORD_HOLD_RENEW = change("record_hold.renew", &[Administrator]);
     RECORD_HOLD_RELEASE = change("record_hold.release", &[Administrator]);
+    CASE_LIST = Rule { needs_reason: false, ..personal("case.list") };
+    CASE_SHOW = Rule { needs_reason: false, ..personal("case.show") };
+    CASE_DUE = Rule { needs_reason: false, ..personal("case.due") };
+    CASE_REPORT = read("case.report", READERS);
+    CASE_OPEN = change("case.open", &[Administrator]);
+    CASE_HOLD = change("case.hold", &[Administrator]);
+    CASE_DISCLOSE = dangerous("case.disclose", &[Administrator], Danger::Disclosure);
+    CASE_NOTIFY = change("case.notify", &[Administrator]);
+    CASE_OBJECT = change("case.object", &[Administrator]);
+    CASE_CLOSE = change("case.close", &[Administrator]);
     RELOAD = change("reload", &[Administrator]);
 }
 

@@ -3,6 +3,7 @@
 //! Ids, serial numbers, times (RFC 3339) and keys are text, as everywhere outside. Unknown members are refused in what
 //! is sent to the CA and ignored in what it answers, so that a client of another version can read it.
 
+mod cases;
 mod evidence;
 mod external;
 mod found;
@@ -18,6 +19,10 @@ mod state;
 mod subjects;
 mod validation;
 
+pub use cases::{
+    Case, CaseDetail, CaseDisclosing, CaseDisclosure, CaseHolding, CaseObjecting, CaseObjection, CaseOpening,
+    CaseSubject, CaseTelling, DueNotice, TransparencyCounts, TransparencyReport,
+};
 pub use evidence::{CertificateEvidence, IdentifierEvidence};
 pub use external::{ExternalKey, ExternalKeyMade, ExternalKeyMaking};
 pub use found::{

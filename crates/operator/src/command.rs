@@ -6,6 +6,7 @@
 mod account;
 mod approval;
 mod call;
+mod case;
 mod certificate;
 mod conditions;
 mod eab;
@@ -147,6 +148,11 @@ enum Group {
     /// Tells people what is held about them, corrects and erases it
     #[command(subcommand)]
     Subject(Box<subject::Subject>),
+    /// Keeps track of why personal data may leave, what left, and who is told
+    #[command(subcommand)]
+    Case(case::Case),
+    /// Counts the demands for personal data of half a year, without people
+    TransparencyReport(case::TransparencyReport),
     /// Reads the record of what the CA did
     #[command(subcommand)]
     Log(log::Log),
@@ -268,6 +274,8 @@ impl Group {
             Self::Limit(command) => command.run(call).await,
             Self::Ocsp(command) => command.run(call).await,
             Self::Subject(command) => command.run(call).await,
+            Self::Case(command) => command.run(call).await,
+            Self::TransparencyReport(command) => command.run(call).await,
             Self::Log(command) => command.run(call).await,
             Self::Retention(command) => command.run(call).await,
             Self::Hold(command) => command.run(call).await,

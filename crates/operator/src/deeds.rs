@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 use crate::Operator;
 use crate::acts::{self, Rule};
 use crate::admission::count;
-use crate::api::{Done, RevocationRequest, RoleChange, Waiting};
+use crate::api::{CaseDisclosing, Done, RevocationRequest, RoleChange, Waiting};
 use crate::around::Caller;
 use crate::extract;
 use crate::problem::Problem;
@@ -40,6 +40,13 @@ pub(crate) enum Deed {
         /// Why.
         reason: String,
     },
+    /// Give out personal data.
+    CaseDisclose {
+        /// For which case.
+        case: String,
+        /// What.
+        disclosing: CaseDisclosing,
+    },
 }
 
 impl Deed {
@@ -49,6 +56,7 @@ impl Deed {
             Self::RoleGrant(_) => &acts::ROLE_GRANT,
             Self::RoleTake(_) => &acts::ROLE_TAKE,
             Self::KeyUnblock { .. } => &acts::KEY_UNBLOCK,
+            Self::CaseDisclose { .. } => &acts::CASE_DISCLOSE,
         }
     }
 
@@ -57,6 +65,7 @@ impl Deed {
             Self::RevocationStart(request) => &request.reason,
             Self::RoleGrant(change) | Self::RoleTake(change) => &change.reason,
             Self::KeyUnblock { reason, .. } => reason,
+            Self::CaseDisclose { disclosing, .. } => &disclosing.reason,
         }
     }
 
@@ -64,7 +73,10 @@ impl Deed {
     fn status(&self) -> StatusCode {
         match self {
             Self::RevocationStart(_) => StatusCode::CREATED,
-            Self::RoleGrant(_) | Self::RoleTake(_) | Self::KeyUnblock { .. } => StatusCode::OK,
+            Self::RoleGrant(_)
+            | Self::RoleTake(_)
+            | Self::KeyUnblock { .. }
+            | Self::CaseDisclose { .. } => StatusCode::OK,
         }
     }
 
@@ -74,6 +86,7 @@ impl Deed {
             Self::RevocationStart(request) => view::planned_job(request).map(drop),
             Self::RoleGrant(change) | Self::RoleTake(change) => read_change(change).map(drop),
             Self::KeyUnblock { thumbprint, .. } => extract::key_name(thumbprint).map(drop),
+            Self::CaseDisclose { disclosing, .. } => view::new_disclosure(disclosing).map(drop),
         }
     }
 }
@@ -120,6 +133,11 @@ impl Operator {
             Deed::KeyUnblock { thumbprint, .. } => {
                 let unblocked = self.authority.key_unblock(act, extract::key_name(thumbprint)?).await;
                 unblocked.map(|()| done(format!("the key {thumbprint} may be used again")))
+            }
+            Deed::CaseDisclose { case, disclosing } => {
+                let new = view::new_disclosure(disclosing)?;
+                let disclosed = self.authority.case_disclose(act, case, new).await;
+                disclosed.map(|case| value(&view::case(&case)))
             }
         };
         self.finish(deed.rule(), act, result).await

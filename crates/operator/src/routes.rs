@@ -1,6 +1,7 @@
 //! Where everything is, and the OpenAPI document that is made from it.
 #![allow(unused_qualifications, reason = "utoipa's macros write paths in full")]
 
+mod cases;
 mod certificates;
 mod external;
 mod health;
@@ -112,6 +113,15 @@ fn described() -> OpenApiRouter<Arc<Operator>> {
         .routes(routes!(subjects::erase))
         .routes(routes!(subjects::object))
         .routes(routes!(subjects::told))
+        .routes(routes!(cases::cases, cases::open))
+        .routes(routes!(cases::case))
+        .routes(routes!(cases::hold))
+        .routes(routes!(cases::disclose))
+        .routes(routes!(cases::notify))
+        .routes(routes!(cases::object))
+        .routes(routes!(cases::close))
+        .routes(routes!(cases::due))
+        .routes(routes!(cases::transparency_report))
         .routes(routes!(people::roles))
         .routes(routes!(people::grant))
         .routes(routes!(people::take))

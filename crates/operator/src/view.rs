@@ -1,5 +1,6 @@
 //! From what the authority knows to what goes over the wire, and back.
 
+mod cases;
 mod requests;
 mod retention;
 
@@ -22,6 +23,9 @@ use crate::api;
 use crate::extract;
 use crate::problem::Problem;
 
+pub(crate) use cases::{
+    case, case_detail, due_notice, new_case, new_disclosure, objection, telling, transparency_report,
+};
 pub(crate) use requests::{held_request, request_hold, request_hour, request_log};
 pub(crate) use retention::{new_scope, record_hold, retention, retention_report};
 

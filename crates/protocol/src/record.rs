@@ -234,11 +234,17 @@ pub enum RecordType {
     HoldChanged = 98,
     /// How many OCSP requests came in an hour, for what, and with which answers.
     OcspRequestsCounted = 100,
+    /// A case was opened, changed or closed: why personal data may leave, and what stands in the way.
+    CaseChanged = 101,
+    /// Personal data of a subject was given out: to whom, by what right, which fields. The data itself is not in it.
+    DataDisclosed = 102,
+    /// A subject was told that its data was or will be given out, or cannot be told.
+    NoticeGiven = 103,
 }
 
 impl RecordType {
     /// All types.
-    pub const ALL: [Self; 50] = [
+    pub const ALL: [Self; 53] = [
         Self::AccountCreated,
         Self::AccountUpdated,
         Self::AccountDeactivated,
@@ -289,6 +295,9 @@ impl RecordType {
         Self::RowsSwept,
         Self::HoldChanged,
         Self::OcspRequestsCounted,
+        Self::CaseChanged,
+        Self::DataDisclosed,
+        Self::NoticeGiven,
     ];
 
     /// The type with this number.
@@ -338,7 +347,10 @@ impl RecordType {
             | Self::SubjectTold
             | Self::SubjectObjected
             | Self::SubjectErased
-            | Self::SubjectCorrected => Class::Retention,
+            | Self::SubjectCorrected
+            | Self::CaseChanged
+            | Self::DataDisclosed
+            | Self::NoticeGiven => Class::Retention,
             Self::OcspRequestsCounted => Class::Aggregate,
             // It leads to no certificate.
             Self::ValidationTried => Class::Working,

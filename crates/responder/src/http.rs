@@ -14,6 +14,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Body;
+use ingam_privacy::PrivacyPage;
 use ingam_protocol::ocsp::{ErrorStatus, REQUEST_BYTES_MAX, decode_get, parse_request};
 use ingam_protocol::{Clock, Serial, Shard, Timestamp};
 use ingam_signer::Signer;
@@ -43,6 +44,7 @@ const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream")
 pub struct Responder {
     parts: Arc<Parts>,
     request_log: Option<Arc<RequestLog>>,
+    privacy: Option<Arc<PrivacyPage>>,
 }
 
 /// Who asks, as far as the request log wants to know.
@@ -135,13 +137,18 @@ impl Responder {
             publishes: settings.publish_over_http,
             counters,
         };
-        Ok(Self { parts: Arc::new(parts), request_log: None })
+        Ok(Self { parts: Arc::new(parts), request_log: None, privacy: None })
     }
 
     /// The same, with a log of the requests whose address [`Responder::handle_from`] is told. It must have been made for the
     /// same issuers, in the order of the signer.
     pub fn logging_to(self, log: Arc<RequestLog>) -> Self {
         Self { request_log: Some(log), ..self }
+    }
+
+    /// The same, with the privacy page.
+    pub fn telling(self, page: Arc<PrivacyPage>) -> Self {
+        Self { privacy: Some(page), ..self }
     }
 
     /// A responder apart from its CA: what it knows of statuses is what is in its tables, and it has one key at most, and then a place
@@ -276,6 +283,7 @@ impl Responder {
     /// | `/issuer/NAME.crt` | GET, HEAD | the certificate of an issuer, DER |
     /// | `/crl/NAME.crl`, `/issuer/NAME.crt` | GET, HEAD | the same of a CA whose key is offline, from [`OfflineFiles`] |
     /// | `/roots.pem` | GET, HEAD | all roots, PEM |
+    /// | `/privacy`, `/privacy.en`, `/privacy.ko`, `/privacy.json` | GET, HEAD | the privacy page, where there is one |
     /// | `/answers/manifest`, `/answers/HASH.answers` | GET, HEAD | answers signed in advance, for other responders, where that is on |
     ///
     /// The request's target must be as the client sent it: decoded by nobody, slashes as they were.
@@ -305,6 +313,7 @@ impl Responder {
             Route::Ocsp("" | "/") => plain::method_not_allowed("GET, HEAD, POST"),
             Route::Ocsp(_) => plain::method_not_allowed("GET, HEAD"),
             Route::Nothing => plain::not_found(),
+            Route::Privacy => self.privacy(&head),
             _ if !reads => plain::method_not_allowed("GET, HEAD"),
             Route::Crl(issuer, shard) => {
                 self.crl(issuer, shard, &head.headers, head.method == Method::HEAD).await
@@ -434,6 +443,16 @@ impl Responder {
                 None => plain::not_found(),
             },
             Err(NoList::Unavailable) => plain::unavailable(),
+        }
+    }
+
+    fn privacy(&self, head: &http::request::Parts) -> Response<Full<Bytes>> {
+        // One slash too many is forgiven here, too.
+        let path = head.uri.path();
+        let path = path.strip_prefix('/').filter(|rest| rest.starts_with('/')).unwrap_or(path);
+        match self.privacy.as_ref().filter(|_| PrivacyPage::is_at(path)) {
+            Some(page) => page.answer(&head.method, path, head.uri.query(), &head.headers).map(Full::new),
+            None => plain::not_found(),
         }
     }
 

@@ -85,6 +85,8 @@ pub(crate) struct Config {
     pub(crate) retention: ingam_retention::Config,
     /// Who asked OCSP for what: nothing of it is kept by default.
     pub(crate) request_log: ingam_responder::request_log::Config,
+    /// Who runs the CA, and whom people turn to: what the privacy page tells beside the rest of this file.
+    pub(crate) privacy: ingam_privacy::Config,
     pub(crate) health: crate::health::Config,
     /// The comparison of what is given out of certificates with their record.
     pub(crate) monitor: crate::monitor::Config,
@@ -114,6 +116,7 @@ impl Default for Config {
             responder: ingam_responder::Config::default(),
             retention: ingam_retention::Config::default(),
             request_log: ingam_responder::request_log::Config::default(),
+            privacy: ingam_privacy::Config::default(),
             health: crate::health::Config::default(),
             monitor: crate::monitor::Config::default(),
         }
@@ -479,7 +482,7 @@ pub(crate) struct Operator {
     pub(crate) socket: Option<PathBuf>,
     /// PEM file of the CAs whose client certificates may reach `listen.admin`.
     pub(crate) client_ca: Option<PathBuf>,
-    /// Acts that need two people: `mass_revocation`, `role_change`, `key_unblock`.
+    /// Acts that need two people: `mass_revocation`, `role_change`, `key_unblock`, `disclosure`.
     pub(crate) two_people: BTreeSet<Danger>,
 }
 

@@ -21,6 +21,7 @@ mod notify;
 mod observation;
 mod own_certificate;
 mod perspective;
+mod privacy;
 mod production;
 mod reload;
 mod responder;

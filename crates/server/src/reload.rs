@@ -17,6 +17,7 @@ use crate::config::{Config, ConfigError};
 use crate::delegates::{self, Delegates};
 use crate::health::Health;
 use crate::listener::SharedLimits;
+use crate::privacy::Privacy;
 use crate::serve::{self, StartError};
 use crate::served_certificate::{Presentable, ServedCertificate, ServerIdentity};
 use crate::transparency::Transparency;
@@ -45,6 +46,7 @@ const RELOADABLE: &[&str] = &[
     "limits.idle_timeout_s",
     "limits.stop_timeout_ms",
     "operator.administrators",
+    "privacy",
     "profiles",
     "rate_limits",
     delegates::KEY,
@@ -92,6 +94,7 @@ pub(crate) struct Reloader {
     pub(crate) transparency: Transparency,
     pub(crate) responder: Arc<Responder>,
     pub(crate) delegates: Arc<Delegates>,
+    pub(crate) privacy: Arc<Privacy>,
     /// The issuers whose keys are loaded.
     pub(crate) issuers: Vec<IssuerName>,
     /// What is in force. Held for the whole of a reload, so that there is one at a time.
@@ -176,8 +179,12 @@ impl Reloader {
         self.delegates.replace(keys).map_err(|finding| vec![finding.to_string()])?;
         self.responder.replace_offline(offline);
         self.authority.policy_replace(policy);
-        self.frontend.config_replace(serve::frontend_config(&in_force));
+        let page = self.privacy.replace(&in_force).await;
+        self.frontend.config_replace(serve::frontend_config(&in_force, self.privacy.page()));
         self.limits.replace(serve::connection_limits(&in_force));
+        if let Err(error) = page {
+            return Err(vec![format!("all but the privacy page is in force: {error}")]);
+        }
         if let Err(error) = self.authority.administrators_ensure(&in_force.operator.principals()).await {
             return Err(vec![format!("all but operator.administrators is in force: {error}")]);
         }

@@ -14,6 +14,7 @@ use ingam_journal::Journal;
 use ingam_journal::files::Disk;
 use ingam_operator::Operator;
 use ingam_protocol::certificate::Validity;
+use ingam_privacy::PrivacyPage;
 use ingam_protocol::key::PublicKey;
 use ingam_protocol::profile::IssuerName;
 use ingam_protocol::proxy::Front;
@@ -43,6 +44,7 @@ use crate::monitor::Monitor;
 use crate::observation::{Observation, Observed};
 use crate::own_certificate::OwnCertificate;
 use crate::production::{chain_of, key_of};
+use crate::privacy::Privacy;
 use crate::reload::{CertificateSource, Read, Reloader};
 use crate::served_certificate::ServedCertificate;
 use crate::signer::remote_signer;
@@ -197,8 +199,13 @@ impl Running {
         let (store, process) = Store::open(&config.state, &config.store, sources.random.clone())
             .map_err(|error| StartError::caused("the store cannot be opened", &error))?;
         let publication = ports.publication_address();
-        let built = match build(&config, signer, (store, process.journal()), publication, &sources) {
-            Ok(built) => built,
+        let began = async {
+            let privacy = Privacy::begin(&config, store.clone(), &sources).await?;
+            let parts = (store, process.journal(), privacy.page());
+            Ok((build(&config, signer, parts, publication, &sources)?, Arc::new(privacy)))
+        };
+        let (built, privacy) = match began.await {
+            Ok(began) => began,
             Err(error) => {
                 close(process).await;
                 return Err(error);
@@ -207,7 +214,7 @@ impl Running {
         let (shutdown, stopping) = watch::channel(false);
         let authority = built.authority.clone();
         let limits = SharedLimits::new(connection_limits(&config));
-        let frontend = Frontend::new(authority.clone(), sources.random.clone(), frontend_config(&config));
+        let frontend = Frontend::new(authority.clone(), sources.random.clone(), frontend_config(&config, privacy.page()));
         let reloader = Arc::new(Reloader {
             read,
             certificate_source,
@@ -220,6 +227,7 @@ impl Running {
             transparency: built.transparency.clone(),
             responder: built.responder.clone(),
             delegates: built.delegates.clone(),
+            privacy,
             current: tokio::sync::Mutex::new(config.clone()),
         });
         reloader.watch_certificate();
@@ -477,7 +485,7 @@ pub(crate) async fn close(store: StoreProcess) {
 fn build(
     config: &Config,
     signer: Arc<dyn Signer>,
-    (store, journal): (Store, &Arc<Journal>),
+    (store, journal, privacy): (Store, &Arc<Journal>, &Arc<PrivacyPage>),
     publication: Option<SocketAddr>,
     sources: &Sources,
 ) -> Result<Built, StartError> {
@@ -516,7 +524,7 @@ fn build(
     let offline = OfflineFiles::read(&config.state.join(PUBLISHED), &issuers);
     responder.replace_offline(offline.map_err(|error| StartError::new(error.to_string()))?);
     let request_log = request_log(config, signer.as_ref(), &store, sources)?;
-    let responder = responder.logging_to(request_log.clone());
+    let responder = responder.logging_to(request_log.clone()).telling(privacy.clone());
     let transparency = Transparency::build(config, signer.issuers(), sources)?;
     let parts = ingam_authority::Parts {
         store: store.clone(),
@@ -724,7 +732,7 @@ fn rate_limits(config: &Config) -> Result<RateLimits, StartError> {
 }
 
 /// How the front end presents itself.
-pub(crate) fn frontend_config(config: &Config) -> ingam_frontend::Config {
+pub(crate) fn frontend_config(config: &Config, privacy: &Arc<PrivacyPage>) -> ingam_frontend::Config {
     ingam_frontend::Config {
         public_url: config.urls.public_url.trim_end_matches('/').to_owned(),
         website: config.urls.website.clone(),
@@ -733,6 +741,7 @@ pub(crate) fn frontend_config(config: &Config) -> ingam_frontend::Config {
         body_timeout: Duration::from_secs(config.limits.body_timeout_s),
         certificates_by_get: config.issuance.certificates_by_get,
         hsts_max_age_s: config.tls.hsts_max_age_s,
+        privacy: Some(privacy.clone()),
     }
 }
 

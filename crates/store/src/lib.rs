@@ -20,6 +20,7 @@ mod admission;
 mod approval;
 mod archive;
 mod authorization;
+mod case;
 mod certificate;
 mod changed;
 mod committer;
@@ -38,6 +39,7 @@ mod name_rule;
 mod open;
 mod order;
 mod pause;
+mod privacy_version;
 mod renewal;
 mod revocation_job;
 mod role;
@@ -54,6 +56,10 @@ pub use admission::{Admission, Admitted};
 pub use approval::{Approval, ApprovalDecision};
 pub use archive::Archiver;
 pub use authorization::{Answered, OpenChallenge, Settled};
+pub use case::{
+    CASE_SUBJECTS_MAX, Case, CaseBasis, CaseChange, CaseClosed, CaseCounts, CaseKind, CaseNotice, CaseStep, CaseSubject,
+    Disclosure, Objection, ObjectionOutcome,
+};
 pub use certificate::{CertificateRow, RevocationOutcome, RevocationRequest};
 pub use condition::{Condition, Outbox};
 pub use error::Error;
@@ -70,6 +76,7 @@ pub use name_rule::{NameRule, NameVerdict};
 pub use open::{Config, EngineChoice, Parts, Store, StoreProcess, table_classes};
 pub use order::{AbandonedBy, Claimed, NewCertificate, Stale};
 pub use pause::{PAUSES_LIFTED_MAX, Pause, PauseRule, ToBeShown};
+pub use privacy_version::PrivacyVersion;
 pub use renewal::RenewalFacts;
 pub use revocation_job::{JOBS_OPEN_MAX, JobItem, JobState, RevocationJob};
 pub use role::{GRANTS_MAX, Grant, RoleTaken};

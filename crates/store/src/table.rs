@@ -91,6 +91,12 @@ pub(crate) const LIMIT_OVERRIDES: Table = Table::new("limit_overrides");
 pub(crate) const LIMIT_SPENDS: Table = Table::new("limit_spends");
 /// Account id and name to [`crate::Pause`].
 pub(crate) const PAUSES: Table = Table::new("pauses");
+/// A case's name to [`crate::Case`].
+pub(crate) const CASES: Table = Table::new("cases");
+/// A case's name, a zero byte and an account id to [`crate::CaseSubject`].
+pub(crate) const CASE_SUBJECTS: Table = Table::new("case_subjects");
+/// Number of a state of the privacy page, big-endian, to [`crate::PrivacyVersion`].
+pub(crate) const PRIVACY_VERSIONS: Table = Table::new("privacy_versions");
 /// Hold id to [`crate::Hold`]: all that there are, those that ended among them.
 pub(crate) const HOLDS: Table = Table::new("holds");
 /// Hold id of holds that were not released, to nothing. Some of them may have lapsed.
@@ -140,6 +146,9 @@ pub(crate) const CLASSES: &[(Table, Class)] = &[
     (LIMIT_OVERRIDES, Class::CaLifecycle),
     (LIMIT_SPENDS, Class::Working),
     (PAUSES, Class::Working),
+    (CASES, Class::Retention),
+    (CASE_SUBJECTS, Class::Retention),
+    (PRIVACY_VERSIONS, Class::CaLifecycle),
     (HOLDS, Class::Retention),
     (HOLDS_OPEN, Class::Retention),
     (SEGMENTS_GOING, Class::Retention),

@@ -119,6 +119,7 @@ fn config() -> Config {
         body_timeout: Duration::from_secs(10),
         certificates_by_get: false,
         hsts_max_age_s: None,
+        privacy: None,
     }
 }
 

@@ -233,7 +233,7 @@ pub(crate) async fn held_requests(
 }
 
 impl Operator {
-    /// What was read of the log, once that it is read is on record.
+    /// What was read, once that it is read is on record.
     pub(super) async fn read_out<T>(
         &self,
         rule: &'static Rule,

@@ -2,8 +2,8 @@
 
 use ingam_authority::operator::CertificateFilter;
 use ingam_authority::operator::{
-    Act, Decided, JobState, KeyBlocking, KeyName, NameVerdict, NewApproval, NewExternalKey, OwnLimit,
-    PlannedJob, Selection as Certificates,
+    Act, Case as LegalCase, CaseBasis, CaseKind, Decided, JobState, KeyBlocking, KeyName, NameVerdict, NewApproval, NewCase,
+    NewExternalKey, OwnLimit, PlannedJob, Selection as Certificates, Telling,
 };
 use ingam_protocol::bytes::{base64url, hex};
 use ingam_protocol::identifier::DnsName;
@@ -77,6 +77,51 @@ pub(crate) fn incident(world: &World) -> String {
         .run(world.authority.incident_open(&setup("incident.open"), &name, "keys".to_owned(), None))
         .unwrap();
     name
+}
+
+/// A case of this kind, about a new account.
+pub(crate) fn case_of(world: &World, kind: CaseKind) -> (LegalCase, Id) {
+    let subject = world.account().id;
+    let new = NewCase {
+        name: format!("case-{}", world.next()),
+        kind,
+        basis: (kind == CaseKind::LegalDemand).then_some(CaseBasis::Warrant),
+        law: Some("Act 12, no. 4711".to_owned()),
+        requester: Some("a court".to_owned()),
+        answer_by: Some(world.authority.clock().now().plus(60 * DAY)),
+        forbidden_until: None,
+        subjects: vec![subject],
+        everybody: false,
+    };
+    (world.run(world.authority.case_open(&setup("case.open"), new)).unwrap(), subject)
+}
+
+/// A case about nobody.
+pub(crate) fn fault_case(world: &World) {
+    let new = NewCase {
+        name: format!("case-{}", world.next()),
+        kind: CaseKind::Fault,
+        basis: None,
+        law: None,
+        requester: None,
+        answer_by: None,
+        forbidden_until: None,
+        subjects: Vec::new(),
+        everybody: false,
+    };
+    world.run(world.authority.case_open(&setup("case.open"), new)).unwrap();
+}
+
+/// A legal demand whose subject was told.
+pub(crate) fn told_case(world: &World) -> String {
+    let (case, _) = case_of(world, CaseKind::LegalDemand);
+    let telling = Telling::Told("letter".to_owned());
+    world.run(world.authority.case_notify(&setup("case.notify"), &case.name, Vec::new(), telling)).unwrap();
+    case.name
+}
+
+pub(crate) fn legal_demand(world: &World) -> String {
+    case_of(world, CaseKind::LegalDemand).0.name
 }
 
 pub(crate) fn ruled_name(world: &World) -> String {
@@ -234,7 +279,7 @@ const fn write(act: &'static str, path: &'static str, done: u16, ask: fn(&World)
 }
 
 /// Every way to ask for an act.
-pub(crate) const CASES: [Case; 69] = [
+pub(crate) const CASES: [Case; 87] = [
     read("status.show", "/v1/status", |_| get("/v1/status")),
     read("account.list", "/v1/accounts", |world| {
         world.account();
@@ -446,6 +491,40 @@ pub(crate) const CASES: [Case; 69] = [
     }),
     write("record_hold.release", "/v1/holds/{id}/release", 200, |world| {
         post(format!("/v1/holds/{}/release", record_hold(world)), why())
+    }),
+    read("case.list", "/v1/cases", |_| get("/v1/cases?limit=3&reason=ticket%2012")),
+    read("case.show", "/v1/cases/{name}", |world| {
+        get(format!("/v1/cases/{}?reason=ticket%2012", legal_demand(world)))
+    }),
+    read("case.due", "/v1/notices/due", |world| {
+        legal_demand(world);
+        get("/v1/notices/due?limit=3&reason=ticket%2012")
+    }),
+    read("case.report", "/v1/transparency-report", |_| get("/v1/transparency-report?minimum=5")),
+    write("case.open", "/v1/cases", 201, |world| {
+        let subject = world.account().id.to_string();
+        let body = json!({
+            "name": format!("case-{}", world.next()), "kind": "legal_demand", "basis": "warrant",
+            "law": "Act 12, no. 4711", "requester": "a court", "subjects": [subject], "reason": "ticket 12",
+        });
+        post("/v1/cases", body)
+    }),
+    write("case.hold", "/v1/cases/{name}/hold", 200, |world| {
+        let ends = world.authority.clock().now().plus(30 * DAY).to_rfc3339();
+        let body = json!({ "ends": ends, "reason": "ticket 12" });
+        post(format!("/v1/cases/{}/hold", legal_demand(world)), body)
+    }),
+    write("case.disclose", "/v1/cases/{name}/disclose", 200, |world| {
+        post(format!("/v1/cases/{}/disclose", told_case(world)), json!({ "fields": ["contacts"], "reason": "ticket 12" }))
+    }),
+    write("case.notify", "/v1/cases/{name}/notify", 200, |world| {
+        post(format!("/v1/cases/{}/notify", legal_demand(world)), json!({ "how": "letter", "reason": "ticket 12" }))
+    }),
+    write("case.object", "/v1/cases/{name}/object", 200, |world| {
+        post(format!("/v1/cases/{}/object", legal_demand(world)), why())
+    }),
+    write("case.close", "/v1/cases/{name}/close", 200, |world| {
+        post(format!("/v1/cases/{}/close", legal_demand(world)), why())
     }),
     write("reload", "/v1/reload", 200, |_| post("/v1/reload", why())),
 ];

@@ -168,6 +168,7 @@ fn queries_that_nobody_knows_are_refused() {
         "/v1/names",
         "/v1/limits/overrides",
         "/v1/approvals",
+        "/v1/cases",
         "/v1/log",
         "/v1/log/follow",
     ];
@@ -332,6 +333,9 @@ fn anything() -> impl Strategy<Value = Value> {
         Just("expected"),
         Just("block_key"),
         Just("summary"),
+        Just("kind"),
+        Just("fields"),
+        Just("subjects"),
         Just("incident"),
         Just("below"),
     ];

@@ -6,6 +6,7 @@
 //! - `reasons`: what goes on record with a reason is not done without one.
 //! - `two_people`: dangerous acts wait for a second person, who is another one, and are done once.
 //! - `pages`: lists, page by page; and the key to be blocked out of whatever carries it.
+//! - `cases`: nothing leaves without consent or a demand, and nobody is forgotten who has to be told.
 //! - `external`: keys that accounts can be bound to, and their secrets.
 //! - `personal`: nothing but what is on record as such gives out personal data.
 //! - `hostile`: what nobody should send is refused, in one form, and breaks nothing.
@@ -25,6 +26,7 @@
 )]
 
 mod acts;
+mod cases;
 mod client;
 mod external;
 mod follow;

@@ -10,12 +10,12 @@ use ingam_protocol::operator::Role;
 use rcgen::{CertificateParams, KeyPair, PublicKeyData as _};
 use serde_json::{Value, json};
 
-use crate::acts::{blocked_key, external_key, incident, own_limit, ruled_name, waiting};
+use crate::acts::{blocked_key, external_key, fault_case, incident, own_limit, ruled_name, waiting};
 use crate::client::{get, post};
 use crate::world::{DAY, World};
 
 /// A list: its path, and what names one of its things.
-const LISTS: [(&str, &str); 11] = [
+const LISTS: [(&str, &str); 12] = [
     ("/v1/accounts", "id"),
     ("/v1/orders", "id"),
     ("/v1/certificates", "serial"),
@@ -27,6 +27,7 @@ const LISTS: [(&str, &str); 11] = [
     ("/v1/names", "name"),
     ("/v1/limits/overrides", "account"),
     ("/v1/approvals", "id"),
+    ("/v1/cases", "name"),
 ];
 
 #[test]
@@ -43,6 +44,7 @@ fn every_list_gives_each_thing_once_in_pages_of_any_length() {
         assert_eq!(world.send(boss, &post("/v1/revocations", body)).status, 201);
         incident(&world);
         blocked_key(&world);
+        fault_case(&world);
         external_key(&world);
         ruled_name(&world);
         own_limit(&world, account.id);

@@ -72,6 +72,16 @@ const TABLE: &str = "
     record_hold.open   A---  C  reason
     record_hold.renew  A---  C  reason
     record_hold.release A---  C  reason
+    case.list          A-U-  P  -
+    case.show          A-U-  P  -
+    case.due           A-U-  P  -
+    case.report        ARU-  R  -
+    case.open          A---  C  reason
+    case.hold          A---  C  reason
+    case.disclose      A---  C  reason 2
+    case.notify        A---  C  reason
+    case.object        A---  C  reason
+    case.close         A---  C  reason
     reload             A---  C  reason
 ";
 
@@ -114,6 +124,7 @@ fn the_rules_are_those_of_the_table() {
             "revocation.start" => Some(Danger::MassRevocation),
             "role.grant" | "role.take" => Some(Danger::RoleChange),
             "key.unblock" => Some(Danger::KeyUnblock),
+            "case.disclose" => Some(Danger::Disclosure),
             _ => None,
         };
         assert_eq!((rule.danger, danger.is_some()), (danger, row.is_dangerous), "{rule}");
@@ -192,6 +203,7 @@ fn allowed(world: &World, case: &Case, roles: &[Role], row: &Row) {
                 "validation.try" => Class::Working,
                 "hold.open" | "hold.renew" | "hold.close" | "retention.sweep" => Class::Retention,
                 act if act.starts_with("record_hold.") => Class::Retention,
+                act if act.starts_with("case.") => Class::Retention,
                 _ => Class::Issuance,
             };
             assert!(others.iter().all(|one| one.class == expected), "{context}: {others:?}");

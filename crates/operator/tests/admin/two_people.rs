@@ -8,16 +8,21 @@ use ingam_protocol::{Id, Reason};
 use ingam_store::StatusState;
 use serde_json::{Value, json};
 
-use crate::acts::{blocked_key, newcomer, waiting, why};
+use crate::acts::{blocked_key, newcomer, told_case, waiting, why};
 use crate::client::{Answer, Ask, get, post};
 use crate::world::{DAY, Told, World};
 
 use RecordType::{
-    ApprovalChanged, KeyUnblocked, OperatorActed, RevocationJobChanged, RoleGranted, RoleTaken,
+    ApprovalChanged, CaseChanged, DataDisclosed, KeyUnblocked, OperatorActed, RevocationJobChanged, RoleGranted, RoleTaken,
 };
 
 fn careful() -> World {
-    let world = World::with_two_people([Danger::MassRevocation, Danger::RoleChange, Danger::KeyUnblock]);
+    let world = World::with_two_people([
+        Danger::MassRevocation,
+        Danger::RoleChange,
+        Danger::KeyUnblock,
+        Danger::Disclosure,
+    ]);
     world.somebody(&[Role::Administrator]);
     world
 }
@@ -50,7 +55,7 @@ fn word(world: &World, who: Principal, id: Id, word: &str) -> (Answer, Vec<Told>
 /// Each dangerous act: who may, how it is asked for, and what it leaves when it is done.
 type Deed = (Role, fn(&World) -> Ask, &'static [RecordType], u16);
 
-const DEEDS: [Deed; 4] = [
+const DEEDS: [Deed; 5] = [
     (
         Role::Revoker,
         |world| {
@@ -86,6 +91,15 @@ const DEEDS: [Deed; 4] = [
         Role::Administrator,
         |world| post(format!("/v1/keys/{}/unblock", blocked_key(world)), why()),
         &[KeyUnblocked],
+        200,
+    ),
+    (
+        Role::Administrator,
+        |world| {
+            let body = json!({ "fields": ["contacts"], "reason": "ticket 12" });
+            post(format!("/v1/cases/{}/disclose", told_case(world)), body)
+        },
+        &[CaseChanged, DataDisclosed],
         200,
     ),
 ];

@@ -18,6 +18,8 @@ pub(super) enum Route<'a> {
     Roots,
     /// A file of answers for other responders, or their manifest.
     Answers(&'a str),
+    /// The privacy page, in one of its forms.
+    Privacy,
     /// Nothing is there.
     Nothing,
 }
@@ -36,6 +38,9 @@ pub(super) fn route(path: &str) -> Route<'_> {
     }
     if path == "roots.pem" {
         return Route::Roots;
+    }
+    if path == "privacy" || path.starts_with("privacy.") {
+        return Route::Privacy;
     }
     let crl = path.strip_prefix("crl/").and_then(crl);
     let issuer =
@@ -76,8 +81,11 @@ mod tests {
         }
         assert_eq!(route("/issuer/r1.crt"), Route::Issuer("r1"));
         assert_eq!(route("/roots.pem"), Route::Roots);
+        for page in ["/privacy", "/privacy.json", "/privacy.ko"] {
+            assert_eq!(route(page), Route::Privacy);
+        }
         assert_eq!(route("/answers/manifest"), Route::Answers("manifest"));
-        for nowhere in ["/", "", "*", "/ocspx", "/crl/", "/crl/r1", "/issuer/r1.crl", "///ocsp/", "/OCSP"] {
+        for nowhere in ["/", "", "*", "/ocspx", "/crl/", "/crl/r1", "/issuer/r1.crl", "///ocsp/", "/OCSP", "/privacy/report"] {
             assert_eq!(route(nowhere), Route::Nothing, "{nowhere}");
         }
     }

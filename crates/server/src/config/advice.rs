@@ -32,6 +32,9 @@ pub(crate) fn check(config: &Config, now: Timestamp, found: &mut Findings) {
         );
     }
     answers(config, found);
+    if config.environment == Environment::Production {
+        found.below("privacy", config.privacy.advise());
+    }
     checks::advise(config, found);
     public::check(config, now, found);
 }

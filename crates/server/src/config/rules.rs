@@ -63,6 +63,7 @@ pub(crate) fn check(config: &Config, found: &mut Findings) {
     signer::check(config, found);
     perspective::distances(config, found);
     found.below("transparency", config.transparency.check());
+    found.below("privacy", config.privacy.check());
     found.below("health", config.health.check());
     found.below("monitor", config.monitor.check());
     catalog(config, found);

@@ -64,6 +64,20 @@ fn a_resolver_elsewhere_is_no_danger_if_a_certificate_shows_who_it_is() {
 }
 
 #[test]
+fn in_production_somebody_answers_for_personal_data() {
+    let with = |operator: &str| {
+        let found = changed("environment = \"staging\"", "environment = \"production\"", "2026-11-28");
+        let told = changed(operator, &operator.replace("# ", ""), "2026-11-28");
+        (found, told)
+    };
+    let (found, told) = with("# operator = \"Example Trust Ltd\"");
+    for key in ["privacy.operator", "privacy.contacts.officer"] {
+        assert!(found.iter().any(|known| known == key), "{key} in {found:?}");
+    }
+    assert!(told.is_empty(), "{told:?}: staging may be nobody's");
+}
+
+#[test]
 fn a_ca_that_no_caa_record_can_name_is_told() {
     let text = SERVER.replace(", \"dns-persist-01\"]", "]").replace("[\"ca.example\"]", "[]");
     let mut reading = Reading::of_text(Table::new(), &text);
