@@ -129,6 +129,9 @@ impl Head {
         let mut newest: Option<Self> = None;
         for place in [0, to_u64(PLACE_BYTES)] {
             let bytes = usize::try_from(length.saturating_sub(place)).unwrap_or(usize::MAX).min(PLACE_BYTES);
+            if bytes == 0 {
+                continue;
+            }
             let mut buffer = vec![0; bytes];
             heads.read_at(place, &mut buffer).map_err(failed("reading", HEADS))?;
             let Some(head) = Self::decode(&buffer)? else { continue };
