@@ -216,13 +216,19 @@ pub enum RecordType {
     RequestSegmentDestroyed = 90,
     /// Requests of that log are held for a case, or the end of a hold was moved, or it ended.
     RequestHoldChanged = 91,
+    /// A segment of the journal was destroyed, by which rule, and where it stood in the chain: the receipt.
+    SegmentDestroyed = 96,
+    /// Rows of the store were taken out whose time was over, counted by table and class: the receipt.
+    RowsSwept = 97,
+    /// A hold was opened, renewed or released: as long as it is in force, what it is about stays.
+    HoldChanged = 98,
     /// How many OCSP requests came in an hour, for what, and with which answers.
     OcspRequestsCounted = 100,
 }
 
 impl RecordType {
     /// All types.
-    pub const ALL: [Self; 42] = [
+    pub const ALL: [Self; 45] = [
         Self::AccountCreated,
         Self::AccountUpdated,
         Self::AccountDeactivated,
@@ -264,6 +270,9 @@ impl RecordType {
         Self::RoleTaken,
         Self::RequestSegmentDestroyed,
         Self::RequestHoldChanged,
+        Self::SegmentDestroyed,
+        Self::RowsSwept,
+        Self::HoldChanged,
         Self::OcspRequestsCounted,
     ];
 
@@ -304,7 +313,11 @@ impl RecordType {
             | Self::LimitOverridden => Class::CaLifecycle,
             Self::OperatorActed | Self::PersonalDataRead | Self::ApprovalChanged => Class::AccessLog,
             Self::RoleGranted | Self::RoleTaken => Class::PermissionChange,
-            Self::RequestSegmentDestroyed | Self::RequestHoldChanged => Class::Retention,
+            Self::RequestSegmentDestroyed
+            | Self::RequestHoldChanged
+            | Self::SegmentDestroyed
+            | Self::RowsSwept
+            | Self::HoldChanged => Class::Retention,
             Self::OcspRequestsCounted => Class::Aggregate,
             // It leads to no certificate.
             Self::ValidationTried => Class::Working,

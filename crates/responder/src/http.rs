@@ -27,6 +27,7 @@ use crate::issuers::Issuers;
 use crate::ocsp::{Answer, Asked, InAdvance, OCSP_RESPONSE, OcspService, Ready};
 use crate::offline::{OfflineFiles, OfflineList};
 use crate::publication::{Apart, ApartSigner, ApartStatuses, MANIFEST, Publication, SignedFiles};
+use crate::record_log::RecordLog;
 use crate::reply::{self, Validators, cacheable_for, not_modified, plain, with_body};
 use crate::request_log::{Noted, Outcome, RequestLog};
 use crate::statuses::Statuses;
@@ -43,6 +44,7 @@ const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream")
 pub struct Responder {
     parts: Arc<Parts>,
     request_log: Option<Arc<RequestLog>>,
+    record_log: Option<Arc<RecordLog>>,
 }
 
 /// Who asks, as far as the request log wants to know.
@@ -135,13 +137,18 @@ impl Responder {
             publishes: settings.publish_over_http,
             counters,
         };
-        Ok(Self { parts: Arc::new(parts), request_log: None })
+        Ok(Self { parts: Arc::new(parts), request_log: None, record_log: None })
     }
 
     /// The same, with a log of the requests whose address [`Responder::handle_from`] is told. It must have been made for the
     /// same issuers, in the order of the signer.
     pub fn logging_to(self, log: Arc<RequestLog>) -> Self {
         Self { request_log: Some(log), ..self }
+    }
+
+    /// The same, with the log of records below `/log/`.
+    pub fn publishing(self, log: Arc<RecordLog>) -> Self {
+        Self { record_log: Some(log), ..self }
     }
 
     /// A responder apart from its CA: what it knows of statuses is what is in its tables, and it has one key at most, and then a place
@@ -276,6 +283,7 @@ impl Responder {
     /// | `/issuer/NAME.crt` | GET, HEAD | the certificate of an issuer, DER |
     /// | `/crl/NAME.crl`, `/issuer/NAME.crt` | GET, HEAD | the same of a CA whose key is offline, from [`OfflineFiles`] |
     /// | `/roots.pem` | GET, HEAD | all roots, PEM |
+    /// | `/log/checkpoint`, `/log/tile/...`, `/log/key`, `/log/cosigned` | GET, HEAD | the log of records ([`RecordLog`]) |
     /// | `/answers/manifest`, `/answers/HASH.answers` | GET, HEAD | answers signed in advance, for other responders, where that is on |
     ///
     /// The request's target must be as the client sent it: decoded by nobody, slashes as they were.
@@ -316,6 +324,10 @@ impl Responder {
             }
             Route::Roots => self.parts.documents.roots(&head.headers),
             Route::Answers(file) => self.answers(file, &head.headers),
+            Route::Log(part) => match &self.record_log {
+                Some(log) => log.answer(part, &head.headers).await,
+                None => plain::not_found(),
+            },
         };
         if head.method == Method::HEAD { reply.map(|_| Full::default()) } else { reply }
     }

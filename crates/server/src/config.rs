@@ -86,6 +86,8 @@ pub(crate) struct Config {
     pub(crate) health: crate::health::Config,
     /// The comparison of what is given out of certificates with their record.
     pub(crate) monitor: crate::monitor::Config,
+    /// The log of records, by which outsiders can check the past.
+    pub(crate) log: crate::record_log::Config,
 }
 
 impl Default for Config {
@@ -113,6 +115,7 @@ impl Default for Config {
             request_log: ingam_responder::request_log::Config::default(),
             health: crate::health::Config::default(),
             monitor: crate::monitor::Config::default(),
+            log: crate::record_log::Config::default(),
         }
     }
 }

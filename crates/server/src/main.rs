@@ -22,6 +22,7 @@ mod observation;
 mod own_certificate;
 mod perspective;
 mod production;
+mod record_log;
 mod reload;
 mod responder;
 mod role;
@@ -35,6 +36,7 @@ mod test_ct;
 mod test_dns;
 mod transparency;
 mod unread;
+mod verify_log;
 mod wire;
 
 use std::io::Write;
@@ -74,6 +76,8 @@ enum Command {
     /// Looks at the keys that the CA has certified
     #[command(subcommand)]
     Keys(keys::Keys),
+    /// Holds the records of a CA against a checkpoint that was kept elsewhere
+    VerifyLog(verify_log::VerifyLog),
     #[command(flatten)]
     Client(client::Client),
 }
@@ -83,6 +87,9 @@ fn main() -> ExitCode {
     let command = match CommandLine::parse().command {
         Command::Check(options) => return check::run(&options).unwrap_or_else(|error| failed(&error)),
         Command::Keys(command) => return keys::run(&command).unwrap_or_else(|error| failed(&error)),
+        Command::VerifyLog(options) => {
+            return verify_log::run(&options).unwrap_or_else(|error| failed(&error));
+        }
         Command::Ceremony(options) => {
             return ceremony::run(&options).map_or_else(|error| failed(&error), |()| ExitCode::SUCCESS);
         }
@@ -116,7 +123,7 @@ fn main() -> ExitCode {
             Command::Issuer(options) => issuer::run(&options).await,
             Command::Serve(options) => Box::pin(production::serve(&options, metrics)).await,
             // They came back above.
-            Command::Check(_) | Command::Keys(_) | Command::Ceremony(_) => Ok(()),
+            Command::Check(_) | Command::Keys(_) | Command::VerifyLog(_) | Command::Ceremony(_) => Ok(()),
             Command::Client(command) => return client::run(command).await,
         }
         .map(|()| ExitCode::SUCCESS)

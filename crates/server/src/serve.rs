@@ -41,6 +41,7 @@ use crate::monitor::Monitor;
 use crate::observation::{Observation, Observed};
 use crate::own_certificate::OwnCertificate;
 use crate::production::{chain_of, key_of};
+use crate::record_log::Checkpoints;
 use crate::reload::{CertificateSource, Read, Reloader};
 use crate::served_certificate::ServedCertificate;
 use crate::signer::remote_signer;
@@ -118,6 +119,7 @@ pub(crate) struct Running {
     health: Health,
     observed: Option<Observed>,
     logging: Option<Logging>,
+    checkpoints: Arc<Checkpoints>,
     store: StoreProcess,
     /// Held for as long as the state is in use.
     _lock: StateLock,
@@ -166,6 +168,8 @@ struct Built {
     answers: Box<Publication>,
     /// Responders apart that may sign answers.
     delegates: Arc<Delegates>,
+    /// The log of records.
+    checkpoints: Arc<Checkpoints>,
 }
 
 impl Running {
@@ -228,6 +232,7 @@ impl Running {
             health: built.health.clone(),
             observed: None,
             logging: None,
+            checkpoints: built.checkpoints.clone(),
             store: process,
             _lock: lock,
         };
@@ -262,6 +267,7 @@ impl Running {
             monitor,
             answers,
             delegates,
+            checkpoints,
         } = built;
         sweep(&request_log).await?;
         record_start(config, (signer.as_ref(), &delegates), &store, made, sources).await?;
@@ -344,6 +350,7 @@ impl Running {
             tasks.spawn(until(stop(), keep_perspectives(all)));
         }
         tasks.spawn(until(stop(), keep_delegates(delegates, store, sources.clone())));
+        tasks.spawn(checkpoints.run(stop()));
         self.keep(authority, monitor, reloader, stopping)
     }
 
@@ -413,6 +420,8 @@ impl Running {
             tracing::warn!("issuances in hand had no time to end: the next start takes them up");
         }
         close(self.store).await;
+        // What the journal was given at last is in a checkpoint.
+        self.checkpoints.sign().await;
         if let Some(observed) = self.observed {
             observed.stop().await;
         }
@@ -508,7 +517,8 @@ fn build(
     let offline = OfflineFiles::read(&config.state.join(PUBLISHED), &issuers);
     responder.replace_offline(offline.map_err(|error| StartError::new(error.to_string()))?);
     let request_log = request_log(config, signer.as_ref(), &store, sources)?;
-    let responder = responder.logging_to(request_log.clone());
+    let checkpoints = Checkpoints::open(config, journal.clone(), sources)?;
+    let responder = responder.logging_to(request_log.clone()).publishing(checkpoints.given_out());
     let transparency = Transparency::build(config, signer.issuers(), sources)?;
     let parts = ingam_authority::Parts {
         store: store.clone(),
@@ -564,6 +574,7 @@ fn build(
         monitor,
         answers: Box::new(listing(answers, &delegates)),
         delegates,
+        checkpoints,
     })
 }
 

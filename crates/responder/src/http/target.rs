@@ -18,6 +18,8 @@ pub(super) enum Route<'a> {
     Roots,
     /// A file of answers for other responders, or their manifest.
     Answers(&'a str),
+    /// A part of the log of records: what follows `/log/`.
+    Log(&'a str),
     /// Nothing is there.
     Nothing,
 }
@@ -33,6 +35,9 @@ pub(super) fn route(path: &str) -> Route<'_> {
     }
     if let Some(file) = path.strip_prefix("answers/") {
         return Route::Answers(file);
+    }
+    if let Some(part) = path.strip_prefix("log/") {
+        return Route::Log(part);
     }
     if path == "roots.pem" {
         return Route::Roots;
@@ -77,6 +82,7 @@ mod tests {
         assert_eq!(route("/issuer/r1.crt"), Route::Issuer("r1"));
         assert_eq!(route("/roots.pem"), Route::Roots);
         assert_eq!(route("/answers/manifest"), Route::Answers("manifest"));
+        assert_eq!(route("/log/tile/0/x001/000"), Route::Log("tile/0/x001/000"));
         for nowhere in ["/", "", "*", "/ocspx", "/crl/", "/crl/r1", "/issuer/r1.crl", "///ocsp/", "/OCSP"] {
             assert_eq!(route(nowhere), Route::Nothing, "{nowhere}");
         }

@@ -60,6 +60,7 @@ pub(crate) fn check(config: &Config, found: &mut Findings) {
     found.below("transparency", config.transparency.check());
     found.below("health", config.health.check());
     found.below("monitor", config.monitor.check());
+    found.below("log", config.log.check());
     catalog(config, found);
 }
 
