@@ -12,6 +12,7 @@
 
 mod reader;
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -23,16 +24,19 @@ use super::leaf::{ENTRY_BYTES, LEAF_BYTES, Leaf, LeafError, entry_leaf};
 use super::store::{CHUNK_LEAVES, LEAVES};
 use super::tree::{Frontier, Hash, leaf_hash};
 use super::{LogError, failed};
+use crate::SegmentKeys;
 use crate::files::{File, Files};
+use crate::reader::Source;
 use crate::segment::to_u64;
-use crate::{Head as ChainHead, log::leaf::LEAF_VERSION};
+use crate::Head as ChainHead;
+use super::leaf::LEAF_VERSION;
 use reader::{Pieces, Reader, Step};
 
 /// At most so many findings are told; the others are counted.
 pub const FINDINGS_MAX: u64 = 1000;
 
-/// Two years, in days, by which records outlive what they are about. A leap day less than the schedule's, never more.
-const AFTER_END_DAYS: u64 = 730;
+/// Two years, in days, by which records outlive what they are about.
+const AFTER_END_DAYS: u64 = 2 * 366;
 
 /// The shortest time that a preset may have for `issuance` instead of its floor, in days: two years.
 const ISSUANCE_PRESET_DAYS: u64 = 730;
@@ -59,8 +63,6 @@ pub struct Receipt {
     pub head: Option<ChainHead>,
     /// The day of its latest record.
     pub latest_day: u32,
-    /// The day on which the last of the things ends that its records are about; 0 if nothing does.
-    pub end_day: u32,
     /// The floor that the rule had, in days.
     pub floor_days: Option<u64>,
     /// The day of the removal.
@@ -72,12 +74,12 @@ impl Receipt {
         self.first_index.saturating_add(self.records)
     }
 
-    /// The day from which a leaf's record may be removed.
+    /// The day from which a leaf's record may be removed, if it were alone.
     fn due(&self, day: u32, end_day: u32) -> u64 {
         let preset = self.floor_days.filter(|days| {
             self.class == Class::Issuance && *days >= ISSUANCE_PRESET_DAYS && *days < floor_days(self.class)
         });
-        due(preset.unwrap_or(floor_days(self.class)), day, end_day)
+        due(self.class, preset.unwrap_or(floor_days(self.class)), day, end_day)
     }
 }
 
@@ -85,9 +87,11 @@ fn floor_days(class: Class) -> u64 {
     class.retention().floor.map_or(0, |floor| floor.as_secs() / 86_400)
 }
 
-fn due(floor_days: u64, day: u32, end_day: u32) -> u64 {
-    let after_end = if end_day == 0 { 0 } else { u64::from(end_day) + AFTER_END_DAYS };
-    (u64::from(day) + floor_days).max(after_end)
+/// What is said of a CA counts from its end for as long as it does for others from the record.
+fn due(class: Class, floor: u64, day: u32, end_day: u32) -> u64 {
+    let after = if class == Class::CaLifecycle { floor_days(class) } else { AFTER_END_DAYS };
+    let after_end = if end_day == 0 { 0 } else { u64::from(end_day) + after };
+    (u64::from(day) + floor).max(after_end)
 }
 
 /// What was seen. Everything is in order if `findings` is 0.
@@ -114,25 +118,26 @@ pub struct AuditReport {
 /// # Errors
 /// [`LogError`] where something could not be read at all: the folder, or what a newer version wrote.
 pub fn audit(
-    journal: &Arc<dyn Files>,
+    journal: (Arc<dyn Files>, Arc<SegmentKeys>),
     log: &dyn Files,
     claim: Claim,
     receipt: &dyn Fn(&Record) -> Option<Receipt>,
     tell: &mut dyn FnMut(&str),
 ) -> Result<AuditReport, LogError> {
     let mut teller = Teller { tell, findings: 0 };
-    let pieces = Pieces::list(journal, &mut teller)?;
-    let receipts = Receipts::read(journal, &pieces, receipt)?;
+    let source = Source { files: journal.0, keys: journal.1 };
+    let pieces = Pieces::list(&source, &mut teller)?;
+    let receipts = Receipts::read(&source, &pieces, receipt)?;
     let mut classes: BTreeMap<Class, ClassAudit> = BTreeMap::new();
     for class in Class::ALL {
-        classes.insert(class, ClassAudit::new(class, Reader::new(journal.clone(), pieces.of(class))));
+        classes.insert(class, ClassAudit::new(class, Reader::new(source.clone(), pieces.of(class))));
     }
     let mut report = AuditReport::default();
     leaves(log, claim, &receipts, &mut classes, &mut report, &mut teller)?;
     for class in classes.values_mut() {
         class.end(&mut report, &mut teller)?;
     }
-    receipts.tell_early(&mut teller);
+    receipts.judge(&mut report, &mut teller);
     report.findings = teller.findings;
     Ok(report)
 }
@@ -224,41 +229,43 @@ impl Teller<'_> {
     }
 }
 
-/// The receipts that are there, and what they do not cover.
+/// The receipts that are there, and what went by them.
 struct Receipts {
     /// By class and first index.
-    known: BTreeMap<(Class, u64), (Receipt, std::cell::Cell<Early>)>,
+    known: BTreeMap<(Class, u64), (Receipt, Cell<Gone>)>,
     /// Receipts of that day and before may be gone by rule themselves.
     gone_until: Option<u32>,
 }
 
-/// Leaves whose records went too early.
+/// What the leaves say of the records of a segment that is gone.
 #[derive(Clone, Copy, Default)]
-struct Early {
+struct Gone {
     count: u64,
-    first: u64,
+    earliest_day: u32,
+    /// From when on the last of them may go, and which one that is.
     due: u64,
+    last: u64,
 }
 
 impl Receipts {
     fn read(
-        journal: &Arc<dyn Files>,
+        source: &Source,
         pieces: &Pieces,
         receipt: &dyn Fn(&Record) -> Option<Receipt>,
     ) -> Result<Self, LogError> {
         let mut receipts = Self { known: BTreeMap::new(), gone_until: None };
-        reader::each_record(journal, pieces.of(Class::Retention), &mut |record| {
-            let Some(receipt) = receipt(record) else { return };
+        reader::each_record(source, pieces.of(Class::Retention), &mut |record| {
+            let Some(receipt) = receipt(record).filter(|receipt| receipt.records > 0) else { return };
             if receipt.class == Class::Retention {
                 receipts.gone_until = receipts.gone_until.max(Some(receipt.latest_day));
             }
-            receipts.known.insert((receipt.class, receipt.first_index), (receipt, Default::default()));
+            receipts.known.insert((receipt.class, receipt.first_index), (receipt, Cell::default()));
         })?;
         Ok(receipts)
     }
 
     /// The receipt for the segment that this record was in.
-    fn of(&self, class: Class, index: u64) -> Option<&(Receipt, std::cell::Cell<Early>)> {
+    fn of(&self, class: Class, index: u64) -> Option<&(Receipt, Cell<Gone>)> {
         let (_, found) = self.known.range((class, 0)..=(class, index)).next_back()?;
         (index < found.0.end()).then_some(found)
     }
@@ -273,17 +280,21 @@ impl Receipts {
         true
     }
 
-    fn tell_early(&self, teller: &mut Teller<'_>) {
-        for (receipt, early) in self.known.values() {
-            let Early { count, first, due } = early.get();
-            if count > 0 {
-                let (class, day) = (receipt.class.name(), date(u64::from(receipt.day)));
-                let (start, last, due) = (receipt.first_index, receipt.end().saturating_sub(1), date(due));
-                teller.tell(format_args!(
-                    "{class}: records {start} to {last} were removed on {day}, too early: {count} of them had time left, as \
-                     record {first}, which had to stay until {due}"
-                ));
+    /// Holds the days of removals against those of the leaves. A class with a ceiling goes by it, whatever else asks for more.
+    fn judge(&self, report: &mut AuditReport, teller: &mut Teller<'_>) {
+        for (receipt, gone) in self.known.values() {
+            let Gone { count, earliest_day, due, last } = gone.get();
+            let ceiling = receipt.class.retention().ceiling.map(|ceiling| ceiling.as_secs() / 86_400);
+            let due = ceiling.map_or(due, |ceiling| due.min(u64::from(earliest_day) + ceiling));
+            if u64::from(receipt.day) >= due {
+                report.removed += count;
+                continue;
             }
+            let (class, day, due) = (receipt.class.name(), date(u64::from(receipt.day)), date(due));
+            let (start, end) = (receipt.first_index, receipt.end().saturating_sub(1));
+            teller.tell(format_args!(
+                "{class}: records {start} to {end} were removed on {day}, too early: record {last} had to stay until {due}"
+            ));
         }
     }
 }
@@ -386,25 +397,25 @@ impl ClassAudit {
         teller: &mut Teller<'_>,
     ) {
         let index = leaf.index;
-        if let Some((receipt, early)) = receipts.of(self.class, index) {
+        if let Some((receipt, gone)) = receipts.of(self.class, index) {
+            let mut seen = gone.get();
             let due = receipt.due(leaf.day, leaf.end_day);
-            if u64::from(receipt.day) < due {
-                let Early { count, first, due: known } = early.get();
-                let worst = if count == 0 { (index, due) } else { (first, known) };
-                early.set(Early { count: count + 1, first: worst.0, due: worst.1 });
-                return;
+            if seen.count == 0 || due > seen.due {
+                (seen.due, seen.last) = (due, index);
             }
+            seen.earliest_day = if seen.count == 0 { leaf.day } else { seen.earliest_day.min(leaf.day) };
+            seen.count += 1;
+            gone.set(seen);
             if index + 1 == receipt.end() && receipt.head.zip(self.chain).is_some_and(|(head, chain)| head != chain) {
                 let (class, first) = (self.class.name(), receipt.first_index);
                 teller.tell(format_args!(
                     "{class}: the receipt for records {first} to {index} is for other records than the log has there"
                 ));
             }
-            report.removed += 1;
             return;
         }
         let long_ago = receipts.gone_until.is_some_and(|day| {
-            u64::from(day) >= due(floor_days(self.class), leaf.day, leaf.end_day)
+            u64::from(day) >= due(self.class, floor_days(self.class), leaf.day, leaf.end_day)
         });
         if long_ago && !is_end {
             report.removed_long_ago += 1;

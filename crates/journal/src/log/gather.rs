@@ -1,7 +1,6 @@
 //! From records to leaves: what of the journal has none yet.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use ingam_protocol::record::{Class, Record};
 use ingam_protocol::time::Timestamp;
@@ -9,10 +8,10 @@ use ingam_protocol::time::Timestamp;
 use super::LogError;
 use super::leaf::{Leaf, day};
 use crate::Journal;
-use crate::error::{Error, while_doing};
-use crate::files::Files;
+use crate::error::Error;
 use crate::frames::{Frame, Frames};
 use crate::journal::SegmentInfo;
+use crate::reader::Source;
 use crate::recover::decode;
 use crate::segment::{FrameKind, body_matches};
 
@@ -48,7 +47,7 @@ pub(crate) fn gather(
         let (next, end) = (next.entry(info.class).or_default(), info.first_index + info.records);
         if *next < end && found.leaves.len() < ROUND_LEAVES_MAX {
             *next = (*next).max(info.first_index);
-            let place = gather_segment(&journal.files, &info, *next, &mut found, now);
+            let place = gather_segment(&journal.source(), &info, *next, &mut found, now);
             let place = place.map_err(LogError::Journal)?;
             *next = place.index;
             found.places.insert(info.class, place);
@@ -59,7 +58,7 @@ pub(crate) fn gather(
 
 /// Reads one segment from the record with this index on.
 fn gather_segment(
-    files: &Arc<dyn Files>,
+    source: &Source,
     info: &SegmentInfo,
     next: u64,
     found: &mut Found,
@@ -72,8 +71,8 @@ fn gather_segment(
         position: 0,
         index: info.first_index,
     });
-    let file = files.open(&info.name).map_err(while_doing("opening", &info.name))?;
-    let mut frames = Frames::from(file, &info.name, place.position, info.bytes);
+    let opened = source.open(&info.name)?;
+    let mut frames = Frames::from(opened.body(), &opened.file_name, place.position, info.bytes);
     while found.leaves.len() < ROUND_LEAVES_MAX && place.index < info.first_index + info.records {
         let Some(frame) = frames.next_intact()? else { break };
         if frame.head.kind == FrameKind::Close {

@@ -18,7 +18,7 @@ use super::tree::{Frontier, Hash, leaf_hash};
 use super::*;
 use crate::files::Files;
 use crate::simulated::SimulatedDisk;
-use crate::{Journal, JournalConfig};
+use crate::{Journal, JournalConfig, SegmentKeys};
 
 /// A Saturday, ten in the morning.
 const NOW: Timestamp = Timestamp::from_unix_s(1_795_255_200);
@@ -31,7 +31,12 @@ fn files(disk: &SimulatedDisk) -> Arc<dyn Files> {
 
 fn journal_on(disk: &SimulatedDisk) -> Journal {
     let config = JournalConfig { segment_bytes_max: 1000, ..JournalConfig::default() };
-    Journal::open(files(disk), config).unwrap()
+    Journal::open(files(disk), keys(disk), config).unwrap()
+}
+
+/// The keys lie on the same disk.
+fn keys(disk: &SimulatedDisk) -> Arc<SegmentKeys> {
+    Arc::new(SegmentKeys::open(disk, Arc::new(SeededRandom::new(disk.operations()))).unwrap())
 }
 
 /// Records of several classes, all different; some are about things that end.

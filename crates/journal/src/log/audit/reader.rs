@@ -1,18 +1,17 @@
 //! The records of a class as they lie on disk, whatever was done to them: damage is told and passed over.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use ingam_protocol::record::{Class, Record};
 
 use super::Teller;
+use crate::Head;
+use crate::body::{Opened, intact};
 use crate::error::{Error, while_doing};
-use crate::files::Files;
 use crate::frames::{Found, Frames};
 use crate::log::{LogError, failed};
-use crate::recover::read_header;
+use crate::reader::Source;
 use crate::segment::{FrameKind, Name, Tally, body_matches};
-use crate::Head;
 
 /// The segments that are there and say what they are.
 pub(super) struct Pieces(BTreeMap<Class, Vec<Piece>>);
@@ -28,41 +27,41 @@ pub(super) struct Piece {
 }
 
 impl Pieces {
-    pub(super) fn list(files: &Arc<dyn Files>, teller: &mut Teller<'_>) -> Result<Self, LogError> {
-        let mut names: Vec<Name> = Vec::new();
-        for text in files.list().map_err(failed("listing", "the journal"))? {
+    pub(super) fn list(source: &Source, teller: &mut Teller<'_>) -> Result<Self, LogError> {
+        // A segment that is being packed may be there in both forms.
+        let mut names: BTreeSet<Name> = BTreeSet::new();
+        for text in source.files.list().map_err(failed("listing", "the journal"))? {
             match Name::parse(&text) {
-                Some(name) => names.push(name),
-                None if text.ends_with(Name::SUFFIX) => {
+                Some(name) => drop(names.insert(name)),
+                None if Name::is_one(&text) => {
                     teller.tell(format_args!("{text}: no segment has such a name"));
                 }
                 None => {}
             }
         }
-        names.sort_unstable();
         let mut by_class: BTreeMap<Class, Vec<Piece>> = BTreeMap::new();
         for name in names {
-            let header = files
-                .open(&name.text)
-                .map_err(while_doing("opening", &name.text))
-                .and_then(|file| read_header(file.as_ref(), &name.text));
             let pieces = by_class.entry(name.class).or_default();
-            match header {
-                Ok(header) => {
-                    if let Some(before) = pieces.last_mut() {
-                        before.is_last = false;
-                    }
-                    pieces.push(Piece {
-                        name: name.text,
-                        sequence: header.sequence,
-                        first_index: header.first_index,
-                        previous: header.previous,
-                        is_last: true,
-                    });
+            let header = match source.open(&name.text) {
+                Ok(opened) => opened.header,
+                // It is gone; whether it may be is judged as if its file were gone, too.
+                Err(Error::KeyDestroyed { .. }) => continue,
+                Err(error @ (Error::Corrupt { .. } | Error::KeyLost { .. } | Error::Newer { .. })) => {
+                    teller.tell(format_args!("{error}"));
+                    continue;
                 }
-                Err(error @ Error::Corrupt { .. }) => teller.tell(format_args!("{error}")),
                 Err(error) => return Err(LogError::Journal(error)),
+            };
+            if let Some(before) = pieces.last_mut() {
+                before.is_last = false;
             }
+            pieces.push(Piece {
+                name: name.text,
+                sequence: header.sequence,
+                first_index: header.first_index,
+                previous: header.previous,
+                is_last: true,
+            });
         }
         Ok(Self(by_class))
     }
@@ -86,7 +85,7 @@ pub(super) enum Step {
 
 /// Reads the records of a class.
 pub(super) struct Reader {
-    files: Arc<dyn Files>,
+    source: Source,
     pieces: VecDeque<Piece>,
     current: Option<Current>,
     /// The number of the segment before, and the index behind its records, if it was read to its end.
@@ -104,8 +103,8 @@ struct Current {
 }
 
 impl Reader {
-    pub(super) fn new(files: Arc<dyn Files>, pieces: Vec<Piece>) -> Self {
-        Self { files, pieces: pieces.into(), current: None, before: None, damage: None }
+    pub(super) fn new(source: Source, pieces: Vec<Piece>) -> Self {
+        Self { source, pieces: pieces.into(), current: None, before: None, damage: None }
     }
 
     /// The next record.
@@ -117,9 +116,9 @@ impl Reader {
                 continue;
             };
             let (piece, is_first) = (&current.piece, current.index == current.piece.first_index);
-            let frame = match current.frames.next().map_err(LogError::Journal)? {
-                Found::Frame(frame) => frame,
-                Found::End => {
+            let frame = match current.frames.next() {
+                Ok(Found::Frame(frame)) => frame,
+                Ok(Found::End) => {
                     if !current.closed && !piece.is_last {
                         let name = &piece.name;
                         teller.tell(format_args!("{name}: the segment is not the last and has no end"));
@@ -128,7 +127,7 @@ impl Reader {
                     self.current = None;
                     continue;
                 }
-                Found::Damage { offset, what } => {
+                Ok(Found::Damage { offset, what }) => {
                     let damage = format!("{} is damaged at byte {offset}: {what}", piece.name);
                     // What is not finished at the very end is an append under way, or what a power cut left of one.
                     let is_damage = !piece.is_last
@@ -140,6 +139,13 @@ impl Reader {
                     (self.before, self.current) = (None, None);
                     continue;
                 }
+                Err(error @ Error::Corrupt { .. }) => {
+                    teller.tell(format_args!("{error}"));
+                    self.damage = Some(error.to_string());
+                    (self.before, self.current) = (None, None);
+                    continue;
+                }
+                Err(error) => return Err(LogError::Journal(error)),
             };
             let (head, offset) = (frame.head, frame.offset);
             if current.closed {
@@ -186,29 +192,50 @@ impl Reader {
                 ));
             }
         }
-        let open = || -> Result<Current, Error> {
-            let file = self.files.open(name).map_err(while_doing("opening", name))?;
-            let length = file.length().map_err(while_doing("measuring", name))?;
-            let header = read_header(file.as_ref(), name)?;
-            let (tally, index) = (Tally::new(&header), piece.first_index);
-            Ok(Current { frames: Frames::new(file, name, length), piece: piece.clone(), index, tally, closed: false })
-        };
-        self.current = Some(open().map_err(LogError::Journal)?);
+        let begun = open(&self.source, name).map(|(opened, frames)| Current {
+            frames,
+            index: piece.first_index,
+            tally: Tally::new(&opened.header),
+            closed: false,
+            piece: piece.clone(),
+        });
+        match begun {
+            Ok(current) => self.current = Some(current),
+            Err(error @ (Error::Corrupt { .. } | Error::KeyDestroyed { .. } | Error::KeyLost { .. })) => {
+                teller.tell(format_args!("{error}"));
+                self.damage = Some(error.to_string());
+                self.before = None;
+            }
+            Err(error) => return Err(LogError::Journal(error)),
+        }
         Ok(())
     }
 }
 
+/// Opens a segment, up to where it is whole.
+fn open(source: &Source, name: &str) -> Result<(Opened, Frames), Error> {
+    let opened = source.open(name)?;
+    let bytes = match &opened.key {
+        None => opened.file.length().map_err(while_doing("measuring", name))?,
+        Some(_) => intact(opened.file.as_ref(), &opened.file_name)?.stream_bytes,
+    };
+    let frames = Frames::new(opened.body(), &opened.file_name, bytes);
+    Ok((opened, frames))
+}
+
 /// Reads every record of these segments that can be read, and says nothing of the others.
 pub(super) fn each_record(
-    files: &Arc<dyn Files>,
+    source: &Source,
     pieces: Vec<Piece>,
     each: &mut dyn FnMut(&Record),
 ) -> Result<(), LogError> {
     for piece in pieces {
-        let file = files.open(&piece.name).map_err(failed("opening", &piece.name))?;
-        let length = file.length().map_err(failed("measuring", &piece.name))?;
-        let mut frames = Frames::new(file, &piece.name, length);
-        while let Found::Frame(frame) = frames.next().map_err(LogError::Journal)? {
+        let mut frames = match open(source, &piece.name) {
+            Ok((_, frames)) => frames,
+            Err(error @ (Error::Io { .. } | Error::Newer { .. })) => return Err(LogError::Journal(error)),
+            Err(_) => continue,
+        };
+        while let Ok(Found::Frame(frame)) = frames.next() {
             let is_whole = frame.head.kind == FrameKind::Record
                 && body_matches(frame.head.kind, &frame.head.commitment, frame.body);
             if is_whole && let Ok(record) = Record::decode(frame.body) {
