@@ -7,6 +7,7 @@ mod account;
 mod approval;
 mod call;
 mod certificate;
+mod checkpoint;
 mod conditions;
 mod eab;
 mod edge;
@@ -142,6 +143,9 @@ enum Group {
     /// Exports what the responder gives out, shows what was asked of it, and holds requests for cases
     #[command(subcommand)]
     Ocsp(Box<ocsp::Ocsp>),
+    /// Hands in what witnesses say of the log of records
+    #[command(subcommand)]
+    Checkpoint(checkpoint::Checkpoint),
     /// Reads the record of what the CA did
     #[command(subcommand)]
     Log(log::Log),
@@ -256,6 +260,7 @@ impl Group {
             Self::Name(command) => command.run(call).await,
             Self::Limit(command) => command.run(call).await,
             Self::Ocsp(command) => command.run(call).await,
+            Self::Checkpoint(command) => command.run(call).await,
             Self::Log(command) => command.run(call).await,
             Self::Role(command) => command.run(call).await,
             Self::Approval(command) => command.run(call).await,

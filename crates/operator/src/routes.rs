@@ -2,6 +2,7 @@
 #![allow(unused_qualifications, reason = "utoipa's macros write paths in full")]
 
 mod certificates;
+mod checkpoints;
 mod external;
 mod health;
 mod incidents;
@@ -64,6 +65,7 @@ fn described() -> OpenApiRouter<Arc<Operator>> {
         .routes(routes!(publication::answers))
         .routes(routes!(publication::paths))
         .routes(routes!(publication::part))
+        .routes(routes!(checkpoints::cosign))
         .routes(routes!(revocations::plan))
         .routes(routes!(revocations::jobs, revocations::start))
         .routes(routes!(revocations::job))

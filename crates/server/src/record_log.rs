@@ -19,6 +19,7 @@ use bytes::Bytes;
 use ingam_journal::Journal;
 use ingam_journal::files::Disk;
 use ingam_journal::log::{Log, LogError, ROUND_LEAVES_MAX};
+use ingam_operator::NotTaken;
 use ingam_protocol::note::{Checkpoint, KeyKind, KeyName, Note, NoteError, NoteSignature, VerifierKey};
 use ingam_protocol::time::Clock;
 use ingam_responder::RecordLog;
@@ -60,15 +61,6 @@ pub(crate) struct Checkpoints {
     is_broken: AtomicBool,
     /// Held by whoever puts a head on disk.
     turn: Mutex<()>,
-}
-
-/// Why a cosigned checkpoint that was handed in is not taken.
-#[derive(Debug)]
-pub(crate) enum NotTaken {
-    /// What is wrong with it.
-    Refused(String),
-    /// What this log cannot do now.
-    Failed(String),
 }
 
 impl Checkpoints {

@@ -387,6 +387,7 @@ impl Running {
             reloader: going.reloader.clone(),
             stopping: going.stopping.clone(),
             responder: going.reloader.responder.clone(),
+            checkpoints: self.checkpoints.clone(),
             publication: going.config.urls.publication.clone(),
         });
         let two_people = going.config.operator.two_people.clone();
