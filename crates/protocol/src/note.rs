@@ -417,7 +417,10 @@ mod tests {
         let note = Note::parse(EXAMPLE).unwrap();
         assert_eq!(note.to_string(), EXAMPLE);
         let checkpoint = Checkpoint::parse(note.text()).unwrap();
-        assert_eq!((checkpoint.origin.as_str(), checkpoint.size), ("example.com/behind-the-sofa", 20_852_163));
+        assert_eq!(
+            (checkpoint.origin.as_str(), checkpoint.size),
+            ("example.com/behind-the-sofa", 20_852_163)
+        );
         assert_eq!(checkpoint.to_string(), note.text());
         assert_eq!(note.signatures().len(), 2);
     }
@@ -456,23 +459,43 @@ mod tests {
     fn what_is_no_note_key_or_checkpoint_is_refused() {
         let line = "\u{2014} a AAAAAAA=\n";
         for text in [
-            "", "\n", "a\n", "a\n\n", &format!("a{line}"), &format!("a\n{line}"), "a\n\n\u{2014} a AAAAAA==\n",
-            "a\n\n\u{2014} a+b AAAAAAA=\n", "a\n\n\u{2014}  AAAAAAA=\n", "a\n\n- a AAAAAAA=\n",
-            &format!("a\tb\n\n{line}"), &format!("a\n\n{line}x"), &format!("a\n\n{}", line.trim_end()),
+            "",
+            "\n",
+            "a\n",
+            "a\n\n",
+            &format!("a{line}"),
+            &format!("a\n{line}"),
+            "a\n\n\u{2014} a AAAAAA==\n",
+            "a\n\n\u{2014} a+b AAAAAAA=\n",
+            "a\n\n\u{2014}  AAAAAAA=\n",
+            "a\n\n- a AAAAAAA=\n",
+            &format!("a\tb\n\n{line}"),
+            &format!("a\n\n{line}x"),
+            &format!("a\n\n{}", line.trim_end()),
             "a\n\n\u{2014} a AAAAAA1=\n",
         ] {
             assert_eq!(Note::parse(text), Err(NoteError::Malformed), "{text:?}");
         }
         assert!(Note::parse(&format!("a\n\nb\n\n{line}")).is_ok(), "a text may have empty lines");
         assert_eq!(Note::parse(&"a".repeat(NOTE_BYTES_MAX + 1)), Err(NoteError::TooLong));
-        assert_eq!(Note::parse(&format!("a\n\n{}", line.repeat(SIGNATURES_MAX + 1))), Err(NoteError::TooLong));
-        for key in ["", "a+b", "PeterNeumann+c74f20a4+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW", "a+00000000+"] {
+        assert_eq!(
+            Note::parse(&format!("a\n\n{}", line.repeat(SIGNATURES_MAX + 1))),
+            Err(NoteError::TooLong)
+        );
+        for key in
+            ["", "a+b", "PeterNeumann+c74f20a4+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW", "a+00000000+"]
+        {
             assert_eq!(key.parse::<VerifierKey>(), Err(NoteError::Key), "{key}");
         }
         let root = STANDARD.encode([0; 32]);
         for text in [
-            format!("a\n01\n{root}\n"), format!("a\n+1\n{root}\n"), format!("\n1\n{root}\n"), format!("a\n1\n{root}"),
-            format!("a\n1\n{root}\n\n"), "a\n1\nAAAA\n".to_owned(), "a\n1\n".to_owned(),
+            format!("a\n01\n{root}\n"),
+            format!("a\n+1\n{root}\n"),
+            format!("\n1\n{root}\n"),
+            format!("a\n1\n{root}"),
+            format!("a\n1\n{root}\n\n"),
+            "a\n1\nAAAA\n".to_owned(),
+            "a\n1\n".to_owned(),
         ] {
             assert_eq!(Checkpoint::parse(&text), Err(NoteError::Checkpoint), "{text:?}");
         }

@@ -135,9 +135,7 @@ impl Tile {
             digits => Some(decimal(digits).filter(|level| *level < 64)?),
         };
         let (index, width) = match rest.split_once(".p/") {
-            Some((index, width)) => {
-                (index, decimal(width).filter(|width| (1..TILE_WIDTH).contains(width))?)
-            }
+            Some((index, width)) => (index, decimal(width).filter(|width| (1..TILE_WIDTH).contains(width))?),
             None => (rest, TILE_WIDTH),
         };
         let (mut number, mut groups) = (0_u64, index.split('/').peekable());
@@ -184,8 +182,26 @@ mod tests {
         assert_eq!(Tile::parse("3/x001/000.p/9"), tile(Some(3), 1000, 9));
         assert_eq!(Tile::parse("entries/012.p/255"), tile(None, 12, 255));
         for path in [
-            "", "0", "0/", "0/0", "0/00", "0/0000", "00/000", "64/000", "-1/000", "0/001/000", "0/x000/001", "0/x001",
-            "0/000.p/0", "0/000.p/256", "0/000.p/01", "0/000.p/", "0/000/", "0//000", "entries/+01", "entry/000",
+            "",
+            "0",
+            "0/",
+            "0/0",
+            "0/00",
+            "0/0000",
+            "00/000",
+            "64/000",
+            "-1/000",
+            "0/001/000",
+            "0/x000/001",
+            "0/x001",
+            "0/000.p/0",
+            "0/000.p/256",
+            "0/000.p/01",
+            "0/000.p/",
+            "0/000/",
+            "0//000",
+            "entries/+01",
+            "entry/000",
             "0/x999/x999/x999/x999/x999/x999/x999/999",
         ] {
             assert_eq!(Tile::parse(path), None, "{path}");

@@ -65,7 +65,11 @@ pub(crate) struct Checkpoints {
 
 impl Checkpoints {
     /// Opens the log, and makes it with its key where there is none.
-    pub(crate) fn open(whole: &Whole, journal: Arc<Journal>, sources: &Sources) -> Result<Arc<Self>, StartError> {
+    pub(crate) fn open(
+        whole: &Whole,
+        journal: Arc<Journal>,
+        sources: &Sources,
+    ) -> Result<Arc<Self>, StartError> {
         let folder = whole.state.join(FOLDER);
         let failed = |error: &dyn std::error::Error| {
             StartError::caused(&format!("the log of records in {} cannot be opened", folder.display()), error)
@@ -86,13 +90,14 @@ impl Checkpoints {
         };
         let config = whole.log.clone();
         let origin = config.origin(&whole.urls.public_url);
-        let name: KeyName = origin
-            .parse()
-            .map_err(|_| StartError::new(format!("log.origin: {origin} is no name: write it as ca.example/log")))?;
+        let name: KeyName = origin.parse().map_err(|_| {
+            StartError::new(format!("log.origin: {origin} is no name: write it as ca.example/log"))
+        })?;
         let key = VerifierKey::of(name, KeyKind::Log, &pair);
-        let witnesses = config.witnesses.iter().filter_map(|witness| {
-            Some(Arc::new(Witness::new(witness.verifier()?, witness.url.as_deref())))
-        });
+        let witnesses = config
+            .witnesses
+            .iter()
+            .filter_map(|witness| Some(Arc::new(Witness::new(witness.verifier()?, witness.url.as_deref()))));
         let cosigned = read_cosigned(&folder.join(COSIGNED)).map_err(|error| failed(&error))?;
         let client = reqwest::Client::builder()
             .no_proxy()
@@ -144,7 +149,11 @@ impl Checkpoints {
             Ok(Ok(is_all)) => is_all,
             Ok(Err(error)) => {
                 let (code, error) = (error.code(), &error as &dyn std::error::Error);
-                tracing::error!(code, error, "no checkpoint of the log of records can be signed: it is tried again");
+                tracing::error!(
+                    code,
+                    error,
+                    "no checkpoint of the log of records can be signed: it is tried again"
+                );
                 true
             }
             Err(_) => {
@@ -224,7 +233,8 @@ impl Checkpoints {
         }
         while let Some(answer) = asked.join_next().await {
             if let Ok(Some(signature)) = answer
-                && let Err(NotTaken::Failed(why) | NotTaken::Refused(why)) = self.add(&note, vec![signature]).await
+                && let Err(NotTaken::Failed(why) | NotTaken::Refused(why)) =
+                    self.add(&note, vec![signature]).await
             {
                 tracing::error!(code = "log_cosign", why, "a witness's signature cannot be kept");
             }
@@ -240,7 +250,8 @@ impl Checkpoints {
             NotTaken::Refused(format!("{error}: hand in a checkpoint of this log, {}", self.key.name()))
         })?;
         let is_known = |signature: &&NoteSignature| {
-            self.key.is_named_by(signature) || self.witnesses.iter().any(|known| known.key.is_named_by(signature))
+            self.key.is_named_by(signature)
+                || self.witnesses.iter().any(|known| known.key.is_named_by(signature))
         };
         if let Some(unknown) = note.signatures().iter().find(|signature| !is_known(signature)) {
             let line = unknown.to_string();
@@ -258,7 +269,9 @@ impl Checkpoints {
             }
         }
         if signatures.is_empty() {
-            return Err(NotTaken::Refused("no witness has signed it: hand in what the witness gave back".to_owned()));
+            return Err(NotTaken::Refused(
+                "no witness has signed it: hand in what the witness gave back".to_owned(),
+            ));
         }
         self.add(&note, signatures).await?;
         Ok(names)
@@ -273,13 +286,15 @@ impl Checkpoints {
     }
 
     fn add_blocking(&self, mut note: Note, signatures: &[NoteSignature]) -> Result<(), NotTaken> {
-        let failed = |error: LogError| NotTaken::Failed(StartError::caused("the log of records", &error).to_string());
+        let failed =
+            |error: LogError| NotTaken::Failed(StartError::caused("the log of records", &error).to_string());
         let log = self.whole_log().map_err(failed)?;
         let head = log.head();
         let newest = Note::parse(&head.note).ok().filter(|newest| newest.text() == note.text());
         let is_newest = newest.is_some();
         // What others signed stays.
-        let kept = self.given_out.cosigned().and_then(|kept| Note::parse(std::str::from_utf8(&kept).ok()?).ok());
+        let kept =
+            self.given_out.cosigned().and_then(|kept| Note::parse(std::str::from_utf8(&kept).ok()?).ok());
         let same = newest.into_iter().chain(kept.clone().filter(|kept| kept.text() == note.text()));
         for known in same.flat_map(|known| known.signatures().to_vec()).chain(signatures.to_vec()) {
             note.add(known);

@@ -79,7 +79,12 @@ pub(crate) fn run(options: &VerifyLog) -> Result<ExitCode, StartError> {
     }
     if checkpoint.origin != key.name().as_str() {
         refused = true;
-        told(writeln!(out, "checkpoint: it is of the log {}, and the key of {}", checkpoint.origin, key.name()))?;
+        told(writeln!(
+            out,
+            "checkpoint: it is of the log {}, and the key of {}",
+            checkpoint.origin,
+            key.name()
+        ))?;
     }
     if refused {
         return Ok(ExitCode::from(EXIT_FOUND));
@@ -118,14 +123,18 @@ fn summary(report: &AuditReport, checkpoint: &Checkpoint) -> String {
     }
     let size = checkpoint.size;
     if *findings > 0 {
-        text.push_str(&format!("{findings} findings: what the checkpoint over {size} records says is not so any more\n"));
+        text.push_str(&format!(
+            "{findings} findings: what the checkpoint over {size} records says is not so any more\n"
+        ));
     }
     text.push_str(&format!(
         "the checkpoint covers {size} records: {records} are there as they were ({erased} of them erased), {removed} were \
          removed by rule with a receipt"
     ));
     if *removed_long_ago > 0 {
-        text.push_str(&format!(", {removed_long_ago} so long ago that the receipts were removed by rule themselves"));
+        text.push_str(&format!(
+            ", {removed_long_ago} so long ago that the receipts were removed by rule themselves"
+        ));
     }
     text.push_str(&format!("; behind it there are {behind} more\n"));
     if *findings == 0 {

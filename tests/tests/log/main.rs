@@ -108,7 +108,8 @@ fn copy(from: &Path, to: &Path) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn outsiders_hold_the_ca_to_its_past() {
-    let (online, offline) = (Cosigner::new("online.witness.example"), Cosigner::new("offline.witness.example"));
+    let (online, offline) =
+        (Cosigner::new("online.witness.example"), Cosigner::new("offline.witness.example"));
     let witness = Witness::listen(online.clone()).await;
     let further_config = format!(
         "[log]\norigin = \"ca.example/log\"\ncheckpoint_period_s = 1\n[[log.witnesses]]\nkey = \"{}\"\nurl = \"{}\"\n\
@@ -144,13 +145,17 @@ async fn outsiders_hold_the_ca_to_its_past() {
 
     // Methods and paths.
     let mut connection = Connection::to(&url(&server, ""), None);
-    let request = hyper::Request::head(url(&server, "checkpoint")).body(Default::default()).expect("a request");
+    let request =
+        hyper::Request::head(url(&server, "checkpoint")).body(Default::default()).expect("a request");
     let told = connection.send(request).await.expect("an answer").expect(200);
     assert_eq!((told.header("content-type"), told.body.len()), ("text/plain; charset=utf-8", 0));
-    for nothing in ["tile/0/999", "tile/0/0", "tile/entries/000.p/0", "heads", "../journal", "", "tile/64/000"] {
+    for nothing in
+        ["tile/0/999", "tile/0/0", "tile/entries/000.p/0", "heads", "../journal", "", "tile/64/000"]
+    {
         assert_eq!(get(&server, nothing).await.status, 404, "{nothing}");
     }
-    let request = hyper::Request::post(url(&server, "checkpoint")).body(Default::default()).expect("a request");
+    let request =
+        hyper::Request::post(url(&server, "checkpoint")).body(Default::default()).expect("a request");
     assert_eq!(connection.send(request).await.expect("an answer").status, 405);
 
     // A witness without a network: it is given a checkpoint, and its line comes back by hand.
@@ -164,7 +169,11 @@ async fn outsiders_hold_the_ca_to_its_past() {
     let stranger = Cosigner::new("stranger.example");
     std::fs::write(&handed_in, stranger.cosign(&second)).expect("a file");
     let refused = server.admin(&["checkpoint", "cosign", file]).await;
-    assert!(!refused.status.success() && refused.said().contains("no witness that [log] names"), "{}", refused.said());
+    assert!(
+        !refused.status.success() && refused.said().contains("no witness that [log] names"),
+        "{}",
+        refused.said()
+    );
 
     // An old checkpoint holds after a restart, while the CA runs and when it has stopped, in its folder or in a copy.
     let kept = server.home().join("first");
@@ -206,7 +215,8 @@ async fn tampering_is_found(server: &Server, checkpoint: &Path, key: &str) {
     };
     let unchanged = change("unchanged", &|_| {});
     verify(&unchanged, checkpoint, Some(key)).await.succeeded();
-    let deleted = change("deleted", &|folder| std::fs::remove_file(segment(folder, "issuance")).expect("a file"));
+    let deleted =
+        change("deleted", &|folder| std::fs::remove_file(segment(folder, "issuance")).expect("a file"));
     found(&deleted, "issuance: records 0 to").await;
     let truncated = change("truncated", &|folder| {
         let path = segment(folder, "ca_lifecycle");

@@ -262,7 +262,8 @@ impl State {
         let mut lines = head.split('\n');
         let old = lines.next().and_then(|line| line.strip_prefix("old ")).expect("an old size");
         let old: u64 = old.parse().expect("a size");
-        let hash = |line: &str| -> Hash { STANDARD.decode(line).expect("base64").try_into().expect("a hash") };
+        let hash =
+            |line: &str| -> Hash { STANDARD.decode(line).expect("base64").try_into().expect("a hash") };
         let proof: Vec<Hash> = lines.map(hash).collect();
         let Some(log_key) = self.log_key.lock().expect("no panic").clone() else {
             return (404, "unknown origin\n".to_owned());

@@ -20,16 +20,16 @@ use std::sync::Arc;
 use ingam_protocol::record::{Class, Record};
 
 use super::heads::{HEADS, Head};
+use super::leaf::LEAF_VERSION;
 use super::leaf::{ENTRY_BYTES, LEAF_BYTES, Leaf, LeafError, entry_leaf};
 use super::store::{CHUNK_LEAVES, LEAVES};
 use super::tree::{Frontier, Hash, leaf_hash};
 use super::{LogError, failed};
+use crate::Head as ChainHead;
 use crate::SegmentKeys;
 use crate::files::{File, Files};
 use crate::reader::Source;
 use crate::segment::to_u64;
-use crate::Head as ChainHead;
-use super::leaf::LEAF_VERSION;
 use reader::{Pieces, Reader, Step};
 
 /// At most so many findings are told; the others are counted.
@@ -172,7 +172,9 @@ fn leaves(
             ));
         }
         if head.as_ref().is_some_and(|head| head.size == size && head.root != frontier.root()) {
-            teller.tell(format_args!("log: the first {size} leaves do not have the root that its own last head says"));
+            teller.tell(format_args!(
+                "log: the first {size} leaves do not have the root that its own last head says"
+            ));
         }
         if size >= last {
             return Ok(());
@@ -406,7 +408,9 @@ impl ClassAudit {
             seen.earliest_day = if seen.count == 0 { leaf.day } else { seen.earliest_day.min(leaf.day) };
             seen.count += 1;
             gone.set(seen);
-            if index + 1 == receipt.end() && receipt.head.zip(self.chain).is_some_and(|(head, chain)| head != chain) {
+            if index + 1 == receipt.end()
+                && receipt.head.zip(self.chain).is_some_and(|(head, chain)| head != chain)
+            {
                 let (class, first) = (self.class.name(), receipt.first_index);
                 teller.tell(format_args!(
                     "{class}: the receipt for records {first} to {index} is for other records than the log has there"
@@ -454,12 +458,18 @@ impl ClassAudit {
     fn flush(&mut self, teller: &mut Teller<'_>) {
         let Some((what, first, last)) = self.run.take() else { return };
         let class = self.class.name();
-        let which = if first == last { format!("record {first} is") } else { format!("records {first} to {last} are") };
+        let which = if first == last {
+            format!("record {first} is")
+        } else {
+            format!("records {first} to {last} are")
+        };
         let why = match what {
             Wrong::Altered => "not what the log says: altered, or moved from another place",
             Wrong::Gone => "not there, and no receipt says that a rule removed them: deleted",
             Wrong::Truncated => "not there, and nothing of the class comes behind: truncated",
-            Wrong::Unlogged => "in the journal, and the log has no leaf for them: put in, or the leaves were taken out",
+            Wrong::Unlogged => {
+                "in the journal, and the log has no leaf for them: put in, or the leaves were taken out"
+            }
         };
         match &self.reader.damage {
             Some(damage) if matches!(what, Wrong::Gone | Wrong::Truncated) => {

@@ -66,11 +66,8 @@ fn gather_segment(
 ) -> Result<Place, Error> {
     let known = found.places.get(&info.class);
     let known = known.filter(|place| place.sequence == info.sequence && place.index == next);
-    let mut place = known.copied().unwrap_or(Place {
-        sequence: info.sequence,
-        position: 0,
-        index: info.first_index,
-    });
+    let mut place =
+        known.copied().unwrap_or(Place { sequence: info.sequence, position: 0, index: info.first_index });
     let opened = source.open(&info.name)?;
     let mut frames = Frames::from(opened.body(), &opened.file_name, place.position, info.bytes);
     while found.leaves.len() < ROUND_LEAVES_MAX && place.index < info.first_index + info.records {

@@ -128,7 +128,9 @@ mod tests {
         for length in 0..LEAF_BYTES {
             assert_eq!(Leaf::decode(&bytes[..length]), Err(LeafError::Malformed), "{length}");
         }
-        for (at, value, error) in [(0, 0, LeafError::Malformed), (0, 2, LeafError::Newer), (1, 99, LeafError::Newer)] {
+        for (at, value, error) in
+            [(0, 0, LeafError::Malformed), (0, 2, LeafError::Newer), (1, 99, LeafError::Newer)]
+        {
             let mut other = bytes;
             other[at] = value;
             assert_eq!(Leaf::decode(&other), Err(error));

@@ -110,7 +110,9 @@ fn every_record_has_a_leaf_and_the_tree_is_what_its_bundles_and_tiles_say() {
     let above = log.tile(1, 0, 3).unwrap().unwrap();
     assert_eq!(above[64..], hash(log.tile(0, 2, 256).unwrap().unwrap()));
     assert_eq!(log.tile(0, 3, 12).unwrap().unwrap().len(), 12 * 32);
-    for (level, index, width) in [(0, 3, 13), (0, 4, 1), (1, 0, 4), (2, 0, 1), (9, 0, 1), (0, u64::MAX, 256), (0, 0, 0)] {
+    for (level, index, width) in
+        [(0, 3, 13), (0, 4, 1), (1, 0, 4), (2, 0, 1), (9, 0, 1), (0, u64::MAX, 256), (0, 0, 0)]
+    {
         assert_eq!(log.tile(level, index, width).unwrap(), None, "{level} {index} {width}");
     }
     assert_eq!(log.entries(3, 13).unwrap(), None);

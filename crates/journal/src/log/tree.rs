@@ -125,9 +125,8 @@ mod tests {
 
     /// The leaves and roots that the reference implementation of Certificate Transparency has in its tests
     /// (merkletree/merkle_tree_test.cc).
-    const LEAVES: [&str; 8] = [
-        "", "00", "10", "2021", "3031", "40414243", "5051525354555657", "606162636465666768696a6b6c6d6e6f",
-    ];
+    const LEAVES: [&str; 8] =
+        ["", "00", "10", "2021", "3031", "40414243", "5051525354555657", "606162636465666768696a6b6c6d6e6f"];
     const ROOTS: [&str; 8] = [
         "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d",
         "fac54203e7cc696cf0dfcb42c92a1d9dbaf70ad9e621f4bd8d98662f00e3c125",
@@ -204,7 +203,8 @@ mod tests {
         let leaves: Vec<Vec<u8>> = LEAVES.iter().map(|leaf| hex(leaf)).collect();
         let range = |start: u64, end: u64| Ok::<_, ()>(naive(&leaves[start as usize..end as usize]));
         let proof = |old, new| consistency(old, new, range).unwrap();
-        let expected = |hashes: &[&str]| hashes.iter().map(|hash| hex(hash).try_into().unwrap()).collect::<Vec<Hash>>();
+        let expected =
+            |hashes: &[&str]| hashes.iter().map(|hash| hex(hash).try_into().unwrap()).collect::<Vec<Hash>>();
         assert_eq!(proof(1, 1), Vec::<Hash>::new());
         assert_eq!(
             proof(1, 8),

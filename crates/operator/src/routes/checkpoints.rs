@@ -37,9 +37,9 @@ pub(crate) async fn cosign(
     operator.authority.act_ended(&act, outcome, Some(&detail)).await?;
     match taken {
         Ok(witnesses) => Ok(Json(Cosigners { witnesses })),
-        Err(NotTaken::Refused(_)) => {
-            Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", &detail))
+        Err(NotTaken::Refused(_)) => Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", &detail)),
+        Err(NotTaken::Failed(_)) => {
+            Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", &detail))
         }
-        Err(NotTaken::Failed(_)) => Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", &detail)),
     }
 }

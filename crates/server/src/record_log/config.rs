@@ -64,8 +64,7 @@ impl Config {
             );
             let is_there_twice = key.is_some() && keys.iter().filter(|other| **other == key).count() > 1;
             found.require(!is_there_twice, "witnesses", format!("has {} twice", witness.key), "take one out");
-            let is_url =
-                |url: &String| ["http://", "https://"].iter().any(|scheme| url.starts_with(scheme));
+            let is_url = |url: &String| ["http://", "https://"].iter().any(|scheme| url.starts_with(scheme));
             found.require(
                 witness.url.as_ref().is_none_or(is_url),
                 "witnesses",
@@ -122,7 +121,11 @@ mod tests {
         assert_eq!(told("checkpoint_period_s = 0"), ["checkpoint_period_s"]);
         assert_eq!(told("origin = 'a b'"), ["origin"]);
         assert_eq!(told(&format!("[[witnesses]]\nkey = '{key}'")), ["witnesses"], "its hash is wrong");
-        assert_eq!(told("[[witnesses]]\nkey = 'PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW'"), ["witnesses"], "the key of a log");
+        assert_eq!(
+            told("[[witnesses]]\nkey = 'PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW'"),
+            ["witnesses"],
+            "the key of a log"
+        );
         assert!(toml::from_str::<Config>("[[witnesses]]\nurl = 'x'").is_err());
     }
 }

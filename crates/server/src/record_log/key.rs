@@ -73,6 +73,9 @@ mod tests {
         let path = folder.path().join(KEY);
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         std::fs::write(&path, "nothing").unwrap();
-        assert!(key(folder.path(), &SeededRandom::new(1)).is_err_and(|error| error.to_string().contains("no Ed25519 key")));
+        assert!(
+            key(folder.path(), &SeededRandom::new(1))
+                .is_err_and(|error| error.to_string().contains("no Ed25519 key"))
+        );
     }
 }

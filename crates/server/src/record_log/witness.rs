@@ -140,7 +140,9 @@ impl Witness {
             }
             409 => match size_from(body.trim_end_matches('\n')) {
                 Some(size) if size != old => Ok(Answer::Knows(size)),
-                _ => Err("it has signed another tree of the same size, or says nothing of its size".to_owned()),
+                _ => {
+                    Err("it has signed another tree of the same size, or says nothing of its size".to_owned())
+                }
             },
             404 => Err("it does not know this log: give it the log's origin and key".to_owned()),
             403 => Err("it does not take this log's signature: give it the log's key".to_owned()),

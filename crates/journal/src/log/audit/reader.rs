@@ -130,8 +130,8 @@ impl Reader {
                 Ok(Found::Damage { offset, what }) => {
                     let damage = format!("{} is damaged at byte {offset}: {what}", piece.name);
                     // What is not finished at the very end is an append under way, or what a power cut left of one.
-                    let is_damage = !piece.is_last
-                        || current.frames.later_append_follows().map_err(LogError::Journal)?;
+                    let is_damage =
+                        !piece.is_last || current.frames.later_append_follows().map_err(LogError::Journal)?;
                     if is_damage {
                         teller.tell(format_args!("{damage}"));
                     }

@@ -63,7 +63,9 @@ fn audit_with(
     receipt: &dyn Fn(&Record) -> Option<Receipt>,
 ) -> (AuditReport, Vec<String>) {
     let mut lines = Vec::new();
-    let report = audit((files(journal), keys(journal)), log, claim, receipt, &mut |line| lines.push(line.to_owned())).unwrap();
+    let report =
+        audit((files(journal), keys(journal)), log, claim, receipt, &mut |line| lines.push(line.to_owned()))
+            .unwrap();
     assert_eq!(report.findings, lines.len() as u64);
     (report, lines)
 }
@@ -203,7 +205,10 @@ fn every_segment_counts_and_every_record() {
         world.journal.remove(&name).unwrap();
         let (report, lines) = world.audit();
         assert!(report.findings > 0, "{name}");
-        assert!(lines.iter().any(|line| line.contains("deleted") || line.contains("truncated")), "{name}: {lines:?}");
+        assert!(
+            lines.iter().any(|line| line.contains("deleted") || line.contains("truncated")),
+            "{name}: {lines:?}"
+        );
     }
     for at in 0..60 {
         let mut world = World::new(3, 60);
@@ -212,7 +217,10 @@ fn every_segment_counts_and_every_record() {
         world.forge(&records);
         let (report, lines) = world.audit();
         assert_eq!(report.records, 59, "{at}: {lines:?}");
-        assert!(lines.iter().any(|line| line.contains("record") && line.contains("altered")), "{at}: {lines:?}");
+        assert!(
+            lines.iter().any(|line| line.contains("record") && line.contains("altered")),
+            "{at}: {lines:?}"
+        );
         let mut world = World::new(3, 60);
         let mut records = world.records.clone();
         let gone = records.remove(at);
@@ -249,7 +257,8 @@ fn destroy_first(world: &World, days: u32) -> (Receipt, u64) {
         floor_days: None,
         day: leaf::day(NOW) + days,
     };
-    let records = Record::new(RecordType::RequestHoldChanged, NOW, b"receipt".to_vec(), &SeededRandom::new(123));
+    let records =
+        Record::new(RecordType::RequestHoldChanged, NOW, b"receipt".to_vec(), &SeededRandom::new(123));
     journal.append(&[records]).unwrap();
     (receipt, info.records)
 }

@@ -56,7 +56,14 @@ impl World {
         self.signed.push(last);
         let mut said = String::new();
         let tell = &mut |line: &str| said.push_str(line);
-        let report = audit((files(&self.journal_disk), keys(&self.journal_disk)), &self.log_disk, last, &|_| None, tell).unwrap();
+        let report = audit(
+            (files(&self.journal_disk), keys(&self.journal_disk)),
+            &self.log_disk,
+            last,
+            &|_| None,
+            tell,
+        )
+        .unwrap();
         assert_eq!((report.findings, said.as_str()), (0, ""), "{case}");
         assert_eq!((report.records, report.behind), (last.size, 0), "{case}");
     }
