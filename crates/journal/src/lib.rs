@@ -6,6 +6,7 @@
 //! never asks what a record means.
 //!
 //! - [`Journal`] is the archive: opened, appended to, read, verified.
+//! - [`log`] is one tree over all records, which outsiders can hold it to.
 //! - [`segment`] is the layout on disk, with its picture; it is final.
 //! - [`files`]: the few operations on a directory that everything here goes through, with a disk and, in
 //!   [`simulated`], a disk that tests can break.
@@ -19,6 +20,7 @@ pub mod files;
 mod frames;
 mod journal;
 mod keys;
+pub mod log;
 mod pack;
 mod reader;
 mod recent;

@@ -34,7 +34,7 @@ pub use limits::{
 };
 pub use log::LogEntry;
 pub use people::{Approval, ApprovalDecision, Grant, RoleChange, WhoAmI};
-pub use publication::{OcspAnswers, PublicationPart, PublicationPaths};
+pub use publication::{CosignedCheckpoint, Cosigners, OcspAnswers, PublicationPart, PublicationPaths};
 pub use requests::{
     CertificateRequests, HeldRequest, IssuerRequests, RequestHold, RequestHoldRenewal, RequestHolding,
     RequestHour, RequestLogState, RequestSegment,

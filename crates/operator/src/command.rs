@@ -8,6 +8,7 @@ mod approval;
 mod call;
 mod case;
 mod certificate;
+mod checkpoint;
 mod conditions;
 mod eab;
 mod edge;
@@ -153,6 +154,9 @@ enum Group {
     Case(case::Case),
     /// Counts the demands for personal data of half a year, without people
     TransparencyReport(case::TransparencyReport),
+    /// Hands in what witnesses say of the log of records
+    #[command(subcommand)]
+    Checkpoint(checkpoint::Checkpoint),
     /// Reads the record of what the CA did
     #[command(subcommand)]
     Log(log::Log),
@@ -276,6 +280,7 @@ impl Group {
             Self::Subject(command) => command.run(call).await,
             Self::Case(command) => command.run(call).await,
             Self::TransparencyReport(command) => command.run(call).await,
+            Self::Checkpoint(command) => command.run(call).await,
             Self::Log(command) => command.run(call).await,
             Self::Retention(command) => command.run(call).await,
             Self::Hold(command) => command.run(call).await,

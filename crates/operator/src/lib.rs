@@ -82,8 +82,25 @@ pub trait Host: Send + Sync {
     /// One of these files, as it is given out now; `None` if there is none at this path, or not for the moment.
     async fn published(&self, path: &str) -> Option<PublishedFile>;
 
+    /// Takes a checkpoint of the log of records that witnesses have cosigned; gives their names.
+    ///
+    /// # Errors
+    /// [`NotTaken`] says why it is not taken.
+    async fn checkpoint_cosign(&self, _note: &str) -> Result<Vec<String>, NotTaken> {
+        Err(NotTaken::Failed("this process keeps no log of records".to_owned()))
+    }
+
     /// Comes back when the process is told to stop.
     async fn stopped(&self);
+}
+
+/// Why a cosigned checkpoint is not taken, in words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NotTaken {
+    /// Something is wrong with it.
+    Refused(String),
+    /// It cannot be kept now.
+    Failed(String),
 }
 
 /// Where a responder publishes files.

@@ -3,6 +3,7 @@
 
 mod cases;
 mod certificates;
+mod checkpoints;
 mod external;
 mod health;
 mod incidents;
@@ -67,6 +68,7 @@ fn described() -> OpenApiRouter<Arc<Operator>> {
         .routes(routes!(publication::answers))
         .routes(routes!(publication::paths))
         .routes(routes!(publication::part))
+        .routes(routes!(checkpoints::cosign))
         .routes(routes!(revocations::plan))
         .routes(routes!(revocations::jobs, revocations::start))
         .routes(routes!(revocations::job))

@@ -18,6 +18,7 @@
 //! - [`proxy`]: who the client is behind proxies, by whose word.
 //! - [`limit`], [`public_suffix`]: how much of something may be had in a time, and where registered domains begin.
 //! - [`transparency`]: what logs of certificates promise, and how certificates carry it.
+//! - [`note`]: texts that logs and their witnesses sign.
 //! - [`health`]: how the CA fares, in its own words.
 
 pub mod acme;
@@ -39,6 +40,7 @@ pub mod jws;
 pub mod key;
 pub mod limit;
 pub mod name_list;
+pub mod note;
 pub mod ocsp;
 pub mod oid;
 pub mod operator;

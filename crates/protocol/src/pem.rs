@@ -1,4 +1,4 @@
-//! PEM (RFC 7468): certificates as text, and public keys out of it.
+//! PEM (RFC 7468): certificates and keys as text, and public keys out of it.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -6,14 +6,24 @@ use x509_parser::certificate::X509Certificate;
 use x509_parser::certification_request::X509CertificationRequest;
 use x509_parser::pem::parse_x509_pem;
 use x509_parser::prelude::FromDer;
+use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::der::tag;
 
 /// The textual encoding of a certificate (RFC 7468, section 5), with a line end behind it.
 pub fn certificate(der: &[u8]) -> String {
-    let encoded = STANDARD.encode(der);
-    let mut text = String::with_capacity(encoded.len() + encoded.len() / 64 + 64);
-    text.push_str("-----BEGIN CERTIFICATE-----\n");
+    block("CERTIFICATE", der)
+}
+
+/// The same of a private key, PKCS #8 (RFC 7468, section 10).
+pub fn private_key(der: &[u8]) -> Zeroizing<String> {
+    Zeroizing::new(block("PRIVATE KEY", der))
+}
+
+fn block(label: &str, der: &[u8]) -> String {
+    let mut encoded = STANDARD.encode(der);
+    let mut text = String::with_capacity(encoded.len() + encoded.len() / 64 + 2 * label.len() + 64);
+    text.push_str(&format!("-----BEGIN {label}-----\n"));
     let mut rest = encoded.as_str();
     while !rest.is_empty() {
         // Base64 is ASCII: every index is a boundary.
@@ -22,7 +32,9 @@ pub fn certificate(der: &[u8]) -> String {
         text.push('\n');
         rest = after;
     }
-    text.push_str("-----END CERTIFICATE-----\n");
+    text.push_str(&format!("-----END {label}-----\n"));
+    // Of a private key nothing is left behind.
+    encoded.zeroize();
     text
 }
 

@@ -28,6 +28,7 @@ use crate::issuers::Issuers;
 use crate::ocsp::{Answer, Asked, InAdvance, OCSP_RESPONSE, OcspService, Ready};
 use crate::offline::{OfflineFiles, OfflineList};
 use crate::publication::{Apart, ApartSigner, ApartStatuses, MANIFEST, Publication, SignedFiles};
+use crate::record_log::RecordLog;
 use crate::reply::{self, Validators, cacheable_for, not_modified, plain, with_body};
 use crate::request_log::{Noted, Outcome, RequestLog};
 use crate::statuses::Statuses;
@@ -45,6 +46,7 @@ pub struct Responder {
     parts: Arc<Parts>,
     request_log: Option<Arc<RequestLog>>,
     privacy: Option<Arc<PrivacyPage>>,
+    record_log: Option<Arc<RecordLog>>,
 }
 
 /// Who asks, as far as the request log wants to know.
@@ -137,7 +139,7 @@ impl Responder {
             publishes: settings.publish_over_http,
             counters,
         };
-        Ok(Self { parts: Arc::new(parts), request_log: None, privacy: None })
+        Ok(Self { parts: Arc::new(parts), request_log: None, privacy: None, record_log: None })
     }
 
     /// The same, with a log of the requests whose address [`Responder::handle_from`] is told. It must have been made for the
@@ -149,6 +151,11 @@ impl Responder {
     /// The same, with the privacy page.
     pub fn telling(self, page: Arc<PrivacyPage>) -> Self {
         Self { privacy: Some(page), ..self }
+    }
+
+    /// The same, with the log of records below `/log/`.
+    pub fn publishing(self, log: Arc<RecordLog>) -> Self {
+        Self { record_log: Some(log), ..self }
     }
 
     /// A responder apart from its CA: what it knows of statuses is what is in its tables, and it has one key at most, and then a place
@@ -284,6 +291,7 @@ impl Responder {
     /// | `/crl/NAME.crl`, `/issuer/NAME.crt` | GET, HEAD | the same of a CA whose key is offline, from [`OfflineFiles`] |
     /// | `/roots.pem` | GET, HEAD | all roots, PEM |
     /// | `/privacy`, `/privacy.en`, `/privacy.ko`, `/privacy.json` | GET, HEAD | the privacy page, where there is one |
+    /// | `/log/checkpoint`, `/log/tile/...`, `/log/key`, `/log/cosigned` | GET, HEAD | the log of records ([`RecordLog`]) |
     /// | `/answers/manifest`, `/answers/HASH.answers` | GET, HEAD | answers signed in advance, for other responders, where that is on |
     ///
     /// The request's target must be as the client sent it: decoded by nobody, slashes as they were.
@@ -325,6 +333,10 @@ impl Responder {
             }
             Route::Roots => self.parts.documents.roots(&head.headers),
             Route::Answers(file) => self.answers(file, &head.headers),
+            Route::Log(part) => match &self.record_log {
+                Some(log) => log.answer(part, &head.headers).await,
+                None => plain::not_found(),
+            },
         };
         if head.method == Method::HEAD { reply.map(|_| Full::default()) } else { reply }
     }

@@ -8,6 +8,7 @@
 //! - [`Responder`]: both over HTTP, with the issuers' certificates. It is a plain hyper service on the raw request
 //!   target: anything that cleans paths in front of it breaks base64 with slashes.
 //! - [`request_log`]: who asked for what, where the operator wants that, and what becomes of it.
+//! - [`RecordLog`]: the log of the CA's records, by which outsiders can check its past.
 //! - [`Following`]: a responder in a process apart from the CA, which answers from what that has signed in advance, and perhaps signs by
 //!   a certificate of its own.
 //! - [`Wire`]: threads that serve all of it over HTTP/1, near the socket: answers in memory without a task, a timer or an
@@ -26,6 +27,7 @@ mod issuers;
 mod ocsp;
 mod offline;
 mod publication;
+mod record_log;
 mod reply;
 pub mod request_log;
 mod seldom;
@@ -44,6 +46,7 @@ pub use offline::{OfflineError, OfflineFiles};
 pub use publication::{AnswerSource, Following, FollowingCondition, Publication};
 #[cfg(feature = "synthetic")]
 pub use publication::{synthetic_serial, write_synthetic};
+pub use record_log::RecordLog;
 pub use statuses::{
     IssuedPage, ShardsInUse, Signed, SigningEvent, Status, StatusChange, StatusError, Statuses,
 };

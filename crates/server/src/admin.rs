@@ -10,7 +10,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use ingam_authority::operator::Act;
 use ingam_operator::api::Reload;
-use ingam_operator::{Host, LastError, Operator, PublishedFile, PublishedPaths};
+use ingam_operator::{Host, LastError, NotTaken, Operator, PublishedFile, PublishedPaths};
 use ingam_protocol::operator::Principal;
 use ingam_responder::Responder;
 use ring::digest::{SHA256, digest};
@@ -20,6 +20,7 @@ use tower::ServiceExt;
 use crate::config::Config;
 use crate::health::Health;
 use crate::listener::{Peer, PeerAddress, Socket, bind_unix, stopped};
+use crate::record_log::Checkpoints;
 use crate::reload::Reloader;
 use crate::serve::StartError;
 use crate::telemetry;
@@ -103,6 +104,7 @@ pub(crate) struct Process {
     pub(crate) reloader: Arc<Reloader>,
     pub(crate) stopping: watch::Receiver<bool>,
     pub(crate) responder: Arc<Responder>,
+    pub(crate) checkpoints: Arc<Checkpoints>,
     /// `urls.publication`.
     pub(crate) publication: String,
 }
@@ -165,6 +167,10 @@ impl Host for Process {
         // A body that is whole in memory already.
         let body = reply.into_body().collect().await.ok()?.to_bytes();
         Some(PublishedFile { body, content_type })
+    }
+
+    async fn checkpoint_cosign(&self, note: &str) -> Result<Vec<String>, NotTaken> {
+        self.checkpoints.cosign(note).await
     }
 
     async fn stopped(&self) {

@@ -90,6 +90,8 @@ pub(crate) struct Config {
     pub(crate) health: crate::health::Config,
     /// The comparison of what is given out of certificates with their record.
     pub(crate) monitor: crate::monitor::Config,
+    /// The log of records, by which outsiders can check the past.
+    pub(crate) log: crate::record_log::Config,
 }
 
 impl Default for Config {
@@ -119,6 +121,7 @@ impl Default for Config {
             privacy: ingam_privacy::Config::default(),
             health: crate::health::Config::default(),
             monitor: crate::monitor::Config::default(),
+            log: crate::record_log::Config::default(),
         }
     }
 }

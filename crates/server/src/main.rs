@@ -23,6 +23,7 @@ mod own_certificate;
 mod perspective;
 mod privacy;
 mod production;
+mod record_log;
 mod reload;
 mod responder;
 mod role;
@@ -36,6 +37,7 @@ mod test_ct;
 mod test_dns;
 mod transparency;
 mod unread;
+mod verify_log;
 mod wire;
 
 use std::io::Write;
@@ -75,6 +77,8 @@ enum Command {
     /// Looks at the keys that the CA has certified
     #[command(subcommand)]
     Keys(keys::Keys),
+    /// Holds the records of a CA against a checkpoint that was kept elsewhere
+    VerifyLog(verify_log::VerifyLog),
     #[command(flatten)]
     Client(client::Client),
 }
@@ -84,6 +88,9 @@ fn main() -> ExitCode {
     let command = match CommandLine::parse().command {
         Command::Check(options) => return check::run(&options).unwrap_or_else(|error| failed(&error)),
         Command::Keys(command) => return keys::run(&command).unwrap_or_else(|error| failed(&error)),
+        Command::VerifyLog(options) => {
+            return verify_log::run(&options).unwrap_or_else(|error| failed(&error));
+        }
         Command::Ceremony(options) => {
             return ceremony::run(&options).map_or_else(|error| failed(&error), |()| ExitCode::SUCCESS);
         }
@@ -117,7 +124,7 @@ fn main() -> ExitCode {
             Command::Issuer(options) => issuer::run(&options).await,
             Command::Serve(options) => Box::pin(production::serve(&options, metrics)).await,
             // They came back above.
-            Command::Check(_) | Command::Keys(_) | Command::Ceremony(_) => Ok(()),
+            Command::Check(_) | Command::Keys(_) | Command::VerifyLog(_) | Command::Ceremony(_) => Ok(()),
             Command::Client(command) => return client::run(command).await,
         }
         .map(|()| ExitCode::SUCCESS)

@@ -45,6 +45,7 @@ use crate::observation::{Observation, Observed};
 use crate::own_certificate::OwnCertificate;
 use crate::production::{chain_of, key_of};
 use crate::privacy::Privacy;
+use crate::record_log::Checkpoints;
 use crate::reload::{CertificateSource, Read, Reloader};
 use crate::served_certificate::ServedCertificate;
 use crate::signer::remote_signer;
@@ -122,6 +123,7 @@ pub(crate) struct Running {
     health: Health,
     observed: Option<Observed>,
     logging: Option<Logging>,
+    checkpoints: Arc<Checkpoints>,
     store: StoreProcess,
     /// Held for as long as the state is in use.
     _lock: StateLock,
@@ -171,6 +173,8 @@ struct Built {
     answers: Box<Publication>,
     /// Responders apart that may sign answers.
     delegates: Arc<Delegates>,
+    /// The log of records.
+    checkpoints: Arc<Checkpoints>,
 }
 
 impl Running {
@@ -239,6 +243,7 @@ impl Running {
             health: built.health.clone(),
             observed: None,
             logging: None,
+            checkpoints: built.checkpoints.clone(),
             store: process,
             _lock: lock,
         };
@@ -274,6 +279,7 @@ impl Running {
             monitor,
             answers,
             delegates,
+            checkpoints,
         } = built;
         sweep(&request_log).await?;
         record_start(config, (signer.as_ref(), &delegates), &store, made, sources).await?;
@@ -357,6 +363,7 @@ impl Running {
             tasks.spawn(until(stop(), keep_perspectives(all)));
         }
         tasks.spawn(until(stop(), keep_delegates(delegates, store, sources.clone())));
+        tasks.spawn(checkpoints.run(stop()));
         self.keep(authority, monitor, reloader, stopping)
     }
 
@@ -395,6 +402,7 @@ impl Running {
             reloader: going.reloader.clone(),
             stopping: going.stopping.clone(),
             responder: going.reloader.responder.clone(),
+            checkpoints: self.checkpoints.clone(),
             publication: going.config.urls.publication.clone(),
         });
         let two_people = going.config.operator.two_people.clone();
@@ -429,6 +437,8 @@ impl Running {
             tracing::warn!("issuances in hand had no time to end: the next start takes them up");
         }
         close(self.store).await;
+        // What the journal was given at last is in a checkpoint.
+        self.checkpoints.sign().await;
         if let Some(observed) = self.observed {
             observed.stop().await;
         }
@@ -524,7 +534,11 @@ fn build(
     let offline = OfflineFiles::read(&config.state.join(PUBLISHED), &issuers);
     responder.replace_offline(offline.map_err(|error| StartError::new(error.to_string()))?);
     let request_log = request_log(config, signer.as_ref(), &store, sources)?;
-    let responder = responder.logging_to(request_log.clone()).telling(privacy.clone());
+    let checkpoints = Checkpoints::open(config, journal.clone(), sources)?;
+    let responder = responder
+        .logging_to(request_log.clone())
+        .telling(privacy.clone())
+        .publishing(checkpoints.given_out());
     let transparency = Transparency::build(config, signer.issuers(), sources)?;
     let parts = ingam_authority::Parts {
         store: store.clone(),
@@ -583,6 +597,7 @@ fn build(
         monitor,
         answers: Box::new(listing(answers, &delegates)),
         delegates,
+        checkpoints,
     })
 }
 

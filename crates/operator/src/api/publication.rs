@@ -25,6 +25,22 @@ pub struct PublicationPaths {
     pub paths: Vec<String>,
 }
 
+/// A checkpoint of the log of records, and who cosigned it.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CosignedCheckpoint {
+    /// The signed note, whole, with the witnesses' lines.
+    #[schema(max_length = 65536)]
+    pub note: String,
+}
+
+/// Who has cosigned a checkpoint.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Cosigners {
+    /// The names of the witnesses whose signatures were taken.
+    pub witnesses: Vec<String>,
+}
+
 /// A part of a published file.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct PublicationPart {

@@ -316,6 +316,9 @@ pub(crate) const CASES: [Case; 87] = [
     }),
     read("ocsp.export", "/v1/publication", |_| get("/v1/publication")),
     read("ocsp.export", "/v1/publication/file", |_| get("/v1/publication/file?path=%2Froots.pem")),
+    write("checkpoint.cosign", "/v1/checkpoint/cosignatures", 200, |_| {
+        post("/v1/checkpoint/cosignatures", json!({ "note": "a checkpoint" }))
+    }),
     write("revocation.plan", "/v1/revocations/plan", 200, |world| {
         post("/v1/revocations/plan", selection(world))
     }),

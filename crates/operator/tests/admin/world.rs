@@ -71,6 +71,10 @@ impl Host for TestHost {
         self.ready.load(Ordering::SeqCst)
     }
 
+    async fn checkpoint_cosign(&self, _: &str) -> Result<Vec<String>, ingam_operator::NotTaken> {
+        Ok(vec!["witness.example".to_owned()])
+    }
+
     async fn reload(&self, act: &Act) -> Result<Reload, Vec<String>> {
         let mistakes = self.mistakes.lock().unwrap().clone();
         if !mistakes.is_empty() {

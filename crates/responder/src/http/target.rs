@@ -20,6 +20,8 @@ pub(super) enum Route<'a> {
     Answers(&'a str),
     /// The privacy page, in one of its forms.
     Privacy,
+    /// A part of the log of records: what follows `/log/`.
+    Log(&'a str),
     /// Nothing is there.
     Nothing,
 }
@@ -35,6 +37,9 @@ pub(super) fn route(path: &str) -> Route<'_> {
     }
     if let Some(file) = path.strip_prefix("answers/") {
         return Route::Answers(file);
+    }
+    if let Some(part) = path.strip_prefix("log/") {
+        return Route::Log(part);
     }
     if path == "roots.pem" {
         return Route::Roots;
@@ -85,6 +90,7 @@ mod tests {
             assert_eq!(route(page), Route::Privacy);
         }
         assert_eq!(route("/answers/manifest"), Route::Answers("manifest"));
+        assert_eq!(route("/log/tile/0/x001/000"), Route::Log("tile/0/x001/000"));
         for nowhere in ["/", "", "*", "/ocspx", "/crl/", "/crl/r1", "/issuer/r1.crl", "///ocsp/", "/OCSP", "/privacy/report"] {
             assert_eq!(route(nowhere), Route::Nothing, "{nowhere}");
         }
