@@ -37,6 +37,7 @@ mod name_rule;
 mod open;
 mod order;
 mod pause;
+pub mod rebuild;
 mod renewal;
 mod revocation_job;
 mod role;
