@@ -20,6 +20,7 @@ mod admission;
 mod approval;
 mod archive;
 mod authorization;
+pub mod backup;
 mod certificate;
 mod changed;
 mod committer;

@@ -67,6 +67,14 @@ impl Store {
         &self.journal
     }
 
+    pub(crate) fn journal_arc(&self) -> &Arc<Journal> {
+        &self.journal
+    }
+
+    pub(crate) fn engine_shared(&self) -> Arc<dyn Engine> {
+        self.engine.clone()
+    }
+
     pub(crate) fn engine(&self) -> &dyn Engine {
         self.engine.as_ref()
     }
