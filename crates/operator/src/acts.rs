@@ -133,6 +133,7 @@ rules! {
     HOLD_RENEW = change("hold.renew", &[Administrator]);
     HOLD_CLOSE = change("hold.close", &[Administrator]);
     RELOAD = change("reload", &[Administrator]);
+    BACKUP = change("backup", &[Administrator]);
 }
 
 impl Rule {

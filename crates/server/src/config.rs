@@ -83,6 +83,8 @@ pub(crate) struct Config {
     pub(crate) responder: ingam_responder::Config,
     /// Who asked OCSP for what: nothing of it is kept by default.
     pub(crate) request_log: ingam_responder::request_log::Config,
+    /// Who can open backups.
+    pub(crate) backup: crate::backup::Config,
     pub(crate) health: crate::health::Config,
     /// The comparison of what is given out of certificates with their record.
     pub(crate) monitor: crate::monitor::Config,
@@ -111,6 +113,7 @@ impl Default for Config {
             store: ingam_store::Config::default(),
             responder: ingam_responder::Config::default(),
             request_log: ingam_responder::request_log::Config::default(),
+            backup: crate::backup::Config::default(),
             health: crate::health::Config::default(),
             monitor: crate::monitor::Config::default(),
         }

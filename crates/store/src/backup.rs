@@ -44,6 +44,13 @@ pub struct Snapshot {
     segments: Vec<SegmentInfo>,
 }
 
+impl Snapshot {
+    /// How far the journal went.
+    pub fn segments(&self) -> &[SegmentInfo] {
+        &self.segments
+    }
+}
+
 impl Store {
     /// The store as it is between two transactions. It costs no pause; the file of the store may grow while it is held.
     ///

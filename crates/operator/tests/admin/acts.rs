@@ -349,6 +349,9 @@ pub(crate) const CASES: [Case; 61] = [
         post(format!("/v1/ocsp/holds/{}/close", hold(world)), why())
     }),
     write("reload", "/v1/reload", 200, |_| post("/v1/reload", why())),
+    write("backup", "/v1/backups", 201, |_| {
+        post("/v1/backups", json!({ "to": "/var/backups/ingam", "reason": "ticket 12" }))
+    }),
 ];
 
 /// Routes that are nobody's act: they say who asks and whether the process lives; and the word on somebody else's act,

@@ -59,6 +59,7 @@ pub(crate) fn check(config: &Config, found: &mut Findings) {
     perspective::distances(config, found);
     found.below("transparency", config.transparency.check());
     found.below("health", config.health.check());
+    found.below("backup", config.backup.check());
     found.below("monitor", config.monitor.check());
     catalog(config, found);
 }

@@ -43,6 +43,8 @@ pub struct BackupPlan<'a> {
     pub now: Timestamp,
     /// Keys of files.
     pub random: &'a dyn Random,
+    /// Whether the journal's files are still what the snapshot says of them: asked before the list is written.
+    pub holds: &'a dyn Fn() -> bool,
 }
 
 /// What was written.
@@ -102,6 +104,9 @@ pub fn make(plan: &BackupPlan<'_>, snapshot: &Snapshot) -> Result<Made, Error> {
     }
     sync_directory_at(&plan.folder.join("objects"))
         .map_err(|cause| Error::File("syncing the backup".to_owned(), cause))?;
+    if !(plan.holds)() {
+        return Err(Error::Unavailable("a segment of the journal was closed while it was copied"));
+    }
     let Writer { files, mut made, .. } = writer;
     let number = sets.manifests.len() as u64 + 1;
     made.files = files.len() as u64;

@@ -46,8 +46,10 @@ pub struct RestorePlan<'a> {
     pub signer: Option<&'a str>,
     /// The state folder, which is empty or not there.
     pub to: &'a Path,
-    /// The newest set at this time, or of all.
+    /// The newest set that shows this second or an earlier one, instead of the newest of all.
     pub at: Option<Timestamp>,
+    /// The set of this number.
+    pub set: Option<u64>,
     /// The engine of the new store.
     pub config: &'a Config,
     /// What time it is.
@@ -94,9 +96,11 @@ pub fn restore(plan: &RestorePlan<'_>) -> Result<Restored, Error> {
     if let Some(signer) = plan.signer.filter(|signer| *signer != signed_by) {
         return Err(wrong(format!("the sets were signed by {signed_by}, not by {signer}")));
     }
-    let fits = |set: &&Manifest| plan.at.is_none_or(|at| set.made <= at);
+    let fits = |set: &&Manifest| {
+        plan.at.is_none_or(|at| set.made.unix_s() <= at.unix_s()) && plan.set.is_none_or(|number| set.number == number)
+    };
     let set = sets.manifests.iter().rev().find(fits);
-    let set = set.ok_or_else(|| wrong("the folder has no set, or none as old as that"))?;
+    let set = set.ok_or_else(|| wrong("the folder has no set, or none of that number or as old as that"))?;
     if !plan.to.is_dir() {
         make_folder(plan.to).map_err(failed("making", plan.to))?;
     }
