@@ -126,8 +126,8 @@ impl Authority {
                 let record = self
                     .account_record(RecordType::AccountDeactivated, account.id, hides, caller, &evidence)
                     .await?;
-                let now = self.clock.now();
-                return self.store.account_deactivate(account.id, now, record).await?.ok_or_else(ended);
+                // As the record says it, so that the row can be made anew from the record.
+                return self.store.account_deactivate(account.id, record.time, record).await?.ok_or_else(ended);
             }
             Some(_) => {
                 return Err(Error::refusal(

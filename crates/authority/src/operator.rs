@@ -243,6 +243,15 @@ impl Authority {
         }
         Ok(self.store.statuses().records_append(records).await?)
     }
+
+    /// Puts on record that a backup was made: which, and what is in it.
+    ///
+    /// # Errors
+    /// [`Error::Fault`] if it could not be made durable.
+    pub async fn backup_made(&self, act: &Act, made: &Value) -> Result<(), Error> {
+        let records = vec![self.record(RecordType::BackupMade, None, None, made)?, self.act_done(act)?];
+        Ok(self.store.statuses().records_append(records).await?)
+    }
 }
 
 /// A task that ended by a panic, or with the runtime.

@@ -4,7 +4,7 @@ use ingam_protocol::acme::{Account, AuthorizationStatus, ErrorType, Revocation};
 use ingam_protocol::bytes::from_base64url;
 use ingam_protocol::key::PublicKey;
 use ingam_protocol::profile::IssuerName;
-use ingam_protocol::record::RecordType;
+use ingam_protocol::record::{Record, RecordType};
 use ingam_protocol::{Reason, Serial};
 use ingam_store::{CertificateRow, RevocationOutcome, RevocationRequest};
 
@@ -54,18 +54,19 @@ impl Authority {
             comment: None,
         };
         let subject = Some(row.account);
-        let mut records = vec![
-            self.record(RecordType::CertificateRevoked, subject, Some(caller), &evidence)?
-                .ending(row.not_after),
-        ];
+        let revoked = self.record(RecordType::CertificateRevoked, subject, Some(caller), &evidence)?;
+        // Both at one time, which is what rows say, too.
+        let at = revoked.time;
+        let mut records = vec![revoked.ending(row.not_after)];
         if block_key.is_some() {
-            records.push(self.record(RecordType::KeyBlocked, subject, None, &evidence)?);
+            let blocked = self.record(RecordType::KeyBlocked, subject, None, &evidence)?;
+            records.push(Record { time: at, ..blocked });
         }
         let revocation = RevocationRequest {
             issuer: issuer.clone(),
             serial: serial.clone(),
             reason,
-            at: self.clock.now(),
+            at,
             block_key,
             operator: None,
         };

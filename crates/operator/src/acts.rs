@@ -159,6 +159,7 @@ rules! {
     CASE_OBJECT = change("case.object", &[Administrator]);
     CASE_CLOSE = change("case.close", &[Administrator]);
     RELOAD = change("reload", &[Administrator]);
+    BACKUP = change("backup", &[Administrator]);
 }
 
 impl Rule {

@@ -5,6 +5,7 @@
 
 mod account;
 mod approval;
+mod backup;
 mod call;
 mod case;
 mod certificate;
@@ -60,7 +61,7 @@ const PACE: Duration = Duration::from_millis(500);
 
 /// How the admin API is reached.
 #[derive(Clone, Debug, clap::Args)]
-struct Connection {
+pub struct Connection {
     /// The admin socket of the CA; otherwise INGAM_ADMIN_SOCKET, /run/ingam/admin.sock or /var/lib/ingam/admin.sock
     #[arg(long, global = true, value_name = "PATH", help_heading = "Connection", conflicts_with_all = ["dir", "url"])]
     socket: Option<PathBuf>,
@@ -92,11 +93,7 @@ struct Connection {
 
 /// The command line of `ingam admin`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = with_examples(&[
-    "ingam admin whoami",
-    "ingam admin --dir ca cert list --name www.example.test",
-    "ingam admin --url https://ca.example:14091 --ca ca.pem --certificate ann.pem --key ann.key status",
-]))]
+#[command(after_help = admin_help())]
 pub struct Admin {
     #[command(flatten)]
     connection: Connection,
@@ -104,8 +101,9 @@ pub struct Admin {
     group: Group,
 }
 
+/// What can be asked of the admin API.
 #[derive(Debug, Subcommand)]
-enum Group {
+pub enum Group {
     /// Finds ACME accounts
     #[command(subcommand)]
     Account(account::Account),
@@ -174,6 +172,8 @@ enum Group {
     Approval(approval::Approval),
     /// Lets the CA read its configuration again
     Reload(server::Reload),
+    /// Lets the CA write a backup while it runs
+    Backup(backup::Backup),
     /// Shows how the CA fares
     Status(status::Look),
     /// Shows whom the CA takes you for, and what you may do
@@ -190,6 +190,15 @@ pub struct Status {
     connection: Connection,
     #[command(flatten)]
     look: status::Look,
+}
+
+/// What stands below the help of `ingam admin`.
+pub fn admin_help() -> String {
+    with_examples(&[
+        "ingam admin whoami",
+        "ingam admin --dir ca cert list --name www.example.test",
+        "ingam admin --url https://ca.example:14091 --ca ca.pem --certificate ann.pem --key ann.key status",
+    ])
 }
 
 fn with_examples(examples: &[&str]) -> String {
@@ -212,7 +221,8 @@ impl Status {
     }
 }
 
-async fn run(connection: Connection, group: Group, clock: Arc<dyn Clock>) -> ExitCode {
+/// Does what was asked for, over the streams of this process; the exit code says how it ended.
+pub async fn run(connection: Connection, group: Group, clock: Arc<dyn Clock>) -> ExitCode {
     let env = |name: &str| std::env::var(name).ok();
     let mut terminal = Terminal::of_the_process(connection.json, &env);
     let client = match connection.client(&env) {
@@ -287,6 +297,7 @@ impl Group {
             Self::Role(command) => command.run(call).await,
             Self::Approval(command) => command.run(call).await,
             Self::Reload(command) => command.run(call).await,
+            Self::Backup(command) => command.run(call).await,
             Self::Status(command) => command.run(call).await,
             Self::Whoami => server::whoami(call).await,
             Self::Api(command) => command.run(call).await,

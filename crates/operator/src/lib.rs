@@ -44,7 +44,7 @@ use tokio::sync::Semaphore;
 pub use around::Peer;
 
 use acts::Danger;
-use api::Reload;
+use api::{BackupMade, Reload};
 
 /// How many clients may follow the log at once.
 const FOLLOWERS_MAX: usize = 16;
@@ -71,6 +71,15 @@ pub trait Host: Send + Sync {
     /// # Errors
     /// What is wrong, each for itself.
     async fn reload(&self, act: &Act) -> Result<Reload, Vec<String>>;
+
+    /// Makes a backup in a folder of this machine, with a record of `act`.
+    ///
+    /// # Errors
+    /// What stands against it, and what to do.
+    async fn backup(&self, act: &Act, to: &str) -> Result<BackupMade, String> {
+        let _ = (act, to);
+        Err("this process has nothing to make a backup of".to_owned())
+    }
 
     /// The OCSPResponse (DER) to a request (DER), as whoever asks the responder gets it.
     async fn ocsp_answer(&self, request: &[u8]) -> Bytes;

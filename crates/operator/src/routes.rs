@@ -1,6 +1,7 @@
 //! Where everything is, and the OpenAPI document that is made from it.
 #![allow(unused_qualifications, reason = "utoipa's macros write paths in full")]
 
+mod backups;
 mod cases;
 mod certificates;
 mod checkpoints;
@@ -51,6 +52,7 @@ fn described() -> OpenApiRouter<Arc<Operator>> {
         .routes(routes!(health::whoami))
         .routes(routes!(health::status))
         .routes(routes!(health::reload))
+        .routes(routes!(backups::make_backup))
         .routes(routes!(health::livez))
         .routes(routes!(health::readyz))
         .routes(routes!(orders::accounts))

@@ -208,6 +208,10 @@ pub enum RecordType {
     NameRuleChanged = 63,
     /// An operator gave somebody a rate limit of their own, or took it back.
     LimitOverridden = 65,
+    /// A backup was made: which, where to, and what is in it.
+    BackupMade = 66,
+    /// The store was made anew: from a backup, or from the journal.
+    StoreRestored = 67,
     /// An operator did something, or wanted to: who, as what, from where, why, and what came of it.
     OperatorActed = 70,
     /// Personal data was read: by whom, whose, why.
@@ -244,7 +248,7 @@ pub enum RecordType {
 
 impl RecordType {
     /// All types.
-    pub const ALL: [Self; 53] = [
+    pub const ALL: [Self; 55] = [
         Self::AccountCreated,
         Self::AccountUpdated,
         Self::AccountDeactivated,
@@ -282,6 +286,8 @@ impl RecordType {
         Self::ConfigurationChanged,
         Self::NameRuleChanged,
         Self::LimitOverridden,
+        Self::BackupMade,
+        Self::StoreRestored,
         Self::OperatorActed,
         Self::PersonalDataRead,
         Self::ApprovalChanged,
@@ -334,7 +340,9 @@ impl RecordType {
             | Self::Started
             | Self::ConfigurationChanged
             | Self::NameRuleChanged
-            | Self::LimitOverridden => Class::CaLifecycle,
+            | Self::LimitOverridden
+            | Self::BackupMade
+            | Self::StoreRestored => Class::CaLifecycle,
             Self::OperatorActed | Self::PersonalDataRead | Self::ApprovalChanged | Self::SubjectAsked => {
                 Class::AccessLog
             }

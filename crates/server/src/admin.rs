@@ -1,6 +1,6 @@
 //! The admin API's place in the process: its sockets, who is at the other end, and what it asks of the process.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -9,7 +9,7 @@ use http::Request;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use ingam_authority::operator::Act;
-use ingam_operator::api::Reload;
+use ingam_operator::api::{BackupMade, Reload};
 use ingam_operator::{Host, LastError, NotTaken, Operator, PublishedFile, PublishedPaths};
 use ingam_protocol::operator::Principal;
 use ingam_responder::Responder;
@@ -17,6 +17,7 @@ use ring::digest::{SHA256, digest};
 use tokio::sync::watch;
 use tower::ServiceExt;
 
+use crate::backup::Backups;
 use crate::config::Config;
 use crate::health::Health;
 use crate::listener::{Peer, PeerAddress, Socket, bind_unix, stopped};
@@ -107,6 +108,8 @@ pub(crate) struct Process {
     pub(crate) checkpoints: Arc<Checkpoints>,
     /// `urls.publication`.
     pub(crate) publication: String,
+    /// What makes backups.
+    pub(crate) backups: Backups,
 }
 
 impl Process {
@@ -134,6 +137,15 @@ impl Host for Process {
 
     async fn reload(&self, act: &Act) -> Result<Reload, Vec<String>> {
         self.reloader.reload(Some(act)).await
+    }
+
+    async fn backup(&self, act: &Act, to: &str) -> Result<BackupMade, String> {
+        let config = self.reloader.current.lock().await.clone();
+        let made = self.backups.make(&config, Path::new(to)).await?;
+        let told = serde_json::json!({ "to": to, "made": made });
+        let recorded = self.reloader.authority.backup_made(act, &told).await;
+        recorded.map_err(|error| format!("the backup is there, and could not be put on record: {error}"))?;
+        Ok(made)
     }
 
     async fn ocsp_answer(&self, request: &[u8]) -> Bytes {

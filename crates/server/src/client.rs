@@ -6,9 +6,10 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{CommandFactory, Subcommand, ValueEnum};
-use ingam_operator::command::{Admin, Status};
+use ingam_operator::command::{self, Connection, Group, Status};
 
 use crate::CommandLine;
+use crate::offline::{BackupKey, Rebuild, Restore};
 use crate::serve::StartError;
 use crate::system::SystemClock;
 use crate::terminal;
@@ -40,6 +41,28 @@ Examples:
     },
 }
 
+/// The command line of `ingam admin`: what is asked of a running CA, and what is done to one that does not run.
+#[derive(Debug, clap::Args)]
+#[command(after_help = command::admin_help())]
+pub(crate) struct Admin {
+    #[command(flatten)]
+    connection: Connection,
+    #[command(subcommand)]
+    act: Act,
+}
+
+#[derive(Debug, Subcommand)]
+enum Act {
+    #[command(flatten)]
+    Running(Group),
+    /// Makes the store of a CA that does not run anew, from its journal
+    Rebuild(Rebuild),
+    /// Makes a state folder of a backup, or tells which revocations one lacks
+    Restore(Box<Restore>),
+    /// Makes a key that opens backups
+    BackupKey(BackupKey),
+}
+
 /// Shells with completions.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum Shell {
@@ -51,7 +74,14 @@ pub(crate) enum Shell {
 /// Does what was asked for; the exit code is that of `ingam admin`.
 pub(crate) async fn run(client: Client) -> Result<ExitCode, StartError> {
     match client {
-        Client::Admin(admin) => Ok(Box::pin(admin.run(Arc::new(SystemClock))).await),
+        Client::Admin(admin) => match admin.act {
+            Act::Running(group) => {
+                Ok(Box::pin(command::run(admin.connection, group, Arc::new(SystemClock))).await)
+            }
+            Act::Rebuild(options) => options.run(),
+            Act::Restore(options) => options.run(),
+            Act::BackupKey(options) => options.run(),
+        },
         Client::Status(status) => Ok(Box::pin(status.run(Arc::new(SystemClock))).await),
         Client::Completions { shell } => {
             terminal::told(std::io::stdout().write_all(&completions(shell)))?;
@@ -102,6 +132,8 @@ mod tests {
             "ingam-admin.1",
             "ingam-admin-cert-list.1",
             "ingam-admin-revoke.1",
+            "ingam-admin-rebuild.1",
+            "ingam-admin-restore.1",
             "ingam-status.1",
         ] {
             let text = std::fs::read_to_string(dir.path().join(page)).unwrap();

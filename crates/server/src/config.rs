@@ -87,6 +87,8 @@ pub(crate) struct Config {
     pub(crate) request_log: ingam_responder::request_log::Config,
     /// Who runs the CA, and whom people turn to: what the privacy page tells beside the rest of this file.
     pub(crate) privacy: ingam_privacy::Config,
+    /// Who can open backups.
+    pub(crate) backup: crate::backup::Config,
     pub(crate) health: crate::health::Config,
     /// The comparison of what is given out of certificates with their record.
     pub(crate) monitor: crate::monitor::Config,
@@ -119,6 +121,7 @@ impl Default for Config {
             retention: ingam_retention::Config::default(),
             request_log: ingam_responder::request_log::Config::default(),
             privacy: ingam_privacy::Config::default(),
+            backup: crate::backup::Config::default(),
             health: crate::health::Config::default(),
             monitor: crate::monitor::Config::default(),
             log: crate::record_log::Config::default(),

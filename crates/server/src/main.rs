@@ -2,6 +2,7 @@
 
 mod acme;
 mod admin;
+mod backup;
 mod ceremony;
 mod certificate_keeper;
 mod check;
@@ -19,6 +20,7 @@ mod management;
 mod monitor;
 mod notify;
 mod observation;
+mod offline;
 mod own_certificate;
 mod perspective;
 mod privacy;

@@ -34,6 +34,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::acme::{self, Transport};
 use crate::admin::{self, AdminSocket};
+use crate::backup::Backups;
 use crate::certificate_keeper::CertificateKeeper;
 use crate::config::Config;
 use crate::delegates::{self, Delegates};
@@ -322,7 +323,8 @@ impl Running {
         let observation = Observation::new(Arc::new(health), metrics);
         self.observed = Some(Observed::serve(listener("metrics", sockets.metrics.into(), None), observation));
         self.logging = Some(Logging::begin(request_log.clone()));
-        let admin = self.admin(&going, request_log, retention.clone());
+        let backups = Backups::new(store.clone(), sources.clone());
+        let admin = self.admin(&going, request_log, retention.clone(), backups);
         let tasks = &mut self.tasks;
         let stop = || stopping.clone();
         let tls = listener("acme", sockets.acme.into(), Some(acceptor.clone()));
@@ -395,6 +397,7 @@ impl Running {
         going: &Going<'_>,
         request_log: Arc<RequestLog>,
         retention: Arc<Retention>,
+        backups: Backups,
     ) -> impl Fn(http::Request<hyper::body::Incoming>, Peer) -> admin::Answer + Clone + Send + Sync + 'static
     {
         let process = Arc::new(admin::Process {
@@ -404,6 +407,7 @@ impl Running {
             responder: going.reloader.responder.clone(),
             checkpoints: self.checkpoints.clone(),
             publication: going.config.urls.publication.clone(),
+            backups,
         });
         let two_people = going.config.operator.two_people.clone();
         let parts = ingam_operator::Parts {

@@ -6,7 +6,7 @@ use ingam_protocol::key::PublicKey;
 use ingam_protocol::record::Record;
 use ingam_protocol::time::Timestamp;
 
-use crate::contact::Place;
+use crate::contact::{Place, SubjectKeys};
 use crate::error::Error;
 use crate::external_key::{Bound, Unbound, bind};
 use crate::key_block::is_blocked;
@@ -27,6 +27,11 @@ pub enum AccountInserted {
     Blocked,
     /// A limit is reached.
     Limited(Limited),
+}
+
+/// Where a part of a record lies that is sealed for its subject.
+pub(crate) fn payload_place(kind: &'static str, subject: Id) -> Place<'static> {
+    Place { table: kind, column: "payload", subject }
 }
 
 pub(crate) fn contact_place(subject: Id) -> Place<'static> {
@@ -239,7 +244,7 @@ impl Store {
         plain: &[u8],
     ) -> Result<Vec<u8>, Error> {
         self.subject_key_ensure(subject).await?;
-        self.subject_keys().seal(Place { table: kind, column: "payload", subject }, plain)
+        self.subject_keys().seal(payload_place(kind, subject), plain)
     }
 
     /// Opens what [`Store::subject_seal`] sealed for the same kind of part; `None` if its key is gone.
@@ -249,7 +254,7 @@ impl Store {
         kind: &'static str,
         sealed: &[u8],
     ) -> Option<zeroize::Zeroizing<Vec<u8>>> {
-        self.subject_keys().open_sealed(Place { table: kind, column: "payload", subject }, sealed).ok()
+        self.subject_keys().open_sealed(payload_place(kind, subject), sealed).ok()
     }
 
     pub(crate) async fn contacts_seal(&self, id: Id, contacts: &[Contact]) -> Result<Option<Vec<u8>>, Error> {
@@ -257,11 +262,7 @@ impl Store {
             return Ok(None);
         }
         self.subject_key_ensure(id).await?;
-        let urls: Vec<&str> = contacts.iter().map(Contact::expose).collect();
-        let plain = zeroize::Zeroizing::new(
-            serde_json::to_vec(&urls).map_err(|cause| Error::Row("contacts", Box::new(cause)))?,
-        );
-        self.subject_keys().seal(contact_place(id), &plain).map(Some)
+        contacts_sealed(self.subject_keys(), id, contacts).map(Some)
     }
 
     pub(crate) async fn subject_key_ensure(&self, subject: Id) -> Result<(), Error> {
@@ -271,6 +272,15 @@ impl Store {
             .await
             .map_err(|_| Error::Unavailable("the runtime is ending"))?
     }
+}
+
+/// Contacts as their row holds them; the subject has to have a key.
+pub(crate) fn contacts_sealed(keys: &SubjectKeys, id: Id, contacts: &[Contact]) -> Result<Vec<u8>, Error> {
+    let urls: Vec<&str> = contacts.iter().map(Contact::expose).collect();
+    let plain = zeroize::Zeroizing::new(
+        serde_json::to_vec(&urls).map_err(|cause| Error::Row("contacts", Box::new(cause)))?,
+    );
+    keys.seal(contact_place(id), &plain)
 }
 
 pub(crate) fn active(transaction: &Transaction<'_>, id: Id) -> Result<Option<Account>, Error> {

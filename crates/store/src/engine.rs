@@ -206,6 +206,26 @@ pub trait Engine: Send + Sync {
     /// [`EngineError::TooLarge`] before anything was done. Any other error leaves it open whether the batch is in,
     /// until the engine was opened again; it may refuse everything until then.
     fn commit(&self, batch: &Batch, durability: Durability) -> Result<(), EngineError>;
+
+    /// Everything as it is now, for reading while commits go on.
+    ///
+    /// # Errors
+    /// [`EngineError`], also from an engine that has none.
+    fn snapshot(&self) -> Result<Box<dyn Snapshot>, EngineError> {
+        Err(EngineError::Io {
+            doing: "taking a snapshot",
+            source: "this engine has none: a CA with backups needs store.engine = \"redb\"".into(),
+        })
+    }
+}
+
+/// What an engine held at one moment, whatever is committed afterwards.
+pub trait Snapshot: Send + Sync {
+    /// The pairs with keys from `from` on, in ascending order and at most `limit` of them.
+    ///
+    /// # Errors
+    /// [`EngineError`], which is never about what was asked for.
+    fn range(&self, table: Table, from: &[u8], limit: usize) -> Result<Vec<Pair>, EngineError>;
 }
 
 /// Whether the range cannot hold anything; engines differ in what they make of one that is upside down.

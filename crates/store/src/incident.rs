@@ -12,7 +12,7 @@ use crate::table::{
     CERTIFICATES, INCIDENT_CERTIFICATES, INCIDENTS, INCIDENTS_BY_CERTIFICATE, certificate_key,
     certificate_of, end_of,
 };
-use crate::transaction::{decode, read_range, read_row};
+use crate::transaction::{Transaction, decode, read_range, read_row};
 
 /// An incident.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,6 +46,37 @@ pub struct IncidentGrown {
 
 fn prefix(name: &str) -> Vec<u8> {
     [name.as_bytes(), &[0]].concat()
+}
+
+/// Puts certificates into an incident; `None` if there is no such one.
+pub(crate) fn grow(
+    transaction: &mut Transaction<'_>,
+    name: &str,
+    certificates: &[(IssuerName, Serial)],
+) -> Result<Option<IncidentGrown>, Error> {
+    let Some(mut incident) = transaction.row::<Incident>(INCIDENTS, name.as_bytes())? else {
+        return Ok(None);
+    };
+    let mut grown = IncidentGrown { added: 0, known: 0, missing: 0 };
+    for (issuer, serial) in certificates {
+        let certificate = certificate_key(issuer, serial);
+        let key = [prefix(name), certificate.clone()].concat();
+        if transaction.get(CERTIFICATES, &certificate)?.is_none() {
+            grown.missing += 1;
+            continue;
+        }
+        // Of one that is known, too: the incident may be from before there was this index.
+        transaction.put(INCIDENTS_BY_CERTIFICATE, certificate, name.as_bytes());
+        if transaction.get(INCIDENT_CERTIFICATES, &key)?.is_some() {
+            grown.known += 1;
+        } else {
+            transaction.put(INCIDENT_CERTIFICATES, key, Vec::new());
+            grown.added += 1;
+        }
+    }
+    incident.certificates += grown.added;
+    transaction.put_row(INCIDENTS, name.as_bytes().to_vec(), &incident)?;
+    Ok(Some(grown))
 }
 
 impl Store {
@@ -120,28 +151,7 @@ impl Store {
         records: Vec<Record>,
     ) -> Result<Option<IncidentGrown>, Error> {
         self.run(move |transaction| {
-            let Some(mut incident) = transaction.row::<Incident>(INCIDENTS, name.as_bytes())? else {
-                return Ok(None);
-            };
-            let mut grown = IncidentGrown { added: 0, known: 0, missing: 0 };
-            for (issuer, serial) in &certificates {
-                let certificate = certificate_key(issuer, serial);
-                let key = [prefix(&name), certificate.clone()].concat();
-                if transaction.get(CERTIFICATES, &certificate)?.is_none() {
-                    grown.missing += 1;
-                    continue;
-                }
-                // Of one that is known, too: the incident may be from before there was this index.
-                transaction.put(INCIDENTS_BY_CERTIFICATE, certificate, name.as_bytes());
-                if transaction.get(INCIDENT_CERTIFICATES, &key)?.is_some() {
-                    grown.known += 1;
-                } else {
-                    transaction.put(INCIDENT_CERTIFICATES, key, Vec::new());
-                    grown.added += 1;
-                }
-            }
-            incident.certificates += grown.added;
-            transaction.put_row(INCIDENTS, name.as_bytes().to_vec(), &incident)?;
+            let Some(grown) = grow(transaction, &name, &certificates)? else { return Ok(None) };
             records.iter().for_each(|record| transaction.record(record));
             Ok(Some(grown))
         })

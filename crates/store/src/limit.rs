@@ -104,7 +104,7 @@ struct Found {
 
 type Read<'a> = &'a dyn Fn(Table, &[u8]) -> Result<Option<Vec<u8>>, Error>;
 
-fn override_key(limit: LimitName, favoured: &Favoured) -> Vec<u8> {
+pub(crate) fn override_key(limit: LimitName, favoured: &Favoured) -> Vec<u8> {
     [[limit.number()].as_slice(), &favoured.to_bytes()].concat()
 }
 

@@ -108,7 +108,8 @@ pub(crate) fn copy_before(directory: &Path, format: u64) -> Result<PathBuf, Erro
     Ok(target)
 }
 
-fn make_folder(path: &Path) -> io::Result<()> {
+/// Makes a folder for the owner alone.
+pub(crate) fn make_folder(path: &Path) -> io::Result<()> {
     use std::os::unix::fs::DirBuilderExt;
     // What is copied is for the owner alone.
     fs::DirBuilder::new().mode(0o700).create(path)

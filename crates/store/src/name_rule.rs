@@ -93,6 +93,22 @@ pub(crate) fn is_blocked(transaction: &Transaction<'_>, identifier: &Identifier)
     Ok(!transaction.range(NAMES_BLOCKED_BELOW, &from, to.as_deref(), 1)?.is_empty())
 }
 
+/// Puts a rule in place of any that the name has.
+pub(crate) fn put(transaction: &mut Transaction<'_>, rule: &NameRule) -> Result<(), Error> {
+    let below = blocked_below_key(&rule.name);
+    match rule.verdict {
+        NameVerdict::Block => transaction.put(NAMES_BLOCKED_BELOW, below, Vec::new()),
+        NameVerdict::Allow => transaction.delete(NAMES_BLOCKED_BELOW, below),
+    }
+    transaction.put_row(NAME_RULES, reversed(&rule.name), rule)
+}
+
+/// Takes a name's own rule out.
+pub(crate) fn delete(transaction: &mut Transaction<'_>, name: &DnsName) {
+    transaction.delete(NAME_RULES, reversed(name).into_bytes());
+    transaction.delete(NAMES_BLOCKED_BELOW, blocked_below_key(name));
+}
+
 impl Store {
     /// The rule that decides about an identifier: of a name its own, or the nearest above it that holds for names below;
     /// of a wildcard the nearest that holds for names below its base.
@@ -134,12 +150,7 @@ impl Store {
     /// [`Error`] if it could not be made durable.
     pub async fn name_rule_put(&self, rule: NameRule, records: Vec<Record>) -> Result<(), Error> {
         self.run(move |transaction| {
-            let below = blocked_below_key(&rule.name);
-            match rule.verdict {
-                NameVerdict::Block => transaction.put(NAMES_BLOCKED_BELOW, below, Vec::new()),
-                NameVerdict::Allow => transaction.delete(NAMES_BLOCKED_BELOW, below),
-            }
-            transaction.put_row(NAME_RULES, reversed(&rule.name), &rule)?;
+            put(transaction, &rule)?;
             records.iter().for_each(|record| transaction.record(record));
             Ok(())
         })
@@ -152,12 +163,10 @@ impl Store {
     /// [`Error`] if it could not be made durable.
     pub async fn name_rule_delete(&self, name: DnsName, records: Vec<Record>) -> Result<bool, Error> {
         self.run(move |transaction| {
-            let key = reversed(&name).into_bytes();
-            if transaction.get(NAME_RULES, &key)?.is_none() {
+            if transaction.get(NAME_RULES, reversed(&name).as_bytes())?.is_none() {
                 return Ok(false);
             }
-            transaction.delete(NAME_RULES, key);
-            transaction.delete(NAMES_BLOCKED_BELOW, blocked_below_key(&name));
+            delete(transaction, &name);
             records.iter().for_each(|record| transaction.record(record));
             Ok(true)
         })

@@ -69,6 +69,14 @@ impl Store {
         &self.journal
     }
 
+    pub(crate) fn journal_arc(&self) -> &Arc<Journal> {
+        &self.journal
+    }
+
+    pub(crate) fn engine_shared(&self) -> Arc<dyn Engine> {
+        self.engine.clone()
+    }
+
     pub(crate) fn engine(&self) -> &dyn Engine {
         self.engine.as_ref()
     }
@@ -238,7 +246,7 @@ impl Store {
     }
 }
 
-fn open_engine(directory: &Path, config: &Config) -> Result<Arc<dyn Engine>, Error> {
+pub(crate) fn open_engine(directory: &Path, config: &Config) -> Result<Arc<dyn Engine>, Error> {
     match config.engine {
         EngineChoice::Redb => {
             let cache_bytes = usize::try_from(config.cache_mib).unwrap_or(usize::MAX).saturating_mul(1 << 20);
@@ -253,7 +261,7 @@ fn open_engine(directory: &Path, config: &Config) -> Result<Arc<dyn Engine>, Err
     }
 }
 
-fn counter(engine: &dyn Engine, name: &[u8]) -> Result<u64, Error> {
+pub(crate) fn counter(engine: &dyn Engine, name: &[u8]) -> Result<u64, Error> {
     decode_counter(engine.get(META, name).map_err(|cause| Error::Engine("reading a counter", cause))?)
 }
 
@@ -274,7 +282,7 @@ fn write_format(engine: &dyn Engine) -> Result<(), Error> {
     written.map_err(|cause| Error::Engine("writing the format version", cause))
 }
 
-fn outbox_next(engine: &dyn Engine) -> Result<u64, Error> {
+pub(crate) fn outbox_next(engine: &dyn Engine) -> Result<u64, Error> {
     let last = engine
         .range_last(OUTBOX, &[], None, 1)
         .map_err(|cause| Error::Engine("reading the end of the outbox", cause))?;

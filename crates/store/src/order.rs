@@ -551,7 +551,7 @@ pub(crate) fn find(transaction: &Transaction<'_>, id: Id) -> Result<Option<Order
     transaction.row(ORDERS, id.as_bytes())
 }
 
-fn put(transaction: &mut Transaction<'_>, order: &Order) -> Result<(), Error> {
+pub(crate) fn put(transaction: &mut Transaction<'_>, order: &Order) -> Result<(), Error> {
     transaction.put_row(ORDERS, *order.id.as_bytes(), order)
 }
 

@@ -282,7 +282,9 @@ impl Store {
                 transaction.delete(REVOCATION_ITEMS, key);
                 match status_of(transaction, issuer, serial)? {
                     Some(row) if row.state == StatusState::Good => {
-                        let revoked = StatusState::Revoked { at: now, reason: job.revocation_reason };
+                        // As its record says it, so that the row can be made anew from the record.
+                        let at = records.first().map_or(now, |record| record.time);
+                        let revoked = StatusState::Revoked { at, reason: job.revocation_reason };
                         status_put(transaction, issuer, serial, revoked, row.not_after)?;
                         records.iter().for_each(|record| transaction.record(record));
                         job.revoked += 1;

@@ -45,7 +45,8 @@ pub enum RoleTaken {
     LastAdministrator,
 }
 
-fn key(principal: Principal, role: Role) -> Vec<u8> {
+/// Where a grant stands.
+pub(crate) fn key(principal: Principal, role: Role) -> Vec<u8> {
     [principal.to_string().as_bytes(), &[0], role.name().as_bytes()].concat()
 }
 

@@ -164,6 +164,9 @@ pub(crate) const META_MIGRATION: &[u8] = b"migration_from";
 /// The format version of the tables.
 pub(crate) const META_FORMAT: &[u8] = b"format_version";
 
+/// What the names of counters of CRL numbers begin with.
+pub(crate) const META_CRL_NUMBERS: &[u8] = b"crl_number/";
+
 /// The counter of CRL numbers of an issuer's shard, or of what belongs to none.
 pub(crate) fn meta_crl_number(issuer: &IssuerName, shard: Option<Shard>) -> Vec<u8> {
     of_list("crl_number", issuer, shard)

@@ -44,6 +44,11 @@ impl<'a> Transaction<'a> {
         }
     }
 
+    /// On how many keys it has a word.
+    pub(crate) fn len(&self) -> usize {
+        self.changes.len()
+    }
+
     /// Notes what the world may know of a serial number once this is committed.
     pub(crate) fn status_changed(&mut self, change: StatusChange) {
         self.statuses.push(change);

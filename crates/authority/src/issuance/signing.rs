@@ -108,7 +108,7 @@ impl Authority {
         }
         let evidence = AskedEvidence { order: id, token, issuer, serial };
         let record = self.issuance_record(RecordType::SignatureAsked, &issuance, &evidence)?;
-        if self.store.order_ask(id, token, self.clock.now(), record).await? == Err(Stale) {
+        if self.store.order_ask(id, token, record.time, record).await? == Err(Stale) {
             // The key was not used. Nothing is given up here if somebody else has the order; else it must not go on.
             let why = "what the claim looked at has changed, or somebody else has the order";
             return self.abandon(id, AbandonedBy::Holder(token), why, false).await;
@@ -177,7 +177,6 @@ impl Authority {
                 return self.abandon(*id, AbandonedBy::Holder(*token), why, true).await;
             }
         };
-        let bytes = FinalBytes { tbs: prepared.tbs().into(), asked: self.clock.now() };
         let evidence = CertificateAskedEvidence {
             order: *id,
             token: *token,
@@ -186,6 +185,7 @@ impl Authority {
             tbs: prepared.tbs().into(),
         };
         let record = self.issuance_record(RecordType::CertificateAsked, issuance, &evidence)?;
+        let bytes = FinalBytes { tbs: prepared.tbs().into(), asked: record.time };
         if self.store.order_finish(*id, *token, bytes, record).await? == Err(Stale) {
             let why = "what the claim looked at has changed, or somebody else has the order";
             return self.abandon(*id, AbandonedBy::Holder(*token), why, true).await;
@@ -259,7 +259,7 @@ impl Authority {
         let issued = IssuedEvidence { order: *id, issuer, serial, certificate: der.clone() };
         let record = self.issuance_record(RecordType::CertificateIssued, issuance, &issued)?;
         let late = self.late(issuance, der.clone())?;
-        let certificate = NewCertificate { der, not_before: issuance.not_before, issued: self.clock.now() };
+        let certificate = NewCertificate { der, not_before: issuance.not_before, issued: record.time };
         let outcome = self.store.order_complete(*id, *token, certificate, record, late).await?;
         let label = if outcome.is_ok() { "issued" } else { "late" };
         tracing::info!(order = %id, %issuer, %serial, outcome = label, "a certificate was signed");
@@ -354,7 +354,7 @@ impl Authority {
             detail: "the certificate could not be made: make a new order".to_owned(),
         };
         // Whoever else ended it meanwhile ended it well enough.
-        let _ = self.store.order_abandon(id, by, failure, self.clock.now(), record).await?;
+        let _ = self.store.order_abandon(id, by, failure, record.time, record).await?;
         tracing::warn!(order = %id, why, asked, "an issuance was given up");
         Ok(())
     }

@@ -125,6 +125,7 @@ impl Authority {
             "name": name,
             "operator": act.operator,
             "certificates": certificates.iter().map(|(_, serial)| serial).collect::<Vec<_>>(),
+            "issuers": certificates.iter().map(|(issuer, _)| issuer).collect::<Vec<_>>(),
         });
         let record = self.record(RecordType::IncidentChanged, None, None, &told)?;
         let records = vec![record, self.act_done(act)?];

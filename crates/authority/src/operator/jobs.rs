@@ -291,8 +291,9 @@ impl Authority {
     ) -> Result<RevocationJob, ActError> {
         let told = json!({ "job": id, "state": to, "operator": act.operator, "reason": act.reason });
         let record = self.record(RecordType::RevocationJobChanged, None, None, &told)?;
+        let at = record.time;
         let records = vec![record, self.act_done(act)?];
-        let turned = self.store.revocation_job_turn(id, from, to, self.clock.now(), records).await?;
+        let turned = self.store.revocation_job_turn(id, from, to, at, records).await?;
         self.jobs_changed.notify_one();
         match turned {
             Some(job) => Ok(job),
@@ -306,9 +307,8 @@ impl Authority {
     async fn give_up(&self, id: Id, why: &'static str) -> Result<(), ActError> {
         let told = json!({ "job": id, "state": JobState::Cancelled, "why": why });
         let record = self.record(RecordType::RevocationJobChanged, None, None, &told)?;
-        let now = self.clock.now();
         let from = &[JobState::Gathering];
-        self.store.revocation_job_turn(id, from, JobState::Cancelled, now, vec![record]).await?;
+        self.store.revocation_job_turn(id, from, JobState::Cancelled, record.time, vec![record]).await?;
         self.jobs_changed.notify_one();
         Ok(())
     }

@@ -22,18 +22,22 @@ impl Authority {
         block_key: bool,
     ) -> Result<CertificateSummary, ActError> {
         let found = self.certificate_of_serial(serial)?;
-        let mut records = vec![self.revocation_record(act, &found, reason)?, self.act_done(act)?];
+        let revoked = self.revocation_record(act, &found, reason)?;
+        // All at one time, which is what rows say, too.
+        let at = revoked.time;
+        let mut records = vec![revoked, self.act_done(act)?];
         let thumbprint: Option<[u8; 32]> =
             if block_key { found.row.key_thumbprint[..].try_into().ok() } else { None };
         if thumbprint.is_some() {
             let evidence = self.operator_evidence(act, &found, reason);
-            records.push(self.record(RecordType::KeyBlocked, Some(found.row.account), None, &evidence)?);
+            let blocked = self.record(RecordType::KeyBlocked, Some(found.row.account), None, &evidence)?;
+            records.push(Record { time: at, ..blocked });
         }
         let request = RevocationRequest {
             issuer: found.issuer.clone(),
             serial: found.serial.clone(),
             reason,
-            at: self.clock.now(),
+            at,
             block_key: thumbprint,
             operator: Some((act.operator, act.reason.clone().unwrap_or_default())),
         };

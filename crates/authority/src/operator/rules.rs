@@ -77,6 +77,7 @@ impl Authority {
     pub async fn key_block(&self, act: &Act, blocking: KeyBlocking) -> Result<KeyBlock, ActError> {
         let block = self.blocked_by(act, blocking);
         let record = self.record(RecordType::KeyBlocked, None, None, &key_evidence(act, &block))?;
+        let block = KeyBlock { at: record.time, ..block };
         let records = vec![record, self.act_done(act)?];
         if !self.store.key_block_insert(block.clone(), records).await? {
             return Err(ActError::conflict("the key is blocked already"));
@@ -99,11 +100,6 @@ impl Authority {
         if !(1..=KEYS_AT_ONCE_MAX).contains(&hashes.len()) {
             return Err(ActError::invalid(format!("give 1 to {KEYS_AT_ONCE_MAX} hashes at once")));
         }
-        let block = |hash: &[u8; 32]| {
-            let named_by = KeyName::SpkiSha256;
-            self.blocked_by(act, KeyBlocking { named_by, hash: *hash, reason, source: source.clone() })
-        };
-        let blocks: Vec<KeyBlock> = hashes.iter().map(block).collect();
         let evidence = KeyEvidence {
             thumbprint: None,
             spki_sha256: hashes.iter().map(|hash| hex(hash)).collect(),
@@ -113,6 +109,12 @@ impl Authority {
             reason: act.reason.as_deref(),
         };
         let record = self.record(RecordType::KeyBlocked, None, None, &evidence)?;
+        let block = |hash: &[u8; 32]| {
+            let blocking =
+                KeyBlocking { named_by: KeyName::SpkiSha256, hash: *hash, reason, source: source.clone() };
+            KeyBlock { at: record.time, ..self.blocked_by(act, blocking) }
+        };
+        let blocks: Vec<KeyBlock> = hashes.iter().map(block).collect();
         let records = vec![record, self.act_done(act)?];
         let new = self.store.key_blocks_insert(blocks, records).await?;
         Ok(KeysBlocked { new, known: hashes.len().saturating_sub(new) })

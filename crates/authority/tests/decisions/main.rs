@@ -19,6 +19,7 @@
 //! - `wishes`: what orders can wish for, and what profiles do not allow.
 //! - `public`: rules with dates are held to the second, and records say who saw what.
 //! - `checks`: keys on the operator's lists get nothing, and outside linters stop what they dislike.
+//! - `rebuild`: the store made anew from the journal is the one that was there.
 //! - `own`: the CA's own certificate goes the way of every other one.
 //! - `external`: a key that operators gave out makes one account, which gets what the key permits.
 //! - `restrictions`: which names and addresses get certificates at all, and with which words others are refused.
@@ -54,6 +55,7 @@ mod operator_finds;
 mod operator_jobs;
 mod own;
 mod public;
+mod rebuild;
 mod regressions;
 mod renewal;
 mod restart;

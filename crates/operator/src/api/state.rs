@@ -37,6 +37,38 @@ pub struct Reload {
     pub needs_restart: Vec<String>,
 }
 
+/// Where a backup is to lie, and why it is made.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BackupAsked {
+    /// The folder, on the CA's machine, from `/` on; it is there, and the CA may write into it.
+    #[schema(max_length = 4096)]
+    pub to: String,
+    /// Why, for the record.
+    #[schema(max_length = 1000)]
+    pub reason: String,
+}
+
+/// A backup that was made.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+pub struct BackupMade {
+    /// The set's number in its folder.
+    pub number: u64,
+    /// How many files are in it.
+    pub files: u64,
+    /// Of how many an earlier set had the contents already.
+    pub known: u64,
+    /// How many bytes were written.
+    pub bytes_written: u64,
+    /// How many rows the store had.
+    pub rows: u64,
+    /// The key that signed its list, in hexadecimal digits: a restore can insist on it.
+    pub signed_by: String,
+    /// Names in the state folder that this version does not know, and that are not in the backup.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<String>,
+}
+
 /// Why something was not done (RFC 9457), `application/problem+json`.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct ApiProblem {

@@ -530,6 +530,9 @@ pub(crate) const CASES: [Case; 87] = [
         post(format!("/v1/cases/{}/close", legal_demand(world)), why())
     }),
     write("reload", "/v1/reload", 200, |_| post("/v1/reload", why())),
+    write("backup", "/v1/backups", 201, |_| {
+        post("/v1/backups", json!({ "to": "/var/backups/ingam", "reason": "ticket 12" }))
+    }),
 ];
 
 /// Routes that are nobody's act: they say who asks and whether the process lives; and the word on somebody else's act,

@@ -84,6 +84,7 @@ const TABLE: &str = "
     case.object        A---  C  reason
     case.close         A---  C  reason
     reload             A---  C  reason
+    backup             A---  C  reason
 ";
 
 /// A row of the table above.
@@ -196,13 +197,13 @@ fn allowed(world: &World, case: &Case, roles: &[Role], row: &Row) {
             for one in others {
                 assert_ne!(one.class, Class::AccessLog, "{context}: {one:?}");
             }
-            // These change nothing that lies in rows: one knocks at doors, one reads a file, checkpoints and holds are files.
-            let leaves_rows = ["validation.try", "reload", "checkpoint.cosign"].contains(&case.act)
+            // These change nothing that lies in rows: one knocks at doors, one reads a file; backups, checkpoints and holds are files.
+            let leaves_rows = ["validation.try", "reload", "backup", "checkpoint.cosign"].contains(&case.act)
                 || case.act.starts_with("hold.");
             assert!(world.rows() != before || leaves_rows, "{context}: nothing was changed");
             let expected = match case.act {
                 "role.grant" | "role.take" => Class::PermissionChange,
-                "name.rule" | "limit.override" | "reload" => Class::CaLifecycle,
+                "name.rule" | "limit.override" | "reload" | "backup" => Class::CaLifecycle,
                 "validation.try" => Class::Working,
                 "hold.open" | "hold.renew" | "hold.close" | "retention.sweep" => Class::Retention,
                 act if act.starts_with("record_hold.") => Class::Retention,

@@ -17,7 +17,7 @@ use ingam_authority::{
 use ingam_journal::files::Files;
 use ingam_journal::simulated::SimulatedDisk;
 use ingam_operator::acts::Danger;
-use ingam_operator::api::Reload;
+use ingam_operator::api::{BackupMade, Reload};
 use ingam_operator::{Host, Operator, PublishedFile, PublishedPaths};
 use ingam_protocol::acme::{
     Account, ChallengeType, ErrorType, NewAccount, NewOrder, OrderStatus, UnreadIdentifier,
@@ -84,6 +84,12 @@ impl Host for TestHost {
         let recorded = self.authority.configuration_changed(Some(act), &changed).await;
         recorded.map_err(|error| vec![error.to_string()])?;
         Ok(Reload { changed: vec!["limits".to_owned()], needs_restart: Vec::new() })
+    }
+
+    async fn backup(&self, act: &Act, to: &str) -> Result<BackupMade, String> {
+        let recorded = self.authority.backup_made(act, &json!({ "to": to })).await;
+        recorded.map_err(|error| error.to_string())?;
+        Ok(BackupMade { number: 1, ..BackupMade::default() })
     }
 
     async fn ocsp_answer(&self, request: &[u8]) -> Bytes {

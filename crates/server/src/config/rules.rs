@@ -65,6 +65,7 @@ pub(crate) fn check(config: &Config, found: &mut Findings) {
     found.below("transparency", config.transparency.check());
     found.below("privacy", config.privacy.check());
     found.below("health", config.health.check());
+    found.below("backup", config.backup.check());
     found.below("monitor", config.monitor.check());
     found.below("log", config.log.check());
     catalog(config, found);

@@ -12,12 +12,12 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use ingam_journal::files::{Disk, File, Files, sync_directory_at};
 use redb::backends::FileBackend;
 use redb::{
-    Database, DatabaseError, ReadOnlyTable, ReadableDatabase, ReadableTable, StorageBackend, StorageError,
+    Database, DatabaseError, ReadOnlyTable, ReadTransaction, ReadableDatabase, ReadableTable, StorageBackend, StorageError,
     TableDefinition, TableError, WriteTransaction,
 };
 
 use super::log::{self, Log};
-use super::{Batch, Durability, Engine, EngineError, Pair, Table, catch_damage, is_empty_range};
+use super::{Batch, Durability, Engine, EngineError, Pair, Snapshot, Table, catch_damage, is_empty_range};
 
 /// How redb is driven.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -138,11 +138,7 @@ impl RedbEngine {
     /// The table as it is now; `None` while nobody has written to it.
     fn table(&self, table: Table) -> Result<Option<OpenTable>, EngineError> {
         let transaction = self.database.begin_read().map_err(|error| from_redb(READING, error.into()))?;
-        match transaction.open_table(definition(table)) {
-            Ok(open) => Ok(Some(open)),
-            Err(TableError::TableDoesNotExist(_)) => Ok(None),
-            Err(error) => Err(from_redb(READING, error.into())),
-        }
+        table_in(&transaction, table)
     }
 
     fn apply(&self, batch: &Batch) -> Result<(), redb::Error> {
@@ -185,6 +181,26 @@ impl RedbEngine {
                 source: "an earlier commit failed; the engine has to be opened again".into(),
             }),
         }
+    }
+}
+
+fn table_in(transaction: &ReadTransaction, table: Table) -> Result<Option<OpenTable>, EngineError> {
+    match transaction.open_table(definition(table)) {
+        Ok(open) => Ok(Some(open)),
+        Err(TableError::TableDoesNotExist(_)) => Ok(None),
+        Err(error) => Err(from_redb(READING, error.into())),
+    }
+}
+
+/// A transaction that reads sees what was committed before it began. While it is there, redb keeps the pages that it sees.
+struct RedbSnapshot(ReadTransaction);
+
+impl Snapshot for RedbSnapshot {
+    fn range(&self, table: Table, from: &[u8], limit: usize) -> Result<Vec<Pair>, EngineError> {
+        let Some(open) = table_in(&self.0, table)? else { return Ok(Vec::new()) };
+        let found =
+            open.range::<&[u8]>(bounds(from, None)).map_err(|error| from_redb(READING, error.into()))?;
+        found.take(limit).map(pair).collect()
     }
 }
 
@@ -303,6 +319,11 @@ fn pair(found: Found<'_>) -> Result<Pair, EngineError> {
 }
 
 impl Engine for RedbEngine {
+    fn snapshot(&self) -> Result<Box<dyn Snapshot>, EngineError> {
+        let transaction = self.database.begin_read().map_err(|error| from_redb(READING, error.into()))?;
+        Ok(Box::new(RedbSnapshot(transaction)))
+    }
+
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, EngineError> {
         let Some(open) = self.table(table)? else { return Ok(None) };
         let found = open.get(key).map_err(|error| from_redb(READING, error.into()))?;

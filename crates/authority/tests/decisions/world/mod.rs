@@ -236,7 +236,7 @@ impl World {
     }
 }
 
-fn open_tables(disk: &SimulatedDisk) -> Arc<dyn Engine> {
+pub(crate) fn open_tables(disk: &SimulatedDisk) -> Arc<dyn Engine> {
     let file = disk.create("store.redb").unwrap();
     let log = disk.create("store.redb.log").unwrap();
     disk.sync_directory().unwrap();

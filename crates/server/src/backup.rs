@@ -1,0 +1,193 @@
+//! Backups of the running CA: which parts of the state folder go along, and who can open them.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use ingam_operator::api::BackupMade;
+use ingam_protocol::Findings;
+use ingam_store::Store;
+use ingam_store::backup::{BackupPlan, Made, Recipient, SigningKey, Snapshot, make};
+use serde::{Deserialize, Serialize};
+use tokio::sync::Mutex;
+
+use crate::config::Config as All;
+use crate::serve::Sources;
+
+/// Who can open backups.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Config {
+    /// A recipient of age (`age1…`), of whose other half the CA has nothing; no backups are made without.
+    pub(crate) recipient: Option<String>,
+}
+
+impl Config {
+    pub(crate) fn check(&self) -> Findings {
+        let mut found = Findings::default();
+        if let Some(Err(why)) = self.recipient.as_deref().map(Recipient::parse) {
+            found.error("recipient", format!("does not fit: {why}"), "make a key with `ingam admin backup-key`");
+        }
+        found
+    }
+}
+
+/// Whether a part of the state folder is in a backup.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// It goes along as it is.
+    Copied,
+    /// Rows and records go along, as of one moment.
+    Snapshot,
+    /// It never does: personal data of which a backup would be a second copy.
+    Never,
+    /// It is made anew, or is of this machine alone.
+    Transient,
+}
+
+/// Every name in a state folder. One that is missing here is not in a backup, which says so.
+pub(crate) const PARTS: &[(&str, Part)] = &[
+    ("answers", Part::Transient),
+    ("authorities", Part::Copied),
+    ("backup.key", Part::Copied),
+    ("contacts", Part::Never),
+    ("crls", Part::Copied),
+    ("hierarchy.json", Part::Copied),
+    ("issuers", Part::Copied),
+    ("journal", Part::Snapshot),
+    ("keys", Part::Copied),
+    ("ledger", Part::Copied),
+    ("lock", Part::Transient),
+    ("log", Part::Copied),
+    ("published", Part::Copied),
+    ("request-log", Part::Never),
+    ("roots", Part::Copied),
+    ("store.redb", Part::Snapshot),
+    ("store.redb.log", Part::Snapshot),
+    ("store.sled", Part::Snapshot),
+    ("tls-ca.pem", Part::Transient),
+    ("tls-own.pem", Part::Transient),
+    ("tls.key", Part::Transient),
+    ("tls.pem", Part::Transient),
+];
+
+/// Beginnings of names that are never in a backup: what stands for a moment, and stores that were kept aside.
+const TRANSIENT: [&str; 3] = ["before-format-", "store.before-rebuild-", "store.rebuild"];
+
+/// The names to copy, and those that nobody knows.
+fn parts_of(state: &Path) -> std::io::Result<(Vec<String>, Vec<String>)> {
+    let (mut copied, mut unknown) = (Vec::new(), Vec::new());
+    for entry in std::fs::read_dir(state)? {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let known = PARTS.iter().find(|(known, _)| *known == name).map(|(_, part)| *part);
+        let kind = entry.file_type()?;
+        let is_lasting = (kind.is_dir() || kind.is_file())
+            && !name.ends_with(".new")
+            && !TRANSIENT.iter().any(|begin| name.starts_with(begin));
+        match known {
+            Some(Part::Copied) => copied.push(name),
+            Some(_) => {}
+            None if is_lasting => unknown.push(name),
+            None => {}
+        }
+    }
+    copied.sort();
+    unknown.sort();
+    Ok((copied, unknown))
+}
+
+/// How often a snapshot is taken anew because a segment was closed while it was copied.
+const TRIES_MAX: usize = 5;
+
+/// Makes backups, one at a time.
+pub(crate) struct Backups {
+    store: Store,
+    sources: Sources,
+    turn: Arc<Mutex<()>>,
+}
+
+impl Backups {
+    pub(crate) fn new(store: Store, sources: Sources) -> Self {
+        Self { store, sources, turn: Arc::default() }
+    }
+
+    /// Writes a set into a folder that is there.
+    ///
+    /// # Errors
+    /// What stands against it, and what to do.
+    pub(crate) async fn make(&self, config: &All, folder: &Path) -> Result<BackupMade, String> {
+        let recipient = config.backup.recipient.as_deref();
+        let recipient = recipient.ok_or(
+            "nobody could open the backup: make a key with `ingam admin backup-key`, and set backup.recipient to its public half",
+        )?;
+        let recipient = Recipient::parse(recipient).map_err(str::to_owned)?;
+        let Ok(turn) = self.turn.clone().try_lock_owned() else {
+            return Err("another backup is being made: wait for it".to_owned());
+        };
+        if !folder.is_dir() {
+            return Err(format!("{} is no folder that the CA can see: make it, and give it to the CA's user", folder.display()));
+        }
+        if folder.starts_with(&config.state) {
+            return Err("the folder lies in the CA's own state folder: give one elsewhere".to_owned());
+        }
+        let mut tries = 1;
+        let outcome = loop {
+            let snapshot = self.store.snapshot().await.map_err(told)?;
+            // A segment that is closed meanwhile may be written anew under the copy's hands.
+            let store = self.store.clone();
+            let closed = move || store.segments().iter().filter(|segment| segment.closed).count();
+            let before = snapshot.segments().iter().filter(|segment| segment.closed).count();
+            let plan = (config.state.clone(), folder.to_owned(), recipient, self.sources.clone());
+            let holds = closed.clone();
+            // Reads and writes much: not on a thread of the runtime.
+            let made = tokio::task::spawn_blocking(move || write(plan, &snapshot, &|| holds() == before)).await;
+            let made = made.map_err(|_| "the task that wrote it has ended before its time".to_owned())?;
+            if made.is_ok() || closed() == before || tries == TRIES_MAX {
+                break made;
+            }
+            tries += 1;
+        };
+        drop(turn);
+        let (made, left_out) = outcome?;
+        Ok(BackupMade {
+            number: made.number,
+            files: made.files,
+            known: made.known,
+            bytes_written: made.bytes_written,
+            rows: made.rows,
+            signed_by: made.signed_by,
+            left_out,
+        })
+    }
+}
+
+fn told(error: ingam_store::Error) -> String {
+    let mut text = format!("the backup could not be made: {error}");
+    let mut cause = std::error::Error::source(&error);
+    while let Some(error) = cause {
+        text.push_str(&format!(": {error}"));
+        cause = error.source();
+    }
+    text
+}
+
+fn write(
+    (state, folder, recipient, sources): (std::path::PathBuf, std::path::PathBuf, Recipient, Sources),
+    snapshot: &Snapshot,
+    holds: &dyn Fn() -> bool,
+) -> Result<(Made, Vec<String>), String> {
+    let key = SigningKey::open(&state, sources.random.as_ref()).map_err(told)?;
+    let (parts, left_out) =
+        parts_of(&state).map_err(|error| format!("the state folder cannot be read: {error}"))?;
+    let plan = BackupPlan {
+        state: &state,
+        parts: &parts,
+        folder: &folder,
+        recipient,
+        key: &key,
+        now: sources.clock.now(),
+        random: sources.random.as_ref(),
+        holds,
+    };
+    Ok((make(&plan, snapshot).map_err(told)?, left_out))
+}

@@ -1,0 +1,325 @@
+//! What is done to a CA that does not run: its store made anew, a backup restored.
+
+use std::collections::BTreeSet;
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use ingam_journal::files::ReadOnlyDisk;
+use ingam_journal::{Journal, JournalConfig};
+use ingam_protocol::record::{Class, RecordType, Seal};
+use ingam_protocol::{Serial, Timestamp};
+use ingam_store::backup::{Identity, Missing, Restored, RestorePlan, Revocation, not_revoked, restore};
+use ingam_store::rebuild::{Given, Rebuilt, rebuild};
+use rustls_pki_types::CertificateRevocationListDer;
+use rustls_pki_types::pem::PemObject as _;
+use serde::Deserialize;
+use x509_parser::prelude::{CertificateRevocationList, FromDer};
+
+use crate::config::Reading;
+use crate::serve::{Sources, StartError, StateLock};
+use crate::terminal;
+
+/// At most so many bytes of a list.
+const LIST_BYTES_MAX: u64 = 1 << 30;
+
+/// Makes the store anew from the journal.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+The CA must not run meanwhile. The old store is kept as store.before-rebuild-1, and stays in its place until the new one is whole.
+What of it cannot come from the journal is told in docs/operations/keys-and-backups.md.
+
+Example:
+  ingam admin rebuild --config /etc/ingam/ingam.toml --reason 'the disk lost store.redb'")]
+pub(crate) struct Rebuild {
+    /// The configuration
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// Why, for the record
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    reason: String,
+}
+
+impl Rebuild {
+    /// # Errors
+    /// [`StartError`] says what stands against it; the store is as it was then.
+    pub(crate) fn run(&self) -> Result<ExitCode, StartError> {
+        let sources = Sources::of_the_system();
+        let now = sources.clock.now();
+        let Reading { config, found, .. } = Reading::of_file(&self.config)?;
+        // Whatever else is wrong with it does not matter here.
+        if !found.is_sound("state") || !found.is_sound("store") {
+            let why = "which folder is meant cannot be read from the configuration: `ingam check` says why";
+            return Err(StartError::new(why));
+        }
+        let _lock = StateLock::take(&config.state)?;
+        let rebuilt = rebuild(&config.state, &config.store, &self.reason, now, sources.random.clone());
+        let rebuilt = rebuilt.map_err(|error| StartError::caused("the store cannot be made anew", &error))?;
+        terminal::told(std::io::stdout().write_all(rebuilt_text(&rebuilt).as_bytes()))?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn rebuilt_text(rebuilt: &Rebuilt) -> String {
+    let mut text = format!(
+        "The store was made anew from {} records: {} certificates.\n",
+        rebuilt.records, rebuilt.certificates
+    );
+    if !rebuilt.outbox_moved {
+        text.push_str(
+            "The old store did not open: what it had not yet given to the journal is lost, of the last second as a rule. Whatever \
+             may have been signed is revoked, and numbers go on well behind those that are known.\n",
+        );
+    }
+    if rebuilt.unreadable + rebuilt.orphans > 0 {
+        text.push_str(&format!(
+            "{} records could not be read, and {} are about what is not on record any more. The first of them:\n",
+            rebuilt.unreadable, rebuilt.orphans
+        ));
+        rebuilt.examples.iter().for_each(|example| text.push_str(&format!("  {example}\n")));
+    }
+    text.push_str(&given_text(&rebuilt.given_up));
+    text
+}
+
+fn given_text(given: &Given) -> String {
+    let mut text = format!("{} orders that had not ended are given up: their clients make new ones.\n", given.orders);
+    if !given.revoked.is_empty() {
+        text.push_str("Revoked, as they may have been signed and nobody has the certificates:\n");
+        given.revoked.iter().for_each(|serial| text.push_str(&format!("  {serial}\n")));
+    }
+    if !given.jobs.is_empty() {
+        text.push_str("Revocations of many certificates that have to be begun anew:\n");
+        given.jobs.iter().for_each(|job| text.push_str(&format!("  {job}\n")));
+    }
+    text
+}
+
+/// Makes a key that opens backups.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+The file belongs away from the CA, in two places, as a root's key does: whoever has it and a backup has the CA's keys as they lie
+there. Only the recipient, which is printed, goes into the configuration. Files of age-keygen do as well.
+
+Example:
+  ingam admin backup-key backup-identity.txt")]
+pub(crate) struct BackupKey {
+    /// The file for the key, which is not there yet
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+}
+
+impl BackupKey {
+    /// # Errors
+    /// [`StartError`] if the file is there, or cannot be written.
+    pub(crate) fn run(&self) -> Result<ExitCode, StartError> {
+        let identity = Identity::new(Sources::of_the_system().random.as_ref());
+        let recipient = identity.recipient();
+        let failed = |error| StartError::new(format!("{} cannot be made: {error}", self.file.display()));
+        let mut options = std::fs::OpenOptions::new();
+        let mut file = options.write(true).create_new(true).mode(0o600).open(&self.file).map_err(failed)?;
+        let text = zeroize::Zeroizing::new(format!("# recipient: {recipient}\n{}\n", *identity.expose()));
+        file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
+        let told = format!("[backup]\nrecipient = \"{recipient}\"\n");
+        terminal::told(std::io::stdout().write_all(told.as_bytes()))?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Restores a backup, and tells what it lacks.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Everything is verified before anything is in its place. What was open is given up, and revoked where it may have been signed since.
+Lists and journals that outlived the machine tell which revocations came after the backup: --missing writes their serial numbers for
+`ingam admin revoke --serials`.
+
+Examples:
+  ingam admin restore --from /mnt/backups/ingam --identity backup-identity.txt --dir /var/lib/ingam
+  ingam admin restore --from /mnt/backups/ingam --identity backup-identity.txt --dir /var/lib/ingam --at 2026-11-21T10:00:00Z \\
+    --crl /mnt/edge/crl --journal /mnt/old/journal --missing revoked-since.txt
+  ingam admin restore --compare --dir /var/lib/ingam --crl last.crl")]
+pub(crate) struct Restore {
+    /// The folder with the sets
+    #[arg(long, value_name = "FOLDER", required_unless_present = "compare")]
+    from: Option<PathBuf>,
+    /// The file with the key that opens them
+    #[arg(long, value_name = "FILE", required_unless_present = "compare")]
+    identity: Option<PathBuf>,
+    /// The new state folder: empty, or not there yet
+    #[arg(long, value_name = "FOLDER", required = true)]
+    dir: Option<PathBuf>,
+    /// The newest set that shows a moment at or before this one, instead of the newest of all (RFC 3339)
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    at: Option<Timestamp>,
+    /// The set of this number
+    #[arg(long, value_name = "N", conflicts_with = "at")]
+    set: Option<u64>,
+    /// The key that has to have signed the sets, as `ingam admin backup` told it
+    #[arg(long, value_name = "KEY")]
+    signed_by: Option<String>,
+    /// Restores nothing: compares a folder that was restored, whose CA does not run yet
+    #[arg(long, conflicts_with_all = ["from", "identity", "at", "set", "signed_by"])]
+    compare: bool,
+    /// CRLs that were given out, DER or PEM; of a folder, all files that are some
+    #[arg(long, value_name = "PATH")]
+    crl: Vec<PathBuf>,
+    /// The journal of the lost machine, if it can be read still
+    #[arg(long, value_name = "FOLDER")]
+    journal: Vec<PathBuf>,
+    /// Writes the serial numbers of revocations that the backup lacks into this file
+    #[arg(long, value_name = "FILE")]
+    missing: Option<PathBuf>,
+}
+
+fn time(text: &str) -> Result<Timestamp, String> {
+    Timestamp::from_rfc3339(text).ok_or_else(|| "give a time as in 2026-11-21T10:00:00Z".to_owned())
+}
+
+impl Restore {
+    /// # Errors
+    /// [`StartError`] says what stands against it; nothing is in its place then.
+    pub(crate) fn run(&self) -> Result<ExitCode, StartError> {
+        let dir = self.dir.as_deref().ok_or_else(|| StartError::new("give the state folder with --dir"))?;
+        let revocations = self.revocations()?;
+        std::fs::create_dir_all(dir)
+            .map_err(|error| StartError::new(format!("{} cannot be made: {error}", dir.display())))?;
+        let _lock = StateLock::take(dir)?;
+        let mut text = String::new();
+        if let (Some(from), Some(identity), false) = (&self.from, &self.identity, self.compare) {
+            text.push_str(&restored_text(&self.restore(from, identity, dir)?));
+        }
+        let sources = !self.crl.is_empty() || !self.journal.is_empty();
+        if sources || self.compare {
+            let missing = not_revoked(dir, &ingam_store::Config::default(), revocations.into_iter());
+            let missing = missing.map_err(|error| StartError::caused("the store cannot be compared", &error))?;
+            text.push_str(&missing_text(&missing));
+            if let Some(file) = &self.missing {
+                let lines = missing.iter().map(|one| format!("{} # {}, {}\n", one.serial, one.state, one.source));
+                let written = std::fs::write(file, lines.collect::<String>());
+                written.map_err(|error| StartError::new(format!("{} cannot be written: {error}", file.display())))?;
+            }
+        } else {
+            text.push_str(
+                "Which revocations it lacks is not known: give CRLs that were given out with --compare --crl, or the journal of the \
+                 lost machine with --journal.\n",
+            );
+        }
+        terminal::told(std::io::stdout().write_all(text.as_bytes()))?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn restore(&self, from: &Path, identity: &Path, dir: &Path) -> Result<Restored, StartError> {
+        let text = std::fs::read_to_string(identity).map(zeroize::Zeroizing::new);
+        let text = text.map_err(|error| StartError::new(format!("{} cannot be read: {error}", identity.display())))?;
+        let identity = Identity::parse(&text)
+            .map_err(|why| StartError::new(format!("{} does not fit: {why}", identity.display())))?;
+        let sources = Sources::of_the_system();
+        let plan = RestorePlan {
+            from,
+            identity: &identity,
+            signer: self.signed_by.as_deref(),
+            to: dir,
+            at: self.at,
+            set: self.set,
+            config: &ingam_store::Config::default(),
+            now: sources.clock.now(),
+            random: sources.random.as_ref(),
+        };
+        restore(&plan).map_err(|error| StartError::caused("the backup cannot be restored", &error))
+    }
+
+    /// All revocations that lists and journals tell of.
+    fn revocations(&self) -> Result<BTreeSet<Revocation>, StartError> {
+        let mut found = BTreeSet::new();
+        for path in &self.crl {
+            let before = found.len();
+            let lists = lists_at(path)?;
+            for (name, bytes) in &lists {
+                found.extend(revoked_in(name, bytes));
+            }
+            if lists.is_empty() && found.len() == before {
+                return Err(StartError::new(format!("{} has no CRL", path.display())));
+            }
+        }
+        for folder in &self.journal {
+            revoked_by(folder, &mut found)?;
+        }
+        Ok(found)
+    }
+}
+
+fn restored_text(restored: &Restored) -> String {
+    let mut text = format!(
+        "Set {} of {} is restored: {} files, {} rows of the store. Its list was signed by {}.\n",
+        restored.number, restored.made, restored.files, restored.rows, restored.signed_by
+    );
+    if restored.newer > 0 {
+        text.push_str(&format!("There are {} newer sets.\n", restored.newer));
+    }
+    text.push_str(&given_text(&restored.given_up));
+    text.push_str("Keys of contacts are in no backup: put the folder contacts/ from its own copy beside it before the start.\n");
+    text
+}
+
+fn missing_text(missing: &[Missing]) -> String {
+    if missing.is_empty() {
+        return "Every revocation that was found elsewhere is known here.\n".to_owned();
+    }
+    let mut text = format!("{} revocations are not known here: revoke these again, first of all.\n", missing.len());
+    for Missing { serial, state, source } in missing {
+        text.push_str(&format!("  {serial}  {state} here, revoked by {source}\n"));
+    }
+    text
+}
+
+/// The CRLs at a path: a file, or files of a folder and the folders in it.
+fn lists_at(path: &Path) -> Result<Vec<(String, Vec<u8>)>, StartError> {
+    let failed = |error| StartError::new(format!("{} cannot be read: {error}", path.display()));
+    let mut lists = Vec::new();
+    if path.is_dir() {
+        for entry in std::fs::read_dir(path).map_err(failed)? {
+            lists.extend(lists_at(&entry.map_err(failed)?.path())?);
+        }
+        return Ok(lists);
+    }
+    if std::fs::metadata(path).map_err(failed)?.len() > LIST_BYTES_MAX {
+        return Ok(lists);
+    }
+    let bytes = std::fs::read(path).map_err(failed)?;
+    let pem = CertificateRevocationListDer::from_pem_slice(&bytes).ok().map(|list| list.to_vec());
+    let der = pem.unwrap_or(bytes);
+    if CertificateRevocationList::from_der(&der).is_ok() {
+        lists.push((path.display().to_string(), der));
+    }
+    Ok(lists)
+}
+
+fn revoked_in(name: &str, der: &[u8]) -> Vec<Revocation> {
+    let Ok((_, list)) = CertificateRevocationList::from_der(der) else { return Vec::new() };
+    let serials = list.iter_revoked_certificates().filter_map(|entry| Serial::from_be_bytes(entry.raw_serial()));
+    serials.map(|serial| Revocation { serial, source: name.to_owned() }).collect()
+}
+
+fn revoked_by(folder: &Path, found: &mut BTreeSet<Revocation>) -> Result<(), StartError> {
+    #[derive(Deserialize)]
+    struct Revoked {
+        serial: Serial,
+    }
+    let doing = format!("the journal in {} cannot be read", folder.display());
+    let disk = ReadOnlyDisk::open(folder).map_err(|error| StartError::new(format!("{doing}: {error}")))?;
+    let journal = Journal::open(Arc::new(disk), JournalConfig::default())
+        .map_err(|error| StartError::caused(&doing, &error))?;
+    for record in journal.records(Class::Issuance) {
+        let record = record.map_err(|error| StartError::caused(&doing, &error))?;
+        if record.kind != RecordType::CertificateRevoked {
+            continue;
+        }
+        let open = record.parts.iter().find(|part| part.seal == Seal::Open);
+        let revoked = open.and_then(|part| serde_json::from_slice::<Revoked>(&part.bytes).ok());
+        let source = || folder.display().to_string();
+        found.extend(revoked.map(|Revoked { serial }| Revocation { serial, source: source() }));
+    }
+    Ok(())
+}

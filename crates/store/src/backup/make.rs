@@ -1,0 +1,320 @@
+//! A set is written: what is new, encrypted, then the list of it.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, BufReader, Read, Write};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use ingam_journal::files::sync_directory_at;
+use ingam_protocol::Timestamp;
+use ingam_protocol::bytes::hex;
+use ingam_protocol::time::Random;
+use ring::digest::{Context, SHA256};
+use serde::Serialize;
+
+use super::age::{Encrypting, Recipient};
+use super::manifest::{FORMAT, FileEntry, Manifest, Sets, SigningKey, object_path, read_sets, write_set};
+use super::{EXPORT, EXPORT_MAGIC, Snapshot};
+use crate::error::Error;
+use crate::table::CLASSES;
+
+/// So many rows are read at once.
+const ROWS_PER_READ: usize = 1000;
+
+const BUFFER_BYTES: usize = 64 << 10;
+
+/// Folders in folders, at most.
+const DEPTH_MAX: usize = 8;
+
+/// What a set is to have.
+pub struct BackupPlan<'a> {
+    /// The state folder.
+    pub state: &'a Path,
+    /// Its files and folders that go along, beside store and journal.
+    pub parts: &'a [String],
+    /// Where sets lie; it is there.
+    pub folder: &'a Path,
+    /// Who can open it.
+    pub recipient: Recipient,
+    /// Who says what is in it.
+    pub key: &'a SigningKey,
+    /// The moment of the snapshot.
+    pub now: Timestamp,
+    /// Keys of files.
+    pub random: &'a dyn Random,
+    /// Whether the journal's files are still what the snapshot says of them: asked before the list is written.
+    pub holds: &'a dyn Fn() -> bool,
+}
+
+/// What was written.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Made {
+    /// The set's number in its folder.
+    pub number: u64,
+    /// Files in it.
+    pub files: u64,
+    /// Files of which an earlier set had the contents already.
+    pub known: u64,
+    /// Bytes that were written.
+    pub bytes_written: u64,
+    /// Rows of the store.
+    pub rows: u64,
+    /// The key that signed it, in hexadecimal digits.
+    pub signed_by: String,
+}
+
+/// Writes a set. Blocks.
+///
+/// # Errors
+/// [`Error`]; what was written until then is no set, and is written again by the next one.
+pub fn make(plan: &BackupPlan<'_>, snapshot: &Snapshot) -> Result<Made, Error> {
+    let sets = read_sets(plan.folder)?;
+    if sets.key.as_ref().is_some_and(|key| *key != plan.key.public()) {
+        let why = "the folder has backups of another CA, or of another life of this one: give a folder of its own";
+        return Err(Error::Row("a backup", why.into()));
+    }
+    for name in ["sets", "objects"] {
+        let path = plan.folder.join(name);
+        if !path.is_dir() {
+            let made = fs::DirBuilder::new().mode(0o700).create(&path);
+            made.map_err(|cause| Error::File(format!("making {}", path.display()), cause))?;
+        }
+    }
+    let known = known(&sets);
+    let mut writer = Writer { plan, known, files: Vec::new(), made: Made::default() };
+    let rows = RowsReader::new(snapshot);
+    writer.made.rows = writer.put(EXPORT, rows)?.rows;
+    for segment in &snapshot.segments {
+        let path = plan.state.join("journal").join(&segment.name);
+        let open = || -> io::Result<_> { Ok(BufReader::new(File::open(&path)?).take(segment.bytes)) };
+        let failed = |cause| Error::File(format!("reading {}", path.display()), cause);
+        let name = format!("journal/{}", segment.name);
+        // It is whole, or another snapshot has to be taken.
+        if segment.closed && writer.put_known(&name, open().map_err(failed)?)? {
+            continue;
+        }
+        writer.put(&name, open().map_err(failed)?)?;
+        if writer.files.last().is_some_and(|file| file.bytes != segment.bytes) {
+            return Err(failed(io::ErrorKind::UnexpectedEof.into()));
+        }
+    }
+    for part in plan.parts {
+        writer.put_all(part, 0)?;
+    }
+    sync_directory_at(&plan.folder.join("objects"))
+        .map_err(|cause| Error::File("syncing the backup".to_owned(), cause))?;
+    if !(plan.holds)() {
+        return Err(Error::Unavailable("a segment of the journal was closed while it was copied"));
+    }
+    let Writer { files, mut made, .. } = writer;
+    let number = sets.manifests.len() as u64 + 1;
+    made.files = files.len() as u64;
+    made.number = number;
+    made.signed_by = plan.key.public();
+    write_set(plan.folder, &Manifest { format: FORMAT, number, made: plan.now, previous: sets.head, files }, plan.key)?;
+    Ok(made)
+}
+
+fn known(sets: &Sets) -> BTreeMap<String, FileEntry> {
+    let all = sets.manifests.iter().flat_map(|set| &set.files);
+    all.map(|file| (file.sha256.clone(), file.clone())).collect()
+}
+
+struct Writer<'a> {
+    plan: &'a BackupPlan<'a>,
+    known: BTreeMap<String, FileEntry>,
+    files: Vec<FileEntry>,
+    made: Made,
+}
+
+/// Counts and hashes what goes through.
+struct Hashing<T> {
+    inner: T,
+    context: Context,
+    bytes: u64,
+}
+
+impl<T> Hashing<T> {
+    fn new(inner: T) -> Self {
+        Self { inner, context: Context::new(&SHA256), bytes: 0 }
+    }
+
+    fn end(self) -> (T, String, u64) {
+        (self.inner, hex(self.context.finish().as_ref()), self.bytes)
+    }
+}
+
+impl<T: Write> Write for Hashing<T> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let count = self.inner.write(bytes)?;
+        self.context.update(bytes.get(..count).unwrap_or_default());
+        self.bytes += count as u64;
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}
+
+/// Something that is read into a set, and may know how many rows it was.
+trait Source: Read {
+    fn rows(&self) -> u64 {
+        0
+    }
+}
+
+impl<R: Read> Source for io::Take<R> {}
+
+struct Put {
+    rows: u64,
+}
+
+impl Writer<'_> {
+    /// Puts a file in by its hash, if an earlier set has it. Whether one has.
+    fn put_known(&mut self, path: &str, source: impl Read) -> Result<bool, Error> {
+        let failed = |cause| Error::File(format!("reading {path}"), cause);
+        let mut hashing = Hashing::new(io::sink());
+        io::copy(&mut { source }, &mut hashing).map_err(failed)?;
+        let (_, sha256, _) = hashing.end();
+        Ok(self.refer(path, &sha256))
+    }
+
+    fn refer(&mut self, path: &str, sha256: &str) -> bool {
+        let Some(entry) = self.known.get(sha256) else { return false };
+        let there = fs::metadata(object_path(self.plan.folder, sha256));
+        if there.is_ok_and(|there| there.len() == entry.object_bytes) {
+            self.files.push(FileEntry { path: path.to_owned(), ..entry.clone() });
+            self.made.known += 1;
+            return true;
+        }
+        false
+    }
+
+    /// Encrypts a file into an object, which has its name once it is whole.
+    fn put(&mut self, path: &str, mut source: impl Source) -> Result<Put, Error> {
+        let plan = self.plan;
+        let unfinished = plan.folder.join("objects").join("unfinished.new");
+        let failed = |cause| Error::File(format!("putting {path} into the backup"), cause);
+        let mut write = || -> io::Result<(String, u64, String, u64)> {
+            let mut options = fs::OpenOptions::new();
+            let file = options.write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
+            let out = Hashing::new(io::BufWriter::with_capacity(BUFFER_BYTES, file));
+            let mut plain = Hashing::new(Encrypting::new(out, plan.recipient, plan.random)?);
+            io::copy(&mut source, &mut plain)?;
+            let (encrypting, sha256, bytes) = plain.end();
+            let (file, object_sha256, object_bytes) = encrypting.finish()?.end();
+            file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
+            Ok((sha256, bytes, object_sha256, object_bytes))
+        };
+        let (sha256, bytes, object_sha256, object_bytes) = write().map_err(failed)?;
+        if self.refer(path, &sha256) {
+            fs::remove_file(&unfinished).map_err(failed)?;
+        } else {
+            fs::rename(&unfinished, object_path(plan.folder, &sha256)).map_err(failed)?;
+            self.made.bytes_written += object_bytes;
+            let entry = FileEntry { path: path.to_owned(), bytes, sha256, object_sha256, object_bytes };
+            self.known.insert(entry.sha256.clone(), entry.clone());
+            self.files.push(entry);
+        }
+        Ok(Put { rows: source.rows() })
+    }
+
+    /// Puts a file in, or a folder with everything in it. What goes meanwhile was on its way to another name.
+    fn put_all(&mut self, part: &str, depth: usize) -> Result<(), Error> {
+        let path: PathBuf = self.plan.state.join(part);
+        let failed = |cause| Error::File(format!("reading {}", path.display()), cause);
+        let metadata = match fs::symlink_metadata(&path) {
+            Ok(metadata) => metadata,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(failed(error)),
+        };
+        if metadata.is_dir() && depth < DEPTH_MAX {
+            let mut names = Vec::new();
+            for entry in fs::read_dir(&path).map_err(failed)? {
+                names.extend(entry.map_err(failed)?.file_name().into_string().ok());
+            }
+            names.sort();
+            return names.iter().try_for_each(|name| self.put_all(&format!("{part}/{name}"), depth + 1));
+        }
+        let is_unfinished = path.extension().is_some_and(|ending| ending == "new");
+        if !metadata.is_file() || is_unfinished {
+            return Ok(());
+        }
+        match File::open(&path) {
+            Ok(file) => self.put(part, BufReader::new(file).take(u64::MAX)).map(drop),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(failed(error)),
+        }
+    }
+}
+
+/// The rows of a snapshot as bytes: `table u8 + bytes | key u32 + bytes | value u32 + bytes`, all big-endian, and a zero byte
+/// behind the last.
+struct RowsReader<'a> {
+    snapshot: &'a Snapshot,
+    tables: std::slice::Iter<'static, (crate::engine::Table, ingam_protocol::record::Class)>,
+    table: Option<crate::engine::Table>,
+    from: Vec<u8>,
+    buffer: Vec<u8>,
+    taken: usize,
+    rows: u64,
+    is_over: bool,
+}
+
+impl<'a> RowsReader<'a> {
+    fn new(snapshot: &'a Snapshot) -> Self {
+        let buffer = EXPORT_MAGIC.to_vec();
+        let mut tables = CLASSES.iter();
+        let table = tables.next().map(|(table, _)| *table);
+        Self { snapshot, tables, table, from: Vec::new(), buffer, taken: 0, rows: 0, is_over: false }
+    }
+
+    fn fill(&mut self) -> io::Result<()> {
+        (self.buffer, self.taken) = (Vec::new(), 0);
+        let Some(table) = self.table else {
+            (self.buffer, self.is_over) = (vec![0], true);
+            return Ok(());
+        };
+        let rows = self.snapshot.rows.range(table, &self.from, ROWS_PER_READ).map_err(io::Error::other)?;
+        let Some((last, _)) = rows.last() else {
+            self.table = self.tables.next().map(|(table, _)| *table);
+            self.from.clear();
+            return Ok(());
+        };
+        self.from = [last.as_slice(), &[0]].concat();
+        let too_long = |_| io::Error::other("a row is too long");
+        for (key, value) in &rows {
+            self.buffer.push(u8::try_from(table.name().len()).map_err(too_long)?);
+            self.buffer.extend_from_slice(table.name().as_bytes());
+            for part in [key, value] {
+                self.buffer.extend_from_slice(&u32::try_from(part.len()).map_err(too_long)?.to_be_bytes());
+                self.buffer.extend_from_slice(part);
+            }
+        }
+        self.rows += rows.len() as u64;
+        Ok(())
+    }
+}
+
+impl Read for RowsReader<'_> {
+    fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+        while self.taken == self.buffer.len() {
+            if self.is_over {
+                return Ok(0);
+            }
+            self.fill()?;
+        }
+        let mut left = self.buffer.get(self.taken..).unwrap_or_default();
+        let count = left.read(to)?;
+        self.taken += count;
+        Ok(count)
+    }
+}
+
+impl Source for RowsReader<'_> {
+    fn rows(&self) -> u64 {
+        self.rows
+    }
+}

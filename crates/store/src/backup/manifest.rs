@@ -1,0 +1,172 @@
+//! Sets: what is in each, in which order they were made, and who says so.
+//!
+//! A set's list is signed by the CA's own key for that, and names the list before by its hash: a set that was changed, put in,
+//! or taken out before the last is found. It says nothing that is secret: names of files, sizes, hashes of what has random
+//! bytes in it.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use ingam_journal::files::sync_directory_at;
+use ingam_protocol::Timestamp;
+use ingam_protocol::bytes::{from_hex, hex};
+use ingam_protocol::time::{Random, random_array};
+use ring::digest::{SHA256, digest};
+use ring::signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey};
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use crate::error::Error;
+
+pub(super) const FORMAT: u32 = 1;
+
+/// At most so many sets are in a folder.
+const SETS_MAX: u64 = 1_000_000;
+
+/// A list is read whole.
+const LIST_BYTES_MAX: u64 = 256 << 20;
+
+/// What is in a set.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Manifest {
+    pub(super) format: u32,
+    pub(super) number: u64,
+    /// The moment that it shows.
+    pub(super) made: Timestamp,
+    /// SHA-256 of the list of the set before.
+    pub(super) previous: Option<String>,
+    pub(super) files: Vec<FileEntry>,
+}
+
+/// A file of a set.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct FileEntry {
+    /// Where it was, from the state folder on.
+    pub(super) path: String,
+    pub(super) bytes: u64,
+    /// Of what is in it; the object's name.
+    pub(super) sha256: String,
+    /// Of the object, as it lies there.
+    pub(super) object_sha256: String,
+    pub(super) object_bytes: u64,
+}
+
+/// A list with its signature, as a file.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Signed {
+    manifest: String,
+    key: String,
+    signature: String,
+}
+
+/// What the CA signs lists of backups with.
+pub struct SigningKey(Ed25519KeyPair);
+
+impl SigningKey {
+    /// Reads `backup.key` in the state folder, or makes it.
+    ///
+    /// # Errors
+    /// [`Error::File`], [`Error::Seal`] if it is none.
+    pub fn open(state: &Path, random: &dyn Random) -> Result<Self, Error> {
+        let path = state.join("backup.key");
+        let failed = |cause| Error::File(format!("opening {}", path.display()), cause);
+        let seed = match fs::read(&path) {
+            Ok(seed) => Zeroizing::new(seed),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let seed = Zeroizing::new(random_array::<32>(random).to_vec());
+                write_whole(&path, &seed).map_err(failed)?;
+                seed
+            }
+            Err(error) => return Err(failed(error)),
+        };
+        let pair = Ed25519KeyPair::from_seed_unchecked(&seed);
+        pair.map(Self).map_err(|_| Error::Seal("reading backup.key: it has not 32 bytes"))
+    }
+
+    /// Its public half, in hexadecimal digits: what a restore can be told to insist on.
+    pub fn public(&self) -> String {
+        hex(self.0.public_key().as_ref())
+    }
+}
+
+/// Writes a file for the owner alone, whole or not at all.
+pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    use std::io::Write as _;
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let unfinished = path.with_extension("new");
+    let mut options = fs::OpenOptions::new();
+    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&unfinished, path)?;
+    sync_directory_at(path.parent().unwrap_or(Path::new(".")))
+}
+
+pub(super) fn path_of(folder: &Path, number: u64) -> PathBuf {
+    folder.join("sets").join(format!("{number:06}.json"))
+}
+
+pub(super) fn object_path(folder: &Path, sha256: &str) -> PathBuf {
+    folder.join("objects").join(format!("{sha256}.age"))
+}
+
+/// All sets of a folder, in order, each verified: its signature, that one key signed all of them, and the chain.
+pub(super) struct Sets {
+    pub(super) manifests: Vec<Manifest>,
+    /// The hash of the last list.
+    pub(super) head: Option<String>,
+    /// The key that signed them.
+    pub(super) key: Option<String>,
+}
+
+fn wrong(what: String) -> Error {
+    Error::Row("a backup", what.into())
+}
+
+pub(super) fn read_sets(folder: &Path) -> Result<Sets, Error> {
+    let mut sets = Sets { manifests: Vec::new(), head: None, key: None };
+    for number in 1..=SETS_MAX {
+        let path = path_of(folder, number);
+        let failed = |cause| Error::File(format!("reading {}", path.display()), cause);
+        match fs::metadata(&path) {
+            Ok(metadata) if metadata.len() > LIST_BYTES_MAX => return Err(wrong(format!("set {number} is too large"))),
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => break,
+            Err(error) => return Err(failed(error)),
+        }
+        let bytes = fs::read(&path).map_err(failed)?;
+        let unreadable = || wrong(format!("the list of set {number} cannot be read: it was changed"));
+        let signed: Signed = serde_json::from_slice(&bytes).map_err(|_| unreadable())?;
+        let key = from_hex(&signed.key).ok_or_else(unreadable)?;
+        let signature = from_hex(&signed.signature).ok_or_else(unreadable)?;
+        UnparsedPublicKey::new(&ED25519, &key)
+            .verify(signed.manifest.as_bytes(), &signature)
+            .map_err(|_| wrong(format!("the list of set {number} was changed: its signature does not hold")))?;
+        if sets.key.get_or_insert_with(|| signed.key.clone()) != &signed.key {
+            return Err(wrong(format!("set {number} was signed by another key than those before it")));
+        }
+        let manifest: Manifest = serde_json::from_str(&signed.manifest).map_err(|_| unreadable())?;
+        if manifest.format > FORMAT {
+            return Err(wrong(format!("set {number} is of a newer program: use that one")));
+        }
+        if manifest.number != number || manifest.previous != sets.head {
+            return Err(wrong(format!("set {number} does not follow the one before it: one was changed, or put in")));
+        }
+        sets.head = Some(hex(digest(&SHA256, signed.manifest.as_bytes()).as_ref()));
+        sets.manifests.push(manifest);
+    }
+    Ok(sets)
+}
+
+pub(super) fn write_set(folder: &Path, manifest: &Manifest, key: &SigningKey) -> Result<(), Error> {
+    let text = serde_json::to_string(manifest).map_err(|cause| Error::Row("a backup's list", Box::new(cause)))?;
+    let signature = hex(key.0.sign(text.as_bytes()).as_ref());
+    let signed = Signed { manifest: text, key: key.public(), signature };
+    let bytes = serde_json::to_vec(&signed).map_err(|cause| Error::Row("a backup's list", Box::new(cause)))?;
+    let path = path_of(folder, manifest.number);
+    write_whole(&path, &bytes).map_err(|cause| Error::File(format!("writing {}", path.display()), cause))
+}

@@ -1,0 +1,348 @@
+//! A state folder is made of a set. Everything is verified before anything is in its place.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, BufReader, Read, Write};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Component, Path};
+
+use ingam_journal::files::sync_directory_at;
+use ingam_protocol::bytes::hex;
+use ingam_protocol::profile::IssuerName;
+use ingam_protocol::time::Random;
+use ingam_protocol::{Serial, Timestamp};
+use ring::digest::{Context, SHA256};
+use serde::Serialize;
+use serde_json::json;
+
+use super::age::{Decrypting, Identity};
+use super::manifest::{FileEntry, Manifest, object_path, read_sets};
+use super::{EXPORT, EXPORT_MAGIC};
+use crate::engine::{Batch, Durability, Engine, KEY_BYTES_MAX, Table, VALUE_BYTES_MAX};
+use crate::error::Error;
+use crate::migration::make_folder;
+use crate::open::{Config, open_engine};
+use crate::rebuild::{Given, Margins, finish, give_up_open};
+use crate::status::{StatusRow, StatusState};
+use crate::table::{CLASSES, FORMAT_VERSION, META, META_FORMAT, STATUSES, certificate_key, certificate_of, issuer_range};
+use crate::transaction::{decode_counter, read_range};
+
+/// Where a folder is made before it is in its place.
+const UNFINISHED: &str = "restoring.new";
+
+const BUFFER_BYTES: usize = 64 << 10;
+
+/// So many rows, or bytes, are one batch.
+const ROWS_PER_BATCH: usize = 1000;
+const BYTES_PER_BATCH: usize = 16 << 20;
+
+/// What is to be restored, and where.
+pub struct RestorePlan<'a> {
+    /// Where sets lie.
+    pub from: &'a Path,
+    /// What opens them.
+    pub identity: &'a Identity,
+    /// The key that has to have signed them, in hexadecimal digits, if one is insisted on.
+    pub signer: Option<&'a str>,
+    /// The state folder, which is empty or not there.
+    pub to: &'a Path,
+    /// The newest set that shows this second or an earlier one, instead of the newest of all.
+    pub at: Option<Timestamp>,
+    /// The set of this number.
+    pub set: Option<u64>,
+    /// The engine of the new store.
+    pub config: &'a Config,
+    /// What time it is.
+    pub now: Timestamp,
+    /// Names of records.
+    pub random: &'a dyn Random,
+}
+
+/// What was restored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Restored {
+    /// The set.
+    pub number: u64,
+    /// The moment that it shows: what came after is not there.
+    pub made: Timestamp,
+    /// How many sets there are behind it.
+    pub newer: u64,
+    /// The key that signed it.
+    pub signed_by: String,
+    /// Files, the store's rows among them.
+    pub files: u64,
+    /// Rows of the store.
+    pub rows: u64,
+    /// What was open in it, and may have been signed since.
+    pub given_up: Given,
+}
+
+fn wrong(what: impl Into<String>) -> Error {
+    Error::Row("a backup", what.into().into())
+}
+
+fn failed(doing: &str, path: &Path) -> impl FnOnce(io::Error) -> Error {
+    let doing = format!("{doing} {}", path.display());
+    move |cause| Error::File(doing, cause)
+}
+
+/// Makes a state folder of a set. Blocks.
+///
+/// # Errors
+/// [`Error`]; nothing is in its place then.
+pub fn restore(plan: &RestorePlan<'_>) -> Result<Restored, Error> {
+    let sets = read_sets(plan.from)?;
+    let signed_by = sets.key.clone().unwrap_or_default();
+    if let Some(signer) = plan.signer.filter(|signer| *signer != signed_by) {
+        return Err(wrong(format!("the sets were signed by {signed_by}, not by {signer}")));
+    }
+    let fits = |set: &&Manifest| {
+        plan.at.is_none_or(|at| set.made.unix_s() <= at.unix_s()) && plan.set.is_none_or(|number| set.number == number)
+    };
+    let set = sets.manifests.iter().rev().find(fits);
+    let set = set.ok_or_else(|| wrong("the folder has no set, or none of that number or as old as that"))?;
+    if !plan.to.is_dir() {
+        make_folder(plan.to).map_err(failed("making", plan.to))?;
+    }
+    let unfinished = plan.to.join(UNFINISHED);
+    empty(plan.to, &unfinished)?;
+    make_folder(&unfinished).map_err(failed("making", &unfinished))?;
+    for file in &set.files {
+        bring(plan, file, &unfinished)?;
+    }
+    let export = unfinished.join(EXPORT);
+    let (rows, given_up) = {
+        let engine = open_engine(&unfinished, plan.config)?;
+        let rows = import(&export, engine.as_ref())?;
+        Margins::LOSS.apply(engine.as_ref())?;
+        let given_up = give_up_open(engine.as_ref(), true, plan.now, plan.random)?;
+        let told = json!({
+            "from": "backup", "set": set.number, "made": set.made, "signed_by": signed_by, "given_up": given_up,
+        });
+        finish(engine.as_ref(), &told, plan.now, plan.random)?;
+        (rows, given_up)
+    };
+    fs::remove_file(&export).map_err(failed("removing", &export))?;
+    put_in_place(plan.to, &unfinished)?;
+    let newer = sets.manifests.len() as u64 - set.number;
+    let files = set.files.len() as u64;
+    Ok(Restored { number: set.number, made: set.made, newer, signed_by, files, rows, given_up })
+}
+
+/// Refuses a folder that holds something; what an earlier restore left unfinished goes.
+fn empty(folder: &Path, unfinished: &Path) -> Result<(), Error> {
+    match fs::remove_dir_all(unfinished) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed("removing", unfinished)(error)),
+        _ => {}
+    }
+    for entry in fs::read_dir(folder).map_err(failed("reading", folder))? {
+        let name = entry.map_err(failed("reading", folder))?.file_name();
+        // The lock is the caller's own.
+        if name != "lock" {
+            let name = name.to_string_lossy().into_owned();
+            return Err(wrong(format!("{} is not empty: {name} is in it; give a new folder", folder.display())));
+        }
+    }
+    Ok(())
+}
+
+/// Decrypts an object to where its file belongs, and holds both against the list.
+fn bring(plan: &RestorePlan<'_>, file: &FileEntry, root: &Path) -> Result<(), Error> {
+    let relative = Path::new(&file.path);
+    if !relative.components().all(|part| matches!(part, Component::Normal(_))) {
+        return Err(wrong(format!("{} lies outside of the folder", file.path)));
+    }
+    let object = object_path(plan.from, &file.sha256);
+    let target = root.join(relative);
+    if let Some(parent) = target.parent() {
+        for folder in parent.ancestors().collect::<Vec<_>>().into_iter().rev() {
+            if folder.starts_with(root) && !folder.is_dir() {
+                make_folder(folder).map_err(failed("making", folder))?;
+            }
+        }
+    }
+    let opened = File::open(&object).map_err(failed("opening", &object))?;
+    let mut source = Hashed::new(BufReader::with_capacity(BUFFER_BYTES, opened));
+    let bring = |source: &mut Hashed<_>| -> io::Result<(String, u64)> {
+        let mut plain = Hashed::new(Decrypting::new(source, plan.identity)?);
+        let mut options = fs::OpenOptions::new();
+        let mut to = options.write(true).create_new(true).mode(0o600).open(&target)?;
+        io::copy(&mut plain, &mut to)?;
+        to.flush()?;
+        to.sync_all()?;
+        Ok(plain.end())
+    };
+    let (sha256, bytes) = bring(&mut source).map_err(failed("restoring from", &object))?;
+    let (object_sha256, object_bytes) = source.end();
+    if (&sha256, bytes, &object_sha256, object_bytes)
+        != (&file.sha256, file.bytes, &file.object_sha256, file.object_bytes)
+    {
+        return Err(wrong(format!("the object of {} is not the one that is on the list: it was changed", file.path)));
+    }
+    Ok(())
+}
+
+struct Hashed<R> {
+    inner: R,
+    context: Context,
+    bytes: u64,
+}
+
+impl<R> Hashed<R> {
+    fn new(inner: R) -> Self {
+        Self { inner, context: Context::new(&SHA256), bytes: 0 }
+    }
+
+    fn end(self) -> (String, u64) {
+        (hex(self.context.finish().as_ref()), self.bytes)
+    }
+}
+
+impl<R: Read> Read for Hashed<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.inner.read(buffer)?;
+        self.context.update(buffer.get(..count).unwrap_or_default());
+        self.bytes += count as u64;
+        Ok(count)
+    }
+}
+
+/// Puts exported rows into an empty engine. The format is not among them: it is written last, by [`finish`].
+fn import(export: &Path, engine: &dyn Engine) -> Result<u64, Error> {
+    let file = File::open(export).map_err(failed("opening", export))?;
+    let mut source = BufReader::with_capacity(BUFFER_BYTES, file);
+    let cut = || failed("reading", export);
+    let mut magic = [0; EXPORT_MAGIC.len()];
+    source.read_exact(&mut magic).map_err(cut())?;
+    if magic != *EXPORT_MAGIC {
+        return Err(wrong("the rows of the store are of another version: use that program"));
+    }
+    let (mut batch, mut bytes, mut rows) = (Batch::new(), 0, 0);
+    loop {
+        let mut length = [0];
+        source.read_exact(&mut length).map_err(cut())?;
+        if length == [0] {
+            break;
+        }
+        let name = take(&mut source, usize::from(length[0])).map_err(cut())?;
+        let table = CLASSES.iter().map(|(table, _)| *table).find(|table| table.name().as_bytes() == name);
+        let table: Table = table.ok_or_else(|| wrong("it has a table that this program does not know: use a newer one"))?;
+        let key = part(&mut source, KEY_BYTES_MAX).map_err(cut())?;
+        let value = part(&mut source, VALUE_BYTES_MAX).map_err(cut())?;
+        rows += 1;
+        if table == META && key == META_FORMAT {
+            if decode_counter(Some(value))? != FORMAT_VERSION {
+                return Err(wrong("its store is of another format: restore with the program that made it"));
+            }
+            continue;
+        }
+        bytes += key.len() + value.len();
+        batch.put(table, key, value);
+        if batch.len() >= ROWS_PER_BATCH || bytes >= BYTES_PER_BATCH {
+            commit(engine, &std::mem::take(&mut batch), Durability::Relaxed)?;
+            bytes = 0;
+        }
+    }
+    commit(engine, &batch, Durability::Durable)?;
+    Ok(rows)
+}
+
+fn commit(engine: &dyn Engine, batch: &Batch, durability: Durability) -> Result<(), Error> {
+    engine.commit(batch, durability).map_err(|cause| Error::Engine("writing the restored store", cause))
+}
+
+fn take(source: &mut impl Read, length: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; length];
+    source.read_exact(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn part(source: &mut impl Read, bytes_max: usize) -> io::Result<Vec<u8>> {
+    let mut length = [0; 4];
+    source.read_exact(&mut length)?;
+    let length = usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX);
+    if length > bytes_max {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    take(source, length)
+}
+
+/// Moves everything up to where it belongs; the store last, without which nothing starts.
+fn put_in_place(folder: &Path, unfinished: &Path) -> Result<(), Error> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(unfinished).map_err(failed("reading", unfinished))? {
+        names.push(entry.map_err(failed("reading", unfinished))?.file_name());
+    }
+    names.sort_by_key(|name| name.to_string_lossy().starts_with("store."));
+    for name in names {
+        let (from, to) = (unfinished.join(&name), folder.join(&name));
+        fs::rename(&from, &to).map_err(failed("naming", &to))?;
+    }
+    fs::remove_dir(unfinished).map_err(failed("removing", unfinished))?;
+    sync_directory_at(folder).map_err(failed("syncing", folder))
+}
+
+/// A revocation that somebody knows of.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Revocation {
+    /// Of which certificate. Serial numbers are random: no two issuers have the same.
+    pub serial: Serial,
+    /// Where it was seen.
+    pub source: String,
+}
+
+/// A revocation that a store does not know.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Missing {
+    /// Of which certificate.
+    pub serial: String,
+    /// What the store has of it: `good`, or `unknown` where it was issued after the backup.
+    pub state: &'static str,
+    /// Where the revocation was seen.
+    pub source: String,
+}
+
+/// Which of these revocations the store in a state folder does not know, each once. The CA must not run.
+///
+/// # Errors
+/// [`Error`] if the store does not open.
+pub fn not_revoked(
+    state: &Path,
+    config: &Config,
+    revocations: impl Iterator<Item = Revocation>,
+) -> Result<Vec<Missing>, Error> {
+    let engine = open_engine(state, config)?;
+    let issuers = issuers(engine.as_ref())?;
+    let mut missing = BTreeMap::new();
+    for Revocation { serial, source } in revocations {
+        let mut state = "unknown";
+        for issuer in &issuers {
+            let row = engine.get(STATUSES, &certificate_key(issuer, &serial));
+            match row.map_err(|cause| Error::Engine("reading a status", cause))? {
+                None => {}
+                Some(row) => match StatusRow::decode(&row)?.state {
+                    StatusState::Revoked { .. } => state = "revoked",
+                    StatusState::Good => state = "good",
+                    StatusState::Reserved | StatusState::Asked => {}
+                },
+            }
+        }
+        if state != "revoked" {
+            let serial = serial.to_string();
+            missing.entry(serial.clone()).or_insert(Missing { serial, state, source });
+        }
+    }
+    Ok(missing.into_values().collect())
+}
+
+/// The issuers that the store has serial numbers of: a few.
+fn issuers(engine: &dyn Engine) -> Result<Vec<IssuerName>, Error> {
+    let (mut issuers, mut from) = (Vec::new(), Vec::new());
+    while let Some((key, _)) = read_range(engine, STATUSES, &from, None, 1)?.pop() {
+        let bad = || Error::Row("a certificate's status", "its key names none".into());
+        let (issuer, _) = certificate_of(&key).ok_or_else(bad)?;
+        from = issuer_range(&issuer).1;
+        issuers.push(issuer);
+    }
+    Ok(issuers)
+}

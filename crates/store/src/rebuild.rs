@@ -1,0 +1,305 @@
+//! The store made anew from the journal.
+//!
+//! ```text
+//! old store, if it opens ──outbox──▶ journal ──records, class by class──▶ fold ──batches──▶ new store
+//!                                                                            what was open is given up ──▶ its outbox
+//! new store ──one rename──▶ store.redb        the old one stays as store.before-rebuild-N/
+//! ```
+//!
+//! - `fold` says which rows a record changes: what the transaction that wrote it did.
+//! - [`TABLES`] says of each table what a rebuilt store has of it.
+//! - [`rebuild`] does it to a state folder that no process uses; [`rebuild_into`] to parts, as tests have them.
+//!
+//! Until the rename, the old store is what counts: a rebuild that was broken off is begun again.
+
+mod end;
+mod fold;
+mod switch;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use ingam_journal::files::{Disk, Files};
+use ingam_journal::{Journal, JournalConfig};
+use ingam_protocol::Timestamp;
+use ingam_protocol::record::{Class, Record, RecordType};
+use ingam_protocol::time::Random;
+use serde::Serialize;
+use serde_json::json;
+
+use crate::contact::SubjectKeys;
+use crate::engine::{Batch, Durability, Engine, Table};
+use crate::error::Error;
+use crate::open::{Config, counter, open_engine};
+use crate::table::{
+    EXTERNAL_SECRETS, FORMAT_VERSION, META, META_CRL_NUMBERS, META_FORMAT, META_GENERATION, OUTBOX, end_of,
+};
+use crate::transaction::{Transaction, decode_counter, read_range};
+
+pub use end::{Given, Margins};
+pub(crate) use end::give_up_open;
+use fold::Unfolded;
+
+/// So many records are one batch.
+const RECORDS_PER_BATCH: usize = 2000;
+
+/// A batch with more changes is written at once.
+const CHANGES_PER_BATCH: usize = 50_000;
+
+/// So many rows are copied in one batch.
+const ROWS_PER_BATCH: usize = 1000;
+
+/// The classes whose records tell of rows, in the order in which they are read. No table is told of by two of them.
+const CLASSES: [Class; 4] =
+    [Class::Issuance, Class::CaLifecycle, Class::AccessLog, Class::PermissionChange];
+
+/// What a rebuilt store has of a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// Every row, as it was.
+    Same,
+    /// Every row; what may differ, and why.
+    But(&'static str),
+    /// Nothing; why that does no harm.
+    Nothing(&'static str),
+}
+
+/// What a rebuilt store has of each table. A table that is missing here fails a test.
+pub const TABLES: &[(&str, Kept)] = &[
+    ("meta", Kept::But("counters of CRLs and the generation are as high or higher: nothing is numbered twice")),
+    ("accounts", Kept::But("a binding is empty where its subject's key is gone")),
+    ("accounts_by_key", Kept::Same),
+    ("contacts", Kept::But("sealed anew; none where the subject's key is gone")),
+    ("external_keys", Kept::Same),
+    ("external_secrets", Kept::But("they are on no record: taken from the old store, and none where it does not open")),
+    ("orders", Kept::But("those that had not ended are failed: their clients make new ones; leases are as they began")),
+    ("orders_by_account", Kept::Same),
+    ("replacements", Kept::Same),
+    ("authorizations", Kept::Nothing("control of names is shown again")),
+    ("authorizations_by_identifier", Kept::Nothing("with the authorizations")),
+    ("challenges_open", Kept::Nothing("with the authorizations")),
+    ("issuances_open", Kept::Nothing("what was open is given up")),
+    ("certificates", Kept::Same),
+    ("statuses", Kept::But("what may have been signed and has no end on record is revoked")),
+    ("revoked", Kept::But("as the statuses")),
+    ("revoked_by_generation", Kept::But("as the statuses")),
+    ("keys_blocked", Kept::Same),
+    ("certificates_by_time", Kept::Same),
+    ("certificates_by_account", Kept::Same),
+    ("certificates_by_key", Kept::Same),
+    ("certificates_by_name", Kept::Same),
+    ("roles", Kept::Same),
+    ("approvals", Kept::Same),
+    ("name_rules", Kept::Same),
+    ("names_blocked_below", Kept::Same),
+    ("incidents", Kept::Same),
+    ("incident_certificates", Kept::Same),
+    ("incidents_by_certificate", Kept::Same),
+    ("revocation_jobs", Kept::But("their counts are on no record; those that were open are given up, and begun anew by hand")),
+    ("revocation_jobs_open", Kept::Nothing("with the jobs")),
+    ("revocation_items", Kept::Nothing("with the jobs")),
+    ("limit_buckets", Kept::Nothing("limits begin with nothing spent")),
+    ("limit_overrides", Kept::Same),
+    ("limit_spends", Kept::Nothing("with the limits")),
+    ("pauses", Kept::Nothing("accounts are paused again when their checks fail again")),
+    ("outbox", Kept::Nothing("it was moved into the journal first")),
+];
+
+/// What a rebuild did.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Rebuilt {
+    /// Records that were read.
+    pub records: u64,
+    /// Records that this version cannot read: what they told is missing. The first of them by name.
+    pub unreadable: u64,
+    /// Records about what is not there, as the record of its making has gone by its age.
+    pub orphans: u64,
+    /// The first records that could not be used.
+    pub examples: Vec<String>,
+    /// Rows of certificates.
+    pub certificates: u64,
+    /// Whether the old store could be opened, so that nothing is missing that was ever answered.
+    pub outbox_moved: bool,
+    /// What was open.
+    pub given_up: Given,
+}
+
+/// At most so many records are named.
+const EXAMPLES_MAX: usize = 20;
+
+/// What a rebuild works with.
+pub struct RebuildParts<'a> {
+    /// The journal, which has everything that could be moved into it.
+    pub journal: &'a Journal,
+    /// An empty engine.
+    pub new: &'a dyn Engine,
+    /// The store as it was, if it opens.
+    pub old: Option<&'a dyn Engine>,
+    /// The keys of personal data.
+    pub keys: Option<&'a SubjectKeys>,
+    /// Why, for the record.
+    pub reason: &'a str,
+    /// What time it is.
+    pub now: Timestamp,
+    /// Names of records.
+    pub random: &'a dyn Random,
+}
+
+/// Makes the store of a state folder anew from its journal. Nobody else may use the folder. Blocks, for long with many
+/// certificates; memory does not grow with them.
+///
+/// # Errors
+/// [`Error`]; the old store is in its place then, as it was.
+pub fn rebuild(
+    directory: &Path,
+    config: &Config,
+    reason: &str,
+    now: Timestamp,
+    random: Arc<dyn Random>,
+) -> Result<Rebuilt, Error> {
+    let disk = |name: &str| -> Result<Arc<dyn Files>, Error> {
+        let path = directory.join(name);
+        let failed = |cause| Error::File(format!("opening the folder {}", path.display()), cause);
+        Ok(Arc::new(Disk::open(&path).map_err(failed)?))
+    };
+    let journal = Journal::open(disk("journal")?, JournalConfig::default())
+        .map_err(|cause| Error::Journal("opening the journal", cause))?;
+    let keys = SubjectKeys::open(disk("contacts")?.as_ref(), random.clone())?;
+    let old = switch::old_engine(directory, config);
+    if let Some(old) = &old {
+        move_outbox(old.as_ref(), &journal)?;
+    }
+    let fresh = switch::fresh_folder(directory)?;
+    let rebuilt = {
+        let new = open_engine(&fresh, config)?;
+        rebuild_into(&RebuildParts {
+            journal: &journal,
+            new: new.as_ref(),
+            old: old.as_deref(),
+            keys: Some(&keys),
+            reason,
+            now,
+            random: random.as_ref(),
+        })?
+    };
+    drop(old);
+    switch::put_in_place(directory, &fresh, config)?;
+    Ok(rebuilt)
+}
+
+/// Moves what waits in a store into the journal, as the archiver does.
+pub(crate) fn move_outbox(old: &dyn Engine, journal: &Journal) -> Result<(), Error> {
+    loop {
+        let waiting = read_range(old, OUTBOX, &[], None, ROWS_PER_BATCH)?;
+        if waiting.is_empty() {
+            return Ok(());
+        }
+        let records = waiting.iter().map(|(_, bytes)| Record::decode(bytes)).collect::<Result<Vec<_>, _>>();
+        let records = records.map_err(|cause| Error::Row("a record of the outbox", Box::new(cause)))?;
+        journal.append(&records).map_err(|cause| Error::Journal("appending records to the journal", cause))?;
+        let mut batch = Batch::new();
+        waiting.into_iter().for_each(|(key, _)| batch.delete(OUTBOX, key));
+        commit(old, &batch)?;
+    }
+}
+
+/// Fills an empty engine from the journal. Blocks.
+///
+/// # Errors
+/// [`Error`] if the journal cannot be read or the engine not be written.
+pub fn rebuild_into(parts: &RebuildParts<'_>) -> Result<Rebuilt, Error> {
+    let mut rebuilt = Rebuilt { outbox_moved: parts.old.is_some(), ..Rebuilt::default() };
+    for class in CLASSES {
+        fold_class(parts, class, &mut rebuilt)?;
+    }
+    if let Some(old) = parts.old {
+        copy_table(old, parts.new, EXTERNAL_SECRETS)?;
+        keep_counters(old, parts.new)?;
+    }
+    // What the last records before a loss were, nobody knows: numbers go on well behind those that are known.
+    let margins = if rebuilt.outbox_moved { Margins::NONE } else { Margins::LOSS };
+    margins.apply(parts.new)?;
+    rebuilt.given_up = give_up_open(parts.new, !rebuilt.outbox_moved, parts.now, parts.random)?;
+    let told = json!({ "from": "journal", "reason": parts.reason, "done": rebuilt });
+    finish(parts.new, &told, parts.now, parts.random)?;
+    Ok(rebuilt)
+}
+
+fn fold_class(parts: &RebuildParts<'_>, class: Class, rebuilt: &mut Rebuilt) -> Result<(), Error> {
+    let nothing = Batch::new();
+    let mut transaction = Transaction::new(parts.new, &nothing, 0);
+    let mut pending = 0;
+    for record in parts.journal.records(class) {
+        let record = record.map_err(|cause| Error::Journal("reading the journal", cause))?;
+        rebuilt.records += 1;
+        rebuilt.certificates += u64::from(record.kind == RecordType::CertificateIssued);
+        let outcome = fold::fold(&mut transaction, &record, parts.keys)?;
+        if let Err(unfolded) = outcome {
+            match unfolded {
+                Unfolded::Unreadable => rebuilt.unreadable += 1,
+                Unfolded::Orphan => rebuilt.orphans += 1,
+            }
+            if rebuilt.examples.len() < EXAMPLES_MAX {
+                rebuilt.examples.push(format!("{} {}: {unfolded:?}", record.kind.name(), record.id));
+            }
+        }
+        pending += 1;
+        if pending >= RECORDS_PER_BATCH || transaction.len() >= CHANGES_PER_BATCH {
+            let done = std::mem::replace(&mut transaction, Transaction::new(parts.new, &nothing, 0));
+            write(parts.new, &done.finish().batch, Durability::Relaxed)?;
+            pending = 0;
+        }
+    }
+    commit(parts.new, &transaction.finish().batch)
+}
+
+fn copy_table(old: &dyn Engine, new: &dyn Engine, table: Table) -> Result<(), Error> {
+    let mut from = Vec::new();
+    loop {
+        let rows = read_range(old, table, &from, None, ROWS_PER_BATCH)?;
+        let Some((last, _)) = rows.last() else { return Ok(()) };
+        from = [last.as_slice(), &[0]].concat();
+        let mut batch = Batch::new();
+        rows.into_iter().for_each(|(key, value)| batch.put(table, key, value));
+        commit(new, &batch)?;
+    }
+}
+
+/// Counters never fall: the higher one of both stores counts.
+fn keep_counters(old: &dyn Engine, new: &dyn Engine) -> Result<(), Error> {
+    let mut batch = Batch::new();
+    let lists = read_range(old, META, META_CRL_NUMBERS, end_of(META_CRL_NUMBERS).as_deref(), ROWS_PER_BATCH)?;
+    let generation = (META_GENERATION.to_vec(), counter(old, META_GENERATION)?.to_be_bytes().to_vec());
+    for (key, value) in lists.into_iter().chain([generation]) {
+        let highest = decode_counter(Some(value))?.max(counter(new, &key)?);
+        batch.put(META, key, highest.to_be_bytes());
+    }
+    commit(new, &batch)
+}
+
+/// The end of a store that was made anew: the record of it, and the format, without which it is none.
+pub(crate) fn finish(
+    engine: &dyn Engine,
+    told: &serde_json::Value,
+    now: Timestamp,
+    random: &dyn Random,
+) -> Result<(), Error> {
+    let nothing = Batch::new();
+    let mut transaction = Transaction::new(engine, &nothing, crate::open::outbox_next(engine)?);
+    transaction.record(&Record::new(
+        RecordType::StoreRestored,
+        now,
+        told.to_string().into_bytes(),
+        random,
+    ));
+    transaction.put(META, META_FORMAT, FORMAT_VERSION.to_be_bytes());
+    commit(engine, &transaction.finish().batch)
+}
+
+pub(crate) fn commit(engine: &dyn Engine, batch: &Batch) -> Result<(), Error> {
+    write(engine, batch, Durability::Durable)
+}
+
+fn write(engine: &dyn Engine, batch: &Batch, durability: Durability) -> Result<(), Error> {
+    engine.commit(batch, durability).map_err(|cause| Error::Engine("writing the new store", cause))
+}
