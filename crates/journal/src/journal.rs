@@ -314,11 +314,9 @@ impl Journal {
         for name in [info.name.clone(), Name::packed(&info.name)] {
             remove(self.files.as_ref(), &name).map_err(while_doing("removing", &name))?;
         }
-        self.files.sync_directory().map_err(while_doing("syncing the directory", ""))?;
-        if let Some(key) = key {
-            self.keys.forget(key);
-        }
-        Ok(())
+        // The key's slot is used again after the next opening: a copy of all files that is made meanwhile has either the key
+        // or the note of its end.
+        self.files.sync_directory().map_err(while_doing("syncing the directory", ""))
     }
 
     /// Compresses the oldest closed segment that is not packed yet. Reads and appends go on meanwhile; the segment is there

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use ingam_journal::SegmentInfo;
 use ingam_operator::api::BackupMade;
 use ingam_protocol::Findings;
 use ingam_store::Store;
@@ -54,6 +55,7 @@ pub(crate) const PARTS: &[(&str, Part)] = &[
     ("hierarchy.json", Part::Copied),
     ("issuers", Part::Copied),
     ("journal", Part::Snapshot),
+    ("journal-keys", Part::Copied),
     ("keys", Part::Copied),
     ("ledger", Part::Copied),
     ("lock", Part::Transient),
@@ -133,14 +135,14 @@ impl Backups {
         let mut tries = 1;
         let outcome = loop {
             let snapshot = self.store.snapshot().await.map_err(told)?;
-            // A segment that is closed meanwhile may be written anew under the copy's hands.
+            // A segment that is closed, packed or destroyed meanwhile is another file under the copy's hands.
             let store = self.store.clone();
-            let closed = move || store.segments().iter().filter(|segment| segment.closed).count();
-            let before = snapshot.segments().iter().filter(|segment| segment.closed).count();
+            let closed = move || closed_files(&store.segments());
+            let before = closed_files(snapshot.segments());
             let plan = (config.state.clone(), folder.to_owned(), recipient, self.sources.clone());
-            let holds = closed.clone();
+            let (holds, then) = (closed.clone(), before.clone());
             // Reads and writes much: not on a thread of the runtime.
-            let made = tokio::task::spawn_blocking(move || write(plan, &snapshot, &|| holds() == before)).await;
+            let made = tokio::task::spawn_blocking(move || write(plan, &snapshot, &|| holds() == then)).await;
             let made = made.map_err(|_| "the task that wrote it has ended before its time".to_owned())?;
             if made.is_ok() || closed() == before || tries == TRIES_MAX {
                 break made;
@@ -159,6 +161,11 @@ impl Backups {
             left_out,
         })
     }
+}
+
+/// The files of segments that get no further records.
+fn closed_files(segments: &[SegmentInfo]) -> Vec<String> {
+    segments.iter().filter(|segment| segment.closed).map(SegmentInfo::file_name).collect()
 }
 
 fn told(error: ingam_store::Error) -> String {

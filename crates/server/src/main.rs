@@ -14,6 +14,7 @@ mod health;
 mod hierarchy;
 mod init;
 mod issuer;
+mod journal;
 mod keys;
 mod listener;
 mod management;

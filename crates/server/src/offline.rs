@@ -7,8 +7,6 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use ingam_journal::files::ReadOnlyDisk;
-use ingam_journal::{Journal, JournalConfig};
 use ingam_protocol::record::{Class, RecordType, Seal};
 use ingam_protocol::{Serial, Timestamp};
 use ingam_store::backup::{Identity, Missing, Restored, RestorePlan, Revocation, not_revoked, restore};
@@ -19,6 +17,7 @@ use serde::Deserialize;
 use x509_parser::prelude::{CertificateRevocationList, FromDer};
 
 use crate::config::Reading;
+use crate::journal::open_to_read;
 use crate::serve::{Sources, StartError, StateLock};
 use crate::terminal;
 
@@ -308,9 +307,7 @@ fn revoked_by(folder: &Path, found: &mut BTreeSet<Revocation>) -> Result<(), Sta
         serial: Serial,
     }
     let doing = format!("the journal in {} cannot be read", folder.display());
-    let disk = ReadOnlyDisk::open(folder).map_err(|error| StartError::new(format!("{doing}: {error}")))?;
-    let journal = Journal::open(Arc::new(disk), JournalConfig::default())
-        .map_err(|error| StartError::caused(&doing, &error))?;
+    let journal = open_to_read(folder)?;
     for record in journal.records(Class::Issuance) {
         let record = record.map_err(|error| StartError::caused(&doing, &error))?;
         if record.kind != RecordType::CertificateRevoked {

@@ -20,7 +20,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use ingam_journal::files::{Disk, Files};
-use ingam_journal::{Journal, JournalConfig};
+use ingam_journal::{Journal, JournalConfig, SegmentKeys};
 use ingam_protocol::Timestamp;
 use ingam_protocol::record::{Class, Record, RecordType};
 use ingam_protocol::time::Random;
@@ -162,9 +162,11 @@ pub fn rebuild(
         let failed = |cause| Error::File(format!("opening the folder {}", path.display()), cause);
         Ok(Arc::new(Disk::open(&path).map_err(failed)?))
     };
-    let journal = Journal::open(disk("journal")?, JournalConfig::default())
+    let segment_keys = SegmentKeys::open(disk("journal-keys")?.as_ref(), random.clone())
+        .map_err(|cause| Error::Journal("opening the keys of the journal", cause))?;
+    let journal = Journal::open(disk("journal")?, Arc::new(segment_keys), JournalConfig::default())
         .map_err(|cause| Error::Journal("opening the journal", cause))?;
-    let keys = SubjectKeys::open(disk("contacts")?.as_ref(), random.clone())?;
+    let keys = SubjectKeys::open(disk("contacts")?, random.clone())?;
     let old = switch::old_engine(directory, config);
     if let Some(old) = &old {
         move_outbox(old.as_ref(), &journal)?;

@@ -13,7 +13,7 @@ use ingam_authority::operator::{
     PlannedJob, Selection,
 };
 use ingam_journal::simulated::SimulatedDisk;
-use ingam_journal::{Journal, JournalConfig};
+use ingam_journal::{Journal, JournalConfig, SegmentKeys};
 use ingam_protocol::acme::{Account, AccountUpdate, NewAccount, Order};
 use ingam_protocol::bytes::base64url;
 use ingam_protocol::external::MacKey;
@@ -305,9 +305,11 @@ struct Anew {
 /// Makes the store anew, with what the old one had in its outbox or without.
 fn anew(world: &World, opens: bool) -> Anew {
     let old = open_tables(&world.tables);
-    let journal = Journal::open(Arc::new(world.journal.clone()), JournalConfig::default()).unwrap();
+    let segment_keys = SegmentKeys::open(&world.journal, world.random.clone()).unwrap();
+    let config = JournalConfig::default();
+    let journal = Journal::open(Arc::new(world.journal.clone()), Arc::new(segment_keys), config).unwrap();
     let new = open_tables(&SimulatedDisk::new());
-    let keys = SubjectKeys::open(&world.keys, world.random.clone()).unwrap();
+    let keys = SubjectKeys::open(Arc::new(world.keys.clone()), world.random.clone()).unwrap();
     let rebuilt = rebuild_into(&RebuildParts {
         journal: &journal,
         new: new.as_ref(),
@@ -426,6 +428,7 @@ fn assemble(world: &World, engine: Arc<dyn Engine>) -> (Store, ingam_store::Stor
     Store::assemble(Parts {
         engine,
         journal: Arc::new(world.journal.clone()),
+        journal_keys: Arc::new(world.journal.clone()),
         keys: Arc::new(world.keys.clone()),
         random: world.random.clone(),
     })

@@ -3,10 +3,7 @@
 use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
-use std::sync::Arc;
 
-use ingam_journal::files::ReadOnlyDisk;
-use ingam_journal::{Journal, JournalConfig, SegmentKeys};
 use ingam_protocol::bytes::{Bytes, from_hex};
 use ingam_protocol::record::{Class, RecordType, Seal};
 use ingam_protocol::{Serial, Timestamp};
@@ -18,8 +15,8 @@ use x509_parser::public_key::PublicKey;
 use x509_parser::x509::SubjectPublicKeyInfo;
 
 use super::{Found, Holder};
+use crate::journal::open_to_read;
 use crate::serve::StartError;
-use crate::system::SystemRandomness;
 
 /// At most this many bytes of a file.
 const FILE_BYTES_MAX: u64 = 1 << 30;
@@ -39,17 +36,7 @@ struct Issued {
 /// Reads every certificate on record: those of subscribers, and the CA's own.
 pub(super) fn journal(folder: &Path, now: Timestamp, found: &mut Found) -> Result<(), StartError> {
     let doing = format!("the journal in {} cannot be read", folder.display());
-    let disk = ReadOnlyDisk::open(folder).map_err(|error| {
-        StartError::new(format!("{doing}: {error}; name the CA's journal, or a copy of it"))
-    })?;
-    let keys = folder.with_file_name("journal-keys");
-    let random = Arc::new(SystemRandomness::new());
-    let keys = ReadOnlyDisk::open(&keys).map_err(|error| {
-        StartError::new(format!("{doing}: {}: {error}; the keys of a journal lie beside it", keys.display()))
-    })?;
-    let keys = SegmentKeys::open(&keys, random).map_err(|error| StartError::caused(&doing, &error))?;
-    let journal = Journal::open(Arc::new(disk), Arc::new(keys), JournalConfig::default())
-        .map_err(|error| StartError::caused(&doing, &error))?;
+    let journal = open_to_read(folder)?;
     for class in [Class::Issuance, Class::CaLifecycle] {
         for record in journal.records(class) {
             let record = record.map_err(|error| StartError::caused(&doing, &error))?;

@@ -86,16 +86,16 @@ pub fn make(plan: &BackupPlan<'_>, snapshot: &Snapshot) -> Result<Made, Error> {
     let rows = RowsReader::new(snapshot);
     writer.made.rows = writer.put(EXPORT, rows)?.rows;
     for segment in &snapshot.segments {
-        let path = plan.state.join("journal").join(&segment.name);
-        let open = || -> io::Result<_> { Ok(BufReader::new(File::open(&path)?).take(segment.bytes)) };
+        let path = plan.state.join("journal").join(segment.file_name());
+        let open = || -> io::Result<_> { Ok(BufReader::new(File::open(&path)?).take(segment.file_bytes)) };
         let failed = |cause| Error::File(format!("reading {}", path.display()), cause);
-        let name = format!("journal/{}", segment.name);
+        let name = format!("journal/{}", segment.file_name());
         // It is whole, or another snapshot has to be taken.
         if segment.closed && writer.put_known(&name, open().map_err(failed)?)? {
             continue;
         }
         writer.put(&name, open().map_err(failed)?)?;
-        if writer.files.last().is_some_and(|file| file.bytes != segment.bytes) {
+        if writer.files.last().is_some_and(|file| file.bytes != segment.file_bytes) {
             return Err(failed(io::ErrorKind::UnexpectedEof.into()));
         }
     }
@@ -105,7 +105,7 @@ pub fn make(plan: &BackupPlan<'_>, snapshot: &Snapshot) -> Result<Made, Error> {
     sync_directory_at(&plan.folder.join("objects"))
         .map_err(|cause| Error::File("syncing the backup".to_owned(), cause))?;
     if !(plan.holds)() {
-        return Err(Error::Unavailable("a segment of the journal was closed while it was copied"));
+        return Err(Error::Unavailable("a segment of the journal was closed, packed or destroyed while it was copied"));
     }
     let Writer { files, mut made, .. } = writer;
     let number = sets.manifests.len() as u64 + 1;
