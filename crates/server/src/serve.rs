@@ -812,7 +812,11 @@ async fn record_start(
 fn certificate_record(der: &[u8], sources: &Sources) -> Record {
     let payload = serde_json::json!({ "certificate": ingam_protocol::Bytes::from(der) }).to_string();
     let kind = RecordType::AuthorityCertificateCreated;
-    Record::new(kind, sources.clock.now(), payload.into_bytes(), sources.random.as_ref())
+    let record = Record::new(kind, sources.clock.now(), payload.into_bytes(), sources.random.as_ref());
+    match Validity::read(der) {
+        Some(validity) => record.ending(validity.not_after),
+        None => record,
+    }
 }
 
 /// Calls the CA's own front doors, as any client would, before anybody is told that they are open.

@@ -47,7 +47,6 @@ fn no_unrecorded_answer_holds_personal_data() {
             "log.search",
             "hold.list",
             "hold.requests",
-            "record_hold.list",
             "subject.list",
             "subject.report",
         ]),
