@@ -60,8 +60,8 @@ Examples:
         after_help = "Example:\n  ingam admin subject told ACCOUNT ACCOUNT --reason \"statements of 2026\""
     )]
     Told {
-        /// The accounts' ids
-        #[arg(value_name = "ACCOUNT", required = true, allow_hyphen_values = true)]
+        /// The accounts' ids; behind -- if one begins with a hyphen
+        #[arg(value_name = "ACCOUNT", required = true)]
         accounts: Vec<String>,
         #[command(flatten)]
         why: Why,

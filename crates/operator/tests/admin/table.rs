@@ -55,6 +55,12 @@ const TABLE: &str = "
     limit.unpause      A---  C  reason
     log.search         A-U-  P  reason
     log.follow         A-U-  P  reason
+    subject.list       A-U-  P  reason
+    subject.report     A-U-  P  reason
+    subject.correct    A---  C  reason
+    subject.erase      A---  C  reason
+    subject.object     A---  C  reason
+    subject.told       A---  C  reason
     role.list          A-U-  R  -
     role.grant         A---  C  reason 2
     role.take          A---  C  reason 2
