@@ -227,7 +227,8 @@ async fn tampering_is_found(server: &Server, checkpoint: &Path, key: &str) {
     let truncated = change("truncated", &|folder| {
         let path = segment(folder, "ca_lifecycle");
         let bytes = std::fs::read(&path).expect("a file");
-        std::fs::write(&path, &bytes[..bytes.len() - 10]).expect("a file");
+        // The very last may have come behind the checkpoint.
+        std::fs::write(&path, &bytes[..bytes.len() / 2]).expect("a file");
     });
     found(&truncated, "truncated").await;
     let altered = change("altered", &|folder| {
