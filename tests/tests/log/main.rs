@@ -1,7 +1,8 @@
 //! The log of records as outsiders see it: fetched over HTTP, its root computed again from what its bundles and tiles say, shown
 //! to a witness that believes no proof unseen, and held against a checkpoint that was kept while the CA went on.
 //!
-//! Hashes, proofs and signatures are judged by what is written here after RFC 9162 and C2SP, with nothing of the CA's.
+//! Hashes, proofs and signatures are judged by the packages of Go's checksum database (tests/clients/tlog), and by what is written
+//! here after RFC 9162 and C2SP, with nothing of the CA's.
 //!
 //! Not a failure: how many records a certificate makes.
 
@@ -12,7 +13,7 @@ use std::time::Duration;
 
 use ingam_tests::challenge::{Prover, WebAnswers};
 use ingam_tests::client::{CertificateRequest, Client};
-use ingam_tests::command::{Finished, run};
+use ingam_tests::command::{Finished, INSTALL_CLIENTS, installed, run};
 use ingam_tests::http::{Answer, Connection, fetch};
 use ingam_tests::server::{Server, Setup, binary};
 use tokio::process::Command;
@@ -142,6 +143,12 @@ async fn outsiders_hold_the_ca_to_its_past() {
     assert_eq!(root_of(&later), Head::of(&second).root);
     assert_eq!(early[..], later[..early.len()]);
     assert!(witness.proofs_seen() > 0, "a proof between two trees");
+    let kept = server.home().join("first");
+    std::fs::write(&kept, &first).expect("a file");
+    let mut go = Command::new(installed("bin/tlog"));
+    go.arg(url(&server, "").trim_end_matches('/')).arg(&key).arg(&kept);
+    let judged = run(&mut go, INSTALL_CLIENTS).await.succeeded().text();
+    assert!(judged.contains(&format!("which begins with the one of {}", head.size)), "{judged}");
 
     // Methods and paths.
     let mut connection = Connection::to(&url(&server, ""), None);
@@ -164,8 +171,9 @@ async fn outsiders_hold_the_ca_to_its_past() {
     let file = handed_in.to_str().expect("UTF-8");
     let said = server.admin(&["checkpoint", "cosign", file]).await.succeeded().said();
     assert!(said.contains(offline.name()), "{said}");
-    let kept = get(&server, "cosigned").await.expect(200).text();
-    assert!(outside::cosigned(&offline, &kept) || Head::of(&kept).size > Head::of(&second).size, "{kept}");
+    let given_out = get(&server, "cosigned").await.expect(200).text();
+    let is_newer = Head::of(&given_out).size > Head::of(&second).size;
+    assert!(outside::cosigned(&offline, &given_out) || is_newer, "{given_out}");
     let stranger = Cosigner::new("stranger.example");
     std::fs::write(&handed_in, stranger.cosign(&second)).expect("a file");
     let refused = server.admin(&["checkpoint", "cosign", file]).await;
@@ -176,8 +184,6 @@ async fn outsiders_hold_the_ca_to_its_past() {
     );
 
     // An old checkpoint holds after a restart, while the CA runs and when it has stopped, in its folder or in a copy.
-    let kept = server.home().join("first");
-    std::fs::write(&kept, &first).expect("a file");
     server.stop().await;
     server.restart().await;
     let whole = verify(&server.state(), &kept, Some(&key)).await.succeeded().text();
@@ -221,7 +227,8 @@ async fn tampering_is_found(server: &Server, checkpoint: &Path, key: &str) {
     let truncated = change("truncated", &|folder| {
         let path = segment(folder, "ca_lifecycle");
         let bytes = std::fs::read(&path).expect("a file");
-        std::fs::write(&path, &bytes[..bytes.len() - 10]).expect("a file");
+        // The very last may have come behind the checkpoint.
+        std::fs::write(&path, &bytes[..bytes.len() / 2]).expect("a file");
     });
     found(&truncated, "truncated").await;
     let altered = change("altered", &|folder| {

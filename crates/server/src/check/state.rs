@@ -27,7 +27,7 @@ const SPACE_LOW_BYTES: u64 = 5 << 30;
 const SPACE_NONE_BYTES: u64 = 100 << 20;
 
 /// What of the folder the CA writes to, or reads.
-const USED: [(&str, Access); 10] = [
+const USED: [(&str, Access); 11] = [
     ("lock", Access::WRITE_OK),
     ("hierarchy.json", Access::READ_OK),
     ("keys", Access::READ_OK.union(Access::EXEC_OK)),
@@ -37,6 +37,7 @@ const USED: [(&str, Access); 10] = [
     ("store.sled", Access::READ_OK.union(Access::WRITE_OK).union(Access::EXEC_OK)),
     ("journal", Access::READ_OK.union(Access::WRITE_OK).union(Access::EXEC_OK)),
     ("journal-keys", Access::READ_OK.union(Access::WRITE_OK).union(Access::EXEC_OK)),
+    ("log", Access::READ_OK.union(Access::WRITE_OK).union(Access::EXEC_OK)),
     ("contacts", Access::READ_OK.union(Access::WRITE_OK).union(Access::EXEC_OK)),
 ];
 

@@ -1,0 +1,5 @@
+module ingam/tests/clients/tlog
+
+go 1.26.0
+
+require golang.org/x/mod v0.43.0
