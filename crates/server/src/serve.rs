@@ -41,8 +41,8 @@ use crate::management::Management;
 use crate::monitor::Monitor;
 use crate::observation::{Observation, Observed};
 use crate::own_certificate::OwnCertificate;
-use crate::production::{chain_of, key_of};
 use crate::privacy::Privacy;
+use crate::production::{chain_of, key_of};
 use crate::reload::{CertificateSource, Read, Reloader};
 use crate::served_certificate::ServedCertificate;
 use crate::signer::remote_signer;
@@ -211,7 +211,11 @@ impl Running {
         let (shutdown, stopping) = watch::channel(false);
         let authority = built.authority.clone();
         let limits = SharedLimits::new(connection_limits(&config));
-        let frontend = Frontend::new(authority.clone(), sources.random.clone(), frontend_config(&config, privacy.page()));
+        let frontend = Frontend::new(
+            authority.clone(),
+            sources.random.clone(),
+            frontend_config(&config, privacy.page()),
+        );
         let reloader = Arc::new(Reloader {
             read,
             certificate_source,

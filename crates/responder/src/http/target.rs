@@ -85,7 +85,18 @@ mod tests {
             assert_eq!(route(page), Route::Privacy);
         }
         assert_eq!(route("/answers/manifest"), Route::Answers("manifest"));
-        for nowhere in ["/", "", "*", "/ocspx", "/crl/", "/crl/r1", "/issuer/r1.crl", "///ocsp/", "/OCSP", "/privacy/report"] {
+        for nowhere in [
+            "/",
+            "",
+            "*",
+            "/ocspx",
+            "/crl/",
+            "/crl/r1",
+            "/issuer/r1.crl",
+            "///ocsp/",
+            "/OCSP",
+            "/privacy/report",
+        ] {
             assert_eq!(route(nowhere), Route::Nothing, "{nowhere}");
         }
     }
