@@ -42,7 +42,11 @@ async fn page(server: &Server, path: &str) -> Answer {
 async fn liked(server: &Server, language: &str) -> Answer {
     let request = hyper::Request::get(url(server, "/privacy")).header("accept-language", language);
     let mut connection = Connection::to(&url(server, "/"), None);
-    connection.send(request.body(Default::default()).expect("a request")).await.expect("an answer").expect(200)
+    connection
+        .send(request.body(Default::default()).expect("a request"))
+        .await
+        .expect("an answer")
+        .expect(200)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -50,9 +54,18 @@ async fn the_page_says_what_the_configuration_does_in_both_languages() {
     let setup = Setup { further_config: told("contact_purposes = [\"incident\"]"), ..Setup::new() };
     let mut server = Server::start_with(setup).await;
 
-    let (english, korean) = (page(&server, "/privacy.en").await.text(), page(&server, "/privacy.ko").await.text());
+    let (english, korean) =
+        (page(&server, "/privacy.en").await.text(), page(&server, "/privacy.ko").await.text());
     for (html, words) in [
-        (&english, ["Privacy statement of Example Trust", "mailto:privacy@ca.example", "2030-12-31", "The mode is off"]),
+        (
+            &english,
+            [
+                "Privacy statement of Example Trust",
+                "mailto:privacy@ca.example",
+                "2030-12-31",
+                "The mode is off",
+            ],
+        ),
         (&korean, ["예시신뢰 개인정보 처리방침", "개인정보 보호팀", "서버 운영", "기록 방식은 off"]),
     ] {
         for word in words {
@@ -92,7 +105,10 @@ async fn the_page_says_what_the_configuration_does_in_both_languages() {
     assert_eq!(twin["changes"][0]["changes"][0]["what"], "contacts.purposes");
     assert!(twin["consent_since"].is_string() && twin["digest"] != digest);
     let english = page(&server, "/privacy.en").await.text();
-    assert!(english.contains("asks for fresh consent") && english.contains("a certificate ends soon"), "{english}");
+    assert!(
+        english.contains("asks for fresh consent") && english.contains("a certificate ends soon"),
+        "{english}"
+    );
 
     // And by a restart: what relying parties leave behind. Without a change there is no new version.
     let logged = format!("{}[request_log]\nmode = \"truncated\"\nkeep_s = 86400\n", told(""));
@@ -103,9 +119,15 @@ async fn the_page_says_what_the_configuration_does_in_both_languages() {
     }
     let twin = page(&server, "/privacy.json").await.json();
     assert_eq!(twin["version"], 3, "{twin}");
-    let what: Vec<&str> =
-        twin["changes"][0]["changes"].as_array().expect("rows").iter().filter_map(|row| row["what"].as_str()).collect();
-    for row in ["request_log.mode", "request_log.keep_s", "classes.ocsp_request_log.keep_s", "contacts.purposes"] {
+    let what: Vec<&str> = twin["changes"][0]["changes"]
+        .as_array()
+        .expect("rows")
+        .iter()
+        .filter_map(|row| row["what"].as_str())
+        .collect();
+    for row in
+        ["request_log.mode", "request_log.keep_s", "classes.ocsp_request_log.keep_s", "contacts.purposes"]
+    {
         assert!(what.contains(&row), "{row} in {what:?}");
     }
     let english = page(&server, "/privacy.en").await.text();
@@ -117,7 +139,10 @@ async fn the_page_says_what_the_configuration_does_in_both_languages() {
         command.arg("--pictures").arg(pictures);
     }
     command.arg(format!("privacy-en={}", url(&server, "/privacy.en")));
-    let told = run(command.arg(format!("privacy-ko={}", url(&server, "/privacy.ko"))), INSTALL).await.succeeded().text();
+    let told = run(command.arg(format!("privacy-ko={}", url(&server, "/privacy.ko"))), INSTALL)
+        .await
+        .succeeded()
+        .text();
     let good = told.lines().filter(|line| line.starts_with("good")).count();
     assert_eq!(good, 8, "two languages, wide and narrow, light and dark:\n{told}");
 }
@@ -127,14 +152,29 @@ async fn a_case_goes_from_its_opening_to_its_end_by_the_command_line() {
     let server = Server::start().await;
     let prover = Prover::Http(WebAnswers::listen(server.ports().http).await);
     let mut client = Client::registered(&server.site()).await.expect("an account");
-    client.issue(&["a.example.org"], &CertificateRequest::of(&["a.example.org"]), &prover).await.expect("a certificate");
+    client
+        .issue(&["a.example.org"], &CertificateRequest::of(&["a.example.org"]), &prover)
+        .await
+        .expect("a certificate");
     let accounts = server.admin_json(&["account", "list"]).await;
     let account = accounts["items"][0]["id"].as_str().expect("an id").to_owned();
     let run_case = async |arguments: &[&str]| server.admin_json(&case(arguments)).await;
 
     let opening = [
-        "open", "2026-17", "--kind", "legal_demand", "--basis", "warrant", "--law", "Act 12, no. 4711", "--requester",
-        "A court", "--subject", &account, "--answer-by", "+30d",
+        "open",
+        "2026-17",
+        "--kind",
+        "legal_demand",
+        "--basis",
+        "warrant",
+        "--law",
+        "Act 12, no. 4711",
+        "--requester",
+        "A court",
+        "--subject",
+        &account,
+        "--answer-by",
+        "+30d",
     ];
     assert_eq!(run_case(&opening).await["status"], "open");
     let due = run_case(&["due"]).await;
@@ -167,7 +207,8 @@ async fn a_case_goes_from_its_opening_to_its_end_by_the_command_line() {
     assert!(few.text().contains("withheld"), "{few}");
 
     // What left is on record, and the record has no word of it.
-    let records = server.admin_json(&["log", "search", "--class", "retention", "--reason", "ticket 12"]).await;
+    let records =
+        server.admin_json(&["log", "search", "--class", "retention", "--reason", "ticket 12"]).await;
     let types: Vec<&str> =
         records["items"].as_array().expect("records").iter().filter_map(|one| one["type"].as_str()).collect();
     for kind in ["case_changed", "data_disclosed", "notice_given", "hold_changed"] {

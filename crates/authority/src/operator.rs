@@ -43,13 +43,14 @@ use crate::error::{Error, Fault};
 
 /// What the store keeps of it, as it is.
 pub use ingam_store::{
-    Approval, Bound, CASE_SUBJECTS_MAX, Case, CaseBasis, CaseKind, CaseSubject, ExternalKey, Grant, Hold, HoldScope, Incident, IncidentGrown, IssuedBetween, JobState,
-    KeyBlock, KeyName, LimitOverride, NameRule, NameVerdict, ObjectionOutcome, Pause, RecordQuery, RecordsPlace, RevocationJob,
-    Withdrawal,
+    Approval, Bound, CASE_SUBJECTS_MAX, Case, CaseBasis, CaseKind, CaseSubject, ExternalKey, Grant, Hold,
+    HoldScope, Incident, IncidentGrown, IssuedBetween, JobState, KeyBlock, KeyName, LimitOverride, NameRule,
+    NameVerdict, ObjectionOutcome, Pause, RecordQuery, RecordsPlace, RevocationJob, Withdrawal,
 };
 
 pub use cases::{
-    Cell, Due, DueKind, KindCounts, NewCase, NewDisclosure, Telling, TransparencyReport, due, half_year_before,
+    Cell, Due, DueKind, KindCounts, NewCase, NewDisclosure, Telling, TransparencyReport, due,
+    half_year_before,
 };
 pub use evidence::{CertificateEvidence, IdentifierEvidence};
 pub use external::{ExternalKeyStatus, NewExternalKey};

@@ -73,10 +73,9 @@ impl Deed {
     fn status(&self) -> StatusCode {
         match self {
             Self::RevocationStart(_) => StatusCode::CREATED,
-            Self::RoleGrant(_)
-            | Self::RoleTake(_)
-            | Self::KeyUnblock { .. }
-            | Self::CaseDisclose { .. } => StatusCode::OK,
+            Self::RoleGrant(_) | Self::RoleTake(_) | Self::KeyUnblock { .. } | Self::CaseDisclose { .. } => {
+                StatusCode::OK
+            }
         }
     }
 

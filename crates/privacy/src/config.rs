@@ -191,7 +191,12 @@ impl Contact {
         named(found, key, &self.name);
         texts(found, key, [&self.name_ko, &self.phone]);
         let is_mail = self.email.as_deref().is_none_or(is_address);
-        found.require(is_mail, format!("{key}.email"), "is no e-mail address", "write it as privacy@ca.example");
+        found.require(
+            is_mail,
+            format!("{key}.email"),
+            "is no e-mail address",
+            "write it as privacy@ca.example",
+        );
         page(found, key, self.url.as_deref());
     }
 
@@ -205,12 +210,21 @@ impl Processor {
         named(found, key, &self.name);
         texts(found, key, [&self.purpose_ko, &self.items, &self.items_ko, &self.country]);
         let says = is_text(&self.purpose);
-        found.require(says, format!("{key}.purpose"), "says nothing that can be shown", "say for what it has data");
-        let is_day = |day: &String| {
-            day.len() == 10 && Timestamp::from_rfc3339(&format!("{day}T00:00:00Z")).is_some()
-        };
+        found.require(
+            says,
+            format!("{key}.purpose"),
+            "says nothing that can be shown",
+            "say for what it has data",
+        );
+        let is_day =
+            |day: &String| day.len() == 10 && Timestamp::from_rfc3339(&format!("{day}T00:00:00Z")).is_some();
         let is_sound = self.until.as_ref().is_none_or(is_day);
-        found.require(is_sound, format!("{key}.until"), "is no day", "write it as 2027-12-31, or leave it out");
+        found.require(
+            is_sound,
+            format!("{key}.until"),
+            "is no day",
+            "write it as 2027-12-31, or leave it out",
+        );
     }
 }
 
@@ -273,7 +287,8 @@ mod tests {
         assert!(keys(&config).is_empty());
         let advice: Vec<_> = config.advise().into_iter().map(|finding| finding.key).collect();
         assert_eq!(advice, ["operator", "contacts.officer"]);
-        let officer = Contact { name: "Jane".into(), email: Some("privacy@ca.example".into()), ..Contact::default() };
+        let officer =
+            Contact { name: "Jane".into(), email: Some("privacy@ca.example".into()), ..Contact::default() };
         let contacts = Contacts { officer: Some(officer), security: None };
         let config = Config { operator: Some("Example CA".into()), contacts, ..config };
         assert!(keys(&config).is_empty());
@@ -297,7 +312,11 @@ mod tests {
         let config = Config {
             operator: Some("two\nlines".into()),
             contacts: Contacts { officer: Some(contact), security: None },
-            processors: vec![processor("a", "2027-12-31"), processor("b", "next year"), processor("a", "2027-02-30")],
+            processors: vec![
+                processor("a", "2027-12-31"),
+                processor("b", "next year"),
+                processor("a", "2027-02-30"),
+            ],
             ..Config::default()
         };
         assert_eq!(

@@ -134,7 +134,8 @@ mod tests {
                 assert!(!forbidden.contains(&node.tag_name().name()), "{node:?}");
                 assert!(!node.attributes().any(|one| one.name() == "style" || one.name().starts_with("on")));
                 if let Some(address) = node.attribute("href") {
-                    let is_sound = ["#", "privacy", "mailto:", "https://"].iter().any(|one| address.starts_with(one));
+                    let is_sound =
+                        ["#", "privacy", "mailto:", "https://"].iter().any(|one| address.starts_with(one));
                     assert!(is_sound, "{address}");
                 }
             }
@@ -166,7 +167,13 @@ mod tests {
     #[test]
     fn changes_are_told_with_their_day_and_ask_for_consent() {
         let [english, korean] = <[String; 2]>::try_from(pages()).unwrap();
-        for words in ["21 November 2026", "OCSP requests: what is written down", "full", "truncated", "asks for fresh consent"] {
+        for words in [
+            "21 November 2026",
+            "OCSP requests: what is written down",
+            "full",
+            "truncated",
+            "asks for fresh consent",
+        ] {
             assert!(english.contains(words), "{words} in {english}");
         }
         for words in ["2026년 11월 21일", "OCSP 요청 기록 방식", "새로 동의"] {

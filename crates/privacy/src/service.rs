@@ -43,7 +43,8 @@ struct Document {
 /// The digest of everything that the page says for these facts, in every language, but for its versions: as long as it is
 /// the same, so is the version.
 pub fn digest_of(facts: &Facts) -> String {
-    let said: Vec<Statement> = Language::ALL.into_iter().map(|language| Statement::new(facts, language)).collect();
+    let said: Vec<Statement> =
+        Language::ALL.into_iter().map(|language| Statement::new(facts, language)).collect();
     // Plain data: it is always written.
     let written = serde_json::to_vec(&(facts, said)).unwrap_or_default();
     hex(digest(&SHA256, &written).as_ref())
@@ -294,7 +295,10 @@ mod tests {
         let head = page().answer(&Method::HEAD, "/privacy", None, &HeaderMap::new());
         assert!(head.body().is_empty() && head.headers()[CONTENT_LENGTH] != "0");
         let post = page().answer(&Method::POST, "/privacy", None, &HeaderMap::new());
-        assert_eq!((post.status(), &post.headers()[ALLOW]), (StatusCode::METHOD_NOT_ALLOWED, &HeaderValue::from_static("GET, HEAD")));
+        assert_eq!(
+            (post.status(), &post.headers()[ALLOW]),
+            (StatusCode::METHOD_NOT_ALLOWED, &HeaderValue::from_static("GET, HEAD"))
+        );
         for elsewhere in ["/privacy/", "/privacy/report", "/privacy.", "/privacy.KO", "/privacyx", "/", ""] {
             assert!(!PrivacyPage::is_at(elsewhere), "{elsewhere}");
             assert_eq!(ask(elsewhere, None, "en").status(), StatusCode::NOT_FOUND);

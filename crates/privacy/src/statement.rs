@@ -36,7 +36,11 @@ pub(crate) enum Block {
     /// Names and what belongs to them.
     Pairs(Vec<(String, Vec<Text>)>),
     /// Heads of columns, and rows; the first cell of a row names it.
-    Table { label: String, heads: Vec<String>, rows: Vec<Vec<String>> },
+    Table {
+        label: String,
+        heads: Vec<String>,
+        rows: Vec<Vec<String>>,
+    },
 }
 
 /// Words, perhaps with a link.
@@ -131,7 +135,8 @@ impl Writer<'_> {
     fn purposes(&self) -> Section {
         let language = self.language;
         let row = |(class, kept): (Class, &Kept)| {
-            let purposes: Vec<&str> = kept.purposes.iter().map(|purpose| language.purpose(*purpose)).collect();
+            let purposes: Vec<&str> =
+                kept.purposes.iter().map(|purpose| language.purpose(*purpose)).collect();
             vec![
                 language.class(class).to_owned(),
                 purposes.join(language.of("; ", ", ")),
@@ -148,7 +153,7 @@ impl Writer<'_> {
             rows: self.classes().map(row).collect(),
         };
         let nothing_else = self.text(
-            "Data is used for nothing else. There is no advertising, no profile of anybody and no decision by a machine about a \
+            "Data is used for what follows, and for nothing else. There is no advertising, no profile of anybody and no decision by a machine about a \
              person. Before data is used for another purpose, consent is asked for anew, and the list of changes below says so.",
             "개인정보는 다음의 목적 외의 용도로 이용하지 않으며, 광고, 프로파일링, 개인에 대한 자동화된 결정에 이용하지 않습니다. 처리 \
              목적이 변경되는 경우에는 미리 별도의 동의를 받으며, 그 사실을 아래의 변경 이력에 밝힙니다.",
@@ -263,8 +268,13 @@ impl Writer<'_> {
                 "기록 방식은 truncated입니다. 저장하기 전에 IP 주소를 네트워크 단위(IPv4 24비트, IPv6 48비트)로 절단하고 사용자 \
                  에이전트를 클라이언트 종류로 줄이며, 남은 정보는 암호화하여 {keep} 동안만 보유합니다."
             ),
-            (_, Language::En) => "The mode is off: nothing is written down of who asks for the status of a certificate.".to_owned(),
-            (_, Language::Ko) => "기록 방식은 off입니다. 인증서 상태를 누가 조회하였는지 일절 기록하지 않습니다.".to_owned(),
+            (_, Language::En) => {
+                "The mode is off: nothing is written down of who asks for the status of a certificate."
+                    .to_owned()
+            }
+            (_, Language::Ko) => {
+                "기록 방식은 off입니다. 인증서 상태를 누가 조회하였는지 일절 기록하지 않습니다.".to_owned()
+            }
         };
         let joined = self.text(
             "These requests are never joined to a person, an account or a profile, and are never in a backup.",
@@ -330,10 +340,12 @@ impl Writer<'_> {
     fn contact(&self, label: String, contact: &Contact) -> (String, Vec<Text>) {
         let korean = contact.name_ko.as_ref().filter(|_| self.language == Language::Ko);
         let mut told = vec![Text::plain(korean.unwrap_or(&contact.name))];
-        told.extend(contact.email.as_ref().map(|email| Text {
-            words: email.clone(),
-            link: Some(format!("mailto:{email}")),
-        }));
+        told.extend(
+            contact
+                .email
+                .as_ref()
+                .map(|email| Text { words: email.clone(), link: Some(format!("mailto:{email}")) }),
+        );
         told.extend(contact.phone.as_ref().map(|phone| Text::plain(phone.as_str())));
         told.extend(contact.url.as_ref().map(|url| Text { words: url.clone(), link: Some(url.clone()) }));
         (label, told)
@@ -386,7 +398,11 @@ mod tests {
                 Block::Pairs(pairs) => (2, pairs.iter().map(|(_, told)| told.len()).sum()),
                 Block::Table { rows, .. } => (3, rows.len()),
             };
-            statement.sections.iter().map(|one| (one.id, one.blocks.iter().map(of).collect::<Vec<_>>())).collect()
+            statement
+                .sections
+                .iter()
+                .map(|one| (one.id, one.blocks.iter().map(of).collect::<Vec<_>>()))
+                .collect()
         };
         assert_eq!(shape(&english), shape(&korean));
         assert_eq!(english.sections.len(), 12);
@@ -412,7 +428,14 @@ mod tests {
     #[test]
     fn what_the_operator_told_is_there_and_what_is_missing_is_said() {
         let told = whole(&facts(), Language::Ko);
-        for words in ["예시 인증", "개인정보 보호책임자", "Example Hosting", "서버 운영", "개인정보침해 신고센터", "DE"] {
+        for words in [
+            "예시 인증",
+            "개인정보 보호책임자",
+            "Example Hosting",
+            "서버 운영",
+            "개인정보침해 신고센터",
+            "DE",
+        ] {
             assert!(told.contains(words), "{words} in {told}");
         }
         let bare = Facts {

@@ -56,7 +56,8 @@ impl Language {
         for range in header.split(',').take(32) {
             let mut parts = range.split(';').map(str::trim);
             let Some(language) = parts.next().and_then(Self::from_tag) else { continue };
-            let quality = parts.find_map(|part| part.strip_prefix("q=")).map_or(Some(1.0), |q| q.parse::<f32>().ok());
+            let quality =
+                parts.find_map(|part| part.strip_prefix("q=")).map_or(Some(1.0), |q| q.parse::<f32>().ok());
             let quality = quality.unwrap_or(0.0).clamp(0.0, 1.0);
             // Three digits are all that there are.
             #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and 1000")]
@@ -106,8 +107,18 @@ impl Language {
     /// A day, as people of this language write it.
     pub(crate) fn day(self, at: Timestamp) -> String {
         const MONTHS: [&str; 12] = [
-            "January", "February", "March", "April", "May", "June", "July", "August", "September", "October",
-            "November", "December",
+            "January",
+            "February",
+            "March",
+            "April",
+            "May",
+            "June",
+            "July",
+            "August",
+            "September",
+            "October",
+            "November",
+            "December",
         ];
         let at = at.to_date_time();
         let month = u8::from(at.month());
@@ -127,26 +138,34 @@ impl Language {
                 "showing how each certificate came to be and that the rules for CAs are kept",
                 "인증서 발급 경위와 인증기관 운영 기준 준수의 증명",
             ),
-            Purpose::Protect => self.of("keeping the service safe from abuse", "서비스의 오남용 방지 및 보호"),
+            Purpose::Protect => {
+                self.of("keeping the service safe from abuse", "서비스의 오남용 방지 및 보호")
+            }
             Purpose::Faults => self.of("finding faults", "장애 원인의 파악"),
             Purpose::Account => self.of(
                 "showing who did what with the CA and with personal data",
                 "인증기관 및 개인정보에 대한 처리 내역의 증명",
             ),
-            Purpose::ServiceMail => self.of("service mail, and nothing else", "서비스 관련 알림 발송(그 밖의 용도로는 이용하지 않음)"),
+            Purpose::ServiceMail => self.of(
+                "service mail, and nothing else",
+                "서비스 관련 알림 발송(그 밖의 용도로는 이용하지 않음)",
+            ),
             Purpose::SignIn => self.of("letting people in", "이용자 확인(로그인)"),
-            Purpose::Investigate => self.of("looking into one named fault or case of abuse", "특정 장애 또는 오남용 사건의 조사"),
-            Purpose::Count => self.of("planning, and publishing numbers without people", "운영 계획 수립 및 개인을 알아볼 수 없는 통계의 공개"),
+            Purpose::Investigate => {
+                self.of("looking into one named fault or case of abuse", "특정 장애 또는 오남용 사건의 조사")
+            }
+            Purpose::Count => self.of(
+                "planning, and publishing numbers without people",
+                "운영 계획 수립 및 개인을 알아볼 수 없는 통계의 공개",
+            ),
         }
     }
 
     pub(crate) fn contact_purpose(self, purpose: ContactPurpose) -> &'static str {
         match purpose {
             ContactPurpose::Expiry => self.of("a certificate ends soon", "인증서 만료 예정 안내"),
-            ContactPurpose::Incident => self.of(
-                "a certificate has to be replaced, or was revoked",
-                "인증서의 교체 필요 또는 폐지 안내",
-            ),
+            ContactPurpose::Incident => self
+                .of("a certificate has to be replaced, or was revoked", "인증서의 교체 필요 또는 폐지 안내"),
             ContactPurpose::Account => self.of(
                 "something about the account: its key, its limits, its terms",
                 "계정의 키, 이용 한도, 약관에 관한 안내",
@@ -268,7 +287,7 @@ impl Language {
             Value::String(text) => text.clone(),
             Value::Array(items) if items.is_empty() => self.of("nothing", "없음").to_owned(),
             Value::Array(items) => {
-                let told = items.iter().map(|item| self.code(item)).collect::<Vec<_>>();
+                let told = items.iter().map(|item| self.code(what, item)).collect::<Vec<_>>();
                 told.join(self.of("; ", ", "))
             }
             Value::Object(members) => {
@@ -279,15 +298,15 @@ impl Language {
         }
     }
 
-    /// A purpose, if it is one.
-    fn code(self, value: &Value) -> String {
-        if let Ok(purpose) = serde_json::from_value::<Purpose>(value.clone()) {
-            return self.purpose(purpose).to_owned();
-        }
-        if let Ok(purpose) = serde_json::from_value::<ContactPurpose>(value.clone()) {
-            return self.contact_purpose(purpose).to_owned();
-        }
-        value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned)
+    /// A purpose, if it is one: what mail is for and what records are for have words in common.
+    fn code(self, what: &str, value: &Value) -> String {
+        let told = if what.starts_with("contacts.") {
+            serde_json::from_value(value.clone()).ok().map(|purpose| self.contact_purpose(purpose))
+        } else {
+            serde_json::from_value(value.clone()).ok().map(|purpose| self.purpose(purpose))
+        };
+        let plain = || value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
+        told.map_or_else(plain, ToOwned::to_owned)
     }
 
     /// Which row of the page a change is about.
@@ -313,7 +332,9 @@ impl Language {
             ("operator", _) => self.of("Who answers for the data", "개인정보처리자"),
             ("officer", _) => self.of("Privacy officer", "개인정보 보호책임자"),
             ("security", _) => self.of("Security contact", "보안 담당"),
-            ("request_log", Some("mode")) => self.of("OCSP requests: what is written down", "OCSP 요청 기록 방식"),
+            ("request_log", Some("mode")) => {
+                self.of("OCSP requests: what is written down", "OCSP 요청 기록 방식")
+            }
             ("request_log", Some("keep_s")) => self.of("OCSP requests: kept for", "OCSP 요청 기록 보유 기간"),
             ("request_log", _) => self.of("OCSP requests: counts", "OCSP 요청 통계"),
             ("contacts", Some("purposes")) => self.of("Contacts: what mail is for", "연락처: 처리 목적"),
@@ -322,12 +343,20 @@ impl Language {
             ("shared", Some("certificate_transparency")) => {
                 self.of("Publication in transparency logs", "인증서 투명성 로그 공개")
             }
-            ("shared", Some("certificates_by_get")) => self.of("Certificates at their URLs", "인증서 URL 공개"),
+            ("shared", Some("certificates_by_get")) => {
+                self.of("Certificates at their URLs", "인증서 URL 공개")
+            }
             ("shared", _) => self.of("Remote perspectives", "원격 확인 지점"),
             ("wording", _) => self.of("The wording, not what is done", "표현의 정비(처리 내용의 변경 없음)"),
-            ("processors", name) => return format!("{}: {}", self.of("Entrusted", "처리 위탁"), name.unwrap_or_default()),
+            ("processors", name) => {
+                return format!("{}: {}", self.of("Entrusted", "처리 위탁"), name.unwrap_or_default());
+            }
             ("authorities", name) => {
-                return format!("{}: {}", self.of("Where to complain", "권익침해 구제"), name.unwrap_or_default());
+                return format!(
+                    "{}: {}",
+                    self.of("Where to complain", "권익침해 구제"),
+                    name.unwrap_or_default()
+                );
             }
             _ => what,
         };
@@ -381,6 +410,14 @@ mod tests {
         assert_eq!(en.span(0), "0 seconds");
         let day = Timestamp::from_rfc3339("2026-11-09T23:59:59Z").unwrap();
         assert_eq!((en.day(day).as_str(), ko.day(day).as_str()), ("9 November 2026", "2026년 11월 9일"));
+    }
+
+    #[test]
+    fn a_purpose_is_told_by_whose_it_is() {
+        let value = serde_json::json!(["account"]);
+        let told = |what: &str| Language::En.value(what, Some(&value));
+        assert!(told("contacts.purposes").starts_with("something about the account"));
+        assert!(told("classes.access_log.purposes").starts_with("showing who did what"));
     }
 
     #[test]

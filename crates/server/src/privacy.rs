@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ingam_privacy::{
-    ByAcme, ContactFacts, Facts, PrivacyPage, RequestLogFacts, SharedFacts, Version, changes, classes, digest_of,
+    ByAcme, ContactFacts, Facts, PrivacyPage, RequestLogFacts, SharedFacts, Version, changes, classes,
+    digest_of,
 };
 use ingam_protocol::profile::Transparency;
 use ingam_protocol::record::{Class, Record, RecordType};
@@ -136,7 +137,8 @@ async fn keep(facts: &Facts, store: &Store, sources: &Sources) -> Result<Vec<Ver
         return Ok(versions);
     }
     // Facts of another version of the program may have other members: then the words are others, which is what is told.
-    let before = last.map(|last| serde_json::from_str::<Facts>(last.facts.get()).unwrap_or_else(|_| facts.clone()));
+    let before =
+        last.map(|last| serde_json::from_str::<Facts>(last.facts.get()).unwrap_or_else(|_| facts.clone()));
     let changed = before.map_or_else(Vec::new, |before| changes(&before, facts));
     let version = Version {
         number: last.map_or(1, |last| last.number.saturating_add(1)),
@@ -151,7 +153,8 @@ async fn keep(facts: &Facts, store: &Store, sources: &Sources) -> Result<Vec<Ver
         told.to_string().into_bytes(),
         sources.random.as_ref(),
     );
-    let raw = |value: serde_json::Result<Box<serde_json::value::RawValue>>| value.map_err(|error| failed(&error));
+    let raw =
+        |value: serde_json::Result<Box<serde_json::value::RawValue>>| value.map_err(|error| failed(&error));
     let row = PrivacyVersion {
         number: version.number,
         at: version.at,
@@ -161,7 +164,11 @@ async fn keep(facts: &Facts, store: &Store, sources: &Sources) -> Result<Vec<Ver
         asks_consent: version.asks_consent,
     };
     store.privacy_version_insert(row, vec![record]).await.map_err(|error| failed(&error))?;
-    tracing::info!(version = version.number, asks_consent = version.asks_consent, "the privacy page is another");
+    tracing::info!(
+        version = version.number,
+        asks_consent = version.asks_consent,
+        "the privacy page is another"
+    );
     versions.insert(0, version);
     Ok(versions)
 }

@@ -44,8 +44,8 @@ use crate::management::Management;
 use crate::monitor::Monitor;
 use crate::observation::{Observation, Observed};
 use crate::own_certificate::OwnCertificate;
-use crate::production::{chain_of, key_of};
 use crate::privacy::Privacy;
+use crate::production::{chain_of, key_of};
 use crate::record_log::Checkpoints;
 use crate::reload::{CertificateSource, Read, Reloader};
 use crate::served_certificate::ServedCertificate;
@@ -219,7 +219,11 @@ impl Running {
         let (shutdown, stopping) = watch::channel(false);
         let authority = built.authority.clone();
         let limits = SharedLimits::new(connection_limits(&config));
-        let frontend = Frontend::new(authority.clone(), sources.random.clone(), frontend_config(&config, privacy.page()));
+        let frontend = Frontend::new(
+            authority.clone(),
+            sources.random.clone(),
+            frontend_config(&config, privacy.page()),
+        );
         let reloader = Arc::new(Reloader {
             read,
             certificate_source,

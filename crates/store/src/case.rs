@@ -194,7 +194,7 @@ pub struct Disclosure {
     pub by: Principal,
     /// To whom.
     pub recipient: String,
-    /// Whose.
+    /// Whose; nobody is named where it was everybody's.
     pub subjects: Vec<Id>,
     /// Which fields, as they are called in a report of a subject's data.
     pub fields: Vec<String>,
@@ -291,14 +291,11 @@ fn subject_key(name: &str, subject: Id) -> Vec<u8> {
 }
 
 /// The subjects of a case that are asked for, or all that it names.
-fn subjects_of(
-    transaction: &Transaction<'_>,
-    name: &str,
-    of: &[Id],
-) -> Result<Vec<CaseSubject>, Error> {
+fn subjects_of(transaction: &Transaction<'_>, name: &str, of: &[Id]) -> Result<Vec<CaseSubject>, Error> {
     if of.is_empty() {
         let prefix = prefix(name);
-        let rows = transaction.range(CASE_SUBJECTS, &prefix, end_of(&prefix).as_deref(), CASE_SUBJECTS_MAX)?;
+        let rows =
+            transaction.range(CASE_SUBJECTS, &prefix, end_of(&prefix).as_deref(), CASE_SUBJECTS_MAX)?;
         let read = |(_, row)| decode::<CaseSubject>(CASE_SUBJECTS, Some(row)).transpose();
         return rows.into_iter().filter_map(read).collect();
     }
@@ -428,7 +425,8 @@ impl Store {
             None => prefix.clone(),
         };
         let mut subjects = Vec::new();
-        for (key, row) in read_range(self.engine(), CASE_SUBJECTS, &from, end_of(&prefix).as_deref(), limit)? {
+        for (key, row) in read_range(self.engine(), CASE_SUBJECTS, &from, end_of(&prefix).as_deref(), limit)?
+        {
             id_from(key.get(prefix.len()..).unwrap_or_default())?;
             subjects.extend(decode::<CaseSubject>(CASE_SUBJECTS, Some(row))?);
         }

@@ -59,8 +59,8 @@ pub use approval::{Approval, ApprovalDecision};
 pub use archive::Archiver;
 pub use authorization::{Answered, OpenChallenge, Settled};
 pub use case::{
-    CASE_SUBJECTS_MAX, Case, CaseBasis, CaseChange, CaseClosed, CaseCounts, CaseKind, CaseNotice, CaseStep, CaseSubject,
-    Disclosure, Objection, ObjectionOutcome,
+    CASE_SUBJECTS_MAX, Case, CaseBasis, CaseChange, CaseClosed, CaseCounts, CaseKind, CaseNotice, CaseStep,
+    CaseSubject, Disclosure, Objection, ObjectionOutcome,
 };
 pub use certificate::{CertificateRow, RevocationOutcome, RevocationRequest};
 pub use condition::{Condition, Outbox};

@@ -15,8 +15,8 @@ use ingam_protocol::record::{Record, RecordType};
 use ingam_protocol::{Id, Timestamp};
 use ingam_store::{
     CASE_SUBJECTS_MAX, Case, CaseBasis, CaseChange, CaseClosed, CaseCounts, CaseKind, CaseNotice, CaseStep,
-    CaseSubject, Disclosure, HOLD_LASTS_MAX, HOLDS_OPEN_MAX, Hold, HoldChange, HoldReleased, HoldScope, Objection,
-    ObjectionOutcome,
+    CaseSubject, Disclosure, HOLD_LASTS_MAX, HOLDS_OPEN_MAX, Hold, HoldChange, HoldReleased, HoldScope,
+    Objection, ObjectionOutcome,
 };
 use serde_json::{Value, json};
 
@@ -24,8 +24,8 @@ use super::{Act, ActError, Found, task_failed};
 use crate::Authority;
 
 pub use due::{Due, DueKind, due};
-pub use report::{Cell, KindCounts, TransparencyReport, half_year_before};
 use report::report;
+pub use report::{Cell, KindCounts, TransparencyReport, half_year_before};
 
 /// At most this many characters are a case's name.
 const NAME_CHARS_MAX: usize = 64;
@@ -198,7 +198,11 @@ impl Authority {
                     "{stranger} is not among the subjects of the case: data of others is not what it is about"
                 )));
             }
-            if subjects.is_empty() {
+            // That everybody was told is looked at before; they can be too many for a transaction.
+            let is_everybodys = case.everybody && of.is_empty();
+            if is_everybodys {
+                subjects.clear();
+            } else if subjects.is_empty() {
                 return Err(ActError::conflict("the case names nobody: open one that does"));
             }
             are_told(&case, &subjects, now)?;
@@ -219,13 +223,17 @@ impl Authority {
                 basis: case.basis,
                 reason: reason_of(act)?,
             };
+            let told = json!({ "case": case.name, "law": case.law, "everybody": is_everybodys, "disclosure": {
+                "id": disclosure.id, "recipient": disclosure.recipient, "fields": disclosure.fields,
+                "sha256": disclosure.sha256, "basis": disclosure.basis, "by": disclosure.by,
+                "reason": disclosure.reason,
+            }});
             let mut records = Vec::new();
+            if is_everybodys {
+                records.push(authority.record(RecordType::DataDisclosed, None, None, &told)?);
+                case.counts.disclosed = case.counts.subjects;
+            }
             for subject in &mut subjects {
-                let told = json!({ "case": case.name, "law": case.law, "disclosure": {
-                    "id": disclosure.id, "recipient": disclosure.recipient, "fields": disclosure.fields,
-                    "sha256": disclosure.sha256, "basis": disclosure.basis, "by": disclosure.by,
-                    "reason": disclosure.reason,
-                }});
                 records.push(authority.record(RecordType::DataDisclosed, Some(subject.subject), None, &told)?);
                 if subject.disclosed.is_none() {
                     subject.disclosed = Some(now);
@@ -256,6 +264,11 @@ impl Authority {
             return Err(ActError::invalid(format!("name {CASE_SUBJECTS_MAX} subjects at once, at most")));
         }
         if self.case(name)?.everybody {
+            if of.is_empty() {
+                return Err(ActError::invalid(
+                    "the case is about everybody: name those who were told, `case due` lists who is still to be",
+                ));
+            }
             self.are_subjects(&of)?;
         }
         let asked: Vec<Id> = of.iter().copied().collect();
@@ -295,7 +308,9 @@ impl Authority {
         for subject in of {
             if known.iter().all(|row| row.subject != *subject) {
                 if !case.everybody {
-                    return Err(ActError::invalid(format!("{subject} is not among the subjects of the case")));
+                    return Err(ActError::invalid(format!(
+                        "{subject} is not among the subjects of the case"
+                    )));
                 }
                 known.push(CaseSubject::new(*subject));
                 case.counts.subjects += 1;
@@ -338,13 +353,17 @@ impl Authority {
         self.case_step(act, name, Vec::new(), move |authority, act, mut case, _| {
             is_open(&case)?;
             if !matches!(case.kind, CaseKind::LegalDemand | CaseKind::Emergency) {
-                return Err(ActError::conflict("nobody demands anything in this case: there is nothing to object to"));
+                return Err(ActError::conflict(
+                    "nobody demands anything in this case: there is nothing to object to",
+                ));
             }
             let count = case.objections.len();
             let pending = case.objections.iter_mut().find(|one| one.outcome == ObjectionOutcome::Pending);
             match (outcome, pending) {
                 (ObjectionOutcome::Pending, Some(_)) => {
-                    return Err(ActError::conflict("an objection is pending already: say what came of it first"));
+                    return Err(ActError::conflict(
+                        "an objection is pending already: say what came of it first",
+                    ));
                 }
                 (ObjectionOutcome::Pending, None) if count < ENTRIES_MAX => {
                     let (at, by, reason) = (authority.clock.now(), act.operator, reason_of(act)?);
@@ -355,7 +374,9 @@ impl Authority {
                 }
                 (_, Some(pending)) => pending.outcome = outcome,
                 (_, None) => {
-                    return Err(ActError::conflict("no objection is pending: object first, with outcome pending"));
+                    return Err(ActError::conflict(
+                        "no objection is pending: object first, with outcome pending",
+                    ));
                 }
             }
             let records = vec![authority.case_record(act, &case, "objected")?];
@@ -394,7 +415,9 @@ impl Authority {
             let release = Some(HoldReleased { at, by, reason });
             let mut records = Vec::new();
             for hold in &case.holds {
-                if let Some(mut hold) = authority.store.hold_by_id(*hold)?.filter(|hold| hold.is_in_force(now)) {
+                if let Some(mut hold) =
+                    authority.store.hold_by_id(*hold)?.filter(|hold| hold.is_in_force(now))
+                {
                     hold.released.clone_from(&release);
                     let subject = match hold.scope {
                         HoldScope::Subject { subject } => Some(subject),
@@ -621,19 +644,27 @@ fn bases(kind: CaseKind) -> &'static [CaseBasis] {
 /// A case that says all that its kind needs.
 fn checked(act: &Act, new: &NewCase, subjects: usize, now: Timestamp) -> Result<Case, ActError> {
     if !is_name(&new.name) {
-        return Err(ActError::invalid("a case's name has 1 to 64 letters, digits, hyphens, dots and underscores"));
+        return Err(ActError::invalid(
+            "a case's name has 1 to 64 letters, digits, hyphens, dots and underscores",
+        ));
     }
     let allowed = bases(new.kind);
     let usual = allowed.first().copied().filter(|_| new.kind != CaseKind::LegalDemand);
     let names = || allowed.iter().map(|basis| basis.name()).collect::<Vec<_>>().join(", ");
     let basis = new.basis.or(usual).filter(|basis| allowed.contains(basis)).ok_or_else(|| {
-        ActError::invalid(format!("the basis of a case of the kind {} is one of {}", new.kind.name(), names()))
+        ActError::invalid(format!(
+            "the basis of a case of the kind {} is one of {}",
+            new.kind.name(),
+            names()
+        ))
     })?;
     let leaves = !matches!(new.kind, CaseKind::Fault | CaseKind::Abuse);
     if leaves && new.requester.is_none() {
         return Err(ActError::invalid("say in \"requester\" who asks for the data, or is to have it"));
     }
-    if matches!(new.kind, CaseKind::LegalDemand | CaseKind::Emergency | CaseKind::Consent) && new.law.is_none() {
+    if matches!(new.kind, CaseKind::LegalDemand | CaseKind::Emergency | CaseKind::Consent)
+        && new.law.is_none()
+    {
         return Err(ActError::invalid(
             "say in \"law\" on what this rests: the article of the law and the number of the order, or the consent",
         ));
@@ -672,7 +703,9 @@ fn checked(act: &Act, new: &NewCase, subjects: usize, now: Timestamp) -> Result<
 fn check_ban(kind: CaseKind, end: Option<Timestamp>, now: Timestamp) -> Result<(), ActError> {
     let Some(end) = end else { return Ok(()) };
     if !matches!(kind, CaseKind::LegalDemand | CaseKind::Emergency) {
-        return Err(ActError::invalid("only a legal demand or an emergency can forbid that subjects are told"));
+        return Err(ActError::invalid(
+            "only a legal demand or an emergency can forbid that subjects are told",
+        ));
     }
     if end <= now {
         return Err(ActError::invalid("a ban ends after now: tell the subjects if it is over"));
@@ -706,7 +739,9 @@ fn may_be_disclosed(case: &Case) -> Result<(), ActError> {
         ));
     }
     if case.objections.iter().any(|one| one.outcome == ObjectionOutcome::Pending) {
-        return Err(ActError::conflict("an objection to this demand is pending (D3): say what came of it first"));
+        return Err(ActError::conflict(
+            "an objection to this demand is pending (D3): say what came of it first",
+        ));
     }
     if case.objections.iter().any(|one| one.outcome == ObjectionOutcome::Upheld) {
         return Err(ActError::conflict(
@@ -748,10 +783,9 @@ fn some(ids: &[Id]) -> String {
 fn is_open(case: &Case) -> Result<(), ActError> {
     match &case.closed {
         None => Ok(()),
-        Some(closed) => Err(ActError::conflict(format!(
-            "the case was closed at {}: open another one",
-            closed.at
-        ))),
+        Some(closed) => {
+            Err(ActError::conflict(format!("the case was closed at {}: open another one", closed.at)))
+        }
     }
 }
 

@@ -115,7 +115,7 @@ pub struct CaseDisclosure {
     pub by: String,
     /// To whom.
     pub recipient: String,
-    /// Whose.
+    /// Whose; nobody is named where it was everybody's.
     pub subjects: Vec<String>,
     /// Which fields.
     pub fields: Vec<String>,

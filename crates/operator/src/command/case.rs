@@ -41,7 +41,9 @@ Examples:
   ingam admin case open sale --kind transfer --requester \"Example CA Ltd\" --everybody --answer-by 2027-03-01 --reason \"sold\"")]
     Open(Box<Open>),
     /// Holds what is known of each subject of a case, until it is closed or the hold ends
-    #[command(after_help = "Example:\n  ingam admin case hold 2026-17 --until +90d --reason \"the court may ask for more\"")]
+    #[command(
+        after_help = "Example:\n  ingam admin case hold 2026-17 --until +90d --reason \"the court may ask for more\""
+    )]
     Hold {
         /// The case's name
         #[arg(value_name = "NAME")]
@@ -311,7 +313,8 @@ impl TransparencyReport {
 /// The SHA-256 of a file, read in blocks: it may be long.
 fn sha256_of(path: &Path) -> Result<String, Failure> {
     use std::io::Read as _;
-    let failed = |error: std::io::Error| Failure::Usage(format!("{} cannot be read: {error}", path.display()));
+    let failed =
+        |error: std::io::Error| Failure::Usage(format!("{} cannot be read: {error}", path.display()));
     let mut file = std::fs::File::open(path).map_err(failed)?;
     let (mut context, mut block) = (Context::new(&SHA256), vec![0; BLOCK_BYTES]);
     loop {
@@ -371,11 +374,13 @@ fn filled(case: &api::Case) -> Facts {
         .fact("told", case.told)
         .fact("futile", case.futile)
         .facts("holds", case.holds.iter().map(Into::into).collect());
-    let objection = |one: &api::CaseObjection| Cell::from(format!("{} {}: {}", one.at, one.outcome, one.reason));
+    let objection =
+        |one: &api::CaseObjection| Cell::from(format!("{} {}: {}", one.at, one.outcome, one.reason));
     facts.facts("objections", case.objections.iter().map(objection).collect());
     let given = |one: &api::CaseDisclosure| {
-        let fields = one.fields.join(", ");
-        Cell::from(format!("{} to {}, of {}: {fields}", one.at, one.recipient, one.subjects.len()))
+        let (fields, subjects) = (one.fields.join(", "), one.subjects.len());
+        let whose = if subjects == 0 { "everybody".to_owned() } else { subjects.to_string() };
+        Cell::from(format!("{} to {}, of {whose}: {fields}", one.at, one.recipient))
     };
     facts.facts("disclosures", case.disclosures.iter().map(given).collect());
     facts.fact("closed", &case.closed).fact("closed because", &case.closed_reason);
@@ -430,10 +435,7 @@ fn due(notices: &[api::DueNotice], paper: &Paper) -> String {
 
 fn report(report: &api::TransparencyReport, paper: &Paper) -> String {
     let mut facts = Facts::default();
-    facts
-        .fact("from", &report.from)
-        .fact("until", &report.until)
-        .fact("withheld below", report.minimum);
+    facts.fact("from", &report.from).fact("until", &report.until).fact("withheld below", report.minimum);
     let mut table = Table::new(&[("KIND", Shape::Whole), ("WHAT", Shape::Whole), ("COUNT", Shape::Number)]);
     for (kind, counts) in &report.kinds {
         table.row([kind.into(), "cases".into(), counts.cases.into()]);

@@ -17,8 +17,8 @@ use crate::Operator;
 use crate::acts;
 use crate::admission::read;
 use crate::api::{
-    Case, CaseDetail, CaseDisclosing, CaseHolding, CaseObjecting, CaseOpening, CaseTelling, DueNotice, Page, Reason,
-    TransparencyReport,
+    Case, CaseDetail, CaseDisclosing, CaseHolding, CaseObjecting, CaseOpening, CaseTelling, DueNotice, Page,
+    Reason, TransparencyReport,
 };
 use crate::around::Caller;
 use crate::deeds::Deed;
@@ -232,7 +232,8 @@ pub(crate) async fn transparency_report(
     let usual = half_year_before(operator.authority.clock().now());
     let from = optional(asked.from.as_ref(), extract::time)?.unwrap_or(usual.0);
     let until = optional(asked.until.as_ref(), extract::time)?;
-    let until = until.unwrap_or(if asked.from.is_some() { operator.authority.clock().now() } else { usual.1 });
+    let until =
+        until.unwrap_or(if asked.from.is_some() { operator.authority.clock().now() } else { usual.1 });
     let minimum = asked.minimum.unwrap_or(MINIMUM);
     if !(1..=1000).contains(&minimum) {
         return Err(Problem::invalid("minimum has to lie between 1 and 1000"));

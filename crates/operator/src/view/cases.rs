@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use ingam_authority::operator::{
-    Case, CaseBasis, CaseKind, CaseSubject, Cell, Due, KindCounts, NewCase, NewDisclosure, ObjectionOutcome, Telling,
-    TransparencyReport, due,
+    Case, CaseBasis, CaseKind, CaseSubject, Cell, Due, KindCounts, NewCase, NewDisclosure, ObjectionOutcome,
+    Telling, TransparencyReport, due,
 };
 use ingam_protocol::{Id, Timestamp};
 

@@ -2,8 +2,8 @@
 
 use ingam_authority::operator::CertificateFilter;
 use ingam_authority::operator::{
-    Act, Case as LegalCase, CaseBasis, CaseKind, Decided, JobState, KeyBlocking, KeyName, NameVerdict, NewApproval, NewCase,
-    NewExternalKey, OwnLimit, PlannedJob, Selection as Certificates, Telling,
+    Act, Case as LegalCase, CaseBasis, CaseKind, Decided, JobState, KeyBlocking, KeyName, NameVerdict,
+    NewApproval, NewCase, NewExternalKey, OwnLimit, PlannedJob, Selection as Certificates, Telling,
 };
 use ingam_protocol::bytes::{base64url, hex};
 use ingam_protocol::identifier::DnsName;
@@ -518,10 +518,16 @@ pub(crate) const CASES: [Case; 89] = [
         post(format!("/v1/cases/{}/hold", legal_demand(world)), body)
     }),
     write("case.disclose", "/v1/cases/{name}/disclose", 200, |world| {
-        post(format!("/v1/cases/{}/disclose", told_case(world)), json!({ "fields": ["contacts"], "reason": "ticket 12" }))
+        post(
+            format!("/v1/cases/{}/disclose", told_case(world)),
+            json!({ "fields": ["contacts"], "reason": "ticket 12" }),
+        )
     }),
     write("case.notify", "/v1/cases/{name}/notify", 200, |world| {
-        post(format!("/v1/cases/{}/notify", legal_demand(world)), json!({ "how": "letter", "reason": "ticket 12" }))
+        post(
+            format!("/v1/cases/{}/notify", legal_demand(world)),
+            json!({ "how": "letter", "reason": "ticket 12" }),
+        )
     }),
     write("case.object", "/v1/cases/{name}/object", 200, |world| {
         post(format!("/v1/cases/{}/object", legal_demand(world)), why())

@@ -63,7 +63,12 @@ impl Room {
         let answer = self.world.send(self.boss, &get("/v1/notices/due?reason=ticket"));
         let text = |value: &Value| value.as_str().unwrap().to_owned();
         let read = |one: &Value| {
-            (text(&one["case"]), text(&one["subject"]), text(&one["notice"]), one["overdue"].as_bool().unwrap())
+            (
+                text(&one["case"]),
+                text(&one["subject"]),
+                text(&one["notice"]),
+                one["overdue"].as_bool().unwrap(),
+            )
         };
         answer.json()["items"].as_array().unwrap().iter().map(read).collect()
     }
@@ -80,14 +85,21 @@ fn a_demand_is_told_answered_and_closed() {
     let name = case.name;
     room.owed(&name, subject, "before_disclosure", false);
     let why_not = room.refused(&name, "disclose", json!({ "fields": ["contacts"] }));
-    assert!(why_not.contains("D2") && why_not.contains("PIPA") && why_not.contains(&subject.to_string()), "{why_not}");
+    assert!(
+        why_not.contains("D2") && why_not.contains("PIPA") && why_not.contains(&subject.to_string()),
+        "{why_not}"
+    );
 
     let (answer, told) = room.act(&name, "notify", json!({ "how": "letter" }));
     assert_eq!((answer.status.as_u16(), &answer.json()["told"]), (200, &json!(1)));
-    assert_eq!((told[0].kind, told[0].subject, told[0].class), (RecordType::NoticeGiven, Some(subject), Class::Retention));
+    assert_eq!(
+        (told[0].kind, told[0].subject, told[0].class),
+        (RecordType::NoticeGiven, Some(subject), Class::Retention)
+    );
     assert!(room.due().is_empty());
 
-    let (answer, told) = room.act(&name, "disclose", json!({ "fields": ["contacts", "addresses"], "sha256": HASH }));
+    let (answer, told) =
+        room.act(&name, "disclose", json!({ "fields": ["contacts", "addresses"], "sha256": HASH }));
     let given = answer.json();
     assert_eq!(given["disclosures"][0]["recipient"], "a court", "{given}");
     assert_eq!(given["disclosures"][0]["sha256"], HASH);
@@ -95,7 +107,8 @@ fn a_demand_is_told_answered_and_closed() {
     assert_eq!((record.subject, record.class), (Some(subject), Class::Retention));
     assert_eq!(record.payload["disclosure"]["fields"], json!(["contacts", "addresses"]));
     assert_eq!(record.payload["law"], "Act 12, no. 4711");
-    let everything = serde_json::to_string(&told.iter().map(|told| &told.payload).collect::<Vec<_>>()).unwrap();
+    let everything =
+        serde_json::to_string(&told.iter().map(|told| &told.payload).collect::<Vec<_>>()).unwrap();
     assert!(!everything.contains(CONTACT.strip_prefix("mailto:").unwrap()), "never the data itself");
 
     assert_eq!(room.done(&name, "close", json!({}))["status"], "closed");
@@ -140,8 +153,12 @@ fn a_forbidden_notice_falls_due_when_the_ban_ends_even_if_the_case_is_closed() {
     room.done(&case.name, "notify", json!({ "how": "mail" }));
     assert!(room.due().is_empty());
     room.refused(&case.name, "notify", json!({ "how": "mail" }));
-    let report = room.world.send(room.boss, &get("/v1/transparency-report?minimum=1&from=2026-01-01T00:00:00Z"));
-    assert_eq!(report.json()["kinds"]["legal_demand"]["notices"], json!({ "delayed": 1, "futile": 0, "given": 1 }));
+    let report =
+        room.world.send(room.boss, &get("/v1/transparency-report?minimum=1&from=2026-01-01T00:00:00Z"));
+    assert_eq!(
+        report.json()["kinds"]["legal_demand"]["notices"],
+        json!({ "delayed": 1, "futile": 0, "given": 1 })
+    );
     room.world.stop();
 }
 
@@ -194,6 +211,11 @@ fn nobodys_data_moves_before_everybody_was_told() {
     });
     assert_eq!(room.world.send(room.boss, &post("/v1/cases", body)).status, 201);
     room.owed("sale", first, "before_transfer", false);
+    assert_eq!(
+        room.act("sale", "notify", json!({ "how": "mail" })).0.problem().0,
+        422,
+        "everybody is nobody"
+    );
     room.done("sale", "notify", json!({ "how": "mail", "subjects": [first.to_string()] }));
     assert!(room.due().is_empty());
     // Somebody comes after the others were told.
@@ -233,14 +255,17 @@ fn holds_last_as_long_as_their_case() {
 fn the_report_has_counts_and_hides_what_is_few() {
     let room = Room::new();
     for at in 0..12 {
-        let name = if at < 10 { told_case(&room.world) } else { case_of(&room.world, CaseKind::LegalDemand).0.name };
+        let name =
+            if at < 10 { told_case(&room.world) } else { case_of(&room.world, CaseKind::LegalDemand).0.name };
         if at < 10 {
             room.give(&name);
         }
     }
     let (secret, subject) = case_of(&room.world, CaseKind::Emergency);
     let report = |minimum: u64| {
-        let uri = format!("/v1/transparency-report?from=2026-01-01T00:00:00Z&minimum={minimum}");
+        let uri = format!(
+            "/v1/transparency-report?from=2026-01-01T00:00:00Z&until=2027-01-01T00:00:00Z&minimum={minimum}"
+        );
         room.world.send(room.boss, &get(uri)).json()
     };
     let all = report(1);
@@ -250,7 +275,11 @@ fn the_report_has_counts_and_hides_what_is_few() {
     assert_eq!(demands["by_subjects"]["1-9"], 12);
     let few = report(10);
     let demands = &few["kinds"]["legal_demand"];
-    assert_eq!(demands["by_outcome"], json!({ "complied": null, "nothing_given": null }), "10 of 12 tells the 2");
+    assert_eq!(
+        demands["by_outcome"],
+        json!({ "complied": null, "nothing_given": null }),
+        "10 of 12 tells the 2"
+    );
     assert_eq!(demands["notices"], json!({ "given": 10, "delayed": 0, "futile": 0 }));
     assert_eq!(few["kinds"]["emergency"]["cases"], 1);
     assert_eq!(few["kinds"]["emergency"]["by_basis"]["vital_interest"], Value::Null);
@@ -260,7 +289,10 @@ fn the_report_has_counts_and_hides_what_is_few() {
     }
     // The last half of a year that is over, and nothing else.
     let usual = room.world.send(room.boss, &get("/v1/transparency-report")).json();
-    assert_eq!((&usual["from"], &usual["until"]), (&json!("2026-01-01T00:00:00Z"), &json!("2026-07-01T00:00:00Z")));
+    assert_eq!(
+        (&usual["from"], &usual["until"]),
+        (&json!("2026-01-01T00:00:00Z"), &json!("2026-07-01T00:00:00Z"))
+    );
     assert_eq!(usual["kinds"]["legal_demand"]["cases"], 0);
     for query in ["minimum=0", "minimum=1001", "from=2026-02-01T00:00:00Z&until=2026-01-01T00:00:00Z"] {
         let answer = room.world.send(room.boss, &get(format!("/v1/transparency-report?{query}")));

@@ -13,7 +13,8 @@ use crate::client::{Answer, Ask, get, post};
 use crate::world::{DAY, Told, World};
 
 use RecordType::{
-    ApprovalChanged, CaseChanged, DataDisclosed, KeyUnblocked, OperatorActed, RevocationJobChanged, RoleGranted, RoleTaken,
+    ApprovalChanged, CaseChanged, DataDisclosed, KeyUnblocked, OperatorActed, RevocationJobChanged,
+    RoleGranted, RoleTaken,
 };
 
 fn careful() -> World {

@@ -67,7 +67,8 @@ impl Writer<'_> {
     }
 
     pub(super) fn entrusted(&self) -> Section {
-        let (id, english, korean) = ("processors", "Companies that work for us", "6. 개인정보 처리업무의 위탁 및 국외 이전");
+        let (id, english, korean) =
+            ("processors", "Companies that work for us", "6. 개인정보 처리업무의 위탁 및 국외 이전");
         if self.facts.processors.is_empty() {
             let none = self.text(
                 "No company is entrusted with data, and none goes to another country on its behalf.",

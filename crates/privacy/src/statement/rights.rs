@@ -41,11 +41,14 @@ impl Writer<'_> {
         }
         let mut by_hand = Vec::new();
         if let Some(officer) = &self.facts.officer {
-            by_hand.extend(officer.email.as_ref().map(|email| Text {
-                words: email.clone(),
-                link: Some(format!("mailto:{email}")),
-            }));
-            by_hand.extend(officer.url.as_ref().map(|url| Text { words: url.clone(), link: Some(url.clone()) }));
+            by_hand.extend(
+                officer
+                    .email
+                    .as_ref()
+                    .map(|email| Text { words: email.clone(), link: Some(format!("mailto:{email}")) }),
+            );
+            by_hand
+                .extend(officer.url.as_ref().map(|url| Text { words: url.clone(), link: Some(url.clone()) }));
             by_hand.extend(officer.phone.as_ref().map(|phone| Text::plain(phone.as_str())));
         }
         if by_hand.is_empty() {
@@ -130,10 +133,12 @@ impl Writer<'_> {
              있습니다(개인정보 보호법 제62조, GDPR 제77조).",
         )];
         if self.facts.authorities.is_empty() {
-            blocks.push(self.text(
-                "The operator has named no authority.",
-                "운영자가 별도로 안내하는 기관은 없습니다.",
-            ));
+            blocks.push(
+                self.text(
+                    "The operator has named no authority.",
+                    "운영자가 별도로 안내하는 기관은 없습니다.",
+                ),
+            );
         } else {
             let pair = |authority: &crate::Authority| {
                 let korean = authority.name_ko.as_ref().filter(|_| self.language == Language::Ko);

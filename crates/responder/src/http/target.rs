@@ -91,7 +91,18 @@ mod tests {
         }
         assert_eq!(route("/answers/manifest"), Route::Answers("manifest"));
         assert_eq!(route("/log/tile/0/x001/000"), Route::Log("tile/0/x001/000"));
-        for nowhere in ["/", "", "*", "/ocspx", "/crl/", "/crl/r1", "/issuer/r1.crl", "///ocsp/", "/OCSP", "/privacy/report"] {
+        for nowhere in [
+            "/",
+            "",
+            "*",
+            "/ocspx",
+            "/crl/",
+            "/crl/r1",
+            "/issuer/r1.crl",
+            "///ocsp/",
+            "/OCSP",
+            "/privacy/report",
+        ] {
             assert_eq!(route(nowhere), Route::Nothing, "{nowhere}");
         }
     }

@@ -115,9 +115,8 @@ fn parts(numbers: BTreeMap<&'static str, u64>, minimum: u64) -> BTreeMap<&'stati
         let companion = others.min_by_key(|(_, number)| (**number == 0, **number)).map(|(name, _)| *name);
         withheld.extend(companion);
     }
-    let cell = |(name, number)| {
-        (name, if withheld.contains(&name) { Cell::Withheld } else { Cell::Count(number) })
-    };
+    let cell =
+        |(name, number)| (name, if withheld.contains(&name) { Cell::Withheld } else { Cell::Count(number) });
     numbers.into_iter().map(cell).collect()
 }
 
