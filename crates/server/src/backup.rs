@@ -26,7 +26,11 @@ impl Config {
     pub(crate) fn check(&self) -> Findings {
         let mut found = Findings::default();
         if let Some(Err(why)) = self.recipient.as_deref().map(Recipient::parse) {
-            found.error("recipient", format!("does not fit: {why}"), "make a key with `ingam admin backup-key`");
+            found.error(
+                "recipient",
+                format!("does not fit: {why}"),
+                "make a key with `ingam admin backup-key`",
+            );
         }
         found
     }
@@ -127,7 +131,10 @@ impl Backups {
             return Err("another backup is being made: wait for it".to_owned());
         };
         if !folder.is_dir() {
-            return Err(format!("{} is no folder that the CA can see: make it, and give it to the CA's user", folder.display()));
+            return Err(format!(
+                "{} is no folder that the CA can see: make it, and give it to the CA's user",
+                folder.display()
+            ));
         }
         if folder.starts_with(&config.state) {
             return Err("the folder lies in the CA's own state folder: give one elsewhere".to_owned());

@@ -71,7 +71,8 @@ pub struct Made {
 pub fn make(plan: &BackupPlan<'_>, snapshot: &Snapshot) -> Result<Made, Error> {
     let sets = read_sets(plan.folder)?;
     if sets.key.as_ref().is_some_and(|key| *key != plan.key.public()) {
-        let why = "the folder has backups of another CA, or of another life of this one: give a folder of its own";
+        let why =
+            "the folder has backups of another CA, or of another life of this one: give a folder of its own";
         return Err(Error::Row("a backup", why.into()));
     }
     for name in ["sets", "objects"] {
@@ -105,14 +106,20 @@ pub fn make(plan: &BackupPlan<'_>, snapshot: &Snapshot) -> Result<Made, Error> {
     sync_directory_at(&plan.folder.join("objects"))
         .map_err(|cause| Error::File("syncing the backup".to_owned(), cause))?;
     if !(plan.holds)() {
-        return Err(Error::Unavailable("a segment of the journal was closed, packed or destroyed while it was copied"));
+        return Err(Error::Unavailable(
+            "a segment of the journal was closed, packed or destroyed while it was copied",
+        ));
     }
     let Writer { files, mut made, .. } = writer;
     let number = sets.manifests.len() as u64 + 1;
     made.files = files.len() as u64;
     made.number = number;
     made.signed_by = plan.key.public();
-    write_set(plan.folder, &Manifest { format: FORMAT, number, made: plan.now, previous: sets.head, files }, plan.key)?;
+    write_set(
+        plan.folder,
+        &Manifest { format: FORMAT, number, made: plan.now, previous: sets.head, files },
+        plan.key,
+    )?;
     Ok(made)
 }
 
