@@ -139,7 +139,7 @@ mod tests {
     #[test]
     fn each_form_is_found_wherever_it_is() {
         let planted = Planted::texts(["Quagga.Planted+77@example.org"]);
-        assert!(planted.forms().len() > 30, "{}", planted.forms().len());
+        assert!(planted.forms().len() >= 30, "{}", planted.forms().len());
         let folder = tempfile::tempdir().expect("a folder");
         for (name, form) in planted.forms() {
             let below = folder.path().join("a/b");
