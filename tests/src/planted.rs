@@ -5,6 +5,9 @@ use std::path::{Path, PathBuf};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 
+/// A form with fewer bytes than this is in some file anyway.
+const FORM_BYTES_MIN: usize = 10;
+
 /// Something planted that was found: its form, and the file.
 pub type Finding = (String, PathBuf);
 
@@ -107,7 +110,9 @@ fn forms_of(text: &str) -> Vec<(String, Vec<u8>)> {
             add(&format!("base64, {shift} bytes in"), standard.into());
         }
     }
-    // Of a short text some forms are the same, or the text itself.
+    // What is left of a short text could be there by chance.
+    forms.retain(|(_, form)| form.len() >= FORM_BYTES_MIN);
+    // Some forms are the same.
     forms.sort_by(|one, other| one.1.cmp(&other.1));
     forms.dedup_by(|one, other| one.1 == other.1);
     forms
@@ -134,7 +139,7 @@ mod tests {
     #[test]
     fn each_form_is_found_wherever_it_is() {
         let planted = Planted::texts(["Quagga.Planted+77@example.org"]);
-        assert!(planted.forms().len() > 30, "{}", planted.forms().len());
+        assert!(planted.forms().len() >= 30, "{}", planted.forms().len());
         let folder = tempfile::tempdir().expect("a folder");
         for (name, form) in planted.forms() {
             let below = folder.path().join("a/b");

@@ -220,13 +220,14 @@ engine = "{engine}"
         let config = home.join("ingam.toml");
         std::fs::write(&config, self.config()).expect("a writable folder");
         let mut command = Command::new(self.program.clone().unwrap_or_else(binary));
-        command.envs(self.environment.iter().cloned());
+        // What the test's own shell has is nothing to it; what the test says is.
+        command.env_remove("RUST_LOG").envs(self.environment.iter().cloned());
         match self.identity {
             Some(_) => command.arg("serve").arg("--config").arg(config),
             None => command.arg("dev").arg("--config").arg(config).arg("--dir").arg(home.join("state")),
         };
         command.args(&self.further_arguments);
-        command.env_remove("RUST_LOG").current_dir(home).kill_on_drop(true);
+        command.current_dir(home).kill_on_drop(true);
         command
     }
 

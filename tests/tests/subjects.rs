@@ -155,7 +155,7 @@ async fn what_was_erased_is_nowhere() {
     assert_eq!(report["contact"]["contacts"], json!([format!("mailto:{BEN_RIGHT}")]));
     assert_eq!(report["manifest"]["format"], "ingam-subject-report/1");
     assert_eq!(report["orders"][0]["names"], json!(["ben.example.org"]));
-    assert_eq!(report["certificates"][0]["serial"], chain.serial_hex());
+    assert_eq!(report["certificates"][0]["serial"], chain.serial_hex().to_lowercase());
     let records = report["records"].as_array().expect("a list");
     let created = records.iter().find(|record| record["type"] == "account_created").expect("a record");
     assert_eq!(created["sent"]["contact"], json!([format!("mailto:{BEN}")]));

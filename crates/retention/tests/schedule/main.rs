@@ -15,7 +15,8 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "a test ends by panicking"
+    clippy::print_stdout,
+    reason = "a test ends by panicking, and its output says where"
 )]
 
 mod clock;

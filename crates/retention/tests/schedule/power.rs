@@ -45,8 +45,11 @@ fn no_gap_is_unexplained(world: &World, context: &str) {
     open.close();
 }
 
+/// How many records of each class but the receipts' own, and rows of each table; and the receipts.
+type End = (Vec<(Class, usize)>, Vec<(&'static str, usize)>, Vec<(String, u64)>);
+
 /// What has to be the same in the end, however it came about.
-fn end(seen: &Seen) -> (Vec<(Class, usize)>, Vec<(&'static str, usize)>, Vec<(String, u64)>) {
+fn end(seen: &Seen) -> End {
     let records = seen.records.iter().filter(|(class, _)| **class != Class::Retention);
     let rows = seen.rows.iter().filter(|(table, _)| !["meta", "outbox"].contains(*table));
     (
