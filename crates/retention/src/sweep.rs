@@ -48,7 +48,7 @@ const SEGMENTS_MAX: usize = 1000;
 /// At most this many batches of a pass are looked at in one sweep; the rest by the next.
 const BATCHES_MAX: usize = 100_000;
 
-/// At most this many segments of a report are kept by holds, or would go.
+/// At most this many segments that holds keep, or that would go, are told of.
 const REPORTED_MAX: usize = 1000;
 
 /// What a sweep works on.
@@ -268,27 +268,39 @@ impl Retention {
     async fn sweep_segments(self: &Arc<Self>, now: Timestamp, report: &mut Report) -> Result<(), Error> {
         self.on_journal("closing segments whose period is over", move |journal| journal.close_ended(now))
             .await?;
+        let read = self.store.holds_in_force(now);
+        let holds = read.map_err(|cause| Error::Store("reading which holds are in force", cause))?;
+        let mut gone = 0;
         for info in self.journal.segments() {
             let goes = self.schedule.goes_at(info.class, &span(&info));
-            if report.segments.len() >= SEGMENTS_MAX {
-                return Ok(());
-            }
             // One without records tells of nobody, and holds the place of those that were before it.
             let is_empty = info.records == 0 && self.is_followed(&info);
             if !(info.closed && (is_empty || goes.is_some_and(|goes| goes <= now))) {
                 continue;
             }
             let going = self.going(&info);
-            let intended = self.store.segment_intend(going.clone(), now).await;
-            let held = intended.map_err(|cause| Error::Store("noting that a segment goes", cause))?;
+            let held = match holder(&going, &holds) {
+                Some(hold) => Some(hold),
+                // Looked at once more where nobody can open one meanwhile.
+                None => {
+                    let intended = self.store.segment_intend(going.clone(), now).await;
+                    intended.map_err(|cause| Error::Store("noting that a segment goes", cause))?
+                }
+            };
             let fate = match held {
                 Some(hold) => SegmentFate::Held(KeptBy { hold }),
                 None => {
                     self.destroy(going, true).await?;
+                    gone += 1;
                     SegmentFate::Goes
                 }
             };
-            report.segments.push(reported(&info, fate));
+            if report.segments.len() < REPORTED_MAX || fate == SegmentFate::Goes {
+                report.segments.push(reported(&info, fate));
+            }
+            if gone == SEGMENTS_MAX {
+                break;
+            }
         }
         Ok(())
     }
