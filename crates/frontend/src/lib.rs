@@ -15,11 +15,11 @@ mod guard;
 mod limits;
 pub mod nonce;
 mod order;
-mod privacy;
 pub mod problem;
 mod renewal;
 mod resource;
 mod signed;
+mod statement;
 mod trial;
 mod urls;
 
@@ -150,11 +150,11 @@ impl Frontend {
             .route("/issuer/{name}", get(certificate::issuer).post(certificate::issuer))
             .route("/revoke-cert", only_post(post(certificate::revoke)))
             .route("/renewal-info/{certificate}", only_get(get(renewal::renewal)))
-            .route("/privacy", any(privacy::page))
-            .route("/privacy.html", any(privacy::page))
-            .route("/privacy.en", any(privacy::page))
-            .route("/privacy.ko", any(privacy::page))
-            .route("/privacy.json", any(privacy::page))
+            .route("/privacy", any(statement::page))
+            .route("/privacy.html", any(statement::page))
+            .route("/privacy.en", any(statement::page))
+            .route("/privacy.ko", any(statement::page))
+            .route("/privacy.json", any(statement::page))
             .fallback(around::not_found)
             .layer(axum::middleware::from_fn_with_state(self.clone(), around::around))
             .with_state(self)
