@@ -16,11 +16,11 @@ mod limits;
 pub mod nonce;
 mod order;
 mod privacy;
-mod privacy_page;
 pub mod problem;
 mod renewal;
 mod resource;
 mod signed;
+mod statement;
 mod trial;
 mod urls;
 
@@ -154,11 +154,11 @@ impl Frontend {
             .route("/issuer/{name}", get(certificate::issuer).post(certificate::issuer))
             .route("/revoke-cert", only_post(post(certificate::revoke)))
             .route("/renewal-info/{certificate}", only_get(get(renewal::renewal)))
-            .route("/privacy", any(privacy_page::page))
-            .route("/privacy.html", any(privacy_page::page))
-            .route("/privacy.en", any(privacy_page::page))
-            .route("/privacy.ko", any(privacy_page::page))
-            .route("/privacy.json", any(privacy_page::page))
+            .route("/privacy", any(statement::page))
+            .route("/privacy.html", any(statement::page))
+            .route("/privacy.en", any(statement::page))
+            .route("/privacy.ko", any(statement::page))
+            .route("/privacy.json", any(statement::page))
             .fallback(around::not_found)
             .layer(axum::middleware::from_fn_with_state(self.clone(), around::around))
             .with_state(self)

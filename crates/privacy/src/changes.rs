@@ -95,13 +95,14 @@ mod tests {
 
     use super::*;
     use crate::config::ContactPurpose;
-    use crate::facts::classes;
     use crate::facts::tests::facts;
+    use crate::facts::{InForce, classes};
 
     const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
     fn keeping(days: u32) -> Facts {
-        Facts { classes: classes(&BTreeMap::from([(Class::Issuance, days * DAY)]), &[]), ..facts() }
+        let in_force = InForce { floor: Class::Issuance.retention().floor, keep: Some(days * DAY) };
+        Facts { classes: classes(&BTreeMap::from([(Class::Issuance, in_force)]), &[]), ..facts() }
     }
 
     #[test]

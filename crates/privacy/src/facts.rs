@@ -158,16 +158,26 @@ pub struct SharedFacts {
     pub remote_perspectives: usize,
 }
 
-/// Every class with its bounds, as this version has them, what it is for, and how long it is kept in force now: `keeps` has
-/// what the schedule says, for classes on which it says more than their bounds.
-pub fn classes(keeps: &BTreeMap<Class, Duration>, unused: &[Class]) -> BTreeMap<Class, Kept> {
+/// What the schedule in force says of a class.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct InForce {
+    /// Not deleted before this.
+    pub floor: Option<Duration>,
+    /// Kept so long; without it, no time ends it, or only its ceiling.
+    pub keep: Option<Duration>,
+}
+
+/// Every class with its bounds, what it is for, and how long it is kept: `in_force` has what the schedule says, for classes
+/// on which it says more than this version of the program does.
+pub fn classes(in_force: &BTreeMap<Class, InForce>, unused: &[Class]) -> BTreeMap<Class, Kept> {
     let kept = |class: Class| {
         let bounds = class.retention();
-        let keep = keeps.get(&class).copied().or(bounds.ceiling.filter(|_| bounds.floor.is_none()));
+        let usual = InForce { floor: bounds.floor, keep: bounds.ceiling.filter(|_| bounds.floor.is_none()) };
+        let InForce { floor, keep } = in_force.get(&class).copied().unwrap_or(usual);
         let (purposes, basis) = purposes_of(class);
         Kept {
             in_use: !unused.contains(&class),
-            floor_s: bounds.floor.map(|floor| floor.as_secs()),
+            floor_s: floor.map(|floor| floor.as_secs()),
             ceiling_s: bounds.ceiling.map(|ceiling| ceiling.as_secs()),
             keep_s: keep.map(|keep| keep.as_secs()),
             purposes: purposes.iter().copied().collect(),
@@ -260,7 +270,8 @@ pub(crate) mod tests {
 
     #[test]
     fn bounds_are_those_of_the_records() {
-        let all = classes(&BTreeMap::from([(Class::Issuance, Duration::from_secs(9))]), &[Class::Passcode]);
+        let longer = InForce { floor: Class::Issuance.retention().floor, keep: Some(Duration::from_secs(9)) };
+        let all = classes(&BTreeMap::from([(Class::Issuance, longer)]), &[Class::Passcode]);
         assert_eq!(all.len(), Class::ALL.len());
         for (class, kept) in &all {
             let bounds = class.retention();

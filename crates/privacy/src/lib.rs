@@ -24,7 +24,8 @@ mod words;
 pub use changes::{Change, Version, changes};
 pub use config::{Authority, Config, Contact, ContactPurpose, Contacts, Processor};
 pub use facts::{
-    Basis, ByAcme, ContactFacts, Facts, Kept, Operator, Purpose, RequestLogFacts, SharedFacts, classes,
+    Basis, ByAcme, ContactFacts, Facts, InForce, Kept, Operator, Purpose, RequestLogFacts, SharedFacts,
+    classes,
 };
 pub use service::{PrivacyPage, digest_of};
 pub use words::Language;

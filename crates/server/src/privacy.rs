@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ingam_privacy::{
-    ByAcme, ContactFacts, Facts, PrivacyPage, RequestLogFacts, SharedFacts, Version, changes, classes,
-    digest_of,
+    ByAcme, ContactFacts, Facts, InForce, PrivacyPage, RequestLogFacts, SharedFacts, Version, changes,
+    classes, digest_of,
 };
 use ingam_protocol::profile::Transparency;
 use ingam_protocol::record::{Class, Record, RecordType};
@@ -58,8 +58,9 @@ impl Privacy {
 }
 
 /// What the schedule in force says of a class beyond its bounds.
-fn keeps(config: &Config) -> BTreeMap<Class, Duration> {
-    BTreeMap::from([(Class::OcspRequestLog, Duration::from_secs(config.request_log.keep_s))])
+fn in_force(config: &Config) -> BTreeMap<Class, InForce> {
+    let requests = InForce { floor: None, keep: Some(Duration::from_secs(config.request_log.keep_s)) };
+    BTreeMap::from([(Class::OcspRequestLog, requests)])
 }
 
 /// Where subscribers ask by ACME; nowhere yet.
@@ -93,7 +94,7 @@ pub(crate) fn facts(config: &Config) -> Facts {
         },
         officer: privacy.contacts.officer.clone(),
         security: privacy.contacts.security.clone(),
-        classes: classes(&keeps(config), &unused),
+        classes: classes(&in_force(config), &unused),
         request_log: RequestLogFacts {
             mode: log.mode.name().to_owned(),
             keep_s: log.keep_s,
