@@ -37,7 +37,8 @@ fn text(path: &Path) -> &str {
 
 async fn backup(server: &Server, to: &Path) -> Value {
     let state = server.state();
-    let arguments = ["admin", "--dir", text(&state), "--json", "backup", "--to", text(to), "--reason", "a drill"];
+    let arguments =
+        ["admin", "--dir", text(&state), "--json", "backup", "--to", text(to), "--reason", "a drill"];
     serde_json::from_str(&ingam(&arguments).await.succeeded().text()).expect("JSON")
 }
 
@@ -116,7 +117,10 @@ async fn a_lost_machine_comes_back_from_either_backup() {
     });
     assert_eq!(second["number"], 2);
     let third = backup(&server, &backups).await;
-    assert!(third["known"].as_u64().expect("a number") >= 5, "what did not change is not written again: {third}");
+    assert!(
+        third["known"].as_u64().expect("a number") >= 5,
+        "what did not change is not written again: {third}"
+    );
     let list = folder.path().join("last.crl");
     let given_out = fetch(&early.crl_url()).await.expect("a CRL").expect(200);
     std::fs::write(&list, &given_out.body).expect("a writable folder");
@@ -125,7 +129,10 @@ async fn a_lost_machine_comes_back_from_either_backup() {
     let secrets = [std::fs::read(server.state().join("contacts/contact.key")).expect("a key")];
     for file in files(&backups) {
         let bytes = std::fs::read(&file).expect("a readable file");
-        for secret in [PLANTED.as_bytes(), b"backup.example.org", b"PRIVATE KEY"].into_iter().chain(secrets.iter().map(Vec::as_slice)) {
+        for secret in [PLANTED.as_bytes(), b"backup.example.org", b"PRIVATE KEY"]
+            .into_iter()
+            .chain(secrets.iter().map(Vec::as_slice))
+        {
             assert!(!holds(&bytes, secret), "{} holds {}", file.display(), String::from_utf8_lossy(secret));
         }
         let is_list = file.extension().is_some_and(|ending| ending == "json");
@@ -143,9 +150,15 @@ async fn a_lost_machine_comes_back_from_either_backup() {
         let missing = folder.path().join("missing.txt");
         let options = ["--set", set, "--crl", text(&list), "--missing", text(&missing), "--signed-by"];
         let signer = first["signed_by"].as_str().expect("a key");
-        let told = restore(&backups, &identity, &server.state(), &[&options[..], &[signer]].concat()).await.succeeded();
+        let told = restore(&backups, &identity, &server.state(), &[&options[..], &[signer]].concat())
+            .await
+            .succeeded();
         let lacking = std::fs::read_to_string(&missing).expect("a list");
-        assert_eq!(lacking.to_lowercase().contains(&early.serial_hex().to_lowercase()), set == "1", "{told}{lacking}");
+        assert_eq!(
+            lacking.to_lowercase().contains(&early.serial_hex().to_lowercase()),
+            set == "1",
+            "{told}{lacking}"
+        );
         copy(&keys, &server.state().join("contacts"));
         server.restart().await;
         let openssl = server.openssl();
@@ -166,7 +179,18 @@ async fn a_lost_machine_comes_back_from_either_backup() {
         openssl.status(&again).await.is_good();
         // And it is on record.
         let dir = server.state();
-        let log = ["admin", "--dir", text(&dir), "--json", "log", "search", "--type", "store_restored", "--reason", "a drill"];
+        let log = [
+            "admin",
+            "--dir",
+            text(&dir),
+            "--json",
+            "log",
+            "search",
+            "--type",
+            "store_restored",
+            "--reason",
+            "a drill",
+        ];
         let told = ingam(&log).await.succeeded().text();
         assert!(told.contains("store_restored"), "{told}");
     }

@@ -127,7 +127,11 @@ impl Authority {
                     .account_record(RecordType::AccountDeactivated, account.id, hides, caller, &evidence)
                     .await?;
                 // As the record says it, so that the row can be made anew from the record.
-                return self.store.account_deactivate(account.id, record.time, record).await?.ok_or_else(ended);
+                return self
+                    .store
+                    .account_deactivate(account.id, record.time, record)
+                    .await?
+                    .ok_or_else(ended);
             }
             Some(_) => {
                 return Err(Error::refusal(

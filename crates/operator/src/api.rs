@@ -37,5 +37,5 @@ pub use revocation::{
     RevocationRequest, Selection, Serials,
 };
 pub use rules::{KeyBlock, KeyBlocking, KeysBlocked, KeysBlocking, NameRule, NameRuling};
-pub use state::{ApiProblem, Done, Reason, Reload, Waiting};
+pub use state::{ApiProblem, BackupAsked, BackupMade, Done, Reason, Reload, Waiting};
 pub use validation::{RemoteLook, ValidationLook, ValidationTrial, ValidationTried};

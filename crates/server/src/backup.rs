@@ -25,7 +25,11 @@ impl Config {
     pub(crate) fn check(&self) -> Findings {
         let mut found = Findings::default();
         if let Some(Err(why)) = self.recipient.as_deref().map(Recipient::parse) {
-            found.error("recipient", format!("does not fit: {why}"), "make a key with `ingam admin backup-key`");
+            found.error(
+                "recipient",
+                format!("does not fit: {why}"),
+                "make a key with `ingam admin backup-key`",
+            );
         }
         found
     }
@@ -66,6 +70,7 @@ pub(crate) const PARTS: &[(&str, Part)] = &[
     ("store.sled", Part::Snapshot),
     ("tls-ca.pem", Part::Transient),
     ("tls-own.pem", Part::Transient),
+    ("tls-server.pem", Part::Transient),
     ("tls.key", Part::Transient),
     ("tls.pem", Part::Transient),
 ];
@@ -125,7 +130,10 @@ impl Backups {
             return Err("another backup is being made: wait for it".to_owned());
         };
         if !folder.is_dir() {
-            return Err(format!("{} is no folder that the CA can see: make it, and give it to the CA's user", folder.display()));
+            return Err(format!(
+                "{} is no folder that the CA can see: make it, and give it to the CA's user",
+                folder.display()
+            ));
         }
         if folder.starts_with(&config.state) {
             return Err("the folder lies in the CA's own state folder: give one elsewhere".to_owned());
@@ -140,7 +148,8 @@ impl Backups {
             let plan = (config.state.clone(), folder.to_owned(), recipient, self.sources.clone());
             let holds = closed.clone();
             // Reads and writes much: not on a thread of the runtime.
-            let made = tokio::task::spawn_blocking(move || write(plan, &snapshot, &|| holds() == before)).await;
+            let made =
+                tokio::task::spawn_blocking(move || write(plan, &snapshot, &|| holds() == before)).await;
             let made = made.map_err(|_| "the task that wrote it has ended before its time".to_owned())?;
             if made.is_ok() || closed() == before || tries == TRIES_MAX {
                 break made;

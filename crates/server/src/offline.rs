@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use ingam_journal::files::ReadOnlyDisk;
 use ingam_journal::{Journal, JournalConfig};
 use ingam_protocol::record::{Class, RecordType, Seal};
 use ingam_protocol::{Serial, Timestamp};
-use ingam_store::backup::{Identity, Missing, Restored, RestorePlan, Revocation, not_revoked, restore};
+use ingam_store::backup::{Identity, Missing, RestorePlan, Restored, Revocation, not_revoked, restore};
 use ingam_store::rebuild::{Given, Rebuilt, rebuild};
 use rustls_pki_types::CertificateRevocationListDer;
 use rustls_pki_types::pem::PemObject as _;
@@ -85,7 +85,8 @@ fn rebuilt_text(rebuilt: &Rebuilt) -> String {
 }
 
 fn given_text(given: &Given) -> String {
-    let mut text = format!("{} orders that had not ended are given up: their clients make new ones.\n", given.orders);
+    let mut text =
+        format!("{} orders that had not ended are given up: their clients make new ones.\n", given.orders);
     if !given.revoked.is_empty() {
         text.push_str("Revoked, as they may have been signed and nobody has the certificates:\n");
         given.revoked.iter().for_each(|serial| text.push_str(&format!("  {serial}\n")));
@@ -183,8 +184,8 @@ impl Restore {
     pub(crate) fn run(&self) -> Result<ExitCode, StartError> {
         let dir = self.dir.as_deref().ok_or_else(|| StartError::new("give the state folder with --dir"))?;
         let revocations = self.revocations()?;
-        std::fs::create_dir_all(dir)
-            .map_err(|error| StartError::new(format!("{} cannot be made: {error}", dir.display())))?;
+        let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
+        made.map_err(|error| StartError::new(format!("{} cannot be made: {error}", dir.display())))?;
         let _lock = StateLock::take(dir)?;
         let mut text = String::new();
         if let (Some(from), Some(identity), false) = (&self.from, &self.identity, self.compare) {
@@ -193,12 +194,16 @@ impl Restore {
         let sources = !self.crl.is_empty() || !self.journal.is_empty();
         if sources || self.compare {
             let missing = not_revoked(dir, &ingam_store::Config::default(), revocations.into_iter());
-            let missing = missing.map_err(|error| StartError::caused("the store cannot be compared", &error))?;
+            let missing =
+                missing.map_err(|error| StartError::caused("the store cannot be compared", &error))?;
             text.push_str(&missing_text(&missing));
             if let Some(file) = &self.missing {
-                let lines = missing.iter().map(|one| format!("{} # {}, {}\n", one.serial, one.state, one.source));
+                let lines =
+                    missing.iter().map(|one| format!("{} # {}, {}\n", one.serial, one.state, one.source));
                 let written = std::fs::write(file, lines.collect::<String>());
-                written.map_err(|error| StartError::new(format!("{} cannot be written: {error}", file.display())))?;
+                written.map_err(|error| {
+                    StartError::new(format!("{} cannot be written: {error}", file.display()))
+                })?;
             }
         } else {
             text.push_str(
@@ -212,7 +217,8 @@ impl Restore {
 
     fn restore(&self, from: &Path, identity: &Path, dir: &Path) -> Result<Restored, StartError> {
         let text = std::fs::read_to_string(identity).map(zeroize::Zeroizing::new);
-        let text = text.map_err(|error| StartError::new(format!("{} cannot be read: {error}", identity.display())))?;
+        let text =
+            text.map_err(|error| StartError::new(format!("{} cannot be read: {error}", identity.display())))?;
         let identity = Identity::parse(&text)
             .map_err(|why| StartError::new(format!("{} does not fit: {why}", identity.display())))?;
         let sources = Sources::of_the_system();
@@ -267,7 +273,8 @@ fn missing_text(missing: &[Missing]) -> String {
     if missing.is_empty() {
         return "Every revocation that was found elsewhere is known here.\n".to_owned();
     }
-    let mut text = format!("{} revocations are not known here: revoke these again, first of all.\n", missing.len());
+    let mut text =
+        format!("{} revocations are not known here: revoke these again, first of all.\n", missing.len());
     for Missing { serial, state, source } in missing {
         text.push_str(&format!("  {serial}  {state} here, revoked by {source}\n"));
     }
@@ -298,7 +305,8 @@ fn lists_at(path: &Path) -> Result<Vec<(String, Vec<u8>)>, StartError> {
 
 fn revoked_in(name: &str, der: &[u8]) -> Vec<Revocation> {
     let Ok((_, list)) = CertificateRevocationList::from_der(der) else { return Vec::new() };
-    let serials = list.iter_revoked_certificates().filter_map(|entry| Serial::from_be_bytes(entry.raw_serial()));
+    let serials =
+        list.iter_revoked_certificates().filter_map(|entry| Serial::from_be_bytes(entry.raw_serial()));
     serials.map(|serial| Revocation { serial, source: name.to_owned() }).collect()
 }
 

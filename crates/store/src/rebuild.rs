@@ -36,8 +36,8 @@ use crate::table::{
 };
 use crate::transaction::{Transaction, decode_counter, read_range};
 
-pub use end::{Given, Margins};
 pub(crate) use end::give_up_open;
+pub use end::{Given, Margins};
 use fold::Unfolded;
 
 /// So many records are one batch.
@@ -50,8 +50,7 @@ const CHANGES_PER_BATCH: usize = 50_000;
 const ROWS_PER_BATCH: usize = 1000;
 
 /// The classes whose records tell of rows, in the order in which they are read. No table is told of by two of them.
-const CLASSES: [Class; 4] =
-    [Class::Issuance, Class::CaLifecycle, Class::AccessLog, Class::PermissionChange];
+const CLASSES: [Class; 4] = [Class::Issuance, Class::CaLifecycle, Class::AccessLog, Class::PermissionChange];
 
 /// What a rebuilt store has of a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,13 +65,24 @@ pub enum Kept {
 
 /// What a rebuilt store has of each table. A table that is missing here fails a test.
 pub const TABLES: &[(&str, Kept)] = &[
-    ("meta", Kept::But("counters of CRLs and the generation are as high or higher: nothing is numbered twice")),
+    (
+        "meta",
+        Kept::But("counters of CRLs and the generation are as high or higher: nothing is numbered twice"),
+    ),
     ("accounts", Kept::But("a binding is empty where its subject's key is gone")),
     ("accounts_by_key", Kept::Same),
     ("contacts", Kept::But("sealed anew; none where the subject's key is gone")),
     ("external_keys", Kept::Same),
-    ("external_secrets", Kept::But("they are on no record: taken from the old store, and none where it does not open")),
-    ("orders", Kept::But("those that had not ended are failed: their clients make new ones; leases are as they began")),
+    (
+        "external_secrets",
+        Kept::But("they are on no record: taken from the old store, and none where it does not open"),
+    ),
+    (
+        "orders",
+        Kept::But(
+            "those that had not ended are failed: their clients make new ones; leases are as they began",
+        ),
+    ),
     ("orders_by_account", Kept::Same),
     ("replacements", Kept::Same),
     ("authorizations", Kept::Nothing("control of names is shown again")),
@@ -95,7 +105,10 @@ pub const TABLES: &[(&str, Kept)] = &[
     ("incidents", Kept::Same),
     ("incident_certificates", Kept::Same),
     ("incidents_by_certificate", Kept::Same),
-    ("revocation_jobs", Kept::But("their counts are on no record; those that were open are given up, and begun anew by hand")),
+    (
+        "revocation_jobs",
+        Kept::But("their counts are on no record; those that were open are given up, and begun anew by hand"),
+    ),
     ("revocation_jobs_open", Kept::Nothing("with the jobs")),
     ("revocation_items", Kept::Nothing("with the jobs")),
     ("limit_buckets", Kept::Nothing("limits begin with nothing spent")),
@@ -196,7 +209,9 @@ pub(crate) fn move_outbox(old: &dyn Engine, journal: &Journal) -> Result<(), Err
         }
         let records = waiting.iter().map(|(_, bytes)| Record::decode(bytes)).collect::<Result<Vec<_>, _>>();
         let records = records.map_err(|cause| Error::Row("a record of the outbox", Box::new(cause)))?;
-        journal.append(&records).map_err(|cause| Error::Journal("appending records to the journal", cause))?;
+        journal
+            .append(&records)
+            .map_err(|cause| Error::Journal("appending records to the journal", cause))?;
         let mut batch = Batch::new();
         waiting.into_iter().for_each(|(key, _)| batch.delete(OUTBOX, key));
         commit(old, &batch)?;
@@ -286,12 +301,7 @@ pub(crate) fn finish(
 ) -> Result<(), Error> {
     let nothing = Batch::new();
     let mut transaction = Transaction::new(engine, &nothing, crate::open::outbox_next(engine)?);
-    transaction.record(&Record::new(
-        RecordType::StoreRestored,
-        now,
-        told.to_string().into_bytes(),
-        random,
-    ));
+    transaction.record(&Record::new(RecordType::StoreRestored, now, told.to_string().into_bytes(), random));
     transaction.put(META, META_FORMAT, FORMAT_VERSION.to_be_bytes());
     commit(engine, &transaction.finish().batch)
 }

@@ -91,13 +91,16 @@ fn derive(secret: &[u8], salt: &[u8], info: &[u8]) -> io::Result<Zeroizing<[u8; 
     let extracted = hkdf::Salt::new(hkdf::HKDF_SHA256, salt).extract(secret);
     let info = [info];
     let mut key = Zeroizing::new([0; 32]);
-    let expanded = extracted.expand(&info, hkdf::HKDF_SHA256).map_err(|_| broken("a key cannot be derived"))?;
+    let expanded =
+        extracted.expand(&info, hkdf::HKDF_SHA256).map_err(|_| broken("a key cannot be derived"))?;
     expanded.fill(key.as_mut_slice()).map_err(|_| broken("a key cannot be derived"))?;
     Ok(key)
 }
 
 fn cipher(key: &[u8; 32]) -> io::Result<LessSafeKey> {
-    UnboundKey::new(&CHACHA20_POLY1305, key).map(LessSafeKey::new).map_err(|_| broken("a key cannot be loaded"))
+    UnboundKey::new(&CHACHA20_POLY1305, key)
+        .map(LessSafeKey::new)
+        .map_err(|_| broken("a key cannot be loaded"))
 }
 
 fn broken(why: &'static str) -> io::Error {
@@ -167,7 +170,11 @@ impl<W: Write> Encrypting<W> {
         }
         let mut wrapped = file_key.to_vec();
         wrapping(shared.as_bytes(), &share, &recipient.0)?
-            .seal_in_place_append_tag(Nonce::assume_unique_for_key([0; NONCE_LEN]), Aad::empty(), &mut wrapped)
+            .seal_in_place_append_tag(
+                Nonce::assume_unique_for_key([0; NONCE_LEN]),
+                Aad::empty(),
+                &mut wrapped,
+            )
             .map_err(|_| broken("the file key cannot be wrapped"))?;
         let header = format!("{VERSION}\n-> X25519 {}\n{}\n---", base64(&share), base64(&wrapped));
         let mac = hmac::sign(&header_mac(file_key.as_slice())?, header.as_bytes());
@@ -258,7 +265,8 @@ impl<R: Read> Decrypting<R> {
         let key = wrapping(shared.as_bytes(), &share, &identity.recipient().0)?;
         let nonce = Nonce::assume_unique_for_key([0; NONCE_LEN]);
         let file_key = key.open_in_place(nonce, Aad::empty(), &mut wrapped);
-        let file_key = file_key.map_err(|_| broken("it was encrypted for another recipient, or was changed"))?;
+        let file_key =
+            file_key.map_err(|_| broken("it was encrypted for another recipient, or was changed"))?;
         if !shared.was_contributory() || file_key.len() != FILE_KEY_BYTES {
             return Err(none());
         }
@@ -388,7 +396,13 @@ mod tests {
         let chunk = CHUNK_BYTES + TAG_BYTES;
         assert!(decrypted(&long[..long.len() - chunk], &identity).is_err());
         let front = long.len() - 3 * chunk;
-        let swapped = [&long[..front], &long[front + chunk..front + 2 * chunk], &long[front..front + chunk], &long[front + 2 * chunk..]].concat();
+        let swapped = [
+            &long[..front],
+            &long[front + chunk..front + 2 * chunk],
+            &long[front..front + chunk],
+            &long[front + 2 * chunk..],
+        ]
+        .concat();
         assert!(decrypted(&swapped, &identity).is_err());
     }
 

@@ -71,7 +71,8 @@ pub struct Made {
 pub fn make(plan: &BackupPlan<'_>, snapshot: &Snapshot) -> Result<Made, Error> {
     let sets = read_sets(plan.folder)?;
     if sets.key.as_ref().is_some_and(|key| *key != plan.key.public()) {
-        let why = "the folder has backups of another CA, or of another life of this one: give a folder of its own";
+        let why =
+            "the folder has backups of another CA, or of another life of this one: give a folder of its own";
         return Err(Error::Row("a backup", why.into()));
     }
     for name in ["sets", "objects"] {
@@ -112,7 +113,11 @@ pub fn make(plan: &BackupPlan<'_>, snapshot: &Snapshot) -> Result<Made, Error> {
     made.files = files.len() as u64;
     made.number = number;
     made.signed_by = plan.key.public();
-    write_set(plan.folder, &Manifest { format: FORMAT, number, made: plan.now, previous: sets.head, files }, plan.key)?;
+    write_set(
+        plan.folder,
+        &Manifest { format: FORMAT, number, made: plan.now, previous: sets.head, files },
+        plan.key,
+    )?;
     Ok(made)
 }
 

@@ -133,7 +133,9 @@ pub(super) fn read_sets(folder: &Path) -> Result<Sets, Error> {
         let path = path_of(folder, number);
         let failed = |cause| Error::File(format!("reading {}", path.display()), cause);
         match fs::metadata(&path) {
-            Ok(metadata) if metadata.len() > LIST_BYTES_MAX => return Err(wrong(format!("set {number} is too large"))),
+            Ok(metadata) if metadata.len() > LIST_BYTES_MAX => {
+                return Err(wrong(format!("set {number} is too large")));
+            }
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => break,
             Err(error) => return Err(failed(error)),
@@ -143,9 +145,9 @@ pub(super) fn read_sets(folder: &Path) -> Result<Sets, Error> {
         let signed: Signed = serde_json::from_slice(&bytes).map_err(|_| unreadable())?;
         let key = from_hex(&signed.key).ok_or_else(unreadable)?;
         let signature = from_hex(&signed.signature).ok_or_else(unreadable)?;
-        UnparsedPublicKey::new(&ED25519, &key)
-            .verify(signed.manifest.as_bytes(), &signature)
-            .map_err(|_| wrong(format!("the list of set {number} was changed: its signature does not hold")))?;
+        UnparsedPublicKey::new(&ED25519, &key).verify(signed.manifest.as_bytes(), &signature).map_err(
+            |_| wrong(format!("the list of set {number} was changed: its signature does not hold")),
+        )?;
         if sets.key.get_or_insert_with(|| signed.key.clone()) != &signed.key {
             return Err(wrong(format!("set {number} was signed by another key than those before it")));
         }
@@ -154,7 +156,9 @@ pub(super) fn read_sets(folder: &Path) -> Result<Sets, Error> {
             return Err(wrong(format!("set {number} is of a newer program: use that one")));
         }
         if manifest.number != number || manifest.previous != sets.head {
-            return Err(wrong(format!("set {number} does not follow the one before it: one was changed, or put in")));
+            return Err(wrong(format!(
+                "set {number} does not follow the one before it: one was changed, or put in"
+            )));
         }
         sets.head = Some(hex(digest(&SHA256, signed.manifest.as_bytes()).as_ref()));
         sets.manifests.push(manifest);
@@ -163,10 +167,12 @@ pub(super) fn read_sets(folder: &Path) -> Result<Sets, Error> {
 }
 
 pub(super) fn write_set(folder: &Path, manifest: &Manifest, key: &SigningKey) -> Result<(), Error> {
-    let text = serde_json::to_string(manifest).map_err(|cause| Error::Row("a backup's list", Box::new(cause)))?;
+    let text =
+        serde_json::to_string(manifest).map_err(|cause| Error::Row("a backup's list", Box::new(cause)))?;
     let signature = hex(key.0.sign(text.as_bytes()).as_ref());
     let signed = Signed { manifest: text, key: key.public(), signature };
-    let bytes = serde_json::to_vec(&signed).map_err(|cause| Error::Row("a backup's list", Box::new(cause)))?;
+    let bytes =
+        serde_json::to_vec(&signed).map_err(|cause| Error::Row("a backup's list", Box::new(cause)))?;
     let path = path_of(folder, manifest.number);
     write_whole(&path, &bytes).map_err(|cause| Error::File(format!("writing {}", path.display()), cause))
 }

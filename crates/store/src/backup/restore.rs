@@ -24,7 +24,9 @@ use crate::migration::make_folder;
 use crate::open::{Config, open_engine};
 use crate::rebuild::{Given, Margins, finish, give_up_open};
 use crate::status::{StatusRow, StatusState};
-use crate::table::{CLASSES, FORMAT_VERSION, META, META_FORMAT, STATUSES, certificate_key, certificate_of, issuer_range};
+use crate::table::{
+    CLASSES, FORMAT_VERSION, META, META_FORMAT, STATUSES, certificate_key, certificate_of, issuer_range,
+};
 use crate::transaction::{decode_counter, read_range};
 
 /// Where a folder is made before it is in its place.
@@ -97,7 +99,8 @@ pub fn restore(plan: &RestorePlan<'_>) -> Result<Restored, Error> {
         return Err(wrong(format!("the sets were signed by {signed_by}, not by {signer}")));
     }
     let fits = |set: &&Manifest| {
-        plan.at.is_none_or(|at| set.made.unix_s() <= at.unix_s()) && plan.set.is_none_or(|number| set.number == number)
+        plan.at.is_none_or(|at| set.made.unix_s() <= at.unix_s())
+            && plan.set.is_none_or(|number| set.number == number)
     };
     let set = sets.manifests.iter().rev().find(fits);
     let set = set.ok_or_else(|| wrong("the folder has no set, or none of that number or as old as that"))?;
@@ -132,7 +135,9 @@ pub fn restore(plan: &RestorePlan<'_>) -> Result<Restored, Error> {
 /// Refuses a folder that holds something; what an earlier restore left unfinished goes.
 fn empty(folder: &Path, unfinished: &Path) -> Result<(), Error> {
     match fs::remove_dir_all(unfinished) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed("removing", unfinished)(error)),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(failed("removing", unfinished)(error));
+        }
         _ => {}
     }
     for entry in fs::read_dir(folder).map_err(failed("reading", folder))? {
@@ -140,7 +145,10 @@ fn empty(folder: &Path, unfinished: &Path) -> Result<(), Error> {
         // The lock is the caller's own.
         if name != "lock" {
             let name = name.to_string_lossy().into_owned();
-            return Err(wrong(format!("{} is not empty: {name} is in it; give a new folder", folder.display())));
+            return Err(wrong(format!(
+                "{} is not empty: {name} is in it; give a new folder",
+                folder.display()
+            )));
         }
     }
     Ok(())
@@ -177,7 +185,10 @@ fn bring(plan: &RestorePlan<'_>, file: &FileEntry, root: &Path) -> Result<(), Er
     if (&sha256, bytes, &object_sha256, object_bytes)
         != (&file.sha256, file.bytes, &file.object_sha256, file.object_bytes)
     {
-        return Err(wrong(format!("the object of {} is not the one that is on the list: it was changed", file.path)));
+        return Err(wrong(format!(
+            "the object of {} is not the one that is on the list: it was changed",
+            file.path
+        )));
     }
     Ok(())
 }
@@ -226,7 +237,8 @@ fn import(export: &Path, engine: &dyn Engine) -> Result<u64, Error> {
         }
         let name = take(&mut source, usize::from(length[0])).map_err(cut())?;
         let table = CLASSES.iter().map(|(table, _)| *table).find(|table| table.name().as_bytes() == name);
-        let table: Table = table.ok_or_else(|| wrong("it has a table that this program does not know: use a newer one"))?;
+        let table: Table =
+            table.ok_or_else(|| wrong("it has a table that this program does not know: use a newer one"))?;
         let key = part(&mut source, KEY_BYTES_MAX).map_err(cut())?;
         let value = part(&mut source, VALUE_BYTES_MAX).map_err(cut())?;
         rows += 1;

@@ -77,7 +77,10 @@ pub(super) fn bech32_decode(prefix: &str, text: &str) -> Option<Vec<u8>> {
 /// Base64 (RFC 4648, section 4) without padding.
 pub(super) fn base64(bytes: &[u8]) -> String {
     let groups = regroup(bytes, 8, 6, true).unwrap_or_default();
-    groups.iter().map(|group| ALPHABET.get(usize::from(*group)).map_or('A', |letter| char::from(*letter))).collect()
+    groups
+        .iter()
+        .map(|group| ALPHABET.get(usize::from(*group)).map_or('A', |letter| char::from(*letter)))
+        .collect()
 }
 
 /// Reads it strictly: no padding, no white space, no bits left over.

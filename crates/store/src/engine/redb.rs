@@ -12,8 +12,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use ingam_journal::files::{Disk, File, Files, sync_directory_at};
 use redb::backends::FileBackend;
 use redb::{
-    Database, DatabaseError, ReadOnlyTable, ReadTransaction, ReadableDatabase, ReadableTable, StorageBackend, StorageError,
-    TableDefinition, TableError, WriteTransaction,
+    Database, DatabaseError, ReadOnlyTable, ReadTransaction, ReadableDatabase, ReadableTable, StorageBackend,
+    StorageError, TableDefinition, TableError, WriteTransaction,
 };
 
 use super::log::{self, Log};

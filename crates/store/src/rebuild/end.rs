@@ -130,8 +130,7 @@ fn give_up(
             "order": order.id, "issuer": issuer, "serial": serial, "asked": may_be_signed,
             "why": "the store was made anew, and this issuance had no end on record",
         });
-        let record =
-            Record::new(RecordType::IssuanceAbandoned, now, told.to_string().into_bytes(), random);
+        let record = Record::new(RecordType::IssuanceAbandoned, now, told.to_string().into_bytes(), random);
         transaction.record(&record.about(order.account).ending(claim.not_after));
     }
     // Not known to be asked on any record before: whoever makes the store anew once more has to find it asked.

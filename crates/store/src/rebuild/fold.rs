@@ -36,8 +36,8 @@ use crate::search;
 use crate::status::{StatusState, status_of, status_put};
 use crate::table::{
     ACCOUNTS, ACCOUNTS_BY_KEY, APPROVALS, CERTIFICATES, CONTACTS, EXTERNAL_KEYS, INCIDENTS, ISSUANCES_OPEN,
-    KEYS_BLOCKED, LIMIT_OVERRIDES, META, ORDERS_BY_ACCOUNT, REVOCATION_JOBS, REVOCATION_JOBS_OPEN,
-    ROLES, certificate_key, meta_crl_number, pair_key,
+    KEYS_BLOCKED, LIMIT_OVERRIDES, META, ORDERS_BY_ACCOUNT, REVOCATION_JOBS, REVOCATION_JOBS_OPEN, ROLES,
+    certificate_key, meta_crl_number, pair_key,
 };
 use crate::transaction::{Transaction, decode_counter};
 
@@ -185,7 +185,8 @@ fn account_created(transaction: &mut Transaction<'_>, record: &Record, keys: Opt
         // Its id is made of the moment of its making.
         let created = said.account.time();
         let external = said.external_key.map(|key| {
-            let nothing = JwsText { protected: String::new(), payload: String::new(), signature: String::new() };
+            let nothing =
+                JwsText { protected: String::new(), payload: String::new(), signature: String::new() };
             ingam_protocol::acme::ExternalAccount { key, binding: payload.binding.unwrap_or(nothing) }
         });
         if let Some(key) = said.external_key
@@ -449,7 +450,8 @@ fn issuance_abandoned(transaction: &mut Transaction<'_>, record: &Record) -> Fol
             return Ok(Ok(()));
         }
         let order = order::find(transaction, said.order)?;
-        let asked = order.as_ref().map_or(said.asked, |order| order.asked.is_some());
+        // Where the store was made anew before, the asking itself may be on no record.
+        let asked = said.asked || order.as_ref().is_some_and(|order| order.asked.is_some());
         let known = status_of(transaction, &said.issuer, &said.serial)?;
         if asked && known.is_none_or(|row| !row.state.is_revoked()) {
             let state = StatusState::Revoked { at: record.time, reason: Reason::Unspecified };
@@ -542,8 +544,7 @@ fn key_blocked(transaction: &mut Transaction<'_>, record: &Record) -> Folded {
             }
             return Ok(Ok(()));
         };
-        let row: Option<CertificateRow> =
-            transaction.row(CERTIFICATES, &certificate_key(issuer, serial))?;
+        let row: Option<CertificateRow> = transaction.row(CERTIFICATES, &certificate_key(issuer, serial))?;
         let (Some(row), Some(status)) = (row, status_of(transaction, issuer, serial)?) else { return ORPHAN };
         let StatusState::Revoked { at, .. } = status.state else { return ORPHAN };
         // A row of a status has whole seconds; the block has the revocation's own moment, where that is what it came with.

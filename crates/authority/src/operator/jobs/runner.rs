@@ -115,8 +115,7 @@ impl Authority {
         let spent = prepared.len();
         let told = json!({ "job": job.id, "state": JobState::Done, "revoked_by": job.by });
         let done = self.record(RecordType::RevocationJobChanged, None, None, &told)?;
-        let Some(after) = self.store.revocation_job_step(job.id, prepared, done.time, done).await?
-        else {
+        let Some(after) = self.store.revocation_job_step(job.id, prepared, done.time, done).await? else {
             return Ok(None);
         };
         let reason = job.revocation_reason.to_string();
