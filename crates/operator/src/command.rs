@@ -48,7 +48,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::Subcommand;
+use clap::{ArgMatches, Command, FromArgMatches, Subcommand};
 use ingam_protocol::Clock;
 
 use self::call::Call;
@@ -101,10 +101,8 @@ pub struct Admin {
     group: Group,
 }
 
-/// What can be asked of the admin API.
 #[derive(Debug, Subcommand)]
-#[allow(private_interfaces, reason = "whoever holds one hands it back to `run`, and looks at nothing in it")]
-pub enum Group {
+enum Group {
     /// Finds ACME accounts
     #[command(subcommand)]
     Account(account::Account),
@@ -183,6 +181,41 @@ pub enum Group {
     Api(raw::Raw),
 }
 
+/// What can be asked of the admin API, for a command line that has more beside it.
+#[derive(Debug)]
+pub struct Acts(Group);
+
+impl FromArgMatches for Acts {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        Group::from_arg_matches(matches).map(Self)
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        self.0.update_from_arg_matches(matches)
+    }
+}
+
+impl Subcommand for Acts {
+    fn augment_subcommands(command: Command) -> Command {
+        Group::augment_subcommands(command)
+    }
+
+    fn augment_subcommands_for_update(command: Command) -> Command {
+        Group::augment_subcommands_for_update(command)
+    }
+
+    fn has_subcommand(name: &str) -> bool {
+        Group::has_subcommand(name)
+    }
+}
+
+impl Acts {
+    /// Does what was asked for, over the streams of this process; the exit code says how it ended.
+    pub async fn run(self, connection: Connection, clock: Arc<dyn Clock>) -> ExitCode {
+        run(connection, self.0, clock).await
+    }
+}
+
 /// The command line of `ingam status`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = with_examples(&["ingam status --dir ca", "ingam status --watch"]))]
@@ -222,8 +255,7 @@ impl Status {
     }
 }
 
-/// Does what was asked for, over the streams of this process; the exit code says how it ended.
-pub async fn run(connection: Connection, group: Group, clock: Arc<dyn Clock>) -> ExitCode {
+async fn run(connection: Connection, group: Group, clock: Arc<dyn Clock>) -> ExitCode {
     let env = |name: &str| std::env::var(name).ok();
     let mut terminal = Terminal::of_the_process(connection.json, &env);
     let client = match connection.client(&env) {

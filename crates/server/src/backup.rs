@@ -72,6 +72,7 @@ pub(crate) const PARTS: &[(&str, Part)] = &[
     ("store.sled", Part::Snapshot),
     ("tls-ca.pem", Part::Transient),
     ("tls-own.pem", Part::Transient),
+    ("tls-server.pem", Part::Transient),
     ("tls.key", Part::Transient),
     ("tls.pem", Part::Transient),
 ];

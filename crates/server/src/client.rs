@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{CommandFactory, Subcommand, ValueEnum};
-use ingam_operator::command::{self, Connection, Group, Status};
+use ingam_operator::command::{self, Acts, Connection, Status};
 
 use crate::CommandLine;
 use crate::offline::{BackupKey, Rebuild, Restore};
@@ -54,7 +54,7 @@ pub(crate) struct Admin {
 #[derive(Debug, Subcommand)]
 enum Act {
     #[command(flatten)]
-    Running(Group),
+    Running(Acts),
     /// Makes the store of a CA that does not run anew, from its journal
     Rebuild(Rebuild),
     /// Makes a state folder of a backup, or tells which revocations one lacks
@@ -75,9 +75,7 @@ pub(crate) enum Shell {
 pub(crate) async fn run(client: Client) -> Result<ExitCode, StartError> {
     match client {
         Client::Admin(admin) => match admin.act {
-            Act::Running(group) => {
-                Ok(Box::pin(command::run(admin.connection, group, Arc::new(SystemClock))).await)
-            }
+            Act::Running(acts) => Ok(Box::pin(acts.run(admin.connection, Arc::new(SystemClock))).await),
             Act::Rebuild(options) => options.run(),
             Act::Restore(options) => options.run(),
             Act::BackupKey(options) => options.run(),

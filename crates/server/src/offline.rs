@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -182,8 +182,8 @@ impl Restore {
     pub(crate) fn run(&self) -> Result<ExitCode, StartError> {
         let dir = self.dir.as_deref().ok_or_else(|| StartError::new("give the state folder with --dir"))?;
         let revocations = self.revocations()?;
-        std::fs::create_dir_all(dir)
-            .map_err(|error| StartError::new(format!("{} cannot be made: {error}", dir.display())))?;
+        let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
+        made.map_err(|error| StartError::new(format!("{} cannot be made: {error}", dir.display())))?;
         let _lock = StateLock::take(dir)?;
         let mut text = String::new();
         if let (Some(from), Some(identity), false) = (&self.from, &self.identity, self.compare) {

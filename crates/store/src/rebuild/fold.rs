@@ -450,7 +450,8 @@ fn issuance_abandoned(transaction: &mut Transaction<'_>, record: &Record) -> Fol
             return Ok(Ok(()));
         }
         let order = order::find(transaction, said.order)?;
-        let asked = order.as_ref().map_or(said.asked, |order| order.asked.is_some());
+        // Where the store was made anew before, the asking itself may be on no record.
+        let asked = said.asked || order.as_ref().is_some_and(|order| order.asked.is_some());
         let known = status_of(transaction, &said.issuer, &said.serial)?;
         if asked && known.is_none_or(|row| !row.state.is_revoked()) {
             let state = StatusState::Revoked { at: record.time, reason: Reason::Unspecified };
