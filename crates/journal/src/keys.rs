@@ -42,6 +42,8 @@ const SLOTS_MAX: usize = 1 << 20;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct KeyId(pub(crate) [u8; 16]);
 
+type KeyBytes = Zeroizing<[u8; KEY_BYTES]>;
+
 /// The keys of all segments of a journal.
 pub struct SegmentKeys {
     random: Arc<dyn Random>,
@@ -51,7 +53,7 @@ pub struct SegmentKeys {
 struct State {
     file: Arc<dyn File>,
     /// By name: its slot, and the key unless it is destroyed.
-    keys: HashMap<KeyId, (usize, Option<Zeroizing<[u8; KEY_BYTES]>>)>,
+    keys: HashMap<KeyId, (usize, Option<KeyBytes>)>,
     free: Vec<usize>,
     slots: usize,
 }
