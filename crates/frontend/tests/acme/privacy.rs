@@ -164,7 +164,7 @@ fn an_erasure_says_what_is_gone_and_what_stays_by_which_law() {
 
     // The account goes on, without contacts, and can have others.
     let account = ask(&process, &key, Some(&kid), path(&kid), &Value::Null).json();
-    assert_eq!((&account["status"], &account["contact"]), (&json!("valid"), &Value::Null));
+    assert_eq!((&account["status"], account["contact"].as_array().map_or(0, Vec::len)), (&json!("valid"), 0));
     let report = ask(&process, &key, Some(&kid), REPORT, &Value::Null).json();
     assert_eq!(report["contact"]["contacts"], json!([]));
     let told = section(&process, &key, &kid, report["pages"]["records"].as_str().unwrap());
@@ -207,7 +207,7 @@ fn a_held_subject_is_told_no_more_than_that_it_has_to_wait() {
     let subject = id_of(&kid);
     let mut words = Vec::new();
     for (number, scope) in [HoldScope::Subject { subject }, HoldScope::Everything].into_iter().enumerate() {
-        let held = hold(scope, start().plus(DAY * (u32::try_from(number).unwrap() + 1)));
+        let held = hold(scope, start().plus(DAY * (u32::try_from(number).unwrap() * 3 + 1)));
         process.run(process.store.hold_open(held, Vec::new())).unwrap();
         let refused = erase(&process, &key, &kid, &json!({ "contact": true, "close": true }));
         assert_eq!((refused.status.as_u16(), refused.problem().as_str()), (403, "unauthorized"));
