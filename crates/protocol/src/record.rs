@@ -355,7 +355,6 @@ impl RecordType {
             | Self::SubjectTold
             | Self::SubjectObjected
             | Self::SubjectErased
-            | Self::SubjectCorrected
             | Self::CaseChanged
             | Self::DataDisclosed
             | Self::NoticeGiven => Class::Retention,

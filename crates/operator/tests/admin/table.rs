@@ -218,6 +218,7 @@ fn allowed(world: &World, case: &Case, roles: &[Role], row: &Row) {
                 "hold.open" | "hold.renew" | "hold.close" | "retention.sweep" => Class::Retention,
                 act if act.starts_with("record_hold.") => Class::Retention,
                 act if act.starts_with("case.") => Class::Retention,
+                "subject.correct" => Class::Issuance,
                 act if act.starts_with("subject.") => Class::Retention,
                 _ => Class::Issuance,
             };
