@@ -112,8 +112,11 @@ fn nonces_are_unwise_in_production() {
     let mut expected: Vec<String> = ["classic", "classic-rsa", "tlsserver", "shortlived"]
         .map(|name| format!("profiles.{name}.transparency"))
         .into();
-    // The shipped file names no list of weak keys.
-    expected.extend(["issuance.weak_key_lists", "responder.nonces"].map(str::to_owned));
+    // The shipped file names no list of weak keys, and nobody who answers for personal data.
+    expected.extend(
+        ["issuance.weak_key_lists", "privacy.operator", "privacy.contacts.officer", "responder.nonces"]
+            .map(str::to_owned),
+    );
     assert_eq!(keys, expected);
 }
 
