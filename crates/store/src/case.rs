@@ -273,7 +273,7 @@ pub struct CaseStep {
 #[derive(Debug)]
 pub enum CaseChange<E> {
     /// Done: this is the case then.
-    Done(Case),
+    Done(Box<Case>),
     /// There is no such case.
     Missing,
     /// It was not done, for this reason.
@@ -375,7 +375,7 @@ impl Store {
             }
             transaction.put_row(CASES, name.as_bytes().to_vec(), &step.case)?;
             step.records.iter().for_each(|record| transaction.record(record));
-            Ok(CaseChange::Done(step.case))
+            Ok(CaseChange::Done(Box::new(step.case)))
         })
         .await
     }

@@ -600,7 +600,7 @@ impl Authority {
             Ok(step)
         };
         match self.store.case_change(name.to_owned(), of, decided).await? {
-            CaseChange::Done(case) => Ok(case),
+            CaseChange::Done(case) => Ok(*case),
             CaseChange::Missing => Err(no_case(name)),
             CaseChange::Refused(why) => Err(why),
             CaseChange::HoldsFull => Err(ActError::conflict(format!(

@@ -314,11 +314,11 @@ impl<R: Read> Decrypting<R> {
 }
 
 fn read_header(source: &mut impl Read) -> io::Result<String> {
-    // Byte by byte: what follows is not the header's.
+    // Byte by byte: what follows is not the header's. Whoever reads a file has a buffer in front of it.
     let mut header = Vec::new();
-    let mut bytes = source.by_ref().take(HEADER_BYTES_MAX).bytes();
-    let mut line = 0;
-    while let Some(byte) = bytes.next().transpose()? {
+    let (mut source, mut byte, mut line) = (source.take(HEADER_BYTES_MAX), [0], 0);
+    while source.read(&mut byte)? == 1 {
+        let [byte] = byte;
         if byte == b'\n' {
             if header.get(line..).is_some_and(|line| line.starts_with(b"--- ")) {
                 return String::from_utf8(header).map_err(|_| broken("its header is no text"));
