@@ -7,7 +7,7 @@ use ingam_journal::SegmentInfo;
 use ingam_operator::api::BackupMade;
 use ingam_protocol::Findings;
 use ingam_store::Store;
-use ingam_store::backup::{BackupPlan, Made, Recipient, SigningKey, Snapshot, make};
+use ingam_store::backup::{BackupPlan, LOG_BEFORE_RESTORE, Made, Recipient, SigningKey, Snapshot, make};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 
@@ -93,6 +93,7 @@ fn parts_of(state: &Path) -> std::io::Result<(Vec<String>, Vec<String>)> {
             && !TRANSIENT.iter().any(|begin| name.starts_with(begin));
         match known {
             Some(Part::Copied) => copied.push(name),
+            None if kind.is_dir() && name.starts_with(LOG_BEFORE_RESTORE) => copied.push(name),
             Some(_) => {}
             None if is_lasting => unknown.push(name),
             None => {}

@@ -57,15 +57,27 @@ impl Privacy {
     }
 }
 
-/// What the schedule in force says of a class beyond its bounds.
+/// What the schedule in force says of each class that goes by time.
 fn in_force(config: &Config) -> BTreeMap<Class, InForce> {
-    let requests = InForce { floor: None, keep: Some(Duration::from_secs(config.request_log.keep_s)) };
-    BTreeMap::from([(Class::OcspRequestLog, requests)])
+    let says = |class: Class| match class {
+        Class::OcspRequestLog => {
+            let keep = Some(Duration::from_secs(config.request_log.keep_s));
+            Some((class, InForce { floor: None, keep }))
+        }
+        // Something else ends these: withdrawal, first use, the closing of a case.
+        Class::Contact | Class::Passcode | Class::Investigation => None,
+        class => {
+            let (floor, keep) = (config.retention.preset.floor(class), config.retention.keep(class));
+            Some((class, InForce { floor, keep }))
+        }
+    };
+    Class::ALL.into_iter().filter_map(says).collect()
 }
 
-/// Where subscribers ask by ACME; nowhere yet.
-fn by_acme(_: &Config) -> Option<ByAcme> {
-    None
+/// Where subscribers ask by ACME.
+fn by_acme(config: &Config) -> ByAcme {
+    let base = config.urls.public_url.trim_end_matches('/');
+    ByAcme { report: format!("{base}/privacy/report"), erase: format!("{base}/privacy/erase") }
 }
 
 /// What the page says, by the configuration alone.
@@ -105,7 +117,7 @@ pub(crate) fn facts(config: &Config) -> Facts {
             taken: config.issuance.contacts_max > 0,
             count_max: config.issuance.contacts_max,
             purposes: privacy.contact_purposes.clone(),
-            by_acme: by_acme(config),
+            by_acme: Some(by_acme(config)),
         },
         shared: SharedFacts {
             certificate_transparency: config.profiles.values().any(is_logged),

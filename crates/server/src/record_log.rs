@@ -23,6 +23,7 @@ use ingam_operator::NotTaken;
 use ingam_protocol::note::{Checkpoint, KeyKind, KeyName, Note, NoteError, NoteSignature, VerifierKey};
 use ingam_protocol::time::Clock;
 use ingam_responder::RecordLog;
+use ingam_store::backup::LOG_BEFORE_RESTORE;
 use ring::signature::Ed25519KeyPair;
 use tokio::sync::{Mutex, watch};
 use tokio::task::JoinSet;
@@ -63,6 +64,17 @@ pub(crate) struct Checkpoints {
     turn: Mutex<()>,
 }
 
+/// When the state folder was last restored from a backup, by the logs that were set aside then.
+fn restored(state: &Path) -> std::io::Result<Option<u64>> {
+    let mut newest = None;
+    for entry in std::fs::read_dir(state)? {
+        let name = entry?.file_name();
+        let second = name.to_str().and_then(|name| name.strip_prefix(LOG_BEFORE_RESTORE));
+        newest = newest.max(second.and_then(|second| second.parse().ok()));
+    }
+    Ok(newest)
+}
+
 impl Checkpoints {
     /// Opens the log, and makes it with its key where there is none.
     pub(crate) fn open(
@@ -89,7 +101,8 @@ impl Checkpoints {
             }
         };
         let config = whole.log.clone();
-        let origin = config.origin(&whole.urls.public_url);
+        let restored = restored(&whole.state).map_err(|error| failed(&error))?;
+        let origin = config.origin(&whole.urls.public_url, restored);
         let name: KeyName = origin.parse().map_err(|_| {
             StartError::new(format!("log.origin: {origin} is no name: write it as ca.example/log"))
         })?;

@@ -24,7 +24,7 @@ mod text;
 pub use age::{Decrypting, Encrypting, Identity, Recipient};
 pub use make::{BackupPlan, Made, make};
 pub use manifest::SigningKey;
-pub use restore::{Missing, RestorePlan, Restored, Revocation, not_revoked, restore};
+pub use restore::{LOG_BEFORE_RESTORE, Missing, RestorePlan, Restored, Revocation, not_revoked, restore};
 
 use ingam_journal::SegmentInfo;
 

@@ -76,12 +76,16 @@ impl Config {
     }
 
     /// The log's name, where the CA is at this URL.
-    pub(crate) fn origin(&self, public_url: &str) -> String {
+    ///
+    /// `restored` is when the state folder was last restored from a backup, in seconds since the epoch: the log before that
+    /// may have gone further than the backup knew, so this is another one, and is called so.
+    pub(crate) fn origin(&self, public_url: &str, restored: Option<u64>) -> String {
         let of_url = || {
             let rest = public_url.split_once("://").map_or(public_url, |(_, rest)| rest);
             format!("{}/log", rest.trim_end_matches('/'))
         };
-        self.origin.clone().unwrap_or_else(of_url)
+        let name = self.origin.clone().unwrap_or_else(of_url);
+        restored.map_or(name.clone(), |restored| format!("{name}/{restored}"))
     }
 
     /// How long it waits between two checkpoints.
@@ -104,10 +108,11 @@ mod tests {
     #[test]
     fn a_log_is_called_by_where_the_ca_is() {
         let config = Config::default();
-        assert_eq!(config.origin("https://ca.example"), "ca.example/log");
-        assert_eq!(config.origin("https://ca.example:14000/acme/"), "ca.example:14000/acme/log");
+        assert_eq!(config.origin("https://ca.example", None), "ca.example/log");
+        assert_eq!(config.origin("https://ca.example:14000/acme/", None), "ca.example:14000/acme/log");
         let named = Config { origin: Some("other.example/log2".into()), ..config };
-        assert_eq!(named.origin("https://ca.example"), "other.example/log2");
+        assert_eq!(named.origin("https://ca.example", None), "other.example/log2");
+        assert_eq!(named.origin("https://ca.example", Some(7)), "other.example/log2/7", "after a restore");
     }
 
     #[test]

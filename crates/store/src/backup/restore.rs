@@ -29,6 +29,9 @@ use crate::table::{
 };
 use crate::transaction::{decode_counter, read_range};
 
+/// What a log of records is called that a restore has set aside, in front of the second in which it did, since the epoch.
+pub const LOG_BEFORE_RESTORE: &str = "log.before-restore-";
+
 /// Where a folder is made before it is in its place.
 const UNFINISHED: &str = "restoring.new";
 
@@ -126,10 +129,22 @@ pub fn restore(plan: &RestorePlan<'_>) -> Result<Restored, Error> {
         (rows, given_up)
     };
     fs::remove_file(&export).map_err(failed("removing", &export))?;
+    set_log_aside(&unfinished, plan.now)?;
     put_in_place(plan.to, &unfinished)?;
     let newer = sets.manifests.len() as u64 - set.number;
     let files = set.files.len() as u64;
     Ok(Restored { number: set.number, made: set.made, newer, signed_by, files, rows, given_up })
+}
+
+/// Keeps the log of records as it was, for whoever holds one of its checkpoints. More may have been signed of it than this set
+/// knows, so it is never gone on with: the next start begins another one, under a name that ends with this second.
+fn set_log_aside(folder: &Path, now: Timestamp) -> Result<(), Error> {
+    let log = folder.join("log");
+    if !log.is_dir() {
+        return Ok(());
+    }
+    let aside = folder.join(format!("{LOG_BEFORE_RESTORE}{}", now.unix_s()));
+    fs::rename(&log, &aside).map_err(failed("setting aside", &log))
 }
 
 /// Refuses a folder that holds something; what an earlier restore left unfinished goes.
