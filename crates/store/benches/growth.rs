@@ -89,6 +89,7 @@ fn record(kind: RecordType, random: &dyn Random, bytes: usize) -> Record {
 }
 
 fn accounts(count: usize, random: &dyn Random) -> Outcome<Vec<Account>> {
+    #[allow(clippy::disallowed_methods, reason = "ring makes keys by its own source alone")]
     let system = ring::rand::SystemRandom::new();
     (0..count)
         .map(|_| {

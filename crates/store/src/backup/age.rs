@@ -371,7 +371,7 @@ mod tests {
     fn what_was_put_in_comes_out_at_every_length_around_a_chunk() {
         let identity = Identity::new(&SeededRandom::new(1));
         for length in [0, 1, CHUNK_BYTES - 1, CHUNK_BYTES, CHUNK_BYTES + 1, 3 * CHUNK_BYTES] {
-            let plain: Vec<u8> = (0..length).map(|at| at as u8).collect();
+            let plain: Vec<u8> = (0..=u8::MAX).cycle().take(length).collect();
             let sealed = encrypted(&plain, identity.recipient(), 2);
             assert_eq!(decrypted(&sealed, &identity).unwrap(), plain, "{length}");
             let other = Identity::new(&SeededRandom::new(3));

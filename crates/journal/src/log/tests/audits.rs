@@ -23,7 +23,7 @@ impl World {
             log.grow(&journal, NOW).unwrap();
         }
         // In either form.
-        while seed % 2 == 0 && journal.pack_next().unwrap() {}
+        while seed.is_multiple_of(2) && journal.pack_next().unwrap() {}
         let claim = seal(&log).unwrap();
         Self { journal: journal_disk, log: log_disk, records, claim }
     }
