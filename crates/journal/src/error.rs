@@ -59,6 +59,8 @@ pub enum Error {
     /// An earlier append failed and could not be undone: what is on disk is not known before the journal is opened
     /// again.
     Broken,
+    /// Somebody copies the files of closed segments: to be tried again later.
+    Still,
     /// There is no segment of this number that could go.
     NoSuchSegment {
         /// The class it should be of.
@@ -92,6 +94,7 @@ impl Error {
             Self::KeyLost { .. } => "journal_key_lost",
             Self::KeyDestroyed { .. } => "journal_key_destroyed",
             Self::Broken => "journal_broken",
+            Self::Still => "journal_still",
             Self::NoSuchSegment { .. } => "journal_no_such_segment",
             Self::TooMany { .. } => "journal_too_many",
             Self::TooLarge { .. } => "journal_too_large",
@@ -144,6 +147,9 @@ impl fmt::Display for Error {
             Self::KeyDestroyed { file } => write!(f, "the key of {file} of the journal was destroyed"),
             Self::Broken => {
                 f.write_str("an earlier append failed half-way; the journal has to be opened again")
+            }
+            Self::Still => {
+                f.write_str("a backup is being made: nothing of the journal goes until it is done")
             }
             Self::NoSuchSegment { class, sequence } => {
                 write!(f, "the journal has no segment {sequence} of {} that could go", class.name())

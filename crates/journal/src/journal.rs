@@ -1,7 +1,7 @@
 //! The journal as its callers see it.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 use ingam_protocol::record::{Class, Record};
@@ -155,11 +155,21 @@ pub struct Journal {
     pub(crate) keys: Arc<SegmentKeys>,
     pub(crate) config: JournalConfig,
     state: Mutex<State>,
+    /// Held to write by what makes another file of a closed segment, or none.
+    still: RwLock<()>,
+}
+
+/// As long as it is held, the files of closed segments stay as they are.
+#[derive(Debug)]
+pub struct Still<'a> {
+    _held: RwLockReadGuard<'a, ()>,
 }
 
 /// What is in memory, which is what is on disk and synced.
 pub(crate) struct State {
     pub(crate) classes: BTreeMap<Class, ClassState>,
+    /// The segments that could not be packed.
+    unpackable: BTreeSet<String>,
     /// True while an append is at work, and for good once one left the disk in a state that is not known.
     broken: bool,
 }
@@ -226,7 +236,13 @@ impl Journal {
     /// version wrote, [`Error::Io`].
     pub fn open(files: Arc<dyn Files>, keys: Arc<SegmentKeys>, config: JournalConfig) -> Result<Self, Error> {
         let classes = recover(files.as_ref(), &keys)?;
-        Ok(Self { files, keys, config, state: Mutex::new(State { classes, broken: false }) })
+        Ok(Self {
+            files,
+            keys,
+            config,
+            state: Mutex::new(State { classes, unpackable: BTreeSet::new(), broken: false }),
+            still: RwLock::default(),
+        })
     }
 
     /// Adds the records, each to its class, in this order; they are durable when this returns. A record that is among
@@ -256,11 +272,13 @@ impl Journal {
         })
     }
 
-    /// Closes every segment whose period is over at `now`, so that a class which gets no more records can go too.
+    /// Closes every segment whose period is over at `now`, so that a class which gets no more records can go too. What could
+    /// not be packed is tried again from then on.
     ///
     /// # Errors
     /// [`Error::Io`], [`Error::Broken`].
     pub fn close_ended(&self, now: Timestamp) -> Result<(), Error> {
+        self.state().unpackable.clear();
         self.change(|_, classes| {
             for state in classes.values_mut() {
                 if state.open.as_ref().is_some_and(|open| open.header.period_end_ms() <= now.unix_ms()) {
@@ -278,8 +296,9 @@ impl Journal {
     ///
     /// # Errors
     /// [`Error::NoSuchSegment`] if there is no closed one of that number; [`Error::Io`], after which it is there or not,
-    /// and the call may be repeated; [`Error::Broken`].
+    /// and the call may be repeated; [`Error::Still`] while somebody copies; [`Error::Broken`].
     pub fn destroy(&self, class: Class, sequence: u64) -> Result<SegmentInfo, Error> {
+        let Ok(_moving) = self.still.try_write() else { return Err(Error::Still) };
         let none = || Error::NoSuchSegment { class, sequence };
         let mut destroyed = None;
         self.change(|journal, classes| {
@@ -319,18 +338,30 @@ impl Journal {
         self.files.sync_directory().map_err(while_doing("syncing the directory", ""))
     }
 
+    /// Keeps the files of closed segments as they are, for whoever copies them: none is packed or destroyed as long as what
+    /// this gives is held. Waits for the end of what is under way.
+    pub fn keep_still(&self) -> Still<'_> {
+        Still { _held: self.still.read().unwrap_or_else(PoisonError::into_inner) }
+    }
+
     /// Compresses the oldest closed segment that is not packed yet. Reads and appends go on meanwhile; the segment is there
-    /// in one form or the other at any moment, and the packed one was read back before it counts. Whether there was one.
+    /// in one form or the other at any moment, and the packed one was read back before it counts. Whether one was packed:
+    /// none is while somebody [copies](Journal::keep_still), and none that failed before.
     ///
     /// # Errors
-    /// [`Error::Io`], and what is wrong with the segment; it stays as it is then.
+    /// [`Error::Io`], and what is wrong with the segment; it stays as it is then, until [`Journal::close_ended`] is called.
     pub fn pack_next(&self) -> Result<bool, Error> {
+        let Ok(_moving) = self.still.try_write() else { return Ok(false) };
         let waiting = |state: &State| {
             let segments = state.classes.values().flat_map(|class| class.closed.iter());
-            segments.filter(|info| info.form != Form::Packed).min_by_key(|info| info.latest).cloned()
+            let fit =
+                segments.filter(|info| info.form != Form::Packed && !state.unpackable.contains(&info.name));
+            fit.min_by_key(|info| info.latest).cloned()
         };
         let Some(info) = waiting(&self.state()) else { return Ok(false) };
-        let file_bytes = pack(self, &info)?;
+        let file_bytes = pack(self, &info).inspect_err(|_| {
+            self.state().unpackable.insert(info.name.clone());
+        })?;
         self.change(|journal, classes| {
             let segments = classes.get_mut(&info.class).map(|state| &mut state.closed);
             let known =

@@ -34,7 +34,7 @@ mod tests;
 
 pub use chain::Head;
 pub use error::Error;
-pub use journal::{APPEND_RECORDS_MAX, Form, Journal, JournalConfig, RECENT_IDS_MAX, SegmentInfo};
+pub use journal::{APPEND_RECORDS_MAX, Form, Journal, JournalConfig, RECENT_IDS_MAX, SegmentInfo, Still};
 pub use keys::SegmentKeys;
 pub use reader::Records;
 pub use verify::{ClassReport, Gap, VerifyReport};

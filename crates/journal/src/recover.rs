@@ -42,7 +42,7 @@ pub(crate) fn recover(files: &dyn Files, keys: &SegmentKeys) -> Result<BTreeMap<
 }
 
 /// Whether a file is part of the journal. It is not where its key is destroyed, and where it is a packed segment whose
-/// unpacked form is still there, which counts as long as it is.
+/// unpacked form is still there, which counts as long as it is. Nothing goes that the other form does not have.
 fn is_wanted(
     files: &dyn Files,
     keys: &SegmentKeys,
@@ -51,28 +51,57 @@ fn is_wanted(
     name: &Name,
     named: &mut Vec<KeyId>,
 ) -> Result<bool, Error> {
-    let unpacked_is_there = *text != name.text && all.contains(&name.text);
-    let key_of = |text: &str| -> Result<Option<KeyId>, Error> {
-        match files.open(text) {
-            Ok(file) => Ok(read_header(&*file, text).ok().and_then(|header| header.key)),
-            // Packed, or destroyed, by a journal that is at work while this one only reads.
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(while_doing("opening", text)(error)),
+    let key = key_of(files, text)?;
+    if *text != name.text && all.contains(&name.text) {
+        let unpacked = match key_of(files, &name.text)? {
+            // Packed meanwhile, by a journal that is at work while this one only reads.
+            HeaderKey::Gone => return Ok(true),
+            unpacked => unpacked,
+        };
+        let is_whole = Opened::new(files, keys, &name.text).and_then(|opened| read_close(&opened)).is_ok();
+        if !is_whole && !matches!(unpacked, HeaderKey::Sealed(key) if keys.is_destroyed(key)) {
+            let what = "it is damaged; its packed form lies beside it: put this file aside, and start again";
+            return Err(Error::corrupt(&name.text, 0, what));
         }
-    };
-    let key = key_of(text)?;
-    if unpacked_is_there {
-        if let Some(key) = key.filter(|key| key_of(&name.text).is_ok_and(|other| other != Some(*key))) {
+        // What an older version wrote got a key by being packed, and gets another one by being packed again.
+        if let (HeaderKey::Sealed(key), HeaderKey::Plain) = (key, unpacked) {
             keys.destroy(key)?;
         }
         return Ok(false);
     }
-    if key.is_some_and(|key| keys.is_destroyed(key)) {
+    if let HeaderKey::Sealed(key) = key
+        && keys.is_destroyed(key)
+    {
         // On a disk that is only read the file stays, and the key is still named.
-        named.extend(key);
+        named.push(key);
         return Ok(false);
     }
     Ok(true)
+}
+
+/// What a file's header says of its key.
+enum HeaderKey {
+    /// It has this one.
+    Sealed(KeyId),
+    /// It has none: an older version wrote it.
+    Plain,
+    /// It is no header: what is wrong with it is told where it is read as a segment.
+    Unknown,
+    /// It is not there any more.
+    Gone,
+}
+
+fn key_of(files: &dyn Files, text: &str) -> Result<HeaderKey, Error> {
+    let file = match files.open(text) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(HeaderKey::Gone),
+        Err(error) => return Err(while_doing("opening", text)(error)),
+    };
+    match read_header(&*file, text) {
+        Ok(header) => Ok(header.key.map_or(HeaderKey::Plain, HeaderKey::Sealed)),
+        Err(error @ Error::Io { .. }) => Err(error),
+        Err(_) => Ok(HeaderKey::Unknown),
+    }
 }
 
 /// A newer version may have classes of other names; it says so in the header.

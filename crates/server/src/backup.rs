@@ -3,7 +3,6 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use ingam_journal::SegmentInfo;
 use ingam_operator::api::BackupMade;
 use ingam_protocol::Findings;
 use ingam_store::Store;
@@ -104,9 +103,6 @@ fn parts_of(state: &Path) -> std::io::Result<(Vec<String>, Vec<String>)> {
     Ok((copied, unknown))
 }
 
-/// How often a snapshot is taken anew because a segment was closed while it was copied.
-const TRIES_MAX: usize = 5;
-
 /// Makes backups, one at a time.
 pub(crate) struct Backups {
     store: Store,
@@ -141,24 +137,19 @@ impl Backups {
         if folder.starts_with(&config.state) {
             return Err("the folder lies in the CA's own state folder: give one elsewhere".to_owned());
         }
-        let mut tries = 1;
-        let outcome = loop {
-            let snapshot = self.store.snapshot().await.map_err(told)?;
-            // A segment that is closed, packed or destroyed meanwhile is another file under the copy's hands.
-            let store = self.store.clone();
-            let closed = move || closed_files(&store.segments());
-            let before = closed_files(snapshot.segments());
-            let plan = (config.state.clone(), folder.to_owned(), recipient, self.sources.clone());
-            let (holds, then) = (closed.clone(), before.clone());
-            // Reads and writes much: not on a thread of the runtime.
-            let made = tokio::task::spawn_blocking(move || write(plan, &snapshot, &|| holds() == then)).await;
-            let made = made.map_err(|_| "the task that wrote it has ended before its time".to_owned())?;
-            if made.is_ok() || closed() == before || tries == TRIES_MAX {
-                break made;
-            }
-            tries += 1;
-        };
-        drop(turn);
+        let store = self.store.clone();
+        let plan = (config.state.clone(), folder.to_owned(), recipient, self.sources.clone());
+        let runtime = tokio::runtime::Handle::current();
+        // Reads and writes much: not on a thread of the runtime.
+        let made = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            // Closed segments stay the files that they are in the snapshot until all are copied.
+            let _still = store.keep_still();
+            let snapshot = runtime.block_on(store.snapshot()).map_err(told)?;
+            write(plan, &snapshot)
+        });
+        let outcome =
+            made.await.map_err(|_| "the task that wrote it has ended before its time".to_owned())?;
         let (made, left_out) = outcome?;
         Ok(BackupMade {
             number: made.number,
@@ -170,11 +161,6 @@ impl Backups {
             left_out,
         })
     }
-}
-
-/// The files of segments that get no further records.
-fn closed_files(segments: &[SegmentInfo]) -> Vec<String> {
-    segments.iter().filter(|segment| segment.closed).map(SegmentInfo::file_name).collect()
 }
 
 fn told(error: ingam_store::Error) -> String {
@@ -190,7 +176,6 @@ fn told(error: ingam_store::Error) -> String {
 fn write(
     (state, folder, recipient, sources): (std::path::PathBuf, std::path::PathBuf, Recipient, Sources),
     snapshot: &Snapshot,
-    holds: &dyn Fn() -> bool,
 ) -> Result<(Made, Vec<String>), String> {
     let key = SigningKey::open(&state, sources.random.as_ref()).map_err(told)?;
     let (parts, left_out) =
@@ -203,7 +188,6 @@ fn write(
         key: &key,
         now: sources.clock.now(),
         random: sources.random.as_ref(),
-        holds,
     };
     Ok((make(&plan, snapshot).map_err(told)?, left_out))
 }

@@ -17,10 +17,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use ingam_journal::Journal;
-use ingam_journal::files::Disk;
+use ingam_journal::files::{Disk, Files};
 use ingam_journal::log::{Log, LogError, ROUND_LEAVES_MAX};
 use ingam_operator::NotTaken;
-use ingam_protocol::note::{Checkpoint, KeyKind, KeyName, Note, NoteError, NoteSignature, VerifierKey};
+use ingam_protocol::note::{
+    Checkpoint, KeyKind, KeyName, NOTE_BYTES_MAX, Note, NoteError, NoteSignature, VerifierKey,
+};
 use ingam_protocol::time::Clock;
 use ingam_responder::RecordLog;
 use ingam_store::backup::LOG_BEFORE_RESTORE;
@@ -64,6 +66,43 @@ pub(crate) struct Checkpoints {
     turn: Mutex<()>,
 }
 
+/// Where a log's name is kept beside it.
+const ORIGIN: &str = "origin";
+
+/// Notes the log's name when it is made, and refuses another one later: two trees of one name would be two truths, and one tree of
+/// two names would be signed for nobody.
+fn keep_origin(files: &dyn Files, origin: &str) -> Result<(), String> {
+    let told = |error: std::io::Error| format!("its name cannot be kept: {error}");
+    let known = match files.open(ORIGIN) {
+        Ok(file) => {
+            let length = file.length().map_err(told)?.min(NOTE_BYTES_MAX as u64);
+            let mut bytes = vec![0; usize::try_from(length).unwrap_or_default()];
+            file.read_at(0, &mut bytes).map_err(told)?;
+            String::from_utf8_lossy(&bytes).into_owned()
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+        Err(error) => return Err(told(error)),
+    };
+    if known.strip_suffix('\n') == Some(origin) {
+        return Ok(());
+    }
+    // Without the end of the line it was not written whole, and nothing was signed under it.
+    if let Some(known) = known.strip_suffix('\n') {
+        return Err(format!(
+            "it is called {known}, and the configuration calls it {origin}: set log.origin so that the name is the same, and leave \
+             folders log.before-restore-... where they are; or move the folder away, and begin another log under another name"
+        ));
+    }
+    let write = || -> std::io::Result<()> {
+        let file = files.create(ORIGIN)?;
+        file.set_length(0)?;
+        file.write_at(0, format!("{origin}\n").as_bytes())?;
+        file.sync()?;
+        files.sync_directory()
+    };
+    write().map_err(told)
+}
+
 /// When the state folder was last restored from a backup, by the logs that were set aside then.
 fn restored(state: &Path) -> std::io::Result<Option<u64>> {
     let mut newest = None;
@@ -103,6 +142,8 @@ impl Checkpoints {
         let config = whole.log.clone();
         let restored = restored(&whole.state).map_err(|error| failed(&error))?;
         let origin = config.origin(&whole.urls.public_url, restored);
+        keep_origin(&files, &origin)
+            .map_err(|why| StartError::new(format!("the log of records in {}: {why}", folder.display())))?;
         let name: KeyName = origin.parse().map_err(|_| {
             StartError::new(format!("log.origin: {origin} is no name: write it as ca.example/log"))
         })?;

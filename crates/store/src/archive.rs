@@ -16,7 +16,7 @@ use crate::committer::Queue;
 use crate::condition::ArchiverEnd;
 use crate::engine::{Durability, Engine, Pair};
 use crate::error::Error;
-use crate::room::is_short;
+use crate::room::{is_crowded, is_short};
 use crate::table::OUTBOX;
 use crate::transaction::read_range;
 
@@ -41,7 +41,8 @@ impl Archiver {
         let _end = ArchiverEnd(self.queue.vitals());
         loop {
             let stopping = !matches!(stop.recv_timeout(PERIOD), Err(RecvTimeoutError::Timeout));
-            self.queue.vitals().looked_at_room(is_short(&self.folders));
+            let short = is_short(&self.folders);
+            self.queue.vitals().looked_at_room(short);
             let outcome = self.move_all();
             self.queue.vitals().archived(outcome.as_ref().err().map(failure_code));
             if let Err(error) = outcome {
@@ -55,7 +56,10 @@ impl Archiver {
             if stopping {
                 return;
             }
-            self.pack();
+            // What is packed needs room before it gives some back, and what is left belongs to revocations.
+            if !short && !is_crowded(&self.folders) {
+                self.pack();
+            }
         }
     }
 

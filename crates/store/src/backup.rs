@@ -26,7 +26,7 @@ pub use make::{BackupPlan, Made, make};
 pub use manifest::SigningKey;
 pub use restore::{LOG_BEFORE_RESTORE, Missing, RestorePlan, Restored, Revocation, not_revoked, restore};
 
-use ingam_journal::SegmentInfo;
+use ingam_journal::{SegmentInfo, Still};
 
 use crate::engine;
 use crate::error::Error;
@@ -66,8 +66,8 @@ impl Store {
         .await
     }
 
-    /// How far the journal goes now.
-    pub fn segments(&self) -> Vec<SegmentInfo> {
-        self.journal_arc().segments()
+    /// Keeps the files of the journal's closed segments as they are: to be held from before a snapshot until they are copied.
+    pub fn keep_still(&self) -> Still<'_> {
+        self.journal_arc().keep_still()
     }
 }

@@ -12,11 +12,23 @@ use crate::transaction::Transaction;
 /// With less than this on any of its disks, the store begins nothing new.
 const RESERVE_BYTES: u64 = 64 << 20;
 
+/// What a segment takes at most while it is written anew.
+const SEGMENT_BYTES: u64 = 128 << 20;
+
 /// Whether one of the folders lies on a disk without enough room. One that cannot be asked is for its user to complain
 /// about.
 pub(crate) fn is_short(folders: &[Arc<dyn Files>]) -> bool {
+    has_less(folders, RESERVE_BYTES)
+}
+
+/// Whether there is too little for work that can wait.
+pub(crate) fn is_crowded(folders: &[Arc<dyn Files>]) -> bool {
+    has_less(folders, RESERVE_BYTES + SEGMENT_BYTES)
+}
+
+fn has_less(folders: &[Arc<dyn Files>], bytes: u64) -> bool {
     let free = |folder: &Arc<dyn Files>| folder.free_bytes().ok().flatten();
-    folders.iter().filter_map(free).any(|free| free < RESERVE_BYTES)
+    folders.iter().filter_map(free).any(|free| free < bytes)
 }
 
 impl Store {

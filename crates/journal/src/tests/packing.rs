@@ -201,6 +201,7 @@ fn any_one_operation_may_fail_while_packing() {
             failed |= journal.pack_next().is_err();
         }
         disk.heal();
+        journal.close_ended(Timestamp::from_unix_s(NOW)).unwrap();
         while journal.pack_next().unwrap() {}
         for journal in [journal, open_with(&disk, small_segments())] {
             assert_eq!(read(&journal, Class::Issuance), records, "{number}");
@@ -213,4 +214,44 @@ fn any_one_operation_may_fail_while_packing() {
             return;
         }
     }
+}
+
+#[test]
+fn a_packed_segment_stays_where_its_first_form_is_damaged() {
+    let disk = SimulatedDisk::new();
+    let records = Maker::new(1).issued(30);
+    let journal = open_with(&disk, small_segments());
+    journal.append(&records).unwrap();
+    let (name, whole) = files(&disk).remove(0);
+    journal.pack_next().unwrap();
+    drop(journal);
+    let packed = files(&disk).into_iter().find(|(name, _)| name.ends_with(".pack")).unwrap();
+    // As a crash between packing and removing leaves it, and then a bad sector in the header, or at the end.
+    for damaged in [0, whole.len() - 3] {
+        let mut bytes = whole.clone();
+        bytes[damaged] ^= 1;
+        disk.set_contents(&name, bytes);
+        disk.set_contents(&packed.0, packed.1.clone());
+        let error = try_open(&disk, small_segments()).unwrap_err();
+        assert!(error.to_string().contains("its packed form lies beside it"), "{error}");
+        assert_eq!(disk.contents(&packed.0), Some(packed.1.clone()));
+        disk.remove(&name).unwrap();
+        assert_eq!(read(&open_with(&disk, small_segments()), Class::Issuance), records);
+    }
+}
+
+#[test]
+fn nothing_is_packed_or_destroyed_while_somebody_copies() {
+    let disk = SimulatedDisk::new();
+    let journal = open_with(&disk, small_segments());
+    journal.append(&Maker::new(1).issued(30)).unwrap();
+    let before = files(&disk);
+    {
+        let _still = journal.keep_still();
+        assert!(!journal.pack_next().unwrap());
+        assert!(matches!(journal.destroy(Class::Issuance, 1), Err(Error::Still)));
+        assert_eq!(files(&disk), before);
+    }
+    assert!(journal.pack_next().unwrap());
+    journal.destroy(Class::Issuance, 1).unwrap();
 }
