@@ -230,20 +230,3 @@ fn very_many_are_written_and_read_in_few_operations() {
     assert_eq!(reopened.count(), 40_002);
     assert!(opens(&reopened, 0, &sealed) && opens(&reopened, 2, &sealed) && !opens(&reopened, 1, &sealed));
 }
-
-/// How long a million takes on this machine's disk: `cargo test --release -p ingam-store --lib a_million -- --ignored`.
-#[test]
-#[ignore = "measures"]
-fn a_million_subjects_are_written_anew() {
-    let folder = tempfile::tempdir().unwrap();
-    let disk: Arc<dyn Files> = Arc::new(ingam_journal::files::Disk::open(folder.path()).unwrap());
-    let keys = SubjectKeys::open(disk.clone(), Arc::new(SeededRandom::new(1))).unwrap();
-    keys.ensure(subject(1)).unwrap();
-    keys.ensure(subject(2)).unwrap();
-    grow(&keys, 1_000_000);
-    keys.destroy(&[subject(1)]).unwrap();
-    drop(keys);
-    let keys = SubjectKeys::open(disk, Arc::new(SeededRandom::new(2))).unwrap();
-    assert_eq!(keys.count(), 1_000_001);
-    keys.destroy(&[subject(2)]).unwrap();
-}
