@@ -48,6 +48,16 @@ pub const TABLES: &[TableRule] = &[
         "at once when withdrawn or erased, and when the account is deactivated",
     ),
     table(
+        "subjects",
+        Class::Contact,
+        "with the contacts that it is about: at once when they are withdrawn or erased, and when the account is deactivated",
+    ),
+    table(
+        "erasures_open",
+        Class::Retention,
+        "goes when the key is destroyed and the receipt is given, or when contacts are given anew before",
+    ),
+    table(
         "external_keys",
         Class::Issuance,
         "swept once it can bind nobody and its account is gone: retention.issuance_days after its end",
@@ -120,6 +130,17 @@ pub const TABLES: &[TableRule] = &[
         Class::Working,
         "goes when nothing was heard for the time of rate_limits, looked at each minute",
     ),
+    table(
+        "cases",
+        Class::Retention,
+        "stays for good, or is swept retention.retention_days after it was closed and the last of its subjects was told",
+    ),
+    table("case_subjects", Class::Retention, "swept with its case"),
+    table(
+        "privacy_versions",
+        Class::CaLifecycle,
+        "stays: what was promised when, in words that were published",
+    ),
     table("holds", Class::Retention, "stays for good, or is swept retention.retention_days after its end"),
     table(
         "holds_open",
@@ -138,13 +159,18 @@ pub const TABLES: &[TableRule] = &[
 pub type Columns = (&'static str, Class, &'static [&'static str]);
 
 /// Every column: what a row has is kept as long as the row, so a field of another class than its row's says what takes it
-/// out before. None does now: what belongs to `contact` lies in a table of its own, sealed.
+/// out before. None does now: what belongs to `contact` lies in tables of its own, addresses sealed.
 pub const COLUMNS: &[Columns] = &[
     (
         "Account",
         Class::Issuance,
         &["id", "key", "created", "terms_agreed", "deactivated", "external", "earlier_keys"],
     ),
+    // When contacts were given, whether mail may go to them, and when their holder was told what is held.
+    ("SubjectRow", Class::Contact, &["since", "told", "mail_objected"]),
+    ("Told", Class::Contact, &["at", "by"]),
+    // That a key is to be destroyed, and nothing of what it sealed.
+    ("ErasureRow", Class::Retention, &["asked", "why", "marked"]),
     ("ExternalAccount", Class::Issuance, &["key", "binding"]),
     ("JwsText", Class::Issuance, &["protected", "payload", "signature"]),
     (
@@ -251,6 +277,41 @@ pub const COLUMNS: &[Columns] = &[
     ("Limit", Class::CaLifecycle, &["count", "period_s", "burst"]),
     ("Spent", Class::Working, &["bucket", "limit"]),
     ("Pause", Class::Working, &["account", "name", "failures", "first", "last", "paused"]),
+    // Who asks for data can be a person, and so can who is to have it: that is what a case is evidence of. The data itself is
+    // not in it.
+    (
+        "Case",
+        Class::Retention,
+        &[
+            "name",
+            "kind",
+            "basis",
+            "law",
+            "requester",
+            "reason",
+            "by",
+            "at",
+            "answer_by",
+            "everybody",
+            "forbidden_until",
+            "objections",
+            "disclosures",
+            "holds",
+            "counts",
+            "closed",
+        ],
+    ),
+    ("CaseCounts", Class::Retention, &["subjects", "disclosed", "told", "delayed", "futile"]),
+    ("Objection", Class::Retention, &["at", "by", "reason", "outcome"]),
+    (
+        "Disclosure",
+        Class::Retention,
+        &["id", "at", "by", "recipient", "subjects", "fields", "sha256", "basis", "reason"],
+    ),
+    ("CaseClosed", Class::Retention, &["at", "by", "reason"]),
+    ("CaseSubject", Class::Retention, &["subject", "disclosed", "notice"]),
+    ("CaseNotice", Class::Retention, &["at", "by", "how", "reason", "delayed"]),
+    ("PrivacyVersion", Class::CaLifecycle, &["number", "at", "digest", "facts", "changes", "asks_consent"]),
     (
         "Hold",
         Class::Retention,
@@ -276,6 +337,8 @@ pub const RECORD_TYPES: &[(Class, &[&str])] = &[
             "account_key_changed",
             "external_key_made",
             "external_key_withdrawn",
+            // It has the new contacts, sealed for their subject, as each change of an account has: so it is no receipt.
+            "subject_corrected",
             "order_created",
             "order_failed",
             "challenge_answered",
@@ -308,9 +371,11 @@ pub const RECORD_TYPES: &[(Class, &[&str])] = &[
             "configuration_changed",
             "name_rule_changed",
             "limit_overridden",
+            "backup_made",
+            "store_restored",
         ],
     ),
-    (Class::AccessLog, &["operator_acted", "personal_data_read", "approval_changed"]),
+    (Class::AccessLog, &["operator_acted", "personal_data_read", "approval_changed", "subject_asked"]),
     (Class::PermissionChange, &["role_granted", "role_taken"]),
     (
         Class::Retention,
@@ -320,6 +385,12 @@ pub const RECORD_TYPES: &[(Class, &[&str])] = &[
             "segment_destroyed",
             "rows_swept",
             "hold_changed",
+            "subject_told",
+            "subject_objected",
+            "subject_erased",
+            "case_changed",
+            "data_disclosed",
+            "notice_given",
         ],
     ),
     (Class::Working, &["validation_tried"]),
@@ -347,6 +418,7 @@ pub const LOG_FIELDS: &[(Tells, &[&str])] = &[
         &[
             "abandoned",
             "asked",
+            "asks_consent",
             "authorization",
             "cause",
             "challenge",
@@ -354,6 +426,7 @@ pub const LOG_FIELDS: &[(Tells, &[&str])] = &[
             "changed",
             "code",
             "copy",
+            "count",
             "detail",
             "directory",
             "doing",
@@ -373,6 +446,7 @@ pub const LOG_FIELDS: &[(Tells, &[&str])] = &[
             "key",
             "kind",
             "lack",
+            "leaves",
             "length_s",
             "lets_pass",
             "limit",
@@ -421,8 +495,10 @@ pub const LOG_FIELDS: &[(Tells, &[&str])] = &[
             "undumpable",
             "untold",
             "verdicts",
+            "version",
             "what",
             "why",
+            "witness",
             "words",
         ],
     ),

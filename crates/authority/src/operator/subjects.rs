@@ -132,7 +132,8 @@ impl Authority {
         };
         match self.store.subject_erase(erasure).await? {
             Erased::Yes(account) => {
-                tracing::info!(account = %account.id, by = %act.operator, "contact data were erased");
+                // Whose they were says the record alone: the log has nothing of a subscriber.
+                tracing::info!(by = %act.operator, "contact data were erased");
                 Ok(ErasureDone::of(&account))
             }
             Erased::Held(holds) => {

@@ -79,7 +79,8 @@ fn seven_years_and_a_day() {
     let left = world.look();
     let tables: BTreeSet<&str> =
         left.rows.iter().filter(|(_, rows)| **rows > 0).map(|(table, _)| *table).collect();
-    assert_eq!(tables, BTreeSet::from(["accounts", "accounts_by_key", "contacts", "meta"]));
+    assert_eq!(tables, BTreeSet::from(["accounts", "accounts_by_key", "contacts", "meta", "subjects"]));
+    assert_eq!(["contacts", "subjects"].map(|table| left.rows_of(table)), [1, 1], "of who has an account");
 }
 
 #[test]

@@ -198,6 +198,8 @@ async fn fill(open: &Open, random: &SeededRandom) -> Made {
     store.account_insert(stranger.clone(), &contacts(), made, Vec::new()).await.unwrap().unwrap();
     let ended = told(RecordType::AccountDeactivated, stranger.id);
     store.account_deactivate(stranger.id, start(), ended).await.unwrap().unwrap();
+    // As the server does beside each sweep.
+    store.erasures_sweep(start()).await.unwrap();
 
     // A certificate, one that is revoked, and one whose making was given up.
     let (_, serial) = issue(store, wanted(subject.id, random), random).await;
