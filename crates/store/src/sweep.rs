@@ -577,7 +577,6 @@ impl Store {
         if due.is_empty() {
             return Ok(swept);
         }
-        swept.held = 0;
         self.run(move |transaction| {
             let holds = holds_in_force(transaction, now)?;
             for key in due {
@@ -631,7 +630,7 @@ impl Store {
                 Verdict::Later => drop(swept.unsettled.get_or_insert(key)),
                 Verdict::Due(going) if going.is_held(&holds, pass.class()) => {
                     swept.held += 1;
-                    // Looked at once more in the transaction, where the holds are those that count.
+                    // Looked at once more by the next sweep.
                     swept.unsettled.get_or_insert(key);
                 }
                 Verdict::Due(going) => {
