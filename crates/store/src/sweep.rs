@@ -36,7 +36,7 @@ use crate::table::{
     EXTERNAL_SECRETS, HOLDS, HOLDS_OPEN, INCIDENT_CERTIFICATES, INCIDENTS, INCIDENTS_BY_CERTIFICATE,
     LIMIT_SPENDS, META, META_SWEPT, ORDERS, ORDERS_BY_ACCOUNT, REPLACEMENTS, REVOCATION_ITEMS,
     REVOCATION_JOBS, REVOCATION_JOBS_OPEN, REVOKED, REVOKED_BY_GENERATION, SEGMENTS_GOING, STATUSES,
-    certificate_key, certificate_of, domain_key, end_of, identifier_key, pair_key,
+    SUBJECTS, certificate_key, certificate_of, domain_key, end_of, identifier_key, pair_key,
 };
 use crate::transaction::{Transaction, decode, decode_counter, read_range, read_row};
 
@@ -520,6 +520,7 @@ fn account(look: &dyn Look, terms: &Terms, now: Timestamp, account: &Account) ->
     going.take(look, ACCOUNTS, id.to_vec())?;
     going.take_if(look, ACCOUNTS_BY_KEY, account.key.thumbprint().to_vec(), id)?;
     going.take(look, CONTACTS, id.to_vec())?;
+    going.take(look, SUBJECTS, id.to_vec())?;
     Ok(due_at(about_certificates(ended, terms), now, going))
 }
 
