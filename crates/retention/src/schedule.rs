@@ -79,7 +79,8 @@ pub const ROWS: [Row; 12] = [
         floor: "7 years",
         ceiling: "none",
         source: "the operator's privacy statement (D1)",
-        kept_by: "retention.retention_days: segments of the journal, holds that ended; kept for good without it",
+        kept_by: "retention.retention_days: segments of the journal, holds that ended, cases that were closed; kept \
+                  for good without it",
     },
     Row {
         class: Class::Contact,

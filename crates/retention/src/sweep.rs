@@ -386,7 +386,9 @@ impl Retention {
                 break;
             }
         }
-        self.state().marks.insert(pass, unsettled.unwrap_or(mark));
+        if pass.is_by_time() {
+            self.state().marks.insert(pass, unsettled.unwrap_or(mark));
+        }
         Ok(())
     }
 

@@ -140,6 +140,18 @@ pub struct Case {
     pub closed: Option<CaseClosed>,
 }
 
+impl Case {
+    /// Whether a subject has still to be told, now or later: not once it was told or cannot be, nor if the case was closed
+    /// and its data never left, nor in a case of a kind of which nobody has to be told.
+    pub fn owes(&self, subject: &CaseSubject) -> bool {
+        let is_told_of = match self.kind {
+            CaseKind::LegalDemand | CaseKind::Emergency | CaseKind::Transfer => true,
+            CaseKind::Consent | CaseKind::Fault | CaseKind::Abuse => false,
+        };
+        is_told_of && subject.notice.is_none() && (self.closed.is_none() || subject.disclosed.is_some())
+    }
+}
+
 /// What is counted of a case's subjects.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -282,18 +294,19 @@ pub enum CaseChange<E> {
     HoldsFull,
 }
 
-fn prefix(name: &str) -> Vec<u8> {
+/// What the keys of a case's subjects begin with.
+pub(crate) fn case_prefix(name: &str) -> Vec<u8> {
     [name.as_bytes(), &[0]].concat()
 }
 
 fn subject_key(name: &str, subject: Id) -> Vec<u8> {
-    [&prefix(name), subject.as_bytes().as_slice()].concat()
+    [&case_prefix(name), subject.as_bytes().as_slice()].concat()
 }
 
 /// The subjects of a case that are asked for, or all that it names.
 fn subjects_of(transaction: &Transaction<'_>, name: &str, of: &[Id]) -> Result<Vec<CaseSubject>, Error> {
     if of.is_empty() {
-        let prefix = prefix(name);
+        let prefix = case_prefix(name);
         let rows =
             transaction.range(CASE_SUBJECTS, &prefix, end_of(&prefix).as_deref(), CASE_SUBJECTS_MAX)?;
         let read = |(_, row)| decode::<CaseSubject>(CASE_SUBJECTS, Some(row)).transpose();
@@ -393,7 +406,7 @@ impl Store {
     /// # Errors
     /// [`Error`] if the engine fails.
     pub fn cases(&self, after: Option<&str>, limit: usize) -> Result<Vec<Case>, Error> {
-        let from = after.map_or(Vec::new(), prefix);
+        let from = after.map_or(Vec::new(), case_prefix);
         let mut cases = Vec::new();
         for (_, row) in read_range(self.engine(), CASES, &from, None, limit)? {
             cases.extend(decode::<Case>(CASES, Some(row))?);
@@ -419,7 +432,7 @@ impl Store {
         after: Option<Id>,
         limit: usize,
     ) -> Result<Vec<CaseSubject>, Error> {
-        let prefix = prefix(name);
+        let prefix = case_prefix(name);
         let from = match after {
             Some(after) => [subject_key(name, after).as_slice(), &[0]].concat(),
             None => prefix.clone(),

@@ -20,6 +20,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::approval::Approval;
+use crate::case::{CASE_SUBJECTS_MAX, Case, CaseSubject, case_prefix};
 use crate::certificate::CertificateRow;
 use crate::engine::{Engine, Pair, Table};
 use crate::error::Error;
@@ -31,17 +32,20 @@ use crate::revocation_job::RevocationJob;
 use crate::search::index_keys;
 use crate::status::StatusRow;
 use crate::table::{
-    ACCOUNTS, ACCOUNTS_BY_KEY, APPROVALS, AUTHORIZATIONS, AUTHORIZATIONS_BY_IDENTIFIER, CERTIFICATES,
-    CERTIFICATES_BY_ACCOUNT, CERTIFICATES_BY_TIME, CHALLENGES_OPEN, CONTACTS, EXTERNAL_KEYS,
+    ACCOUNTS, ACCOUNTS_BY_KEY, APPROVALS, AUTHORIZATIONS, AUTHORIZATIONS_BY_IDENTIFIER, CASE_SUBJECTS, CASES,
+    CERTIFICATES, CERTIFICATES_BY_ACCOUNT, CERTIFICATES_BY_TIME, CHALLENGES_OPEN, CONTACTS, EXTERNAL_KEYS,
     EXTERNAL_SECRETS, HOLDS, HOLDS_OPEN, INCIDENT_CERTIFICATES, INCIDENTS, INCIDENTS_BY_CERTIFICATE,
     LIMIT_SPENDS, META, META_SWEPT, ORDERS, ORDERS_BY_ACCOUNT, REPLACEMENTS, REVOCATION_ITEMS,
     REVOCATION_JOBS, REVOCATION_JOBS_OPEN, REVOKED, REVOKED_BY_GENERATION, SEGMENTS_GOING, STATUSES,
-    certificate_key, certificate_of, domain_key, end_of, identifier_key, pair_key,
+    SUBJECTS, certificate_key, certificate_of, domain_key, end_of, identifier_key, pair_key,
 };
 use crate::transaction::{Transaction, decode, decode_counter, read_range, read_row};
 
 /// At most this many rows are looked at in one go, and go in one transaction with what belongs to them.
 pub const ROWS_PER_BATCH: usize = 500;
+
+/// At most this many cases, of which each may take [`CASE_SUBJECTS_MAX`] rows along.
+const CASES_PER_BATCH: usize = 20;
 
 /// How long rows stay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,7 +60,7 @@ pub struct Terms {
     pub lifetime: Duration,
     /// What operators did, counted from when it was.
     pub access_log: Duration,
-    /// Holds that ended, counted from their end; for good, if there is none.
+    /// Holds that ended and cases that were closed, counted from their end; for good, if there is none.
     pub retention: Option<Duration>,
 }
 
@@ -85,13 +89,15 @@ pub enum Pass {
     Accounts,
     /// Keys for external accounts that can bind nobody any more.
     ExternalKeys,
+    /// Cases that were closed, with their subjects.
+    Cases,
     /// Holds that ended.
     Holds,
 }
 
 impl Pass {
     /// All, in the order in which they are to be done: what others lead to goes after them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::OrdersInHand,
         Self::AuthorizationsInHand,
         Self::Certificates,
@@ -103,6 +109,7 @@ impl Pass {
         Self::Approvals,
         Self::Accounts,
         Self::ExternalKeys,
+        Self::Cases,
         Self::Holds,
     ];
 
@@ -120,6 +127,7 @@ impl Pass {
             Self::Approvals => "approvals",
             Self::Accounts => "accounts",
             Self::ExternalKeys => "external_keys",
+            Self::Cases => "cases",
             Self::Holds => "holds",
         }
     }
@@ -130,7 +138,7 @@ impl Pass {
         match self {
             Self::OrdersInHand | Self::AuthorizationsInHand => Class::Working,
             Self::Approvals => Class::AccessLog,
-            Self::Holds => Class::Retention,
+            Self::Cases | Self::Holds => Class::Retention,
             _ => Class::Issuance,
         }
     }
@@ -147,8 +155,22 @@ impl Pass {
             Self::Approvals => APPROVALS,
             Self::Accounts => ACCOUNTS,
             Self::ExternalKeys => EXTERNAL_KEYS,
+            Self::Cases => CASES,
             Self::Holds => HOLDS,
         }
+    }
+
+    /// How many of its rows are looked at in one go.
+    fn batch(self) -> usize {
+        match self {
+            Self::Cases => CASES_PER_BATCH,
+            _ => ROWS_PER_BATCH,
+        }
+    }
+
+    /// Whether what is new stands behind all that is there: it does not where the keys are names that somebody chose.
+    pub fn is_by_time(self) -> bool {
+        !matches!(self, Self::IncidentCertificates | Self::Incidents | Self::Cases)
     }
 
     /// The first key that is too young to go: names and times stand in front of keys, and nothing ends before it was made.
@@ -166,6 +188,7 @@ impl Pass {
             Self::Approvals => made_by(terms.access_log),
             // Without a term, nothing: the key that nothing is before.
             Self::Holds => terms.retention.map_or(Some(Vec::new()), made_by),
+            Self::Cases => terms.retention.is_none().then(Vec::new),
             Self::IncidentCertificates | Self::Incidents => None,
         }
     }
@@ -229,18 +252,19 @@ fn has_below(look: &dyn Look, table: Table, prefix: &[u8]) -> Result<bool, Error
 struct Going {
     earliest: Timestamp,
     latest: Timestamp,
-    account: Option<Id>,
+    /// Whom it is about; where nobody is named, it may be about anybody.
+    accounts: Vec<Id>,
     certificate: Option<(IssuerName, Serial)>,
     rows: Vec<(Table, Vec<u8>)>,
 }
 
 impl Going {
     fn new(earliest: Timestamp, latest: Timestamp) -> Self {
-        Self { earliest, latest, account: None, certificate: None, rows: Vec::new() }
+        Self { earliest, latest, accounts: Vec::new(), certificate: None, rows: Vec::new() }
     }
 
     fn of(mut self, account: Id) -> Self {
-        self.account = Some(account);
+        self.accounts.push(account);
         self
     }
 
@@ -286,13 +310,11 @@ impl Going {
 
     /// Whether a hold keeps it.
     fn is_held(&self, holds: &[Hold], class: Class) -> bool {
-        holds.iter().any(|hold| {
-            hold.scope.keeps_row(
-                class,
-                (self.earliest, self.latest),
-                self.account,
-                self.certificate.as_ref().map(|(issuer, serial)| (issuer, serial)),
-            )
+        let named = self.certificate.as_ref().map(|(issuer, serial)| (issuer, serial));
+        let span = (self.earliest, self.latest);
+        holds.iter().any(|hold| match self.accounts.as_slice() {
+            [] => hold.scope.keeps_row(class, span, None, named),
+            of => of.iter().any(|account| hold.scope.keeps_row(class, span, Some(*account), named)),
         })
     }
 }
@@ -335,6 +357,7 @@ fn judge(
         Pass::Approvals => approval(look, terms, now, &read(table, value)?),
         Pass::Accounts => account(look, terms, now, &read(table, value)?),
         Pass::ExternalKeys => external_key(look, terms, now, &read(table, value)?),
+        Pass::Cases => case(look, terms, now, &read(table, value)?),
         Pass::Holds => hold(look, terms, now, &read(table, value)?),
     }
 }
@@ -520,6 +543,7 @@ fn account(look: &dyn Look, terms: &Terms, now: Timestamp, account: &Account) ->
     going.take(look, ACCOUNTS, id.to_vec())?;
     going.take_if(look, ACCOUNTS_BY_KEY, account.key.thumbprint().to_vec(), id)?;
     going.take(look, CONTACTS, id.to_vec())?;
+    going.take(look, SUBJECTS, id.to_vec())?;
     Ok(due_at(about_certificates(ended, terms), now, going))
 }
 
@@ -536,6 +560,47 @@ fn external_key(look: &dyn Look, terms: &Terms, now: Timestamp, key: &ExternalKe
     going.take(look, EXTERNAL_KEYS, id.to_vec())?;
     going.take(look, EXTERNAL_SECRETS, id.to_vec())?;
     Ok(due_at(end.plus(terms.issuance.max(terms.after_end)), now, going))
+}
+
+fn case(look: &dyn Look, terms: &Terms, now: Timestamp, case: &Case) -> Result<Verdict, Error> {
+    let (Some(keep), Some(closed)) = (terms.retention, &case.closed) else { return Ok(Verdict::Later) };
+    let stays = keep.max(terms.after_end);
+    // So that most cases are judged without a look at their subjects.
+    if now < closed.at.plus(stays) {
+        return Ok(Verdict::Later);
+    }
+    let (mut going, mut is_whole) = (Going::new(case.at, closed.at), true);
+    let prefix = case_prefix(&case.name);
+    let (mut from, to) = (prefix.clone(), end_of(&prefix));
+    loop {
+        let page = look.some(CASE_SUBJECTS, &from, to.as_deref(), CASE_SUBJECTS_MAX)?;
+        let is_last = page.len() < CASE_SUBJECTS_MAX;
+        for (key, value) in page {
+            let subject: CaseSubject = serde_json::from_slice(&value)
+                .map_err(|cause| Error::Row(CASE_SUBJECTS.name(), Box::new(cause)))?;
+            // What a ban put off is owed for as long as nobody did it.
+            if case.owes(&subject) {
+                return Ok(Verdict::Later);
+            }
+            going.latest = going.latest.max(subject.notice.map_or(closed.at, |notice| notice.at));
+            if !case.everybody {
+                going.accounts.push(subject.subject);
+            }
+            from = [key.as_slice(), &[0]].concat();
+            is_whole = going.rows.len() < CASE_SUBJECTS_MAX;
+            if is_whole {
+                going.rows.push((CASE_SUBJECTS, key));
+            }
+        }
+        if is_last {
+            break;
+        }
+    }
+    // One about everybody can have more subjects than fit into a transaction: the case itself goes with the last of them.
+    if is_whole {
+        going.take(look, CASES, case.name.as_bytes().to_vec())?;
+    }
+    Ok(due_at(going.latest.plus(stays), now, going))
 }
 
 fn hold(look: &dyn Look, terms: &Terms, now: Timestamp, hold: &Hold) -> Result<Verdict, Error> {
@@ -577,7 +642,6 @@ impl Store {
         if due.is_empty() {
             return Ok(swept);
         }
-        swept.held = 0;
         self.run(move |transaction| {
             let holds = holds_in_force(transaction, now)?;
             for key in due {
@@ -618,10 +682,10 @@ impl Store {
 
     fn look(&self, pass: Pass, from: &[u8], terms: &Terms, now: Timestamp) -> Result<Looked, Error> {
         let (engine, to) = (self.engine(), pass.to(terms, now));
-        let page = read_range(engine, pass.table(), from, to.as_deref(), ROWS_PER_BATCH)?;
+        let page = read_range(engine, pass.table(), from, to.as_deref(), pass.batch())?;
         let holds = self.holds_in_force(now)?;
         let behind = page.last().map(|(key, _)| [key.as_slice(), &[0]].concat());
-        let (seen, more) = (page.len(), page.len() == ROWS_PER_BATCH);
+        let (seen, more) = (page.len(), page.len() == pass.batch());
         let mut looked =
             Looked { swept: RowsSwept { seen, behind, more, ..RowsSwept::default() }, due: Vec::new() };
         let swept = &mut looked.swept;
@@ -631,7 +695,7 @@ impl Store {
                 Verdict::Later => drop(swept.unsettled.get_or_insert(key)),
                 Verdict::Due(going) if going.is_held(&holds, pass.class()) => {
                     swept.held += 1;
-                    // Looked at once more in the transaction, where the holds are those that count.
+                    // Looked at once more by the next sweep.
                     swept.unsettled.get_or_insert(key);
                 }
                 Verdict::Due(going) => {

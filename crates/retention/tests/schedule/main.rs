@@ -4,6 +4,7 @@
 //! What is proved, one file for each:
 //! - `clock`: at 6 and 8 days, at 1, 2, 3, 5, 7 and 10 years and a day, what is there and what is not, class by class and
 //!   table by table, under both presets.
+//! - `cases`: those that were closed go with their subjects, and not before everybody is told who has to be.
 //! - `holds`: what a hold is about stays, for as long as it is in force and no longer.
 //! - `power`: a sweep that is broken off at any operation of a disk leaves no gap without a receipt, and the next one brings
 //!   everything to the same end.
@@ -19,6 +20,7 @@
     reason = "a test ends by panicking, and its output says where"
 )]
 
+mod cases;
 mod clock;
 mod guard;
 mod holds;

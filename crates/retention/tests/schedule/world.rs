@@ -50,13 +50,18 @@ pub(crate) struct Running {
 }
 
 impl World {
-    /// With something of everything in it.
-    pub(crate) fn filled() -> (Self, Made) {
-        let world = Self {
+    /// With nothing in it.
+    pub(crate) fn empty() -> Self {
+        Self {
             disks: Disks::default(),
             random: Arc::new(SeededRandom::new(11)),
             clock: Arc::new(FixedClock::new(start())),
-        };
+        }
+    }
+
+    /// With something of everything in it.
+    pub(crate) fn filled() -> (Self, Made) {
+        let world = Self::empty();
         let open = world.disks.open(&world.random).unwrap();
         let made = run(fill(&open, &world.random));
         // What is in the outbox moves into the journal.

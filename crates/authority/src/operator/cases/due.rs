@@ -64,7 +64,7 @@ impl Due {
 /// What a subject of a case has still to be told (D2, D4). Nothing once it was told or cannot be, nor if the case was closed
 /// and its data never left.
 pub fn due(case: &Case, subject: &CaseSubject) -> Option<Due> {
-    if subject.notice.is_some() || (case.closed.is_some() && subject.disclosed.is_none()) {
+    if !case.owes(subject) {
         return None;
     }
     let (kind, by) = match case.kind {
