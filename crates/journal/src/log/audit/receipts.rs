@@ -264,3 +264,45 @@ impl Receipts {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_receipt_for_records_in_front_of_the_log_vouches_for_none() {
+        let gone_until = |first_index: u64| {
+            let receipt = Receipt {
+                class: Class::Retention,
+                first_index,
+                records: 8 - first_index,
+                head: None,
+                latest_day: 5000,
+                floor_days: None,
+                day: 9000,
+            };
+            let known = Known { receipt, place: 9, leaves: Seen::default(), gone: Cell::default() };
+            let mut receipts = Receipts {
+                terms: Terms { today: 9000, issuance_floor_days: None },
+                known: BTreeMap::from([((Class::Retention, first_index), known)]),
+                gone_until: None,
+                present: vec![(8, 10)],
+                covered: BTreeMap::new(),
+                chain: Some(ChainHead::first(Class::Retention)),
+            };
+            for index in 5..10 {
+                receipts.see(&Leaf {
+                    class: Class::Retention,
+                    index,
+                    day: 5000,
+                    end_day: 0,
+                    commitment: [0; 32],
+                });
+            }
+            receipts.seen(&mut Teller { tell: &mut |_| {}, findings: 0 });
+            receipts.gone_until
+        };
+        assert_eq!(gone_until(5), Some(5000));
+        assert_eq!(gone_until(4), None, "a record of it has no leaf");
+    }
+}
