@@ -11,12 +11,16 @@ use std::sync::Arc;
 
 use ingam_journal::SegmentKeys;
 use ingam_journal::files::ReadOnlyDisk;
-use ingam_journal::log::audit::{AuditReport, Claim, FINDINGS_MAX, audit};
+use ingam_journal::log::audit::{AuditReport, Claim, FINDINGS_MAX, Terms, audit};
+use ingam_journal::log::leaf::day;
 use ingam_protocol::note::{Checkpoint, KeyKind, KeyName, NOTE_BYTES_MAX, Note, VerifierKey};
+use ingam_protocol::record::Class;
+use ingam_protocol::time::Clock as _;
+use ingam_retention::Preset;
 
 use crate::record_log::{FOLDER, KEY, read_key};
 use crate::serve::StartError;
-use crate::system::SystemRandomness;
+use crate::system::{SystemClock, SystemRandomness};
 use crate::terminal::told;
 
 /// What it ends with when something is wrong.
@@ -49,6 +53,28 @@ pub(crate) struct VerifyLog {
     /// The verifier key of a witness that has to have signed the checkpoint; may be given again
     #[arg(long, value_name = "KEY")]
     witness: Vec<VerifierKey>,
+    /// How long the operator's own statement promises to keep `issuance` [default: seven-years]
+    #[arg(long, value_enum, value_name = "PRESET")]
+    preset: Option<Keeps>,
+}
+
+/// The presets of `retention.preset`. The auditor says which: what the folder claims could be claimed by whoever forges in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Keeps {
+    /// Seven years
+    SevenYears,
+    /// Two years, as the Baseline Requirements ask
+    TwoYears,
+}
+
+impl Keeps {
+    fn issuance_days(self) -> Option<u64> {
+        let preset = match self {
+            Self::SevenYears => Preset::SevenYears,
+            Self::TwoYears => Preset::TwoYears,
+        };
+        preset.floor(Class::Issuance).map(|floor| floor.as_secs() / 86_400)
+    }
 }
 
 /// Verifies, and tells.
@@ -90,8 +116,12 @@ pub(crate) fn run(options: &VerifyLog) -> Result<ExitCode, StartError> {
         return Ok(ExitCode::from(EXIT_FOUND));
     }
     let claim = Claim { size: checkpoint.size, root: checkpoint.root };
+    let terms = Terms {
+        today: day(SystemClock.now()),
+        issuance_floor_days: options.preset.and_then(Keeps::issuance_days),
+    };
     let mut lost = None;
-    let report = verify(&options.dir, claim, &mut |line| {
+    let report = verify(&options.dir, claim, terms, &mut |line| {
         let outcome = told(writeln!(out, "{line}"));
         lost = lost.take().or(outcome.err());
     })?;
@@ -102,7 +132,12 @@ pub(crate) fn run(options: &VerifyLog) -> Result<ExitCode, StartError> {
     Ok(if report.findings == 0 { ExitCode::SUCCESS } else { ExitCode::from(EXIT_FOUND) })
 }
 
-fn verify(dir: &Path, claim: Claim, tell: &mut dyn FnMut(&str)) -> Result<AuditReport, StartError> {
+fn verify(
+    dir: &Path,
+    claim: Claim,
+    terms: Terms,
+    tell: &mut dyn FnMut(&str),
+) -> Result<AuditReport, StartError> {
     let open = |name: &str| {
         let path = dir.join(name);
         ReadOnlyDisk::open(&path).map_err(|error| unreadable(&path, &error.to_string()))
@@ -112,7 +147,8 @@ fn verify(dir: &Path, claim: Claim, tell: &mut dyn FnMut(&str)) -> Result<AuditR
     let keys = SegmentKeys::open(&keys, Arc::new(SystemRandomness::new()))
         .map_err(|error| StartError::caused(&doing, &error))?;
     let journal = (Arc::new(journal) as Arc<_>, Arc::new(keys));
-    audit(journal, &log, claim, &receipt::read, tell).map_err(|error| StartError::caused(&doing, &error))
+    audit(journal, &log, claim, terms, &receipt::read, tell)
+        .map_err(|error| StartError::caused(&doing, &error))
 }
 
 fn summary(report: &AuditReport, checkpoint: &Checkpoint) -> String {
@@ -167,4 +203,23 @@ fn key_in(dir: &Path, origin: &str) -> Result<VerifierKey, StartError> {
 
 fn unreadable(path: &Path, why: &str) -> StartError {
     StartError::new(format!("{} cannot be read: {why}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::ValueEnum as _;
+
+    use super::*;
+
+    #[test]
+    fn presets_are_those_of_the_schedule() {
+        for (keeps, days) in [(Keeps::SevenYears, 7 * 366), (Keeps::TwoYears, 2 * 366)] {
+            assert_eq!(keeps.issuance_days(), Some(days));
+        }
+        let names: Vec<String> = Keeps::value_variants()
+            .iter()
+            .filter_map(|keeps| Some(keeps.to_possible_value()?.get_name().to_owned()))
+            .collect();
+        assert_eq!(names, [Preset::SevenYears.name(), Preset::TwoYears.name()]);
+    }
 }

@@ -7,12 +7,14 @@
 //!                                              └─ none ──▶ a receipt for the segment? ──▶ its time over by the leaf's days?
 //! ```
 //!
+//! Leaves are read twice: before anything is explained by a receipt, it is seen whether they bear it out.
+//!
 //! What the log knew last is found whatever was done to the files. What came behind the checkpoint is read as well, but nobody
 //! outside would know if it were not there.
 
 mod reader;
+mod receipts;
 
-use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -31,15 +33,14 @@ use crate::files::{File, Files};
 use crate::reader::Source;
 use crate::segment::to_u64;
 use reader::{Pieces, Reader, Step};
+pub use receipts::Receipt;
+use receipts::Receipts;
 
 /// At most so many findings are told; the others are counted.
 pub const FINDINGS_MAX: u64 = 1000;
 
 /// Two years, in days, by which records outlive what they are about.
 const AFTER_END_DAYS: u64 = 2 * 366;
-
-/// The shortest time that a preset may have for `issuance` instead of its floor, in days: two years.
-const ISSUANCE_PRESET_DAYS: u64 = 730;
 
 /// What a checkpoint says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,36 +51,20 @@ pub struct Claim {
     pub root: Hash,
 }
 
-/// What a receipt says of a segment that was removed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Receipt {
-    /// The class of its records.
-    pub class: Class,
-    /// The index of its first record.
-    pub first_index: u64,
-    /// How many records it had.
-    pub records: u64,
-    /// The head of the class's chain behind them.
-    pub head: Option<ChainHead>,
-    /// The day of its latest record.
-    pub latest_day: u32,
-    /// The floor that the rule had, in days.
-    pub floor_days: Option<u64>,
-    /// The day of the removal.
-    pub day: u32,
+/// What removals are judged by, apart from what was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// Today, counted from 1970-01-01.
+    pub today: u32,
+    /// The floor that `issuance` has by the operator's statement, in days; `None` where nobody said, and then it is the schedule's.
+    /// What receipts claim lowers nothing.
+    pub issuance_floor_days: Option<u64>,
 }
 
-impl Receipt {
-    fn end(&self) -> u64 {
-        self.first_index.saturating_add(self.records)
-    }
-
-    /// The day from which a leaf's record may be removed, if it were alone.
-    fn due(&self, day: u32, end_day: u32) -> u64 {
-        let preset = self.floor_days.filter(|days| {
-            self.class == Class::Issuance && *days >= ISSUANCE_PRESET_DAYS && *days < floor_days(self.class)
-        });
-        due(self.class, preset.unwrap_or(floor_days(self.class)), day, end_day)
+impl Terms {
+    fn floor(&self, class: Class) -> u64 {
+        let stated = self.issuance_floor_days.filter(|_| class == Class::Issuance);
+        stated.unwrap_or(u64::MAX).min(floor_days(class))
     }
 }
 
@@ -121,19 +106,23 @@ pub fn audit(
     journal: (Arc<dyn Files>, Arc<SegmentKeys>),
     log: &dyn Files,
     claim: Claim,
+    terms: Terms,
     receipt: &dyn Fn(&Record) -> Option<Receipt>,
     tell: &mut dyn FnMut(&str),
 ) -> Result<AuditReport, LogError> {
     let mut teller = Teller { tell, findings: 0 };
     let source = Source { files: journal.0, keys: journal.1 };
     let pieces = Pieces::list(&source, &mut teller)?;
-    let receipts = Receipts::read(&source, &pieces, receipt)?;
+    let mut receipts = Receipts::read(&source, &pieces, terms, receipt)?;
+    let leaves_on_disk = Leaves::open(log, claim)?;
+    leaves_on_disk.each(&mut |leaf| receipts.see(leaf))?;
+    receipts.seen(&mut teller);
     let mut classes: BTreeMap<Class, ClassAudit> = BTreeMap::new();
     for class in Class::ALL {
         classes.insert(class, ClassAudit::new(class, Reader::new(source.clone(), pieces.of(class))));
     }
     let mut report = AuditReport::default();
-    leaves(log, claim, &receipts, &mut classes, &mut report, &mut teller)?;
+    leaves(&leaves_on_disk, claim, &receipts, &mut classes, &mut report, &mut teller)?;
     for class in classes.values_mut() {
         class.end(&mut report, &mut teller)?;
     }
@@ -142,18 +131,51 @@ pub fn audit(
     Ok(report)
 }
 
+/// The leaves on disk, as far as the checkpoint or the log's own last head covers them.
+struct Leaves {
+    file: Arc<dyn File>,
+    /// How many are there, whoever covers them.
+    whole: u64,
+    head: Option<Head>,
+    last: u64,
+}
+
+impl Leaves {
+    fn open(log: &dyn Files, claim: Claim) -> Result<Self, LogError> {
+        let file = log.open(LEAVES).map_err(failed("opening", LEAVES))?;
+        let whole = file.length().map_err(failed("measuring", LEAVES))? / to_u64(ENTRY_BYTES);
+        let head = log.open(HEADS).ok().and_then(|heads| Head::newest(heads.as_ref()).ok().flatten());
+        let last = whole.min(claim.size.max(head.as_ref().map_or(0, |head| head.size)));
+        Ok(Self { file, whole, head, last })
+    }
+
+    /// Every leaf that can be read as one.
+    fn each(&self, each: &mut dyn FnMut(&Leaf)) -> Result<(), LogError> {
+        let mut at = 0;
+        while at < self.last {
+            let count = (self.last - at).min(CHUNK_LEAVES);
+            for bytes in read_entries(self.file.as_ref(), at, count)?.chunks_exact(ENTRY_BYTES) {
+                if let Ok(leaf) = Leaf::decode(bytes.get(..LEAF_BYTES).unwrap_or_default()) {
+                    each(&leaf);
+                }
+            }
+            at += count;
+        }
+        Ok(())
+    }
+}
+
 /// Reads the leaves through.
 fn leaves(
-    log: &dyn Files,
+    on_disk: &Leaves,
     claim: Claim,
     receipts: &Receipts,
     classes: &mut BTreeMap<Class, ClassAudit>,
     report: &mut AuditReport,
     teller: &mut Teller<'_>,
 ) -> Result<(), LogError> {
-    let file = log.open(LEAVES).map_err(failed("opening", LEAVES))?;
-    let whole = file.length().map_err(failed("measuring", LEAVES))? / to_u64(ENTRY_BYTES);
-    let head = log.open(HEADS).ok().and_then(|heads| Head::newest(heads.as_ref()).ok().flatten());
+    let Leaves { file, whole, head, last } = on_disk;
+    let (whole, last) = (*whole, *last);
     let signed = head.as_ref().map_or(0, |head| head.size);
     report.leaves_behind = whole.saturating_sub(claim.size);
     if whole < claim.size {
@@ -163,7 +185,6 @@ fn leaves(
         ));
     }
     let mut frontier = Frontier::default();
-    let last = whole.min(claim.size.max(signed));
     loop {
         let size = frontier.size();
         if size == claim.size && frontier.root() != claim.root {
@@ -231,76 +252,6 @@ impl Teller<'_> {
     }
 }
 
-/// The receipts that are there, and what went by them.
-struct Receipts {
-    /// By class and first index.
-    known: BTreeMap<(Class, u64), (Receipt, Cell<Gone>)>,
-    /// Receipts of that day and before may be gone by rule themselves.
-    gone_until: Option<u32>,
-}
-
-/// What the leaves say of the records of a segment that is gone.
-#[derive(Clone, Copy, Default)]
-struct Gone {
-    count: u64,
-    earliest_day: u32,
-    /// From when on the last of them may go, and which one that is.
-    due: u64,
-    last: u64,
-}
-
-impl Receipts {
-    fn read(
-        source: &Source,
-        pieces: &Pieces,
-        receipt: &dyn Fn(&Record) -> Option<Receipt>,
-    ) -> Result<Self, LogError> {
-        let mut receipts = Self { known: BTreeMap::new(), gone_until: None };
-        reader::each_record(source, pieces.of(Class::Retention), &mut |record| {
-            let Some(receipt) = receipt(record).filter(|receipt| receipt.records > 0) else { return };
-            if receipt.class == Class::Retention {
-                receipts.gone_until = receipts.gone_until.max(Some(receipt.latest_day));
-            }
-            receipts.known.insert((receipt.class, receipt.first_index), (receipt, Cell::default()));
-        })?;
-        Ok(receipts)
-    }
-
-    /// The receipt for the segment that this record was in.
-    fn of(&self, class: Class, index: u64) -> Option<&(Receipt, Cell<Gone>)> {
-        let (_, found) = self.known.range((class, 0)..=(class, index)).next_back()?;
-        (index < found.0.end()).then_some(found)
-    }
-
-    /// Whether the records of these indexes are all covered.
-    fn cover(&self, class: Class, first: u64, end: u64) -> bool {
-        let mut at = first;
-        while at < end {
-            let Some((receipt, _)) = self.of(class, at) else { return false };
-            at = receipt.end();
-        }
-        true
-    }
-
-    /// Holds the days of removals against those of the leaves. A class with a ceiling goes by it, whatever else asks for more.
-    fn judge(&self, report: &mut AuditReport, teller: &mut Teller<'_>) {
-        for (receipt, gone) in self.known.values() {
-            let Gone { count, earliest_day, due, last } = gone.get();
-            let ceiling = receipt.class.retention().ceiling.map(|ceiling| ceiling.as_secs() / 86_400);
-            let due = ceiling.map_or(due, |ceiling| due.min(u64::from(earliest_day) + ceiling));
-            if u64::from(receipt.day) >= due {
-                report.removed += count;
-                continue;
-            }
-            let (class, day, due) = (receipt.class.name(), date(u64::from(receipt.day)), date(due));
-            let (start, end) = (receipt.first_index, receipt.end().saturating_sub(1));
-            teller.tell(format_args!(
-                "{class}: records {start} to {end} were removed on {day}, too early: record {last} had to stay until {due}"
-            ));
-        }
-    }
-}
-
 fn date(day: u64) -> String {
     let time = ingam_protocol::time::Timestamp::from_unix_s(day.saturating_mul(86_400));
     time.to_rfc3339().chars().take(10).collect()
@@ -311,6 +262,8 @@ fn date(day: u64) -> String {
 enum Wrong {
     Altered,
     Gone,
+    /// Gone, and its time is over: the receipt may be about to come.
+    Due,
     Truncated,
     Unlogged,
 }
@@ -350,7 +303,9 @@ impl ClassAudit {
             return Ok(());
         }
         if index > self.next {
-            if !receipts.cover(self.class, self.next, index) {
+            // A log that begins after others of its class went knows nothing of those, and their receipts may have gone, too.
+            let began_behind = self.next == 0 && self.reader.first_index > Some(0);
+            if !began_behind && !receipts.cover(self.class, self.next, index) {
                 let (first, last) = (self.next, index - 1);
                 teller.tell(format_args!(
                     "log: records {first} to {last} of {class} have no leaf in front of leaf {number}, and no receipt"
@@ -381,7 +336,19 @@ impl ClassAudit {
                 }
             }
             other => {
-                let is_end = matches!(other, Step::End);
+                // A segment without records holds the place of those that were before it, and says what the chain was.
+                let ends = self.reader.last.filter(|(first, _)| *first > index);
+                let is_end = matches!(other, Step::End) && ends.is_none() && !self.reader.went;
+                if matches!(other, Step::End)
+                    && let Some((first, head)) = ends
+                    && first == index + 1
+                    && self.chain.is_some_and(|chain| chain != head)
+                {
+                    let class = self.class.name();
+                    teller.tell(format_args!(
+                        "{class}: the last segment does not go on where the log says that the one before ended"
+                    ));
+                }
                 self.ahead = Some(other);
                 self.gone(leaf, is_end, receipts, report, teller);
             }
@@ -399,15 +366,9 @@ impl ClassAudit {
         teller: &mut Teller<'_>,
     ) {
         let index = leaf.index;
-        if let Some((receipt, gone)) = receipts.of(self.class, index) {
-            let mut seen = gone.get();
-            let due = receipt.due(leaf.day, leaf.end_day);
-            if seen.count == 0 || due > seen.due {
-                (seen.due, seen.last) = (due, index);
-            }
-            seen.earliest_day = if seen.count == 0 { leaf.day } else { seen.earliest_day.min(leaf.day) };
-            seen.count += 1;
-            gone.set(seen);
+        if let Some(known) = receipts.of(self.class, index) {
+            receipts.went(known, leaf);
+            let receipt = &known.receipt;
             if index + 1 == receipt.end()
                 && receipt.head.zip(self.chain).is_some_and(|(head, chain)| head != chain)
             {
@@ -418,14 +379,16 @@ impl ClassAudit {
             }
             return;
         }
-        let long_ago = receipts.gone_until.is_some_and(|day| {
-            u64::from(day) >= due(self.class, floor_days(self.class), leaf.day, leaf.end_day)
-        });
-        if long_ago && !is_end {
+        if !is_end && receipts.long_ago(leaf) {
             report.removed_long_ago += 1;
             return;
         }
-        self.wrong(if is_end { Wrong::Truncated } else { Wrong::Gone }, index, teller);
+        let wrong = match is_end {
+            true => Wrong::Truncated,
+            false if receipts.is_due(leaf) => Wrong::Due,
+            false => Wrong::Gone,
+        };
+        self.wrong(wrong, index, teller);
     }
 
     /// The next record of the journal from this index on. Records in front of it are in the journal and have no leaf.
@@ -466,13 +429,17 @@ impl ClassAudit {
         let why = match what {
             Wrong::Altered => "not what the log says: altered, or moved from another place",
             Wrong::Gone => "not there, and no receipt says that a rule removed them: deleted",
+            Wrong::Due => {
+                "not there after their time, and no receipt says that a rule removed them: run again if the CA runs or \
+                 was stopped in a removal, as the receipt comes last; else deleted"
+            }
             Wrong::Truncated => "not there, and nothing of the class comes behind: truncated",
             Wrong::Unlogged => {
                 "in the journal, and the log has no leaf for them: put in, or the leaves were taken out"
             }
         };
         match &self.reader.damage {
-            Some(damage) if matches!(what, Wrong::Gone | Wrong::Truncated) => {
+            Some(damage) if matches!(what, Wrong::Gone | Wrong::Due | Wrong::Truncated) => {
                 teller.tell(format_args!("{class}: {which} {why} ({damage})"));
             }
             _ => teller.tell(format_args!("{class}: {which} {why}")),

@@ -5,6 +5,7 @@
 
 mod audits;
 mod cuts;
+mod removals;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +13,7 @@ use std::time::Duration;
 use ingam_protocol::record::{Record, RecordType};
 use ingam_protocol::time::{Random, SeededRandom, Timestamp, random_array};
 
-use super::audit::{AuditReport, Claim, Receipt, audit};
+use super::audit::{AuditReport, Claim, Receipt, Terms, audit};
 use super::leaf::ENTRY_BYTES;
 use super::tree::{Frontier, Hash, leaf_hash};
 use super::*;

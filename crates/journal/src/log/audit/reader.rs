@@ -45,7 +45,7 @@ impl Pieces {
             let header = match source.open(&name.text) {
                 Ok(opened) => opened.header,
                 // It is gone; whether it may be is judged as if its file were gone, too.
-                Err(Error::KeyDestroyed { .. }) => continue,
+                Err(error) if went(&error) => continue,
                 Err(error @ (Error::Corrupt { .. } | Error::KeyLost { .. } | Error::Newer { .. })) => {
                     teller.tell(format_args!("{error}"));
                     continue;
@@ -90,6 +90,12 @@ pub(super) struct Reader {
     current: Option<Current>,
     /// The number of the segment before, and the index behind its records, if it was read to its end.
     before: Option<(u64, u64)>,
+    /// Where the first segment that is there begins.
+    pub(super) first_index: Option<u64>,
+    /// Where the last one begins, and what the chain was before it.
+    pub(super) last: Option<(u64, Head)>,
+    /// Whether a segment went after it was listed.
+    pub(super) went: bool,
     /// What ended the reading of a segment too early, the last time.
     pub(super) damage: Option<String>,
 }
@@ -104,7 +110,10 @@ struct Current {
 
 impl Reader {
     pub(super) fn new(source: Source, pieces: Vec<Piece>) -> Self {
-        Self { source, pieces: pieces.into(), current: None, before: None, damage: None }
+        let first_index = pieces.first().map(|piece| piece.first_index);
+        let last = pieces.last().map(|piece| (piece.first_index, piece.previous));
+        let (current, before, damage) = (None, None, None);
+        Self { source, pieces: pieces.into(), current, before, first_index, last, went: false, damage }
     }
 
     /// The next record.
@@ -201,7 +210,12 @@ impl Reader {
         });
         match begun {
             Ok(current) => self.current = Some(current),
-            Err(error @ (Error::Corrupt { .. } | Error::KeyDestroyed { .. } | Error::KeyLost { .. })) => {
+            // Whether it might is judged as if it had not been listed.
+            Err(error) if went(&error) => {
+                teller.tell(format_args!("{name}: the segment went while the journal was read: run again"));
+                (self.went, self.before) = (true, None);
+            }
+            Err(error @ (Error::Corrupt { .. } | Error::KeyLost { .. })) => {
                 teller.tell(format_args!("{error}"));
                 self.damage = Some(error.to_string());
                 self.before = None;
@@ -223,25 +237,43 @@ fn open(source: &Source, name: &str) -> Result<(Opened, Frames), Error> {
     Ok((opened, frames))
 }
 
-/// Reads every record of these segments that can be read, and says nothing of the others.
+/// Whether a segment is gone, or its key.
+fn went(error: &Error) -> bool {
+    match error {
+        Error::KeyDestroyed { .. } => true,
+        Error::Io { source, .. } => source.kind() == std::io::ErrorKind::NotFound,
+        _ => false,
+    }
+}
+
+/// Reads every record of these segments that can be read, with its index, and says nothing of the others. Gives from which index
+/// to which each segment could be read.
 pub(super) fn each_record(
     source: &Source,
     pieces: Vec<Piece>,
-    each: &mut dyn FnMut(&Record),
-) -> Result<(), LogError> {
+    each: &mut dyn FnMut(u64, &Record),
+) -> Result<Vec<(u64, u64)>, LogError> {
+    let mut read = Vec::with_capacity(pieces.len());
     for piece in pieces {
         let mut frames = match open(source, &piece.name) {
             Ok((_, frames)) => frames,
+            Err(error) if went(&error) => continue,
             Err(error @ (Error::Io { .. } | Error::Newer { .. })) => return Err(LogError::Journal(error)),
             Err(_) => continue,
         };
+        let mut index = piece.first_index;
         while let Ok(Found::Frame(frame)) = frames.next() {
+            if frame.head.kind == FrameKind::Close {
+                continue;
+            }
             let is_whole = frame.head.kind == FrameKind::Record
                 && body_matches(frame.head.kind, &frame.head.commitment, frame.body);
             if is_whole && let Ok(record) = Record::decode(frame.body) {
-                each(&record);
+                each(index, &record);
             }
+            index = index.saturating_add(1);
         }
+        read.push((piece.first_index, index));
     }
-    Ok(())
+    Ok(read)
 }

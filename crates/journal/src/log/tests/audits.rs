@@ -5,15 +5,15 @@ use proptest::prelude::*;
 use super::*;
 
 /// A journal, its log, and a checkpoint over all of it.
-struct World {
-    journal: SimulatedDisk,
-    log: SimulatedDisk,
+pub(super) struct World {
+    pub(super) journal: SimulatedDisk,
+    pub(super) log: SimulatedDisk,
     records: Vec<Record>,
-    claim: Claim,
+    pub(super) claim: Claim,
 }
 
 impl World {
-    fn new(seed: u64, count: usize) -> Self {
+    pub(super) fn new(seed: u64, count: usize) -> Self {
         let (journal_disk, log_disk) = (SimulatedDisk::new(), SimulatedDisk::new());
         let (journal, random) = (journal_on(&journal_disk), SeededRandom::new(seed));
         let log = Log::open(&log_disk, true).unwrap();
@@ -28,8 +28,8 @@ impl World {
         Self { journal: journal_disk, log: log_disk, records, claim }
     }
 
-    fn audit(&self) -> (AuditReport, Vec<String>) {
-        audit_with(&self.journal, &self.log, self.claim, &|_| None)
+    pub(super) fn audit(&self) -> (AuditReport, Vec<String>) {
+        audit_with(&self.journal, &self.log, self.claim, on(NOW), &|_| None)
     }
 
     /// The journal as if these had been its records.
@@ -56,16 +56,21 @@ impl World {
     }
 }
 
-fn audit_with(
+/// The terms of a day, with no word on the preset.
+pub(super) fn on(today: Timestamp) -> Terms {
+    Terms { today: leaf::day(today), issuance_floor_days: None }
+}
+
+pub(super) fn audit_with(
     journal: &SimulatedDisk,
     log: &SimulatedDisk,
     claim: Claim,
+    terms: Terms,
     receipt: &dyn Fn(&Record) -> Option<Receipt>,
 ) -> (AuditReport, Vec<String>) {
     let mut lines = Vec::new();
-    let report =
-        audit((files(journal), keys(journal)), log, claim, receipt, &mut |line| lines.push(line.to_owned()))
-            .unwrap();
+    let tell = &mut |line: &str| lines.push(line.to_owned());
+    let report = audit((files(journal), keys(journal)), log, claim, terms, receipt, tell).unwrap();
     assert_eq!(report.findings, lines.len() as u64);
     (report, lines)
 }
@@ -241,72 +246,4 @@ fn what_comes_behind_the_checkpoint_is_told_and_is_no_finding() {
     seal(&log).unwrap();
     let (report, _) = world.audit();
     assert_eq!((report.behind, report.leaves_behind, report.findings), (9, 9, 0), "an older checkpoint");
-}
-
-/// Destroys the first segment of `issuance`; gives what a true receipt says that was written so many days after now.
-fn destroy_first(world: &World, days: u32) -> (Receipt, u64) {
-    let journal = journal_on(&world.journal);
-    let class = ingam_protocol::record::Class::Issuance;
-    let info = journal.destroy(class, 1).unwrap();
-    let receipt = Receipt {
-        class,
-        first_index: info.first_index,
-        records: info.records,
-        head: Some(info.head),
-        latest_day: leaf::day(info.latest.unwrap()),
-        floor_days: None,
-        day: leaf::day(NOW) + days,
-    };
-    let records =
-        Record::new(RecordType::RequestHoldChanged, NOW, b"receipt".to_vec(), &SeededRandom::new(123));
-    journal.append(&[records]).unwrap();
-    (receipt, info.records)
-}
-
-#[test]
-fn a_removal_is_explained_by_its_receipt_and_the_days_of_the_leaves() {
-    let is_receipt = |record: &Record| record.parts[0].bytes == b"receipt";
-    let told = |world: &World, receipt: &Receipt| {
-        let read = |record: &Record| is_receipt(record).then(|| receipt.clone());
-        audit_with(&world.journal, &world.log, world.claim, &read)
-    };
-    let world = World::new(9, 60);
-    let (receipt, gone) = destroy_first(&world, 7 * 366);
-    let (report, lines) = told(&world, &receipt);
-    assert_eq!((report.removed, report.records, lines.len()), (gone, 60 - gone, 0), "{lines:?}");
-    // None, one that is early by a day, and one for other records.
-    let (report, lines) = world.audit();
-    assert_eq!((report.findings, report.removed), (1, 0));
-    assert!(lines[0].starts_with("issuance: records 0 to") && lines[0].ends_with("deleted"), "{lines:?}");
-    let (report, lines) = told(&world, &Receipt { day: receipt.day - 1, ..receipt.clone() });
-    assert_eq!((report.findings, report.removed), (1, 0));
-    assert!(lines[0].contains("too early") && lines[0].contains("2033-11-26"), "{lines:?}");
-    let (report, lines) = told(&world, &Receipt { head: Some(crate::Head([1; 32])), ..receipt.clone() });
-    assert!(report.findings == 1 && lines[0].contains("is for other records"), "{lines:?}");
-    let (report, lines) = told(&world, &Receipt { records: receipt.records - 1, ..receipt.clone() });
-    assert!(report.findings >= 1, "{lines:?}");
-    // Two years by the operator's own statement, and what ends later counts from its end.
-    let preset = |days| Receipt { floor_days: Some(731), day: leaf::day(NOW) + days, ..receipt.clone() };
-    assert_eq!(told(&world, &preset(90 + 732)).0.findings, 0);
-    assert_eq!(told(&world, &preset(731)).0.findings, 1, "some of it ended after 90 days");
-    let less = Receipt { floor_days: Some(30), day: leaf::day(NOW) + 1000, ..receipt.clone() };
-    assert_eq!(told(&world, &less).0.findings, 1, "no preset is shorter than two years");
-}
-
-#[test]
-fn a_receipt_that_is_gone_by_rule_itself_is_not_missed() {
-    let world = World::new(9, 60);
-    let (receipt, gone) = destroy_first(&world, 7 * 366);
-    let of_receipts = Receipt {
-        class: ingam_protocol::record::Class::Retention,
-        first_index: 1_000_000,
-        latest_day: receipt.day,
-        ..receipt.clone()
-    };
-    let read = |record: &Record| (record.parts[0].bytes == b"receipt").then(|| of_receipts.clone());
-    let (report, lines) = audit_with(&world.journal, &world.log, world.claim, &read);
-    assert_eq!((report.removed_long_ago, report.findings), (gone, 0), "{lines:?}");
-    let earlier = Receipt { latest_day: receipt.day - 1, ..of_receipts.clone() };
-    let read = |record: &Record| (record.parts[0].bytes == b"receipt").then(|| earlier.clone());
-    assert_eq!(audit_with(&world.journal, &world.log, world.claim, &read).0.findings, 1);
 }

@@ -60,6 +60,7 @@ impl World {
             (files(&self.journal_disk), keys(&self.journal_disk)),
             &self.log_disk,
             last,
+            audits::on(NOW),
             &|_| None,
             tell,
         )
