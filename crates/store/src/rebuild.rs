@@ -16,6 +16,7 @@ mod end;
 mod fold;
 mod switch;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -86,7 +87,8 @@ pub const TABLES: &[(&str, Kept)] = &[
     (
         "erasures_open",
         Kept::But(
-            "without the old store, what an operator was about to erase and had no answer to is asked for again",
+            "also subjects with a receipt whose key is there all the same: it goes once more; without the old store, what an \
+             operator was about to erase and had no answer to is asked for again",
         ),
     ),
     ("external_keys", Kept::Same),
@@ -154,6 +156,8 @@ pub struct Rebuilt {
     pub records: u64,
     /// Records that this version cannot read: what they told is missing. The first of them by name.
     pub unreadable: u64,
+    /// Records that were destroyed when their time was over, by class: what they told is missing.
+    pub destroyed: BTreeMap<Class, u64>,
     /// Records about what is not there, as the record of its making has gone by its age.
     pub orphans: u64,
     /// The first records that could not be used.
@@ -254,7 +258,8 @@ pub(crate) fn move_outbox(old: &dyn Engine, journal: &Journal) -> Result<(), Err
 /// # Errors
 /// [`Error`] if the journal cannot be read or the engine not be written.
 pub fn rebuild_into(parts: &RebuildParts<'_>) -> Result<Rebuilt, Error> {
-    let mut rebuilt = Rebuilt { outbox_moved: parts.old.is_some(), ..Rebuilt::default() };
+    let destroyed = destroyed(parts.journal);
+    let mut rebuilt = Rebuilt { destroyed, outbox_moved: parts.old.is_some(), ..Rebuilt::default() };
     for class in CLASSES {
         fold_class(parts, class, &mut rebuilt)?;
     }
@@ -272,6 +277,19 @@ pub fn rebuild_into(parts: &RebuildParts<'_>) -> Result<Rebuilt, Error> {
     let told = json!({ "from": "journal", "reason": parts.reason, "done": rebuilt });
     finish(parts.new, &told, parts.now, parts.random)?;
     Ok(rebuilt)
+}
+
+/// How many records each class had that are not in the journal any more.
+fn destroyed(journal: &Journal) -> BTreeMap<Class, u64> {
+    let (mut there, mut ever) = (BTreeMap::<Class, u64>::new(), BTreeMap::<Class, u64>::new());
+    for info in journal.segments().into_iter().filter(|info| CLASSES.contains(&info.class)) {
+        *there.entry(info.class).or_default() += info.records;
+        let end = ever.entry(info.class).or_default();
+        *end = (*end).max(info.first_index.saturating_add(info.records));
+    }
+    let missing =
+        |(class, end): (Class, u64)| (class, end.saturating_sub(there.get(&class).copied().unwrap_or(0)));
+    ever.into_iter().map(missing).filter(|(_, missing)| *missing > 0).collect()
 }
 
 fn fold_class(parts: &RebuildParts<'_>, class: Class, rebuilt: &mut Rebuilt) -> Result<(), Error> {

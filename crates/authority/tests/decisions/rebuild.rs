@@ -378,7 +378,7 @@ fn essence(table: &str, (key, value): &Pair) -> Option<Value> {
             }
             Some(row)
         }
-        "subjects" | "erasures_open" | "segments_going" => Some(json()),
+        "subjects" | "segments_going" => Some(json()),
         "external_secrets" => Some(json!(value)),
         "orders" => {
             let order: Order = serde_json::from_slice(value).unwrap();
@@ -416,6 +416,19 @@ fn compare(anew: &Anew) {
                 let new: BTreeMap<_, _> = new.into_iter().collect();
                 for (key, value) in old {
                     assert!(number(&new[&key]) >= number(&value), "{}", String::from_utf8_lossy(&key));
+                }
+            }
+            ("erasures_open", _) => {
+                // A closed account that is sent contacts has a key again, under which nothing lies: it goes once more.
+                let (left, more): (Vec<Pair>, Vec<Pair>) =
+                    new.into_iter().partition(|(key, _)| old.iter().any(|(known, _)| known == key));
+                assert_eq!(
+                    old.iter().map(shown).collect::<Vec<_>>(),
+                    left.iter().map(shown).collect::<Vec<_>>()
+                );
+                for (key, _) in more {
+                    let account = anew.new.get(Table::new("accounts"), &key).unwrap().unwrap();
+                    assert!(serde_json::from_slice::<Account>(&account).unwrap().deactivated.is_some());
                 }
             }
             // Sealed anew: compared by what they hold.
@@ -494,7 +507,7 @@ fn every_table_is_said_to_be_kept_or_not() {
 fn a_store_made_anew_is_the_one_that_was_there() {
     let (mut done, mut had_contacts) = (BTreeSet::new(), false);
     let mut empty: BTreeSet<&str> = people::TABLES.into();
-    for seed in 0..5 {
+    for seed in 0..6 {
         let world = world();
         let mut process = world.start();
         let mut made = Made::default();

@@ -79,9 +79,10 @@ pub(crate) fn erasures_keep(old: &dyn Engine, new: &dyn Engine) -> Result<(), Er
     }
 }
 
+/// Whatever closed the account first is what counted, also where it is read later.
 fn close(transaction: &mut Transaction<'_>, subject: Id, at: Timestamp) -> Result<(), Error> {
     if let Some(mut account) = transaction.row::<Account>(ACCOUNTS, subject.as_bytes())?
-        && account.deactivated.is_none()
+        && account.deactivated.is_none_or(|deactivated| at < deactivated)
     {
         account.deactivated = Some(at);
         transaction.put_row(ACCOUNTS, *subject.as_bytes(), &account)?;
