@@ -193,7 +193,7 @@ fn step(world: &World, process: &Process, made: &mut Made, dice: &Dice) {
             process
                 .run(authority.keys_block(
                     &act("key.import"),
-                    &[[made.names as u8; 32]],
+                    &[[u8::try_from(made.names % 256).unwrap(); 32]],
                     Reason::Superseded,
                     None,
                 ))
@@ -226,8 +226,8 @@ fn step(world: &World, process: &Process, made: &mut Made, dice: &Dice) {
             "incident"
         }
         14 => {
-            let (give, take) =
-                (Principal::User(100 + dice.below(3) as u32), Principal::User(100 + dice.below(3) as u32));
+            let somebody = || Principal::User(100 + u32::try_from(dice.below(3)).unwrap());
+            let (give, take) = (somebody(), somebody());
             let _ = process.run(authority.role_grant(&act("role.grant"), give, Role::Auditor, None));
             let _ = process.run(authority.role_take(&act("role.take"), take, Role::Auditor));
             "roles"
@@ -571,7 +571,8 @@ fn a_store_that_does_not_open_leaves_no_serial_number_unknown_and_no_number_is_u
     let first = anew(&world, false);
     let mut revoked = first.rebuilt.given_up.revoked.clone();
     let mut expected = vec![claimed.to_string(), asked.to_string()];
-    (revoked.sort(), expected.sort());
+    revoked.sort();
+    expected.sort();
     assert_eq!(revoked, expected, "either may have been signed behind the last record");
     let (store, threads) = assemble(&world, first.new.clone());
     let statuses = store.statuses();

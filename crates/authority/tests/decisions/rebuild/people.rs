@@ -30,7 +30,7 @@ fn version(number: u64, world: &World) -> PrivacyVersion {
         digest: "00ff".to_owned(),
         facts: raw(r#"{"z":1,"a":[2]}"#),
         changes: raw(r#"[{"text":"another"}]"#),
-        asks_consent: number % 2 == 0,
+        asks_consent: number.is_multiple_of(2),
     }
 }
 
