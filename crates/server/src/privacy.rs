@@ -13,7 +13,6 @@ use ingam_protocol::profile::Transparency;
 use ingam_protocol::record::{Class, Record, RecordType};
 use ingam_responder::request_log::Mode;
 use ingam_store::{PrivacyVersion, Store};
-use serde_json::json;
 
 use crate::config::Config;
 use crate::serve::{Sources, StartError};
