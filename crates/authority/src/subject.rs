@@ -153,12 +153,14 @@ impl Authority {
         let record = |outcome| {
             self.record(RecordType::SubjectAsked, Some(account.id), Some(caller), &evidence(outcome))
         };
+        let asked = record(None)?;
         let erasure = Erasure {
             subject: account.id,
             close: wish.close,
-            at: now,
+            // As the record says it, so that the row can be made anew from the record.
+            at: asked.time,
             why: ErasureReason::SubjectAsked,
-            records: vec![record(None)?],
+            records: vec![asked],
         };
         match self.store.subject_erase(erasure).await? {
             Erased::Yes(account) => Ok(ErasureDone::of(&account)),

@@ -71,6 +71,12 @@ fn rebuilt_text(rebuilt: &Rebuilt) -> String {
              may have been signed is revoked, and numbers go on well behind those that are known.\n",
         );
     }
+    for (class, count) in &rebuilt.destroyed {
+        text.push_str(&format!(
+            "{count} records of the class {} were destroyed, as their time was over: what they told is not in the new store.\n",
+            class.name()
+        ));
+    }
     if rebuilt.unreadable + rebuilt.orphans > 0 {
         text.push_str(&format!(
             "{} records could not be read, and {} are about what is not on record any more. The first of them:\n",

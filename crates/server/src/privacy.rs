@@ -13,7 +13,6 @@ use ingam_protocol::profile::Transparency;
 use ingam_protocol::record::{Class, Record, RecordType};
 use ingam_responder::request_log::Mode;
 use ingam_store::{PrivacyVersion, Store};
-use serde_json::json;
 
 use crate::config::Config;
 use crate::serve::{Sources, StartError};
@@ -159,13 +158,6 @@ async fn keep(facts: &Facts, store: &Store, sources: &Sources) -> Result<Vec<Ver
         asks_consent: changed.iter().any(|change| change.purpose),
         changes: changed,
     };
-    let told = json!({ "privacy_page": { "version": version, "digest": digest } });
-    let record = Record::new(
-        RecordType::ConfigurationChanged,
-        sources.clock.now(),
-        told.to_string().into_bytes(),
-        sources.random.as_ref(),
-    );
     let raw =
         |value: serde_json::Result<Box<serde_json::value::RawValue>>| value.map_err(|error| failed(&error));
     let row = PrivacyVersion {
@@ -176,6 +168,9 @@ async fn keep(facts: &Facts, store: &Store, sources: &Sources) -> Result<Vec<Ver
         changes: raw(serde_json::value::to_raw_value(&version.changes))?,
         asks_consent: version.asks_consent,
     };
+    let told = row.told().map_err(|error| failed(&error))?;
+    let (now, random) = (sources.clock.now(), sources.random.as_ref());
+    let record = Record::new(RecordType::ConfigurationChanged, now, told, random);
     store.privacy_version_insert(row, vec![record]).await.map_err(|error| failed(&error))?;
     tracing::info!(
         version = version.number,

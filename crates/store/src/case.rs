@@ -299,7 +299,7 @@ pub(crate) fn case_prefix(name: &str) -> Vec<u8> {
     [name.as_bytes(), &[0]].concat()
 }
 
-fn subject_key(name: &str, subject: Id) -> Vec<u8> {
+pub(crate) fn case_subject_key(name: &str, subject: Id) -> Vec<u8> {
     [&case_prefix(name), subject.as_bytes().as_slice()].concat()
 }
 
@@ -314,7 +314,7 @@ fn subjects_of(transaction: &Transaction<'_>, name: &str, of: &[Id]) -> Result<V
     }
     let mut subjects = Vec::with_capacity(of.len());
     for subject in of {
-        subjects.extend(transaction.row::<CaseSubject>(CASE_SUBJECTS, &subject_key(name, *subject))?);
+        subjects.extend(transaction.row::<CaseSubject>(CASE_SUBJECTS, &case_subject_key(name, *subject))?);
     }
     Ok(subjects)
 }
@@ -336,7 +336,7 @@ impl Store {
                 return Ok(false);
             }
             for subject in &subjects {
-                transaction.put_row(CASE_SUBJECTS, subject_key(&case.name, subject.subject), subject)?;
+                transaction.put_row(CASE_SUBJECTS, case_subject_key(&case.name, subject.subject), subject)?;
             }
             transaction.put_row(CASES, key, &case)?;
             records.iter().for_each(|record| transaction.record(record));
@@ -384,7 +384,7 @@ impl Store {
                 }
             }
             for subject in &step.subjects {
-                transaction.put_row(CASE_SUBJECTS, subject_key(&name, subject.subject), subject)?;
+                transaction.put_row(CASE_SUBJECTS, case_subject_key(&name, subject.subject), subject)?;
             }
             transaction.put_row(CASES, name.as_bytes().to_vec(), &step.case)?;
             step.records.iter().for_each(|record| transaction.record(record));
@@ -419,7 +419,7 @@ impl Store {
     /// # Errors
     /// [`Error`] if the engine fails.
     pub fn case_subject(&self, name: &str, subject: Id) -> Result<Option<CaseSubject>, Error> {
-        read_row(self.engine(), CASE_SUBJECTS, &subject_key(name, subject))
+        read_row(self.engine(), CASE_SUBJECTS, &case_subject_key(name, subject))
     }
 
     /// Subjects of a case, after `after`, at most `limit`.
@@ -434,7 +434,7 @@ impl Store {
     ) -> Result<Vec<CaseSubject>, Error> {
         let prefix = case_prefix(name);
         let from = match after {
-            Some(after) => [subject_key(name, after).as_slice(), &[0]].concat(),
+            Some(after) => [case_subject_key(name, after).as_slice(), &[0]].concat(),
             None => prefix.clone(),
         };
         let mut subjects = Vec::new();

@@ -27,6 +27,69 @@ pub struct PrivacyVersion {
     pub asks_consent: bool,
 }
 
+/// What the record of a new state says.
+#[derive(Serialize)]
+struct Told<'a> {
+    privacy_page: PageTold<'a>,
+}
+
+#[derive(Serialize)]
+struct PageTold<'a> {
+    version: VersionTold<'a>,
+    digest: &'a str,
+    facts: &'a RawValue,
+}
+
+#[derive(Serialize)]
+struct VersionTold<'a> {
+    number: u64,
+    at: Timestamp,
+    changes: &'a RawValue,
+    asks_consent: bool,
+}
+
+impl PrivacyVersion {
+    /// The payload of the record that says of it.
+    ///
+    /// # Errors
+    /// [`Error::Row`] if it is no JSON.
+    pub fn told(&self) -> Result<Vec<u8>, Error> {
+        let Self { number, at, digest, facts, changes, asks_consent } = self;
+        let (number, at, asks_consent) = (*number, *at, *asks_consent);
+        let version = VersionTold { number, at, changes, asks_consent };
+        let told = Told { privacy_page: PageTold { version, digest, facts } };
+        serde_json::to_vec(&told)
+            .map_err(|cause| Error::Row("a version of the privacy page", Box::new(cause)))
+    }
+}
+
+/// The state that a change of the configuration tells of: `Ok(None)` if it tells of something else.
+pub(crate) fn told_of(payload: &[u8]) -> serde_json::Result<Option<PrivacyVersion>> {
+    #[derive(Deserialize)]
+    struct Said {
+        #[serde(default)]
+        privacy_page: Option<Page>,
+    }
+    #[derive(Deserialize)]
+    struct Page {
+        version: Version,
+        digest: String,
+        facts: Box<RawValue>,
+    }
+    #[derive(Deserialize)]
+    struct Version {
+        number: u64,
+        at: Timestamp,
+        changes: Box<RawValue>,
+        asks_consent: bool,
+    }
+    let said: Said = serde_json::from_slice(payload)?;
+    Ok(said.privacy_page.map(|Page { version, digest, facts }| {
+        let Version { number, at, changes, asks_consent } = version;
+        PrivacyVersion { number, at, digest, facts, changes, asks_consent }
+    }))
+}
+
 impl Store {
     /// Puts a state of the page into force, behind all others. `false`, and no record, if there is one of this number.
     ///

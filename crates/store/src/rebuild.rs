@@ -16,6 +16,7 @@ mod end;
 mod fold;
 mod switch;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -31,8 +32,10 @@ use crate::contact::SubjectKeys;
 use crate::engine::{Batch, Durability, Engine, Table};
 use crate::error::Error;
 use crate::open::{Config, counter, open_engine};
+use crate::subject::erasures_keep;
 use crate::table::{
-    EXTERNAL_SECRETS, FORMAT_VERSION, META, META_CRL_NUMBERS, META_FORMAT, META_GENERATION, OUTBOX, end_of,
+    EXTERNAL_SECRETS, FORMAT_VERSION, META, META_CRL_NUMBERS, META_FORMAT, META_GENERATION, META_SWEPT,
+    OUTBOX, SEGMENTS_GOING, end_of,
 };
 use crate::transaction::{Transaction, decode_counter, read_range};
 
@@ -49,8 +52,10 @@ const CHANGES_PER_BATCH: usize = 50_000;
 /// So many rows are copied in one batch.
 const ROWS_PER_BATCH: usize = 1000;
 
-/// The classes whose records tell of rows, in the order in which they are read. No table is told of by two of them.
-const CLASSES: [Class; 4] = [Class::Issuance, Class::CaLifecycle, Class::AccessLog, Class::PermissionChange];
+/// The classes whose records tell of rows, in the order in which they are read. Wishes and receipts of erasures, and what is
+/// known of contacts, come after the records that gave and took contacts; the receipts after the wishes.
+const CLASSES: [Class; 5] =
+    [Class::Issuance, Class::CaLifecycle, Class::AccessLog, Class::PermissionChange, Class::Retention];
 
 /// What a rebuilt store has of a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,14 +69,28 @@ pub enum Kept {
 }
 
 /// What a rebuilt store has of each table. A table that is missing here fails a test.
+///
+/// It holds as far as the journal reaches back: what has been destroyed with its segment is not there. Rows whose time was over,
+/// and whose records are still there, come again, and go with the next sweep.
 pub const TABLES: &[(&str, Kept)] = &[
     (
         "meta",
-        Kept::But("counters of CRLs and the generation are as high or higher: nothing is numbered twice"),
+        Kept::But(
+            "counters of CRLs and the generation are as high or higher: nothing is numbered twice; the last sweep was when the \
+             old store or, without it, the newest record says",
+        ),
     ),
     ("accounts", Kept::But("a binding is empty where its subject's key is gone")),
     ("accounts_by_key", Kept::Same),
     ("contacts", Kept::But("sealed anew; none where the subject's key is gone")),
+    ("subjects", Kept::But("also of contacts that an earlier version took, and knew nothing about")),
+    (
+        "erasures_open",
+        Kept::But(
+            "also subjects with a receipt whose key is there all the same: it goes once more; without the old store, what an \
+             operator was about to erase and had no answer to is asked for again",
+        ),
+    ),
     ("external_keys", Kept::Same),
     (
         "external_secrets",
@@ -115,6 +134,18 @@ pub const TABLES: &[(&str, Kept)] = &[
     ("limit_overrides", Kept::Same),
     ("limit_spends", Kept::Nothing("with the limits")),
     ("pauses", Kept::Nothing("accounts are paused again when their checks fail again")),
+    ("cases", Kept::Same),
+    ("case_subjects", Kept::Same),
+    ("privacy_versions", Kept::Same),
+    ("holds", Kept::Same),
+    ("holds_open", Kept::Same),
+    (
+        "segments_going",
+        Kept::But(
+            "taken from the old store; without it, the next sweep decides anew on what is there, and what went in the last moment \
+             has no receipt",
+        ),
+    ),
     ("outbox", Kept::Nothing("it was moved into the journal first")),
 ];
 
@@ -125,6 +156,8 @@ pub struct Rebuilt {
     pub records: u64,
     /// Records that this version cannot read: what they told is missing. The first of them by name.
     pub unreadable: u64,
+    /// Records that were destroyed when their time was over, by class: what they told is missing.
+    pub destroyed: BTreeMap<Class, u64>,
     /// Records about what is not there, as the record of its making has gone by its age.
     pub orphans: u64,
     /// The first records that could not be used.
@@ -225,14 +258,18 @@ pub(crate) fn move_outbox(old: &dyn Engine, journal: &Journal) -> Result<(), Err
 /// # Errors
 /// [`Error`] if the journal cannot be read or the engine not be written.
 pub fn rebuild_into(parts: &RebuildParts<'_>) -> Result<Rebuilt, Error> {
-    let mut rebuilt = Rebuilt { outbox_moved: parts.old.is_some(), ..Rebuilt::default() };
+    let destroyed = destroyed(parts.journal);
+    let mut rebuilt = Rebuilt { destroyed, outbox_moved: parts.old.is_some(), ..Rebuilt::default() };
     for class in CLASSES {
         fold_class(parts, class, &mut rebuilt)?;
     }
     if let Some(old) = parts.old {
         copy_table(old, parts.new, EXTERNAL_SECRETS)?;
+        copy_table(old, parts.new, SEGMENTS_GOING)?;
+        erasures_keep(old, parts.new)?;
         keep_counters(old, parts.new)?;
     }
+    keep_swept(parts)?;
     // What the last records before a loss were, nobody knows: numbers go on well behind those that are known.
     let margins = if rebuilt.outbox_moved { Margins::NONE } else { Margins::LOSS };
     margins.apply(parts.new)?;
@@ -240,6 +277,19 @@ pub fn rebuild_into(parts: &RebuildParts<'_>) -> Result<Rebuilt, Error> {
     let told = json!({ "from": "journal", "reason": parts.reason, "done": rebuilt });
     finish(parts.new, &told, parts.now, parts.random)?;
     Ok(rebuilt)
+}
+
+/// How many records each class had that are not in the journal any more.
+fn destroyed(journal: &Journal) -> BTreeMap<Class, u64> {
+    let (mut there, mut ever) = (BTreeMap::<Class, u64>::new(), BTreeMap::<Class, u64>::new());
+    for info in journal.segments().into_iter().filter(|info| CLASSES.contains(&info.class)) {
+        *there.entry(info.class).or_default() += info.records;
+        let end = ever.entry(info.class).or_default();
+        *end = (*end).max(info.first_index.saturating_add(info.records));
+    }
+    let missing =
+        |(class, end): (Class, u64)| (class, end.saturating_sub(there.get(&class).copied().unwrap_or(0)));
+    ever.into_iter().map(missing).filter(|(_, missing)| *missing > 0).collect()
 }
 
 fn fold_class(parts: &RebuildParts<'_>, class: Class, rebuilt: &mut Rebuilt) -> Result<(), Error> {
@@ -292,6 +342,23 @@ fn keep_counters(old: &dyn Engine, new: &dyn Engine) -> Result<(), Error> {
         batch.put(META, key, highest.to_be_bytes());
     }
     commit(new, &batch)
+}
+
+/// When the last sweep was whose clock was believed. The records of the rebuild are as wrong as its clock: without the old store,
+/// what was there before them counts, as before a first sweep.
+fn keep_swept(parts: &RebuildParts<'_>) -> Result<(), Error> {
+    let value = parts.old.map(|old| old.get(META, META_SWEPT)).transpose();
+    let value = value.map_err(|cause| Error::Engine("reading when the last sweep was", cause))?.flatten();
+    let newest = || {
+        let told = parts.journal.segments().into_iter().filter(|info| info.class != Class::CaLifecycle);
+        told.filter_map(|info| info.latest).max()
+    };
+    let Some(value) = value.or_else(|| newest().map(|at| at.unix_ms().to_be_bytes().to_vec())) else {
+        return Ok(());
+    };
+    let mut batch = Batch::new();
+    batch.put(META, META_SWEPT, value);
+    commit(parts.new, &batch)
 }
 
 /// The end of a store that was made anew: the record of it, and the format, without which it is none.

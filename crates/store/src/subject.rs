@@ -9,6 +9,7 @@
 //! The row is the intent: the next start, or the next sweep, takes up what a crash left. Once it is marked, nothing new is
 //! sealed for the subject until its key is gone, as it would go with it.
 
+mod anew;
 mod records;
 
 use std::sync::Arc;
@@ -29,6 +30,7 @@ use crate::open::Store;
 use crate::table::{ACCOUNTS, CONTACTS, ERASURES_OPEN, SUBJECTS};
 use crate::transaction::{Transaction, decode, read_range, read_row};
 
+pub(crate) use anew::{Erasing, erasure_anew, erasures_keep};
 pub use records::RecordsOf;
 
 /// At most this many erasures are taken up in one go: they share one rewriting of the keys.
@@ -83,6 +85,9 @@ pub(crate) struct ErasureRow {
     /// Whether it goes whatever comes: nothing is sealed under it any more.
     #[serde(default)]
     marked: bool,
+    /// Whether the account ended with it.
+    #[serde(default)]
+    closed: bool,
 }
 
 /// What the receipt of an erasure says: that it was, and nothing of what it was about.
@@ -91,6 +96,8 @@ struct Receipt {
     account: Id,
     why: ErasureReason,
     asked: Timestamp,
+    /// Whether the account ended with it.
+    closed: bool,
     /// What was done: contacts, preferences and what of records lay under the key.
     destroyed: &'static str,
 }
@@ -185,7 +192,7 @@ pub(crate) fn contacts_withdraw(
     transaction.delete(CONTACTS, *subject.as_bytes());
     transaction.delete(SUBJECTS, *subject.as_bytes());
     if keys.has(subject) && transaction.get(ERASURES_OPEN, subject.as_bytes())?.is_none() {
-        let row = ErasureRow { asked: now, why, marked: false };
+        let row = ErasureRow { asked: now, why, marked: false, closed: false };
         transaction.put_row(ERASURES_OPEN, *subject.as_bytes(), &row)?;
     }
     Ok(())
@@ -216,7 +223,7 @@ impl Store {
                 }
                 transaction.delete(CONTACTS, *subject.as_bytes());
                 transaction.delete(SUBJECTS, *subject.as_bytes());
-                let row = ErasureRow { asked: at, why, marked: true };
+                let row = ErasureRow { asked: at, why, marked: true, closed: close };
                 transaction.put_row(ERASURES_OPEN, *subject.as_bytes(), &row)?;
                 records.iter().for_each(|record| transaction.record(record));
                 Ok(Erased::Yes(Box::new(account)))
@@ -471,6 +478,7 @@ fn erasures_end(
             account: *subject,
             why: row.why,
             asked: row.asked,
+            closed: row.closed,
             destroyed: "the subject's key: contacts, preferences, and what of records lay under it",
         };
         let payload =

@@ -102,7 +102,8 @@ impl Authority {
         let subjects: BTreeSet<Id> = new.subjects.iter().copied().collect();
         let case = checked(act, &new, subjects.len(), now)?;
         self.are_subjects(&subjects)?;
-        let records = vec![self.case_record(act, &case, "opened")?, self.act_done(act)?];
+        let named: Vec<Id> = subjects.iter().copied().collect();
+        let records = vec![self.case_record(act, &case, "opened", &named)?, self.act_done(act)?];
         let rows = subjects.into_iter().map(CaseSubject::new).collect();
         if !self.store.case_insert(case.clone(), rows, records).await? {
             return Err(ActError::conflict(format!(
@@ -166,7 +167,7 @@ impl Authority {
                 case.holds.push(hold.id);
                 holds.push(hold);
             }
-            records.push(authority.case_record(act, &case, "held")?);
+            records.push(authority.case_record(act, &case, "held", &[])?);
             Ok(CaseStep { case, subjects: Vec::new(), holds, release: None, records })
         })
         .await
@@ -224,7 +225,7 @@ impl Authority {
                 reason: reason_of(act)?,
             };
             let told = json!({ "case": case.name, "law": case.law, "everybody": is_everybodys, "disclosure": {
-                "id": disclosure.id, "recipient": disclosure.recipient, "fields": disclosure.fields,
+                "id": disclosure.id, "at": disclosure.at, "recipient": disclosure.recipient, "fields": disclosure.fields,
                 "sha256": disclosure.sha256, "basis": disclosure.basis, "by": disclosure.by,
                 "reason": disclosure.reason,
             }});
@@ -241,7 +242,7 @@ impl Authority {
                 }
             }
             case.disclosures.push(disclosure);
-            records.push(authority.case_record(act, &case, "disclosed")?);
+            records.push(authority.case_record(act, &case, "disclosed", &[])?);
             Ok(CaseStep { case, subjects, holds: Vec::new(), release: None, records })
         })
         .await
@@ -287,7 +288,7 @@ impl Authority {
         }
         check_ban(case.kind, Some(end), self.clock.now())?;
         case.forbidden_until = Some(end);
-        let records = vec![self.case_record(act, &case, "forbidden")?];
+        let records = vec![self.case_record(act, &case, "forbidden", &[])?];
         Ok(CaseStep { case, subjects: Vec::new(), holds: Vec::new(), release: None, records })
     }
 
@@ -379,7 +380,7 @@ impl Authority {
                     ));
                 }
             }
-            let records = vec![authority.case_record(act, &case, "objected")?];
+            let records = vec![authority.case_record(act, &case, "objected", &[])?];
             Ok(CaseStep { case, subjects: Vec::new(), holds: Vec::new(), release: None, records })
         })
         .await
@@ -428,7 +429,7 @@ impl Authority {
                     records.push(record.ending(hold.end()));
                 }
             }
-            records.push(authority.case_record(act, &case, "closed")?);
+            records.push(authority.case_record(act, &case, "closed", &[])?);
             Ok(CaseStep { case, subjects: Vec::new(), holds: Vec::new(), release, records })
         })
         .await
@@ -609,11 +610,17 @@ impl Authority {
         }
     }
 
-    /// The record of a change: the whole case but for what its own records tell.
-    fn case_record(&self, act: &Act, case: &Case, change: &'static str) -> Result<Record, ActError> {
-        let told: Value = json!({ "change": change, "by": act.operator, "case": {
+    /// The record of a change: the whole case but for what its own records tell, and whom it names from now on.
+    fn case_record(
+        &self,
+        act: &Act,
+        case: &Case,
+        change: &'static str,
+        named: &[Id],
+    ) -> Result<Record, ActError> {
+        let told: Value = json!({ "change": change, "by": act.operator, "subjects": named, "case": {
             "name": case.name, "kind": case.kind, "basis": case.basis, "law": case.law, "requester": case.requester,
-            "reason": case.reason, "at": case.at, "answer_by": case.answer_by, "everybody": case.everybody,
+            "reason": case.reason, "by": case.by, "at": case.at, "answer_by": case.answer_by, "everybody": case.everybody,
             "forbidden_until": case.forbidden_until, "objections": case.objections, "holds": case.holds,
             "counts": case.counts, "closed": case.closed,
         }});

@@ -107,8 +107,10 @@ impl Authority {
             let bytes = self.store.subject_seal(account, "correction", &plain).await?;
             record.parts.push(Part { seal: Seal::Subject, bytes });
         }
+        let at = record.time;
         let records = vec![record, self.act_done(act)?];
-        match self.store.subject_correct(account, contacts, self.clock.now(), records).await? {
+        // As the record says it, so that the row can be made anew from the record.
+        match self.store.subject_correct(account, contacts, at, records).await? {
             Corrected::Yes => Ok(()),
             Corrected::Closed => {
                 Err(ActError::conflict(format!("the account {account} has ended: {}", law::CLOSED_BASIS)))
@@ -156,10 +158,10 @@ impl Authority {
     /// # Errors
     /// [`ActError::NotFound`], [`ActError::Conflict`] if there is no contact of it; [`ActError::Fault`].
     pub async fn subject_object(&self, act: &Act, account: Id, objects: bool) -> Result<(), ActError> {
-        let since = objects.then(|| self.clock.now());
         let what = serde_json::json!({ "objects_to_mail": objects });
         let evidence = ChangedEvidence { account, by: act.operator, what: &what };
         let record = self.record(RecordType::SubjectObjected, Some(account), None, &evidence)?;
+        let since = objects.then_some(record.time);
         let done = self.store.subject_object(account, since, vec![record, self.act_done(act)?]).await?;
         noted(done, account)
     }
@@ -172,7 +174,7 @@ impl Authority {
         let what = serde_json::json!({});
         let evidence = ChangedEvidence { account, by: act.operator, what: &what };
         let record = self.record(RecordType::SubjectTold, Some(account), None, &evidence)?;
-        let told = Told { at: self.clock.now(), by: act.operator };
+        let told = Told { at: record.time, by: act.operator };
         let done = self.store.subject_told(account, told, vec![record, self.act_done(act)?]).await?;
         noted(done, account)
     }

@@ -1,9 +1,11 @@
 //! From a record to the rows that it tells of: what the transaction that wrote the record did, done again.
 //!
-//! The order of records within a class is that of the transactions. No table is told of by two classes, so the classes can be
-//! read one after another.
+//! The order of records within a class is that of the transactions; across classes it is lost, as they are read one after another.
+//! Almost no table is told of by two. What an erasure does to contacts, and to an account that ended with it, is: see `people`.
 
-use ingam_protocol::acme::{Account, Claim, Contact, Failure, FinalBytes, Order, Precertificate, Waiting};
+mod people;
+
+use ingam_protocol::acme::{Account, Claim, Failure, FinalBytes, Order, Precertificate, Waiting};
 use ingam_protocol::bytes::{from_base64url, from_hex};
 use ingam_protocol::certificate::Validity;
 use ingam_protocol::identifier::DnsName;
@@ -16,9 +18,9 @@ use ingam_protocol::record::{Record, RecordType, Seal};
 use ingam_protocol::{Bytes, Id, Reason, Serial, Shard, Timestamp};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
-use crate::account::{contacts_sealed, payload_place};
+use crate::account::payload_place;
 use crate::approval::{Approval, ApprovalDecision};
 use crate::certificate::CertificateRow;
 use crate::contact::SubjectKeys;
@@ -34,12 +36,14 @@ use crate::revocation_job::{JobState, RevocationJob};
 use crate::role::{self, Grant};
 use crate::search;
 use crate::status::{StatusState, status_of, status_put};
+use crate::subject::ErasureReason;
 use crate::table::{
-    ACCOUNTS, ACCOUNTS_BY_KEY, APPROVALS, CERTIFICATES, CONTACTS, EXTERNAL_KEYS, INCIDENTS, ISSUANCES_OPEN,
+    ACCOUNTS, ACCOUNTS_BY_KEY, APPROVALS, CERTIFICATES, EXTERNAL_KEYS, INCIDENTS, ISSUANCES_OPEN,
     KEYS_BLOCKED, LIMIT_OVERRIDES, META, ORDERS_BY_ACCOUNT, REVOCATION_JOBS, REVOCATION_JOBS_OPEN, ROLES,
     certificate_key, meta_crl_number, pair_key,
 };
 use crate::transaction::{Transaction, decode_counter};
+use people::contacts_put;
 
 /// Why a record changed nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,7 +63,7 @@ pub(crate) fn fold(transaction: &mut Transaction<'_>, record: &Record, keys: Opt
     match record.kind {
         RecordType::AccountCreated => account_created(transaction, record, keys),
         RecordType::AccountUpdated => account_updated(transaction, record, keys),
-        RecordType::AccountDeactivated => account_deactivated(transaction, record),
+        RecordType::AccountDeactivated => account_deactivated(transaction, record, keys),
         RecordType::AccountKeyChanged => account_key_changed(transaction, record),
         RecordType::ExternalKeyMade => read(record, |key: ExternalKey| {
             transaction.put_row(EXTERNAL_KEYS, *key.id.as_bytes(), &key).map(Ok)
@@ -90,6 +94,16 @@ pub(crate) fn fold(transaction: &mut Transaction<'_>, record: &Record, keys: Opt
             transaction.delete(ROLES, role::key(principal, role));
             Ok(Ok(()))
         }),
+        RecordType::SubjectAsked => people::subject_asked(transaction, record, keys),
+        RecordType::SubjectErased => people::subject_erased(transaction, record, keys),
+        RecordType::SubjectCorrected => people::subject_corrected(transaction, record, keys),
+        RecordType::SubjectObjected => people::subject_objected(transaction, record),
+        RecordType::SubjectTold => people::subject_told(transaction, record),
+        RecordType::HoldChanged => people::hold_changed(transaction, record),
+        RecordType::CaseChanged => people::case_changed(transaction, record),
+        RecordType::DataDisclosed => people::data_disclosed(transaction, record),
+        RecordType::NoticeGiven => people::notice_given(transaction, record),
+        RecordType::ConfigurationChanged => people::configuration_changed(transaction, record),
         // What they tell of has no row, or one that is for the moment alone.
         _ => Ok(Ok(())),
     }
@@ -158,26 +172,6 @@ fn payload(said: &AccountSaid, record: &Record, keys: Option<&SubjectKeys>) -> O
     serde_json::from_slice(&json).ok()
 }
 
-fn contacts_put(
-    transaction: &mut Transaction<'_>,
-    account: Id,
-    contacts: Option<Vec<String>>,
-    keys: Option<&SubjectKeys>,
-) -> Result<(), Error> {
-    let Some(mut urls) = contacts else { return Ok(()) };
-    let contacts: Vec<Contact> = urls.iter().filter_map(|url| Contact::parse(url).ok()).collect();
-    urls.iter_mut().for_each(Zeroize::zeroize);
-    match keys.filter(|_| !contacts.is_empty()) {
-        None => transaction.delete(CONTACTS, *account.as_bytes()),
-        // Without a key nothing could have been opened, unless it was never hidden.
-        Some(keys) => match contacts_sealed(keys, account, &contacts) {
-            Ok(sealed) => transaction.put(CONTACTS, *account.as_bytes(), sealed),
-            Err(_) => transaction.delete(CONTACTS, *account.as_bytes()),
-        },
-    }
-    Ok(())
-}
-
 fn account_created(transaction: &mut Transaction<'_>, record: &Record, keys: Option<&SubjectKeys>) -> Folded {
     read(record, |said: AccountSaid| {
         let Some(key) = said.key() else { return Ok(Err(Unfolded::Unreadable)) };
@@ -206,7 +200,11 @@ fn account_created(transaction: &mut Transaction<'_>, record: &Record, keys: Opt
         };
         transaction.put(ACCOUNTS_BY_KEY, account.key.thumbprint(), *account.id.as_bytes());
         transaction.put_row(ACCOUNTS, *account.id.as_bytes(), &account)?;
-        contacts_put(transaction, account.id, payload.contact, keys).map(Ok)
+        let given = (created, ErasureReason::Withdrawn);
+        match payload.contact.filter(|contact| !contact.is_empty()) {
+            Some(contact) => contacts_put(transaction, account.id, Some(contact), given, keys).map(Ok),
+            None => Ok(Ok(())),
+        }
     })
 }
 
@@ -227,16 +225,22 @@ fn account_updated(transaction: &mut Transaction<'_>, record: &Record, keys: Opt
             Some(payload) => payload.contact,
             None => Some(Vec::new()),
         };
-        contacts_put(transaction, said.account, contact, keys)?;
+        let given = (record.time, ErasureReason::Withdrawn);
+        contacts_put(transaction, said.account, contact, given, keys)?;
         account_change(transaction, said.account, |_, account| {
             account.terms_agreed = said.terms_agreed.or(account.terms_agreed);
         })
     })
 }
 
-fn account_deactivated(transaction: &mut Transaction<'_>, record: &Record) -> Folded {
+fn account_deactivated(
+    transaction: &mut Transaction<'_>,
+    record: &Record,
+    keys: Option<&SubjectKeys>,
+) -> Folded {
     read(record, |said: AccountSaid| {
-        transaction.delete(CONTACTS, *said.account.as_bytes());
+        let given = (record.time, ErasureReason::AccountClosed);
+        people::contacts_withdraw(transaction, said.account, given, keys)?;
         account_change(transaction, said.account, |_, account| account.deactivated = Some(record.time))
     })
 }
