@@ -230,13 +230,15 @@ struct Going {
     earliest: Timestamp,
     latest: Timestamp,
     account: Option<Id>,
+    /// A subject beside the account: the key for external accounts that it is bound to.
+    key: Option<Id>,
     certificate: Option<(IssuerName, Serial)>,
     rows: Vec<(Table, Vec<u8>)>,
 }
 
 impl Going {
     fn new(earliest: Timestamp, latest: Timestamp) -> Self {
-        Self { earliest, latest, account: None, certificate: None, rows: Vec::new() }
+        Self { earliest, latest, account: None, key: None, certificate: None, rows: Vec::new() }
     }
 
     fn of(mut self, account: Id) -> Self {
@@ -286,14 +288,13 @@ impl Going {
 
     /// Whether a hold keeps it.
     fn is_held(&self, holds: &[Hold], class: Class) -> bool {
-        holds.iter().any(|hold| {
-            hold.scope.keeps_row(
-                class,
-                (self.earliest, self.latest),
-                self.account,
-                self.certificate.as_ref().map(|(issuer, serial)| (issuer, serial)),
-            )
-        })
+        let certificate = self.certificate.as_ref().map(|(issuer, serial)| (issuer, serial));
+        let keeps = |hold: &Hold, about| {
+            hold.scope.keeps_row(class, (self.earliest, self.latest), about, certificate)
+        };
+        holds
+            .iter()
+            .any(|hold| keeps(hold, self.account) || self.key.is_some_and(|key| keeps(hold, Some(key))))
     }
 }
 
@@ -532,7 +533,9 @@ fn external_key(look: &dyn Look, terms: &Terms, now: Timestamp, key: &ExternalKe
     };
     let Some(end) = end else { return Ok(Verdict::Later) };
     let id = key.id.as_bytes();
+    // Before it was bound, it was a subject of its own, and a hold may be about either.
     let mut going = Going::new(key.at, end).of(key.bound.map_or(key.id, |bound| bound.account));
+    going.key = Some(key.id);
     going.take(look, EXTERNAL_KEYS, id.to_vec())?;
     going.take(look, EXTERNAL_SECRETS, id.to_vec())?;
     Ok(due_at(end.plus(terms.issuance.max(terms.after_end)), now, going))

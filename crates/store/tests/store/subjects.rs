@@ -4,21 +4,29 @@
 
 use std::sync::Arc;
 
+use ingam_journal::files::Files;
 use ingam_protocol::acme::Contact;
+use ingam_protocol::external::MacKey;
 use ingam_protocol::record::{Class, RecordType};
 use ingam_protocol::time::SeededRandom;
 use ingam_protocol::{Id, Timestamp};
 use ingam_store::engine::Table;
 use ingam_store::{
-    Corrected, Erased, Erasure, ErasureReason, Error, Hold, HoldReleased, HoldScope, Objected, RecordQuery,
-    Store, Told,
+    Corrected, Erased, Erasure, ErasureReason, Error, Hold, HoldReleased, HoldScope, Objected, Pass,
+    RecordQuery, Store, Terms, Told,
 };
 
+use crate::external::{external_key, make, wants};
 use crate::made::{DAY, Disks, Open, contacts, id, insert_account, on_both, operator, record, run, start};
 
 fn erasure(subject: Id, random: &SeededRandom) -> Erasure {
     let records = vec![record(RecordType::SubjectAsked, subject, random)];
-    Erasure { subject, close: false, at: start(), why: ErasureReason::SubjectAsked, records }
+    Erasure { subject, close: None, at: start(), why: ErasureReason::SubjectAsked, records }
+}
+
+fn closing(subject: Id, random: &SeededRandom) -> Erasure {
+    let ended = record(RecordType::AccountDeactivated, subject, random).about(subject);
+    Erasure { close: Some(Box::new(ended)), ..erasure(subject, random) }
 }
 
 async fn erase(store: &Store, subject: Id, random: &SeededRandom) -> Result<Erased, Error> {
@@ -126,6 +134,41 @@ fn a_hold_keeps_them_until_it_is_over() {
         assert!(store.subject_open(account.id, "record", &sealed).is_none());
         assert_eq!(receipts(store), 1);
         assert_eq!(store.erasures_sweep(start()).await.unwrap(), 0);
+    });
+}
+
+/// A key for external accounts is a subject of its own before it is bound, and the hold on it goes on keeping it.
+#[test]
+fn a_hold_on_a_key_for_external_accounts_keeps_it_once_it_is_bound() {
+    on_both(async |store, random| {
+        let key = external_key(random);
+        let told = record(RecordType::ExternalKeyMade, key.id, random);
+        store.external_key_insert(key.clone(), &MacKey::new(random), vec![told]).await.unwrap();
+        let bound = wants(key.id, random);
+        make(store, &bound, random).await.unwrap();
+        let told = record(RecordType::AccountDeactivated, bound.id, random);
+        store.account_deactivate(bound.id, start(), told).await.unwrap().unwrap();
+
+        let now = start().plus(30 * DAY);
+        let held = Hold { ends: now.plus(DAY), ..hold(key.id, random) };
+        store.hold_open(held, Vec::new()).await.unwrap();
+        let terms = Terms {
+            working: DAY,
+            issuance: DAY,
+            after_end: DAY,
+            lifetime: DAY,
+            access_log: DAY,
+            retention: None,
+        };
+        let sweep = async |pass, now| {
+            store.rows_sweep(pass, Vec::new(), terms, now, |_| Vec::new()).await.unwrap();
+        };
+        sweep(Pass::Accounts, now).await;
+        assert_eq!(store.account_by_id(bound.id).unwrap(), None, "nobody holds the account");
+        sweep(Pass::ExternalKeys, now).await;
+        assert!(store.external_key_by_id(key.id).unwrap().is_some());
+        sweep(Pass::ExternalKeys, now.plus(2 * DAY)).await;
+        assert_eq!(store.external_key_by_id(key.id).unwrap(), None, "the hold is over");
     });
 }
 
