@@ -4,6 +4,7 @@ use ingam_journal::SegmentInfo;
 use ingam_protocol::Id;
 use ingam_protocol::record::{Class, Record};
 
+use super::ROWS_PER_READ;
 use crate::error::Error;
 use crate::open::Store;
 use crate::table::OUTBOX;
@@ -15,11 +16,8 @@ const LOOKED_AT_MAX: usize = 20_000;
 /// A page ends once it has about this many bytes.
 const PAGE_BYTES_MAX: usize = 4 << 20;
 
-/// How many rows of the outbox are read at once.
-const ROWS_PER_READ: usize = 500;
-
 /// Some of a subject's records.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct RecordsOf {
     /// Those that were found: first what has not come into the journal yet, then the journal, class by class. What moves
     /// there meanwhile comes twice, under one id.

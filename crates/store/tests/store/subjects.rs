@@ -240,6 +240,71 @@ fn a_store_from_before_an_erasure_does_not_open_with_the_keys_of_after() {
     open.close();
 }
 
+/// An old copy of `contacts/` is put back: what was erased since is destroyed again by the start, and nothing else.
+#[test]
+fn keys_that_an_old_copy_brings_back_are_destroyed_again() {
+    for is_archived in [true, false] {
+        let random = Arc::new(SeededRandom::new(8));
+        let disks = Disks::default();
+        let open = disks.open(&random).unwrap();
+        let [gone, other, back] = [(); 3].map(|()| run(insert_account(&open.store, &random)).id);
+        let sealed = [gone, other, back].map(|subject| sealed_record(&open.store, subject));
+        open.close();
+        let names = disks.keys.list().unwrap();
+        let copies: Vec<_> =
+            names.into_iter().map(|name| (disks.keys.contents(&name).unwrap(), name)).collect();
+
+        let open = disks.open(&random).unwrap();
+        for subject in [gone, back] {
+            run(erase(&open.store, subject, &random)).unwrap();
+        }
+        run(open.store.account_update(back, Some(&contacts()), None, update(back, &random))).unwrap();
+        if is_archived {
+            open.close();
+        } else {
+            // The receipts may be in the outbox yet.
+            disks.journal.stop_after(0);
+            open.close();
+            disks.power_cut(&random);
+        }
+        for name in disks.keys.list().unwrap() {
+            disks.keys.remove(&name).unwrap();
+        }
+        for (bytes, name) in copies {
+            disks.keys.set_contents(&name, bytes);
+        }
+
+        let open = disks.open(&random).unwrap();
+        let opens =
+            |which: usize, subject| open.store.subject_open(subject, "record", &sealed[which]).is_some();
+        assert!(!opens(0, gone), "its key is gone again");
+        assert!(opens(1, other), "nobody erased that");
+        assert_eq!(open.store.account_contacts(other).unwrap(), contacts());
+        assert!(opens(2, back), "it has contacts, so this may be what they lie under");
+        assert_eq!(receipts(&open.store), 2, "no receipt is written twice");
+        open.close();
+    }
+}
+
+/// A key without contacts that the sweep has to look at is left to it, as a hold may keep what lies under it.
+#[test]
+fn the_start_leaves_keys_to_the_sweep_that_are_held() {
+    let random = Arc::new(SeededRandom::new(10));
+    let disks = Disks::default();
+    let open = disks.open(&random).unwrap();
+    let account = run(insert_account(&open.store, &random)).id;
+    run(erase(&open.store, account, &random)).unwrap();
+    run(open.store.account_update(account, Some(&contacts()), None, update(account, &random))).unwrap();
+    let sealed = sealed_record(&open.store, account);
+    run(open.store.hold_open(hold(account, &random), Vec::new())).unwrap();
+    run(open.store.account_update(account, Some(&[]), None, update(account, &random))).unwrap();
+    open.close();
+    let open = disks.open(&random).unwrap();
+    assert!(open.store.subject_open(account, "record", &sealed).is_some());
+    assert_eq!(run(open.store.erasures_sweep(start())).unwrap(), 0);
+    open.close();
+}
+
 /// Everything about one erasure after a power cut: whole, or taken up and gone.
 fn check(open: &Open, subject: Id, sealed: &[u8], answered: bool, context: &str) {
     let row = open.engine.as_ref().unwrap().get(Table::new("contacts"), subject.as_bytes()).unwrap();
