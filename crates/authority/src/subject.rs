@@ -7,18 +7,20 @@
 pub(crate) mod law;
 mod report;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use ingam_protocol::Id;
 use ingam_protocol::acme::{Account, ErrorType};
-use ingam_protocol::record::RecordType;
+use ingam_protocol::record::{Record, RecordType};
 use ingam_store::{Erased, Erasure, ErasureReason};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::Authority;
-use crate::error::Error;
-use crate::evidence::Caller;
+use crate::error::{Error, Refusal};
+use crate::evidence::{AccountEvidence, Caller};
 use crate::operator::{ActError, Found};
 
 pub use law::{Kept, Recipient, Rights};
@@ -153,9 +155,10 @@ impl Authority {
         let record = |outcome| {
             self.record(RecordType::SubjectAsked, Some(account.id), Some(caller), &evidence(outcome))
         };
+        let close = wish.close.then(|| self.account_ended(account.id, Some(caller))).transpose()?;
         let erasure = Erasure {
             subject: account.id,
-            close: wish.close,
+            close: close.map(Box::new),
             at: now,
             why: ErasureReason::SubjectAsked,
             records: vec![record(None)?],
@@ -171,6 +174,11 @@ impl Authority {
                 Err(Error::refusal(ErrorType::AccountDoesNotExist, "there is no such account"))
             }
         }
+    }
+
+    /// The record of an account that ends with an erasure.
+    pub(crate) fn account_ended(&self, id: Id, caller: Option<&Caller>) -> Result<Record, Error> {
+        self.record(RecordType::AccountDeactivated, Some(id), caller, &AccountEvidence::about(id))
     }
 
     /// Destroys the keys of contact data that were withdrawn or whose account ended.

@@ -105,8 +105,9 @@ struct Receipt {
 pub struct Erasure {
     /// The account.
     pub subject: Id,
-    /// Whether the account ends with it.
-    pub close: bool,
+    /// The record of the account's end, if it is to end with it; written if it had not ended before. It ends when that was,
+    /// as the row is made anew from the record.
+    pub close: Option<Box<Record>>,
     /// When.
     pub at: Timestamp,
     /// Why.
@@ -215,9 +216,10 @@ impl Store {
                 if !holds.is_empty() {
                     return Ok(Erased::Held(holds));
                 }
-                if close && account.deactivated.is_none() {
-                    account.deactivated = Some(at);
+                if let Some(ended) = close.filter(|_| account.deactivated.is_none()) {
+                    account.deactivated = Some(ended.time);
                     transaction.put_row(ACCOUNTS, *subject.as_bytes(), &account)?;
+                    transaction.record(&ended);
                 }
                 transaction.delete(CONTACTS, *subject.as_bytes());
                 transaction.delete(SUBJECTS, *subject.as_bytes());

@@ -123,9 +123,10 @@ impl Authority {
     /// [`ActError::NotFound`], [`ActError::Conflict`] if a hold keeps them; [`ActError::Fault`] if it could not be done: it is
     /// then done later if the wish came on record.
     pub async fn subject_erase(&self, act: &Act, account: Id, close: bool) -> Result<ErasureDone, ActError> {
+        let close = close.then(|| self.account_ended(account, None)).transpose()?;
         let erasure = Erasure {
             subject: account,
-            close,
+            close: close.map(Box::new),
             at: self.clock.now(),
             why: ErasureReason::OperatorActed,
             records: vec![self.act_done(act)?],

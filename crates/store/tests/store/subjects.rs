@@ -102,12 +102,28 @@ fn erased_contacts_are_gone_and_the_account_goes_on() {
 fn an_account_can_end_with_it() {
     on_both(async |store, random| {
         let account = insert_account(store, random).await;
-        let closing = Erasure { close: true, ..erasure(account.id, random) };
-        let Erased::Yes(left) = store.subject_erase(closing).await.unwrap() else { panic!("not erased") };
+        let Erased::Yes(left) = store.subject_erase(closing(account.id, random)).await.unwrap() else {
+            panic!("not erased")
+        };
         assert_eq!(left.deactivated, Some(start()));
         assert_eq!(store.account_by_id(account.id).unwrap().unwrap().deactivated, Some(start()));
         let corrected = store.subject_correct(account.id, &contacts(), start(), Vec::new()).await.unwrap();
         assert_eq!(corrected, Corrected::Closed);
+        // A store that is made anew from the records ends it as well, at the same time.
+        let ends = || {
+            let kinds = [RecordType::AccountDeactivated].into();
+            store.records_find(&RecordQuery { kinds, ..RecordQuery::default() }, 100).unwrap().records
+        };
+        assert_eq!(
+            ends().iter().map(|end| (end.subject, end.time)).collect::<Vec<_>>(),
+            [(Some(account.id), start())]
+        );
+        // Once, however often that is wished.
+        store.subject_erase(closing(account.id, random)).await.unwrap();
+        assert_eq!(ends().len(), 1);
+        let open = insert_account(store, random).await;
+        erase(store, open.id, random).await.unwrap();
+        assert_eq!(ends().len(), 1);
     });
 }
 
