@@ -276,7 +276,9 @@ impl Authority {
                 told.insert((*name).to_owned(), value.clone());
             }
         }
-        if let Some(Value::Object(request)) = open.get("request") {
+        if let Some(Value::Object(request)) =
+            open.get("request").filter(|_| is_own_request(subject, record, &open))
+        {
             for name in ["address", "user_agent", "url", "request_id"] {
                 if let Some(value) = request.get(name) {
                     told.insert(name.to_owned(), value.clone());
@@ -311,8 +313,23 @@ const RECEIPTS: &[RecordType] = &[
 const READS: &[&str] =
     &["account.contacts", "subject.report", "subject.list", "cert.evidence", "log.search", "log.follow"];
 
+/// Whether the subject itself made the request that a record is of. A certificate's key and other accounts revoke, too: theirs
+/// is on record about whose certificate it was, and their address is not that one's to know.
+fn is_own_request(subject: Id, record: &Record, open: &Map<String, Value>) -> bool {
+    if let Some(right) = open.get("right") {
+        return right == "account";
+    }
+    let jws = open.get("request").and_then(|request| request.get("jws"));
+    let protected = jws.and_then(|jws| readable(jws.get("protected")?.as_str()?.as_bytes()));
+    match protected.as_ref().and_then(|protected| protected.get("kid")?.as_str()) {
+        Some(kid) => kid.rsplit('/').next().and_then(|id| id.parse().ok()) == Some(subject),
+        // An account that is made has no name yet: its key comes along.
+        None => record.kind == RecordType::AccountCreated,
+    }
+}
+
 /// What of an open part is told as it is. Reasons are the operators' own words, and not among them.
-const ABOUT: &[&str] = &["identifier", "order", "authorization", "challenge", "serial", "issuer"];
+const ABOUT: &[&str] = &["identifier", "order", "authorization", "challenge", "serial", "issuer", "right"];
 
 /// The same of what a subject asked for.
 const OWN: &[&str] = &["asked", "why", "outcome", "close"];
