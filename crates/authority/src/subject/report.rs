@@ -10,6 +10,7 @@ use ingam_protocol::{Id, Timestamp};
 use ingam_store::SubjectRow;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::law::{self, Kept, Recipient, Rights};
 use crate::Authority;
@@ -174,18 +175,20 @@ impl Authority {
         })
     }
 
-    /// A page of a section, at most `limit` of its items.
+    /// A page of a section, at most `limit` of its items; `None` if none begins there. A `turn` is held as long as files are
+    /// read, also when whoever asked has gone.
     pub(crate) async fn subject_section(
         &self,
         subject: Id,
         section: Section,
         after: Option<Vec<u8>>,
         limit: usize,
-    ) -> Result<Found<Value>, ActError> {
+        turn: Option<OwnedSemaphorePermit>,
+    ) -> Result<Option<Found<Value>>, ActError> {
         match section {
-            Section::Orders => self.subject_orders(subject, after.as_deref(), limit),
-            Section::Certificates => self.subject_certificates(subject, after.as_deref(), limit),
-            Section::Records => self.subject_records(subject, after, limit).await,
+            Section::Orders => self.subject_orders(subject, after.as_deref(), limit).map(Some),
+            Section::Certificates => self.subject_certificates(subject, after.as_deref(), limit).map(Some),
+            Section::Records => self.subject_records(subject, after, limit, turn).await,
         }
     }
 
@@ -239,14 +242,18 @@ impl Authority {
         subject: Id,
         after: Option<Vec<u8>>,
         limit: usize,
-    ) -> Result<Found<Value>, ActError> {
+        turn: Option<OwnedSemaphorePermit>,
+    ) -> Result<Option<Found<Value>>, ActError> {
         // While something is held about a subject, who reads its data says more than it may know.
         let reads_are_told = self.store.holds_on(subject, self.clock.now())?.is_empty();
         let store = self.store.clone();
-        let found =
-            read_files(move || store.records_about(subject, CLASSES, after.as_deref(), limit)).await?;
+        let found = read_files(move || {
+            let _turn = turn;
+            store.records_about(subject, CLASSES, after.as_deref(), limit)
+        });
+        let Some(found) = found.await? else { return Ok(None) };
         let items = found.records.iter().filter_map(|record| self.told_of(subject, record, reads_are_told));
-        Ok(Found { items: items.collect(), next: found.next })
+        Ok(Some(Found { items: items.collect(), next: found.next }))
     }
 
     /// What a record has of a subject's own; nothing if it is not for its eyes.

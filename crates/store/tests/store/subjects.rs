@@ -435,6 +435,7 @@ fn a_subjects_records_are_found_page_by_page_wherever_they_are() {
         let (mut found, mut after) = (Vec::new(), None);
         for _ in 0..200 {
             let page = open.store.records_about(own, &[Class::Issuance], after.as_deref(), limit).unwrap();
+            let page = page.expect("a page gave that place");
             assert!(page.records.len() <= limit);
             found.extend(page.records.iter().map(|record| record.id));
             after = page.next;
@@ -449,7 +450,40 @@ fn a_subjects_records_are_found_page_by_page_wherever_they_are() {
         expected.sort_unstable();
         assert_eq!(found, expected, "{limit} at once");
     }
-    let none = open.store.records_about(own, &[Class::AccessLog], None, 100).unwrap();
+    let none = open.store.records_about(own, &[Class::AccessLog], None, 100).unwrap().unwrap();
     assert!(none.records.is_empty());
+    open.close();
+}
+
+/// Places come from clients: one that no page gave is none, and no fault.
+#[test]
+fn a_place_that_no_page_gave_is_no_page() {
+    let random = Arc::new(SeededRandom::new(7));
+    let disks = Disks::default();
+    let open = disks.open(&random).unwrap();
+    let own = id(random.as_ref());
+    for _ in 0..3 {
+        let told = record(RecordType::OrderCreated, own, random.as_ref()).about(own);
+        run(open.store.statuses().records_append(vec![told])).unwrap();
+    }
+    open.close();
+    let open = disks.open(&random).unwrap();
+    let look = |after: &[u8]| open.store.records_about(own, &[Class::Issuance], Some(after), 1).unwrap();
+    let first = open.store.records_about(own, &[Class::Issuance], None, 1).unwrap().unwrap();
+    let given = first.next.unwrap();
+    assert_eq!(look(&given).unwrap().records.len(), 1);
+    let (head, place) = given.split_at(given.len() - 8);
+    let place = u64::from_be_bytes(place.try_into().unwrap());
+    for off in 1..200 {
+        assert!(
+            look(&[head, &(place + off).to_be_bytes()].concat()).is_none_or(|page| page.records.len() == 1)
+        );
+    }
+    assert!(look(&[head, &(place + 1).to_be_bytes()].concat()).is_none(), "in the midst of a record");
+    for odd in [&[][..], &[1, 2, 3], &[2; 18], &given[1..], &[given.as_slice(), &[0]].concat()] {
+        assert!(look(odd).is_none(), "{odd:?}");
+    }
+    // Behind the end there is nothing, which is a page.
+    assert!(look(&[head, &u64::MAX.to_be_bytes()].concat()).unwrap().records.is_empty());
     open.close();
 }
