@@ -105,6 +105,8 @@ pub struct Authority {
     finalizing: Semaphore,
     /// How many may run or wait; one more is refused.
     checks_queue: Arc<Semaphore>,
+    /// Whose records are looked for.
+    report_turns: subject::ReportTurns,
 }
 
 /// What an authority is made of.
@@ -152,6 +154,7 @@ impl Authority {
             checks,
             finalizing,
             checks_queue,
+            report_turns: subject::ReportTurns::new(),
         })
     }
 

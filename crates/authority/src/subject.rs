@@ -7,18 +7,20 @@
 pub(crate) mod law;
 mod report;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use ingam_protocol::Id;
 use ingam_protocol::acme::{Account, ErrorType};
-use ingam_protocol::record::RecordType;
+use ingam_protocol::record::{Record, RecordType};
 use ingam_store::{Erased, Erasure, ErasureReason};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::Authority;
-use crate::error::Error;
-use crate::evidence::Caller;
+use crate::error::{Error, Refusal};
+use crate::evidence::{AccountEvidence, Caller};
 use crate::operator::{ActError, Found};
 
 pub use law::{Kept, Recipient, Rights};
@@ -29,6 +31,12 @@ pub const TOLD_EVERY: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// At most this many things are on a page for a subject.
 const PAGE_MAX: usize = 200;
+
+/// At most this many subjects have records looked for at once.
+const LOOKING_MAX: usize = 2;
+
+/// At most this many wait for that.
+const WAITING_MAX: usize = 16;
 
 /// What a subject wants to have erased. There is nothing else that could be.
 #[derive(Clone, Copy, Debug, Deserialize)]
@@ -75,6 +83,38 @@ struct AskedEvidence {
     outcome: Option<&'static str>,
 }
 
+/// Whose turn it is to have records looked for: a page of them reads up to thousands of everybody's, whoever asks.
+pub(crate) struct ReportTurns {
+    turns: Arc<Semaphore>,
+    /// Of those that wait; one more is refused.
+    places: Arc<Semaphore>,
+}
+
+impl ReportTurns {
+    pub(crate) fn new() -> Self {
+        let places = Arc::new(Semaphore::new(WAITING_MAX));
+        Self { turns: Arc::new(Semaphore::new(LOOKING_MAX)), places }
+    }
+
+    /// A place among those who wait.
+    fn place(&self) -> Result<OwnedSemaphorePermit, Error> {
+        self.places.clone().try_acquire_owned().map_err(|_| {
+            let refusal = Refusal::new(
+                ErrorType::RateLimited,
+                "too many wait for the records of their reports: try again soon",
+            );
+            Refusal { retry_after: Some(Duration::from_secs(5)), ..refusal }.into()
+        })
+    }
+
+    /// The turn of somebody who has a place, which is free for another then.
+    async fn turn(&self, place: OwnedSemaphorePermit) -> Result<OwnedSemaphorePermit, Error> {
+        let turn = self.turns.clone().acquire_owned().await;
+        drop(place);
+        turn.map_err(|_| ingam_store::Error::Unavailable("the process is about to end").into())
+    }
+}
+
 impl ErasureDone {
     pub(crate) fn of(account: &Account) -> Self {
         Self {
@@ -101,19 +141,29 @@ impl Authority {
         self.subject_report(account)
     }
 
-    /// A page of a section of that report.
+    /// A page of a section of that report; `None` if none begins there.
     ///
     /// # Errors
-    /// As [`Authority::subject_report_own`].
+    /// As [`Authority::subject_report_own`], and `rateLimited` if too many wait for their records to be looked for: that does
+    /// not count in the limit.
     pub async fn subject_section_own(
         &self,
         account: &Account,
         section: Section,
         after: Option<Vec<u8>>,
         caller: &Caller,
-    ) -> Result<Found<Value>, Error> {
+    ) -> Result<Option<Found<Value>>, Error> {
+        let place = match section {
+            Section::Records => Some(self.report_turns.place()?),
+            Section::Orders | Section::Certificates => None,
+        };
         self.subject_asks(account.id, section.name(), caller).await?;
-        self.subject_section(account.id, section, after, PAGE_MAX).await.map_err(Error::from)
+        let turn = match place {
+            Some(place) => Some(self.report_turns.turn(place).await?),
+            None => None,
+        };
+        let found = self.subject_section(account.id, section, after, PAGE_MAX, turn).await;
+        found.map_err(Error::from)
     }
 
     async fn subject_asks(&self, account: Id, asked: &'static str, caller: &Caller) -> Result<(), Error> {
@@ -154,9 +204,10 @@ impl Authority {
             self.record(RecordType::SubjectAsked, Some(account.id), Some(caller), &evidence(outcome))
         };
         let asked = record(None)?;
+        let close = wish.close.then(|| self.account_ended(account.id, Some(caller))).transpose()?;
         let erasure = Erasure {
             subject: account.id,
-            close: wish.close,
+            close: close.map(Box::new),
             // As the record says it, so that the row can be made anew from the record.
             at: asked.time,
             why: ErasureReason::SubjectAsked,
@@ -173,6 +224,11 @@ impl Authority {
                 Err(Error::refusal(ErrorType::AccountDoesNotExist, "there is no such account"))
             }
         }
+    }
+
+    /// The record of an account that ends with an erasure.
+    pub(crate) fn account_ended(&self, id: Id, caller: Option<&Caller>) -> Result<Record, Error> {
+        self.record(RecordType::AccountDeactivated, Some(id), caller, &AccountEvidence::about(id))
     }
 
     /// Destroys the keys of contact data that were withdrawn or whose account ended.
@@ -193,5 +249,30 @@ impl From<ActError> for Error {
                 Self::refusal(ErrorType::Malformed, detail)
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_look_some_wait_and_one_more_is_told_when_to_come_again() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let turns = ReportTurns::new();
+            let mut looking = Vec::new();
+            for _ in 0..LOOKING_MAX {
+                looking.push(turns.turn(turns.place().unwrap()).await.unwrap());
+            }
+            let mut waiting: Vec<_> = (0..WAITING_MAX).map(|_| turns.place().unwrap()).collect();
+            let Err(Error::Refusal(refused)) = turns.place() else { panic!("there is no end") };
+            assert_eq!(refused.error, ErrorType::RateLimited);
+            assert!(refused.retry_after.is_some());
+            // Whoever has looked makes room for one that waits, and that one for another.
+            looking.pop();
+            looking.push(turns.turn(waiting.pop().unwrap()).await.unwrap());
+            assert!(turns.place().is_ok());
+        });
     }
 }

@@ -67,6 +67,7 @@ impl Frontend {
             Some(after) => Some(from_base64url(&after).ok_or_else(Problem::not_found)?),
         };
         let found = self.authority.subject_section_own(&account, section, after, &caller).await?;
+        let found = found.ok_or_else(Problem::not_found)?;
         let mut response = json_response(StatusCode::OK, &json!({ "items": found.items }));
         if let Some(next) = found.next {
             let next = self.urls.privacy_section(section.name(), Some(&base64url(&next)));

@@ -99,7 +99,7 @@ rules! {
     CERT_EVIDENCE = Rule { needs_reason: false, ..personal("cert.evidence") };
     CERT_REVOKE = change("cert.revoke", &[Administrator, Revoker]);
     OCSP_EXPORT = read("ocsp.export", READERS);
-    CHECKPOINT_COSIGN = Rule { needs_reason: false, ..change("checkpoint.cosign", &[Administrator, Auditor]) };
+    CHECKPOINT_COSIGN = Rule { needs_reason: false, ..change("checkpoint.cosign", &[Administrator]) };
     REVOCATION_PLAN = read("revocation.plan", READERS);
     REVOCATION_START = dangerous("revocation.start", &[Administrator, Revoker], Danger::MassRevocation);
     REVOCATION_LIST = read("revocation.list", READERS);

@@ -23,7 +23,7 @@ use crate::error::Error;
 use crate::migration::{copy_before, migrate};
 use crate::room::is_short;
 use crate::status::{FEED_MAX, StatusChange, StatusStore};
-use crate::subject::take_up;
+use crate::subject::{destroy_again, take_up};
 use crate::table::{CLASSES, FORMAT_VERSION, META, META_FORMAT, META_GENERATION, META_MIGRATION, OUTBOX};
 use crate::transaction::{Transaction, decode_counter};
 
@@ -222,6 +222,20 @@ impl Store {
                 code = error.code(),
                 error = &error as &dyn std::error::Error,
                 "keys that are to be destroyed are still there: it is tried again"
+            ),
+        }
+        match destroy_again(engine.as_ref(), &subject_keys, &journal) {
+            Ok(0) => {}
+            Ok(count) => tracing::warn!(
+                code = "keys_back",
+                count,
+                "keys of contacts that were erased were there again, as of an old copy of contacts/ that was put back: they are \
+                 destroyed once more; delete that copy"
+            ),
+            Err(error) => tracing::error!(
+                code = error.code(),
+                error = &error as &dyn std::error::Error,
+                "it is not known whether keys of contacts that were erased are there again: the next start looks once more"
             ),
         }
 

@@ -12,11 +12,13 @@
 mod anew;
 mod records;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use ingam_journal::Journal;
 use ingam_protocol::acme::{Account, Contact};
 use ingam_protocol::operator::Principal;
-use ingam_protocol::record::{Record, RecordType};
+use ingam_protocol::record::{Class, Record, RecordType};
 use ingam_protocol::time::Random;
 use ingam_protocol::{Id, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -27,7 +29,7 @@ use crate::engine::{Batch, Durability, Engine};
 use crate::error::Error;
 use crate::hold::{Hold, holds_on};
 use crate::open::Store;
-use crate::table::{ACCOUNTS, CONTACTS, ERASURES_OPEN, SUBJECTS};
+use crate::table::{ACCOUNTS, CONTACTS, ERASURES_OPEN, OUTBOX, SUBJECTS};
 use crate::transaction::{Transaction, decode, read_range, read_row};
 
 pub(crate) use anew::{Erasing, erasure_anew, erasures_keep};
@@ -35,6 +37,9 @@ pub use records::RecordsOf;
 
 /// At most this many erasures are taken up in one go: they share one rewriting of the keys.
 const ERASURES_AT_ONCE: usize = 1000;
+
+/// How many rows of the outbox are read at once.
+const ROWS_PER_READ: usize = 500;
 
 /// At most this many times that is done in one sweep.
 const SWEEP_STEPS_MAX: usize = 1000;
@@ -107,8 +112,9 @@ struct Receipt {
 pub struct Erasure {
     /// The account.
     pub subject: Id,
-    /// Whether the account ends with it.
-    pub close: bool,
+    /// The record of the account's end, if it is to end with it; written if it had not ended before. It ends when that was,
+    /// as the row is made anew from the record.
+    pub close: Option<Box<Record>>,
     /// When.
     pub at: Timestamp,
     /// Why.
@@ -217,9 +223,10 @@ impl Store {
                 if !holds.is_empty() {
                     return Ok(Erased::Held(holds));
                 }
-                if close && account.deactivated.is_none() {
-                    account.deactivated = Some(at);
+                if let Some(ended) = close.filter(|_| account.deactivated.is_none()) {
+                    account.deactivated = Some(ended.time);
                     transaction.put_row(ACCOUNTS, *subject.as_bytes(), &account)?;
+                    transaction.record(&ended);
                 }
                 transaction.delete(CONTACTS, *subject.as_bytes());
                 transaction.delete(SUBJECTS, *subject.as_bytes());
@@ -440,6 +447,51 @@ pub(crate) fn take_up(
         count += marked.len();
     }
     Ok(count)
+}
+
+/// Destroys again at the start what an old copy of the keys, put back, has brought back: keys of subjects of whose erasure
+/// there is a receipt, and who have no contacts since. Those that the sweep is to look at are left to it, as a hold may keep
+/// them. Reads the receipts one by one; at most the names of the keys that are there are in memory. Blocks.
+pub(crate) fn destroy_again(
+    engine: &dyn Engine,
+    keys: &SubjectKeys,
+    journal: &Journal,
+) -> Result<usize, Error> {
+    let mut back = BTreeSet::new();
+    let mut look = |record: &Record| {
+        let Some(subject) = record.subject.filter(|_| record.kind == RecordType::SubjectErased) else {
+            return Ok(());
+        };
+        if !keys.has(subject) || back.contains(&subject) {
+            return Ok(());
+        }
+        for table in [CONTACTS, ERASURES_OPEN] {
+            let row = engine.get(table, subject.as_bytes());
+            if row.map_err(|cause| Error::Engine("reading contacts", cause))?.is_some() {
+                return Ok(());
+            }
+        }
+        back.insert(subject);
+        Ok::<_, Error>(())
+    };
+    for record in journal.records(Class::Retention) {
+        look(&record.map_err(|cause| Error::Journal("reading the receipts of erasures", cause))?)?;
+    }
+    // Those that had not come into the journal when the process before ended.
+    let mut after = Vec::new();
+    loop {
+        let rows = read_range(engine, OUTBOX, &after, None, ROWS_PER_READ)?;
+        let Some((last, _)) = rows.last() else { break };
+        after = [last.as_slice(), &[0]].concat();
+        for (_, bytes) in &rows {
+            let record = Record::decode(bytes);
+            look(&record.map_err(|cause| Error::Row("a record of the outbox", Box::new(cause)))?)?;
+        }
+    }
+    if !back.is_empty() {
+        keys.destroy(&back.iter().copied().collect::<Vec<_>>())?;
+    }
+    Ok(back.len())
 }
 
 /// Marks those whose keys may be destroyed, and gives them.

@@ -556,7 +556,9 @@ fn external_key(look: &dyn Look, terms: &Terms, now: Timestamp, key: &ExternalKe
     };
     let Some(end) = end else { return Ok(Verdict::Later) };
     let id = key.id.as_bytes();
+    // Before it was bound, it was a subject of its own, and a hold may be about either.
     let mut going = Going::new(key.at, end).of(key.bound.map_or(key.id, |bound| bound.account));
+    going.accounts.push(key.id);
     going.take(look, EXTERNAL_KEYS, id.to_vec())?;
     going.take(look, EXTERNAL_SECRETS, id.to_vec())?;
     Ok(due_at(end.plus(terms.issuance.max(terms.after_end)), now, going))

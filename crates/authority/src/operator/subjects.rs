@@ -58,7 +58,7 @@ impl Authority {
     /// A page of a section of that report, on record as well.
     ///
     /// # Errors
-    /// As [`Authority::subject_report_for`].
+    /// As [`Authority::subject_report_for`], and [`ActError::Invalid`] if no page begins there.
     pub async fn subject_section_for(
         &self,
         act: &Act,
@@ -68,7 +68,9 @@ impl Authority {
         limit: usize,
     ) -> Result<Found<Value>, ActError> {
         self.subject_account(account)?;
-        let found = self.subject_section(account, section, after, limit).await?;
+        // Whoever asks has a turn among operators' searches.
+        let found = self.subject_section(account, section, after, limit, None).await?;
+        let found = found.ok_or_else(|| ActError::invalid("\"after\" is not the \"next\" of a page"))?;
         self.personal_data_read(act, Some(account)).await?;
         Ok(found)
     }
@@ -125,9 +127,10 @@ impl Authority {
     /// [`ActError::NotFound`], [`ActError::Conflict`] if a hold keeps them; [`ActError::Fault`] if it could not be done: it is
     /// then done later if the wish came on record.
     pub async fn subject_erase(&self, act: &Act, account: Id, close: bool) -> Result<ErasureDone, ActError> {
+        let close = close.then(|| self.account_ended(account, None)).transpose()?;
         let erasure = Erasure {
             subject: account,
-            close,
+            close: close.map(Box::new),
             at: self.clock.now(),
             why: ErasureReason::OperatorActed,
             records: vec![self.act_done(act)?],

@@ -10,6 +10,7 @@ use ingam_protocol::{Id, Timestamp};
 use ingam_store::SubjectRow;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::law::{self, Kept, Recipient, Rights};
 use crate::Authority;
@@ -174,18 +175,20 @@ impl Authority {
         })
     }
 
-    /// A page of a section, at most `limit` of its items.
+    /// A page of a section, at most `limit` of its items; `None` if none begins there. A `turn` is held as long as files are
+    /// read, also when whoever asked has gone.
     pub(crate) async fn subject_section(
         &self,
         subject: Id,
         section: Section,
         after: Option<Vec<u8>>,
         limit: usize,
-    ) -> Result<Found<Value>, ActError> {
+        turn: Option<OwnedSemaphorePermit>,
+    ) -> Result<Option<Found<Value>>, ActError> {
         match section {
-            Section::Orders => self.subject_orders(subject, after.as_deref(), limit),
-            Section::Certificates => self.subject_certificates(subject, after.as_deref(), limit),
-            Section::Records => self.subject_records(subject, after, limit).await,
+            Section::Orders => self.subject_orders(subject, after.as_deref(), limit).map(Some),
+            Section::Certificates => self.subject_certificates(subject, after.as_deref(), limit).map(Some),
+            Section::Records => self.subject_records(subject, after, limit, turn).await,
         }
     }
 
@@ -239,14 +242,18 @@ impl Authority {
         subject: Id,
         after: Option<Vec<u8>>,
         limit: usize,
-    ) -> Result<Found<Value>, ActError> {
+        turn: Option<OwnedSemaphorePermit>,
+    ) -> Result<Option<Found<Value>>, ActError> {
         // While something is held about a subject, who reads its data says more than it may know.
         let reads_are_told = self.store.holds_on(subject, self.clock.now())?.is_empty();
         let store = self.store.clone();
-        let found =
-            read_files(move || store.records_about(subject, CLASSES, after.as_deref(), limit)).await?;
+        let found = read_files(move || {
+            let _turn = turn;
+            store.records_about(subject, CLASSES, after.as_deref(), limit)
+        });
+        let Some(found) = found.await? else { return Ok(None) };
         let items = found.records.iter().filter_map(|record| self.told_of(subject, record, reads_are_told));
-        Ok(Found { items: items.collect(), next: found.next })
+        Ok(Some(Found { items: items.collect(), next: found.next }))
     }
 
     /// What a record has of a subject's own; nothing if it is not for its eyes.
@@ -276,7 +283,9 @@ impl Authority {
                 told.insert((*name).to_owned(), value.clone());
             }
         }
-        if let Some(Value::Object(request)) = open.get("request") {
+        if let Some(Value::Object(request)) =
+            open.get("request").filter(|_| is_own_request(subject, record, &open))
+        {
             for name in ["address", "user_agent", "url", "request_id"] {
                 if let Some(value) = request.get(name) {
                     told.insert(name.to_owned(), value.clone());
@@ -311,8 +320,23 @@ const RECEIPTS: &[RecordType] = &[
 const READS: &[&str] =
     &["account.contacts", "subject.report", "subject.list", "cert.evidence", "log.search", "log.follow"];
 
+/// Whether the subject itself made the request that a record is of. A certificate's key and other accounts revoke, too: theirs
+/// is on record about whose certificate it was, and their address is not that one's to know.
+fn is_own_request(subject: Id, record: &Record, open: &Map<String, Value>) -> bool {
+    if let Some(right) = open.get("right") {
+        return right == "account";
+    }
+    let jws = open.get("request").and_then(|request| request.get("jws"));
+    let protected = jws.and_then(|jws| readable(jws.get("protected")?.as_str()?.as_bytes()));
+    match protected.as_ref().and_then(|protected| protected.get("kid")?.as_str()) {
+        Some(kid) => kid.rsplit('/').next().and_then(|id| id.parse().ok()) == Some(subject),
+        // An account that is made has no name yet: its key comes along.
+        None => record.kind == RecordType::AccountCreated,
+    }
+}
+
 /// What of an open part is told as it is. Reasons are the operators' own words, and not among them.
-const ABOUT: &[&str] = &["identifier", "order", "authorization", "challenge", "serial", "issuer"];
+const ABOUT: &[&str] = &["identifier", "order", "authorization", "challenge", "serial", "issuer", "right"];
 
 /// The same of what a subject asked for.
 const OWN: &[&str] = &["asked", "why", "outcome", "close"];

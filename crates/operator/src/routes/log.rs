@@ -118,8 +118,8 @@ impl RecordsAsked {
     }
 
     fn told(&self) -> serde_json::Value {
-        // The record outlives an erasure: it does not have the address of whoever was looked for.
-        let text = self.text.as_deref().map(|text| if text.contains('@') { "(an address)" } else { text });
+        // The record outlives an erasure: it does not have what was looked for, which may be an address or a name.
+        let text = self.text.as_deref().map(|text| json!({ "characters": text.chars().count() }));
         json!({
             "class": self.class, "type": self.r#type, "subject": self.subject, "text": text,
             "from": self.from, "until": self.until,

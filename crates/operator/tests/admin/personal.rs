@@ -73,6 +73,23 @@ fn a_search_of_the_log_gives_out_nothing_that_is_sealed() {
     world.stop();
 }
 
+/// The record of a search outlives an erasure: it does not have the name or the address that was looked for.
+#[test]
+fn what_a_search_of_the_log_looked_for_is_not_on_record() {
+    let world = World::new();
+    let boss = world.somebody(&[Role::Auditor]);
+    for (term, characters) in [("ann%40example.org", 15), ("J%C3%B6rg%20Ma%C3%9Fmann", 12)] {
+        let ask = get(format!("/v1/log?reason=ticket&text={term}"));
+        let (answer, told) = world.told(|| world.send(boss, &ask));
+        assert_eq!(answer.status, 200);
+        let [read] = told.as_slice() else { panic!("{}", told.len()) };
+        assert_eq!(read.payload["what"]["text"], json!({ "characters": characters }), "{}", read.payload);
+        let all = read.payload.to_string();
+        assert!(!all.contains("example.org") && !all.contains("Maßmann"), "{all}");
+    }
+    world.stop();
+}
+
 /// The disk is full: what cannot be put on record is not given out, and what cannot be recorded is not done.
 #[test]
 fn without_a_record_there_is_no_answer() {

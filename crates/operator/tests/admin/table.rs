@@ -30,7 +30,7 @@ const TABLE: &str = "
     cert.evidence      A-U-  P  -
     cert.revoke        AR--  C  reason
     ocsp.export        ARU-  R  -
-    checkpoint.cosign  A-U-  C  -
+    checkpoint.cosign  A---  C  -
     revocation.plan    ARU-  R  -
     revocation.start   AR--  C  reason 2
     revocation.list    ARU-  R  -

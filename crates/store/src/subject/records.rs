@@ -4,6 +4,7 @@ use ingam_journal::SegmentInfo;
 use ingam_protocol::Id;
 use ingam_protocol::record::{Class, Record};
 
+use super::ROWS_PER_READ;
 use crate::error::Error;
 use crate::open::Store;
 use crate::table::OUTBOX;
@@ -15,11 +16,8 @@ const LOOKED_AT_MAX: usize = 20_000;
 /// A page ends once it has about this many bytes.
 const PAGE_BYTES_MAX: usize = 4 << 20;
 
-/// How many rows of the outbox are read at once.
-const ROWS_PER_READ: usize = 500;
-
 /// Some of a subject's records.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct RecordsOf {
     /// Those that were found: first what has not come into the journal yet, then the journal, class by class. What moves
     /// there meanwhile comes twice, under one id.
@@ -35,6 +33,16 @@ enum Place {
     Outbox(u64),
     /// From this place in a segment on.
     Journal { class: u8, sequence: u64, place: u64 },
+}
+
+/// How far a look into a segment came.
+enum Looked {
+    /// To its end.
+    End,
+    /// The page is full: where to go on.
+    Full(Place),
+    /// No record begins at the place that was given.
+    Nowhere,
 }
 
 impl Place {
@@ -84,20 +92,26 @@ impl Page {
 
 impl Store {
     /// Records about a subject, of these classes, at most `limit`, from the place on that the page before gave. Reads files:
-    /// blocks.
+    /// blocks. `None` if no page gave that place: it comes from a client, and what is found there says nothing of the journal.
     ///
     /// # Errors
-    /// [`Error`] if engine or journal fail. A place that is none begins anew.
+    /// [`Error`] if engine or journal fail.
     pub fn records_about(
         &self,
         subject: Id,
         classes: &[Class],
         after: Option<&[u8]>,
         limit: usize,
-    ) -> Result<RecordsOf, Error> {
+    ) -> Result<Option<RecordsOf>, Error> {
         let wanted = |record: &Record| record.subject == Some(subject) && classes.contains(&record.class());
         let mut page = Page { found: Vec::new(), limit, bytes: 0, looked_at: 0 };
-        let mut place = after.and_then(Place::decode).unwrap_or(Place::Outbox(0));
+        let mut place = match after {
+            None => Place::Outbox(0),
+            Some(after) => match Place::decode(after) {
+                Some(place) => place,
+                None => return Ok(None),
+            },
+        };
         while let Place::Outbox(row) = place {
             let rows = read_range(self.engine(), OUTBOX, &row.to_be_bytes(), None, ROWS_PER_READ)?;
             let is_end = rows.len() < ROWS_PER_READ;
@@ -108,14 +122,14 @@ impl Store {
                 let read = crate::transaction::decode_counter(Some(key))?;
                 place = Place::Outbox(read.saturating_add(1));
                 if page.is_full() {
-                    return Ok(RecordsOf { records: page.found, next: Some(place.encode()) });
+                    return Ok(Some(RecordsOf { records: page.found, next: Some(place.encode()) }));
                 }
             }
             if is_end {
                 place = Place::Journal { class: 0, sequence: 0, place: 0 };
             }
         }
-        let Place::Journal { class, sequence, place } = place else { return Ok(RecordsOf::default()) };
+        let Place::Journal { class, sequence, place } = place else { return Ok(None) };
         let mut segments = self.journal().segments();
         segments.retain(|segment| {
             classes.contains(&segment.class)
@@ -127,30 +141,44 @@ impl Store {
         for segment in segments {
             let is_first = (segment.class.number(), segment.sequence) == (class, sequence);
             let from = if is_first { place } else { 0 };
-            if let Some(next) = self.look_into(segment, from, &mut page, wanted)? {
-                return Ok(RecordsOf { records: page.found, next: Some(next.encode()) });
+            match self.look_into(segment, from, &mut page, wanted)? {
+                Looked::End => {}
+                Looked::Full(next) => {
+                    return Ok(Some(RecordsOf { records: page.found, next: Some(next.encode()) }));
+                }
+                Looked::Nowhere => return Ok(None),
             }
         }
-        Ok(RecordsOf { records: page.found, next: None })
+        Ok(Some(RecordsOf { records: page.found, next: None }))
     }
 
-    /// Looks at the records of one segment; gives where to go on if the page is full.
+    /// Looks at the records of one segment from a place on.
     fn look_into(
         &self,
         segment: SegmentInfo,
         from: u64,
         page: &mut Page,
         wanted: impl Fn(&Record) -> bool,
-    ) -> Result<Option<Place>, Error> {
+    ) -> Result<Looked, Error> {
         let (class, sequence) = (segment.class.number(), segment.sequence);
         let mut records = self.journal().records_of_from(segment, from);
+        let mut is_first = true;
         while let Some(record) = records.next() {
-            let record = record.map_err(|cause| Error::Journal("reading records", cause))?;
+            let record = match record {
+                Ok(record) => record,
+                Err(ingam_journal::Error::Corrupt { .. } | ingam_journal::Error::Record { .. })
+                    if is_first && from > 0 =>
+                {
+                    return Ok(Looked::Nowhere);
+                }
+                Err(cause) => return Err(Error::Journal("reading records", cause)),
+            };
+            is_first = false;
             page.look(record, &wanted);
             if page.is_full() {
-                return Ok(Some(Place::Journal { class, sequence, place: records.place() }));
+                return Ok(Looked::Full(Place::Journal { class, sequence, place: records.place() }));
             }
         }
-        Ok(None)
+        Ok(Looked::End)
     }
 }

@@ -19,7 +19,7 @@ use crate::made::{
     DAY, Disks, account, claim, contacts, id, key, on_both, operator, ready_order, record, run, start,
 };
 
-fn external_key(random: &SeededRandom) -> ExternalKey {
+pub(crate) fn external_key(random: &SeededRandom) -> ExternalKey {
     ExternalKey {
         id: id(random),
         holder: "contract 4711".to_owned(),
@@ -42,13 +42,17 @@ async fn insert(store: &Store, random: &SeededRandom) -> (ExternalKey, MacKey) {
 }
 
 /// An account that wants to be bound.
-fn wants(external: Id, random: &SeededRandom) -> Account {
+pub(crate) fn wants(external: Id, random: &SeededRandom) -> Account {
     let text = |text: &str| text.to_owned();
     let binding = JwsText { protected: text("e30"), payload: text("e30"), signature: text("AA") };
     Account { external: Some(ExternalAccount { key: external, binding }), ..account(random) }
 }
 
-async fn make(store: &Store, account: &Account, random: &SeededRandom) -> Result<AccountInserted, Unbound> {
+pub(crate) async fn make(
+    store: &Store,
+    account: &Account,
+    random: &SeededRandom,
+) -> Result<AccountInserted, Unbound> {
     let told = record(RecordType::AccountCreated, account.id, random);
     store.account_insert(account.clone(), &contacts(), told, Vec::new()).await.unwrap()
 }

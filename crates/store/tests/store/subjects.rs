@@ -4,21 +4,29 @@
 
 use std::sync::Arc;
 
+use ingam_journal::files::Files;
 use ingam_protocol::acme::Contact;
+use ingam_protocol::external::MacKey;
 use ingam_protocol::record::{Class, RecordType};
 use ingam_protocol::time::SeededRandom;
 use ingam_protocol::{Id, Timestamp};
 use ingam_store::engine::Table;
 use ingam_store::{
-    Corrected, Erased, Erasure, ErasureReason, Error, Hold, HoldReleased, HoldScope, Objected, RecordQuery,
-    Store, Told,
+    Corrected, Erased, Erasure, ErasureReason, Error, Hold, HoldReleased, HoldScope, Objected, Pass,
+    RecordQuery, Store, Terms, Told,
 };
 
+use crate::external::{external_key, make, wants};
 use crate::made::{DAY, Disks, Open, contacts, id, insert_account, on_both, operator, record, run, start};
 
 fn erasure(subject: Id, random: &SeededRandom) -> Erasure {
     let records = vec![record(RecordType::SubjectAsked, subject, random)];
-    Erasure { subject, close: false, at: start(), why: ErasureReason::SubjectAsked, records }
+    Erasure { subject, close: None, at: start(), why: ErasureReason::SubjectAsked, records }
+}
+
+fn closing(subject: Id, random: &SeededRandom) -> Erasure {
+    let ended = record(RecordType::AccountDeactivated, subject, random).about(subject);
+    Erasure { close: Some(Box::new(ended)), ..erasure(subject, random) }
 }
 
 async fn erase(store: &Store, subject: Id, random: &SeededRandom) -> Result<Erased, Error> {
@@ -94,12 +102,28 @@ fn erased_contacts_are_gone_and_the_account_goes_on() {
 fn an_account_can_end_with_it() {
     on_both(async |store, random| {
         let account = insert_account(store, random).await;
-        let closing = Erasure { close: true, ..erasure(account.id, random) };
-        let Erased::Yes(left) = store.subject_erase(closing).await.unwrap() else { panic!("not erased") };
+        let Erased::Yes(left) = store.subject_erase(closing(account.id, random)).await.unwrap() else {
+            panic!("not erased")
+        };
         assert_eq!(left.deactivated, Some(start()));
         assert_eq!(store.account_by_id(account.id).unwrap().unwrap().deactivated, Some(start()));
         let corrected = store.subject_correct(account.id, &contacts(), start(), Vec::new()).await.unwrap();
         assert_eq!(corrected, Corrected::Closed);
+        // A store that is made anew from the records ends it as well, at the same time.
+        let ends = || {
+            let kinds = [RecordType::AccountDeactivated].into();
+            store.records_find(&RecordQuery { kinds, ..RecordQuery::default() }, 100).unwrap().records
+        };
+        assert_eq!(
+            ends().iter().map(|end| (end.subject, end.time)).collect::<Vec<_>>(),
+            [(Some(account.id), start())]
+        );
+        // Once, however often that is wished.
+        store.subject_erase(closing(account.id, random)).await.unwrap();
+        assert_eq!(ends().len(), 1);
+        let open = insert_account(store, random).await;
+        erase(store, open.id, random).await.unwrap();
+        assert_eq!(ends().len(), 1);
     });
 }
 
@@ -126,6 +150,41 @@ fn a_hold_keeps_them_until_it_is_over() {
         assert!(store.subject_open(account.id, "record", &sealed).is_none());
         assert_eq!(receipts(store), 1);
         assert_eq!(store.erasures_sweep(start()).await.unwrap(), 0);
+    });
+}
+
+/// A key for external accounts is a subject of its own before it is bound, and the hold on it goes on keeping it.
+#[test]
+fn a_hold_on_a_key_for_external_accounts_keeps_it_once_it_is_bound() {
+    on_both(async |store, random| {
+        let key = external_key(random);
+        let told = record(RecordType::ExternalKeyMade, key.id, random);
+        store.external_key_insert(key.clone(), &MacKey::new(random), vec![told]).await.unwrap();
+        let bound = wants(key.id, random);
+        make(store, &bound, random).await.unwrap();
+        let told = record(RecordType::AccountDeactivated, bound.id, random);
+        store.account_deactivate(bound.id, start(), told).await.unwrap().unwrap();
+
+        let now = start().plus(30 * DAY);
+        let held = Hold { ends: now.plus(DAY), ..hold(key.id, random) };
+        store.hold_open(held, Vec::new()).await.unwrap();
+        let terms = Terms {
+            working: DAY,
+            issuance: DAY,
+            after_end: DAY,
+            lifetime: DAY,
+            access_log: DAY,
+            retention: None,
+        };
+        let sweep = async |pass, now| {
+            store.rows_sweep(pass, Vec::new(), terms, now, |_| Vec::new()).await.unwrap();
+        };
+        sweep(Pass::Accounts, now).await;
+        assert_eq!(store.account_by_id(bound.id).unwrap(), None, "nobody holds the account");
+        sweep(Pass::ExternalKeys, now).await;
+        assert!(store.external_key_by_id(key.id).unwrap().is_some());
+        sweep(Pass::ExternalKeys, now.plus(2 * DAY)).await;
+        assert_eq!(store.external_key_by_id(key.id).unwrap(), None, "the hold is over");
     });
 }
 
@@ -194,6 +253,71 @@ fn a_store_from_before_an_erasure_does_not_open_with_the_keys_of_after() {
     assert!(row.is_some(), "the copy has the row");
     assert!(open.store.account_contacts(account.id).unwrap().is_empty(), "and nothing opens it");
     assert_eq!(open.store.account_contacts(other.id).unwrap(), contacts());
+    open.close();
+}
+
+/// An old copy of `contacts/` is put back: what was erased since is destroyed again by the start, and nothing else.
+#[test]
+fn keys_that_an_old_copy_brings_back_are_destroyed_again() {
+    for is_archived in [true, false] {
+        let random = Arc::new(SeededRandom::new(8));
+        let disks = Disks::default();
+        let open = disks.open(&random).unwrap();
+        let [gone, other, back] = [(); 3].map(|()| run(insert_account(&open.store, &random)).id);
+        let sealed = [gone, other, back].map(|subject| sealed_record(&open.store, subject));
+        open.close();
+        let names = disks.keys.list().unwrap();
+        let copies: Vec<_> =
+            names.into_iter().map(|name| (disks.keys.contents(&name).unwrap(), name)).collect();
+
+        let open = disks.open(&random).unwrap();
+        for subject in [gone, back] {
+            run(erase(&open.store, subject, &random)).unwrap();
+        }
+        run(open.store.account_update(back, Some(&contacts()), None, update(back, &random))).unwrap();
+        if is_archived {
+            open.close();
+        } else {
+            // The receipts may be in the outbox yet.
+            disks.journal.stop_after(0);
+            open.close();
+            disks.power_cut(&random);
+        }
+        for name in disks.keys.list().unwrap() {
+            disks.keys.remove(&name).unwrap();
+        }
+        for (bytes, name) in copies {
+            disks.keys.set_contents(&name, bytes);
+        }
+
+        let open = disks.open(&random).unwrap();
+        let opens =
+            |which: usize, subject| open.store.subject_open(subject, "record", &sealed[which]).is_some();
+        assert!(!opens(0, gone), "its key is gone again");
+        assert!(opens(1, other), "nobody erased that");
+        assert_eq!(open.store.account_contacts(other).unwrap(), contacts());
+        assert!(opens(2, back), "it has contacts, so this may be what they lie under");
+        assert_eq!(receipts(&open.store), 2, "no receipt is written twice");
+        open.close();
+    }
+}
+
+/// A key without contacts that the sweep has to look at is left to it, as a hold may keep what lies under it.
+#[test]
+fn the_start_leaves_keys_to_the_sweep_that_are_held() {
+    let random = Arc::new(SeededRandom::new(10));
+    let disks = Disks::default();
+    let open = disks.open(&random).unwrap();
+    let account = run(insert_account(&open.store, &random)).id;
+    run(erase(&open.store, account, &random)).unwrap();
+    run(open.store.account_update(account, Some(&contacts()), None, update(account, &random))).unwrap();
+    let sealed = sealed_record(&open.store, account);
+    run(open.store.hold_open(hold(account, &random), Vec::new())).unwrap();
+    run(open.store.account_update(account, Some(&[]), None, update(account, &random))).unwrap();
+    open.close();
+    let open = disks.open(&random).unwrap();
+    assert!(open.store.subject_open(account, "record", &sealed).is_some());
+    assert_eq!(run(open.store.erasures_sweep(start())).unwrap(), 0);
     open.close();
 }
 
@@ -311,6 +435,7 @@ fn a_subjects_records_are_found_page_by_page_wherever_they_are() {
         let (mut found, mut after) = (Vec::new(), None);
         for _ in 0..200 {
             let page = open.store.records_about(own, &[Class::Issuance], after.as_deref(), limit).unwrap();
+            let page = page.expect("a page gave that place");
             assert!(page.records.len() <= limit);
             found.extend(page.records.iter().map(|record| record.id));
             after = page.next;
@@ -325,7 +450,40 @@ fn a_subjects_records_are_found_page_by_page_wherever_they_are() {
         expected.sort_unstable();
         assert_eq!(found, expected, "{limit} at once");
     }
-    let none = open.store.records_about(own, &[Class::AccessLog], None, 100).unwrap();
+    let none = open.store.records_about(own, &[Class::AccessLog], None, 100).unwrap().unwrap();
     assert!(none.records.is_empty());
+    open.close();
+}
+
+/// Places come from clients: one that no page gave is none, and no fault.
+#[test]
+fn a_place_that_no_page_gave_is_no_page() {
+    let random = Arc::new(SeededRandom::new(7));
+    let disks = Disks::default();
+    let open = disks.open(&random).unwrap();
+    let own = id(random.as_ref());
+    for _ in 0..3 {
+        let told = record(RecordType::OrderCreated, own, random.as_ref()).about(own);
+        run(open.store.statuses().records_append(vec![told])).unwrap();
+    }
+    open.close();
+    let open = disks.open(&random).unwrap();
+    let look = |after: &[u8]| open.store.records_about(own, &[Class::Issuance], Some(after), 1).unwrap();
+    let first = open.store.records_about(own, &[Class::Issuance], None, 1).unwrap().unwrap();
+    let given = first.next.unwrap();
+    assert_eq!(look(&given).unwrap().records.len(), 1);
+    let (head, place) = given.split_at(given.len() - 8);
+    let place = u64::from_be_bytes(place.try_into().unwrap());
+    for off in 1..200 {
+        assert!(
+            look(&[head, &(place + off).to_be_bytes()].concat()).is_none_or(|page| page.records.len() == 1)
+        );
+    }
+    assert!(look(&[head, &(place + 1).to_be_bytes()].concat()).is_none(), "in the midst of a record");
+    for odd in [&[][..], &[1, 2, 3], &[2; 18], &given[1..], &[given.as_slice(), &[0]].concat()] {
+        assert!(look(odd).is_none(), "{odd:?}");
+    }
+    // Behind the end there is nothing, which is a page.
+    assert!(look(&[head, &u64::MAX.to_be_bytes()].concat()).unwrap().records.is_empty());
     open.close();
 }

@@ -199,7 +199,8 @@ fn an_empty_segment_goes_on_where_the_leaves_end() {
 
 #[test]
 fn a_forged_receipt_explains_no_other_removal() {
-    let forgeries: [(&str, fn(&mut Receipt)); 7] = [
+    type Forge = fn(&mut Receipt);
+    let forgeries: [(&str, Forge); 7] = [
         ("for records that never were", |receipt| receipt.first_index = 1_000_000),
         ("for more than there were", |receipt| receipt.records += 1_000_000),
         ("for less", |receipt| receipt.records -= 1),
