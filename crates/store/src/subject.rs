@@ -223,14 +223,15 @@ impl Store {
                 if !holds.is_empty() {
                     return Ok(Erased::Held(holds));
                 }
+                let closed = close.is_some();
                 if let Some(ended) = close.filter(|_| account.deactivated.is_none()) {
-                    account.deactivated = Some(ended.time);
+                    account.deactivated = Some(at);
                     transaction.put_row(ACCOUNTS, *subject.as_bytes(), &account)?;
                     transaction.record(&ended);
                 }
                 transaction.delete(CONTACTS, *subject.as_bytes());
                 transaction.delete(SUBJECTS, *subject.as_bytes());
-                let row = ErasureRow { asked: at, why, marked: true, closed: close };
+                let row = ErasureRow { asked: at, why, marked: true, closed };
                 transaction.put_row(ERASURES_OPEN, *subject.as_bytes(), &row)?;
                 records.iter().for_each(|record| transaction.record(record));
                 Ok(Erased::Yes(Box::new(account)))
