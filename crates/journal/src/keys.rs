@@ -1,5 +1,5 @@
 //! The keys of segments, in one file that lies apart from them: destroying a key destroys what lies under it, wherever
-//! copies of the segment are.
+//! copies of the segment are that have no copy of this file beside them.
 //!
 //! ```text
 //! file "keys": slots of 64 bytes, each
