@@ -86,7 +86,6 @@ async fn from_nothing_to_a_certificate_in_production() {
             .await
             .succeeded();
     }
-    the_cas_certificates_are_on_record(&home.path("state"), false);
     // Where only the service has the passphrase, the check can be told.
     for (further, mention) in
         [(&[][..], "they were not tried"), (&["--issuer-passphrase-file", "issuer-passphrase"], "0 errors")]
@@ -106,6 +105,7 @@ async fn from_nothing_to_a_certificate_in_production() {
     command.env("NOTIFY_SOCKET", home.path("notify"));
     let service = Service::start(command, &home.path("first.log")).await;
     assert_eq!(told(&notified).await, "READY=1");
+    the_cas_certificates_are_on_record(&home, false).await;
     assert!(service.log().contains("it belongs offline"), "the root's key is still here: {}", service.log());
 
     let prover = Prover::Http(WebAnswers::listen(home.ports().http).await);
@@ -152,23 +152,23 @@ async fn claims_nothing(home: &Home, chain: &Chain) {
     }
 }
 
-/// Every CA certificate of a state folder is in its journal, which this version writes in the open.
-fn the_cas_certificates_are_on_record(state: &Path, taken_over: bool) {
-    let mut journal = Vec::new();
-    for entry in fs::read_dir(state.join("journal")).expect("a journal") {
-        journal.extend(fs::read(entry.expect("a file").path()).expect("a segment"));
-    }
-    let journal = String::from_utf8_lossy(&journal);
+/// Every CA certificate of the state folder is on record, which the CA that runs there is asked for.
+async fn the_cas_certificates_are_on_record(home: &Home, taken_over: bool) {
+    let mut search = Command::new(binary());
+    search.args(["admin", "--socket", &home.text("state/admin.sock"), "--json", "log", "search"]);
+    search.args(["--type", "authority_certificate_created", "--limit", "1000", "--reason", "a story"]);
+    let found = run(&mut search, "").await.succeeded();
+    let records = serde_json::from_slice::<serde_json::Value>(&found.stdout).expect("JSON").to_string();
     let mut certificates = 0;
     for folder in ["roots", "issuers"] {
-        for entry in fs::read_dir(state.join(folder)).expect("a folder") {
+        for entry in fs::read_dir(home.path("state").join(folder)).expect("a folder") {
             let pem = fs::read(entry.expect("a file").path()).expect("a certificate");
             let der = CertificateDer::from_pem_slice(&pem).expect("a certificate in PEM");
-            assert!(journal.contains(&base64url(&der)), "a CA certificate of {folder}/ is not on record");
+            assert!(records.contains(&base64url(&der)), "a CA certificate of {folder}/ is not on record");
             certificates += 1;
         }
     }
-    assert_eq!(journal.matches(&format!("\"taken_over\":{taken_over}")).count(), certificates);
+    assert_eq!(records.matches(&format!("\"taken_over\":{taken_over}")).count(), certificates);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -272,12 +272,12 @@ async fn a_ca_that_was_there_before_goes_on() {
     home.adapt("ca.toml", beside.ports().dns);
     // Ninety days would end after the issuer.
     home.change("ca.toml", "validity_s = 7776000", "validity_s = 86400");
-    the_cas_certificates_are_on_record(&home.path("state"), true);
     let key = home.text("state/keys/old.pem");
     let passphrase = format!("pass:{ISSUER_PASSPHRASE}");
     openssl(&["pkey", "-noout", "-in", &key, "-passin", &passphrase]).await.succeeded();
 
     let service = Service::start(with_credentials(&home, "ca.toml"), &home.path("service.log")).await;
+    the_cas_certificates_are_on_record(&home, true).await;
     let prover = Prover::Http(WebAnswers::listen(home.ports().http).await);
     let mut client = Client::registered(&home.site()).await.expect("an account");
     let chain = issue(&mut client, "www.before.example.org", &prover).await;

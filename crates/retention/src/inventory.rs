@@ -170,7 +170,7 @@ pub const COLUMNS: &[Columns] = &[
     ("SubjectRow", Class::Contact, &["since", "told", "mail_objected"]),
     ("Told", Class::Contact, &["at", "by"]),
     // That a key is to be destroyed, and nothing of what it sealed.
-    ("ErasureRow", Class::Retention, &["asked", "why", "marked"]),
+    ("ErasureRow", Class::Retention, &["asked", "why", "marked", "closed"]),
     ("ExternalAccount", Class::Issuance, &["key", "binding"]),
     ("JwsText", Class::Issuance, &["protected", "payload", "signature"]),
     (

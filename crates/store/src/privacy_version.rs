@@ -29,7 +29,7 @@ pub struct PrivacyVersion {
 
 /// What the record of a new state says.
 #[derive(Serialize)]
-struct Told<'a> {
+struct PageRecord<'a> {
     privacy_page: PageTold<'a>,
 }
 
@@ -57,7 +57,7 @@ impl PrivacyVersion {
         let Self { number, at, digest, facts, changes, asks_consent } = self;
         let (number, at, asks_consent) = (*number, *at, *asks_consent);
         let version = VersionTold { number, at, changes, asks_consent };
-        let told = Told { privacy_page: PageTold { version, digest, facts } };
+        let told = PageRecord { privacy_page: PageTold { version, digest, facts } };
         serde_json::to_vec(&told)
             .map_err(|cause| Error::Row("a version of the privacy page", Box::new(cause)))
     }
