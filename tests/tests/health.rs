@@ -132,16 +132,19 @@ async fn a_full_disk_makes_the_store_unready_and_nothing_else() {
     Client::registered(&server.site()).await.expect("an account");
 }
 
-/// A server whose state folder is a small disk of its own, in a mount namespace that ends with it. That needs root.
+/// Of the state folder, what lies on the small disk: the test reads the rest, and does not see this.
+const ON_A_SMALL_DISK: &str = "journal-keys";
+
+/// A server one of whose folders is a small disk of its own, in a mount namespace that ends with it. That needs root.
 async fn server_on_a_small_disk() -> Server {
     let home = TempDir::new().expect("a temporary folder");
-    let state = home.path().join("state");
-    std::fs::create_dir(&state).expect("a writable folder");
+    let folder = home.path().join("state").join(ON_A_SMALL_DISK);
+    std::fs::create_dir_all(&folder).expect("a writable folder");
     let program = home.path().join("on-a-small-disk");
     let mount = "mount -t tmpfs -o size=128m,mode=700 tmpfs \"$0\" && exec \"$@\"";
     let script = format!(
         "#!/bin/sh\nexec unshare --mount sh -c '{mount}' '{}' '{}' \"$@\"\n",
-        state.display(),
+        folder.display(),
         binary().display()
     );
     std::fs::write(&program, script).expect("a writable folder");
@@ -160,7 +163,7 @@ async fn a_disk_that_fills_up_ends_issuance_and_loses_nothing() {
 
     // The disk as the process sees it.
     let disk = PathBuf::from(format!("/proc/{}/root{}", server.pid(), server.state().display()));
-    let filler = disk.join("filler");
+    let filler = disk.join(ON_A_SMALL_DISK).join("filler");
     std::fs::write(&filler, vec![0; 80 << 20]).expect("there is room for this");
     let unready = until(&server, "/readyz?role=store", 503).await;
     assert_eq!(lacks(&unready, "store")[0], ("disk".to_owned(), "failing".to_owned()), "{unready}");

@@ -65,7 +65,7 @@ pub(crate) async fn cases(
 /// Opens a case.
 #[utoipa::path(post, path = "/v1/cases", tag = "cases", request_body = CaseOpening,
     responses((status = 201, body = Case), Problems))]
-pub(crate) async fn open(
+pub(crate) async fn open_case(
     State(operator): State<Arc<Operator>>,
     caller: Caller,
     Sent(sent): Sent<CaseOpening>,
@@ -96,7 +96,7 @@ pub(crate) async fn case(
 /// Opens a hold for a case on each of its subjects; the closing of the case releases them.
 #[utoipa::path(post, path = "/v1/cases/{name}/hold", tag = "cases", params(("name" = String, Path)),
     request_body = CaseHolding, responses((status = 200, body = Case), Problems))]
-pub(crate) async fn hold(
+pub(crate) async fn hold_case(
     State(operator): State<Arc<Operator>>,
     caller: Caller,
     Named(name): Named,
@@ -145,7 +145,7 @@ pub(crate) async fn notify(
 /// Puts an objection to a demand on record, or what came of it.
 #[utoipa::path(post, path = "/v1/cases/{name}/object", tag = "cases", params(("name" = String, Path)),
     request_body = CaseObjecting, responses((status = 200, body = Case), Problems))]
-pub(crate) async fn object(
+pub(crate) async fn object_in_case(
     State(operator): State<Arc<Operator>>,
     caller: Caller,
     Named(name): Named,
@@ -189,7 +189,7 @@ pub(crate) struct DueAsked {
 /// Notices that have to be given, soonest first.
 #[utoipa::path(get, path = "/v1/notices/due", tag = "cases", params(DueAsked),
     responses((status = 200, body = Page<DueNotice>), Problems))]
-pub(crate) async fn due(
+pub(crate) async fn notices_due(
     State(operator): State<Arc<Operator>>,
     caller: Caller,
     Asked(asked): Asked<DueAsked>,

@@ -28,7 +28,7 @@ use crate::view;
 /// The schedule in force, and how the sweep fares.
 #[utoipa::path(get, path = "/v1/retention", tag = "retention",
     responses((status = 200, body = RetentionState), Problems))]
-pub(crate) async fn state(
+pub(crate) async fn retention_state(
     State(operator): State<Arc<Operator>>,
     caller: Caller,
 ) -> Result<Json<RetentionState>, Problem> {
@@ -41,7 +41,7 @@ pub(crate) async fn state(
 /// What a sweep would do now, and what holds keep: nothing is changed.
 #[utoipa::path(get, path = "/v1/retention/due", tag = "retention",
     responses((status = 200, body = RetentionReport), Problems))]
-pub(crate) async fn due(
+pub(crate) async fn retention_due(
     State(operator): State<Arc<Operator>>,
     caller: Caller,
 ) -> Result<Json<RetentionReport>, Problem> {
@@ -97,7 +97,7 @@ pub(crate) struct HoldsAsked {
 /// All holds, oldest first, those that ended among them: personal data, as they say whom a case is about.
 #[utoipa::path(get, path = "/v1/holds", tag = "retention", params(HoldsAsked),
     responses((status = 200, body = Page<RecordHold>), Problems))]
-pub(crate) async fn holds(
+pub(crate) async fn record_holds(
     State(operator): State<Arc<Operator>>,
     caller: Caller,
     Asked(asked): Asked<HoldsAsked>,
@@ -117,7 +117,7 @@ pub(crate) async fn holds(
 #[utoipa::path(get, path = "/v1/holds/{id}", tag = "retention",
     params(("id" = String, Path, pattern = "^[A-Za-z0-9_-]{21}[AQgw]$"), ReasonAsked),
     responses((status = 200, body = RecordHold), Problems))]
-pub(crate) async fn hold(
+pub(crate) async fn record_hold(
     State(operator): State<Arc<Operator>>,
     caller: Caller,
     Named(name): Named,
@@ -133,7 +133,7 @@ pub(crate) async fn hold(
 /// Opens a hold: no sweep and no erasure takes what it is about.
 #[utoipa::path(post, path = "/v1/holds", tag = "retention", request_body = RecordHolding,
     responses((status = 201, body = RecordHold), Problems))]
-pub(crate) async fn open_hold(
+pub(crate) async fn open_record_hold(
     State(operator): State<Arc<Operator>>,
     caller: Caller,
     Sent(sent): Sent<RecordHolding>,
@@ -153,7 +153,7 @@ pub(crate) async fn open_hold(
 #[utoipa::path(post, path = "/v1/holds/{id}/renew", tag = "retention",
     params(("id" = String, Path, pattern = "^[A-Za-z0-9_-]{21}[AQgw]$")), request_body = RecordHoldRenewal,
     responses((status = 200, body = RecordHold), Problems))]
-pub(crate) async fn renew_hold(
+pub(crate) async fn renew_record_hold(
     State(operator): State<Arc<Operator>>,
     caller: Caller,
     Named(name): Named,
@@ -171,7 +171,7 @@ pub(crate) async fn renew_hold(
 #[utoipa::path(post, path = "/v1/holds/{id}/release", tag = "retention",
     params(("id" = String, Path, pattern = "^[A-Za-z0-9_-]{21}[AQgw]$")), request_body = Reason,
     responses((status = 200, body = RecordHold), Problems))]
-pub(crate) async fn release_hold(
+pub(crate) async fn release_record_hold(
     State(operator): State<Arc<Operator>>,
     caller: Caller,
     Named(name): Named,

@@ -195,7 +195,7 @@ pub(crate) async fn erase(
 /// Notes that a subject objects to mail, or that it does not any more.
 #[utoipa::path(post, path = "/v1/subjects/{id}/object", tag = "subjects", params(("id" = String, Path, pattern = "^[A-Za-z0-9_-]{21}[AQgw]$")),
     request_body = SubjectObjection, responses((status = 200, body = Done), Problems))]
-pub(crate) async fn object(
+pub(crate) async fn object_for_subject(
     State(operator): State<Arc<Operator>>,
     caller: Caller,
     Named(name): Named,
