@@ -57,8 +57,8 @@ impl fmt::Display for Error {
                 crate::table::FORMAT_VERSION
             ),
             Self::Lost => f.write_str(
-                "the store is empty, but the journal beside it is not: put store.redb and store.redb.log back, which belong \
-                 together, or make the store anew with `ingam admin rebuild`",
+                "the store is empty, but the journal beside it is not: make the store anew with `ingam admin rebuild`, or \
+                 restore a backup",
             ),
             Self::Seal(doing) => write!(f, "{doing}"),
             Self::File(doing, _) => f.write_str(doing),
