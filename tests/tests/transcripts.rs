@@ -89,6 +89,16 @@ async fn people() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn subjects() {
+    played("subjects.md", NO_DISK_WARNING, "").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keeping() {
+    played("keeping.md", NO_DISK_WARNING, "").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn process() {
     played("process.md", NO_DISK_WARNING, "").await;
 }
