@@ -83,6 +83,12 @@ impl Keeps {
 /// [`StartError`] if something cannot be read, or nobody can be told.
 pub(crate) fn run(options: &VerifyLog) -> Result<ExitCode, StartError> {
     let mut out = std::io::stdout().lock();
+    if !options.dir.join(FOLDER).is_dir() {
+        let dir = options.dir.display();
+        return Err(StartError::new(format!(
+            "{dir} has no folder {FOLDER}: give the CA's state folder, or a copy of it"
+        )));
+    }
     let note = read_note(&options.checkpoint)?;
     let checkpoint = Checkpoint::parse(note.text())
         .map_err(|error| unreadable(&options.checkpoint, &error.to_string()))?;

@@ -7,7 +7,7 @@ use ingam_protocol::Timestamp;
 use ingam_store::{Case, CaseKind, ObjectionOutcome};
 use serde::Serialize;
 
-use super::bases;
+use super::checks::bases;
 
 /// A count, or that it is withheld because it is small, or because one that is could be worked out from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
