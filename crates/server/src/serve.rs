@@ -1,6 +1,7 @@
 //! The CA as a process: everything is built here, in the order in which it depends on each other, and ends here.
 
 mod publication;
+mod settings;
 mod taken;
 mod upkeep;
 
@@ -8,7 +9,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ingam_authority::{Authority, Policy, RateLimits, RenewalPolicy};
+use ingam_authority::Authority;
 use ingam_frontend::Frontend;
 use ingam_journal::Journal;
 use ingam_journal::files::Disk;
@@ -39,7 +40,7 @@ use crate::certificate_keeper::CertificateKeeper;
 use crate::config::Config;
 use crate::delegates::{self, Delegates};
 use crate::health::{self, Health};
-use crate::listener::{ConnectionLimits, Listener, Peer, SharedLimits, stopped};
+use crate::listener::{Listener, Peer, SharedLimits, stopped};
 use crate::management::Management;
 use crate::monitor::Monitor;
 use crate::observation::{Observation, Observed};
@@ -55,6 +56,7 @@ use crate::transparency::Transparency;
 use crate::{telemetry, test_ct, test_dns, wire};
 
 use publication::{Logging, request_log, sweep};
+pub(crate) use settings::{connection_limits, frontend_config, policy};
 use upkeep::{
     keep_configuration, keep_delegates, keep_erasures, keep_issuances, keep_jobs, keep_limits, keep_logged,
     keep_perspectives, keep_waiting,
@@ -709,72 +711,6 @@ fn watch_coordinator(config: &Config, health: &Health) -> Result<(), StartError>
         chain.first().inspect(|leaf| health.watch_certificate("coordinator", "perspectives", leaf));
     }
     Ok(())
-}
-
-/// What the authority goes by.
-pub(crate) fn policy(config: &Config) -> Result<Policy, StartError> {
-    let issuance = &config.issuance;
-    Ok(Policy {
-        catalog: config.catalog()?,
-        account_url_prefix: ingam_frontend::account_url_prefix(&config.urls.public_url),
-        terms_of_service: config.urls.terms_of_service.clone(),
-        terms_since: config.urls.terms_since(),
-        external_account_required: issuance.external_account_required,
-        account_hash_prefix: ingam_frontend::account_hash_prefix(&config.urls.public_url),
-        restrictions: config.restrictions()?,
-        public_rules: config.dated_rules(),
-        finalize_wait: Duration::from_millis(issuance.finalize_wait_ms),
-        lease: Duration::from_secs(issuance.lease_s.max(1)),
-        checks_max: issuance.checks_max,
-        checks_waiting_max: issuance.checks_waiting_max,
-        contacts_max: issuance.contacts_max,
-        renewal: RenewalPolicy {
-            at_percent: issuance.renewal_at_percent,
-            check_after: Duration::from_secs(issuance.renewal_check_s),
-            explanation_url: config.urls.renewal_explanation.clone(),
-        },
-        public_suffixes: config.public_suffixes()?,
-        rate_limits: rate_limits(config)?,
-        crl_shards: config.responder.shard_counts(),
-        weak_keys: Arc::new(config.weak_keys()?),
-        linters: config.linters()?,
-    })
-}
-
-fn rate_limits(config: &Config) -> Result<RateLimits, StartError> {
-    let checked = config.rate_limits.by_name().map(|(name, rate)| {
-        let limit = rate.limit();
-        limit.map(|limit| (name, limit)).map_err(|bad| StartError(format!("rate_limits.{name}: {bad}")))
-    });
-    Ok(RateLimits {
-        limits: checked.collect::<Result<_, _>>()?,
-        pauses: config.rate_limits.pause_rule(),
-        help: config.urls.rate_limits.clone(),
-        unpause_url: ingam_frontend::unpause_url(&config.urls.public_url),
-    })
-}
-
-/// How the front end presents itself.
-pub(crate) fn frontend_config(config: &Config, privacy: &Arc<PrivacyPage>) -> ingam_frontend::Config {
-    ingam_frontend::Config {
-        public_url: config.urls.public_url.trim_end_matches('/').to_owned(),
-        website: config.urls.website.clone(),
-        caa_identities: config.validation.caa_issuer_domains.clone(),
-        body_bytes_max: config.limits.body_bytes_max,
-        body_timeout: Duration::from_secs(config.limits.body_timeout_s),
-        certificates_by_get: config.issuance.certificates_by_get,
-        hsts_max_age_s: config.tls.hsts_max_age_s,
-        privacy: Some(privacy.clone()),
-    }
-}
-
-/// What a connection may take up.
-pub(crate) fn connection_limits(config: &Config) -> ConnectionLimits {
-    ConnectionLimits {
-        idle: Duration::from_secs(config.limits.idle_timeout_s),
-        header: Duration::from_secs(config.limits.header_timeout_s),
-        grace: Duration::from_millis(config.limits.stop_timeout_ms),
-    }
 }
 
 /// Puts on record which CA certificates were made, and that the process starts with which keys and profiles.
