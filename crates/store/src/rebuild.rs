@@ -109,6 +109,7 @@ pub const TABLES: &[(&str, Kept)] = &[
     ("challenges_open", Kept::Nothing("with the authorizations")),
     ("issuances_open", Kept::Nothing("what was open is given up")),
     ("certificates", Kept::Same),
+    ("certificate_dictionaries", Kept::But("none that no certificate needs")),
     ("statuses", Kept::But("what may have been signed and has no end on record is revoked")),
     ("revoked", Kept::But("as the statuses")),
     ("revoked_by_generation", Kept::But("as the statuses")),

@@ -380,6 +380,7 @@ fn essence(table: &str, (key, value): &Pair) -> Option<Value> {
         }
         "subjects" | "segments_going" => Some(json()),
         "external_secrets" => Some(json!(value)),
+        "certificate_dictionaries" => Some(json!([key, value])),
         "orders" => {
             let order: Order = serde_json::from_slice(value).unwrap();
             let mut row = json();

@@ -22,7 +22,7 @@ use zeroize::Zeroizing;
 
 use crate::account::payload_place;
 use crate::approval::{Approval, ApprovalDecision};
-use crate::certificate::CertificateRow;
+use crate::certificate::{CertificateRow, certificate_find, certificate_put};
 use crate::contact::SubjectKeys;
 use crate::error::Error;
 use crate::external_key::{Bound, ExternalKey, Withdrawal};
@@ -38,9 +38,9 @@ use crate::search;
 use crate::status::{StatusState, status_of, status_put};
 use crate::subject::ErasureReason;
 use crate::table::{
-    ACCOUNTS, ACCOUNTS_BY_KEY, APPROVALS, CERTIFICATES, EXTERNAL_KEYS, INCIDENTS, ISSUANCES_OPEN,
-    KEYS_BLOCKED, LIMIT_OVERRIDES, META, ORDERS_BY_ACCOUNT, REVOCATION_JOBS, REVOCATION_JOBS_OPEN, ROLES,
-    certificate_key, meta_crl_number, pair_key,
+    ACCOUNTS, ACCOUNTS_BY_KEY, APPROVALS, EXTERNAL_KEYS, INCIDENTS, ISSUANCES_OPEN, KEYS_BLOCKED,
+    LIMIT_OVERRIDES, META, ORDERS_BY_ACCOUNT, REVOCATION_JOBS, REVOCATION_JOBS_OPEN, ROLES, certificate_key,
+    meta_crl_number, pair_key,
 };
 use crate::transaction::{Transaction, decode_counter};
 use people::contacts_put;
@@ -431,10 +431,10 @@ fn certificate_issued(transaction: &mut Transaction<'_>, record: &Record) -> Fol
             not_after: claim.not_after,
             key_thumbprint: claim.key_thumbprint.clone(),
         };
-        transaction.put_row(CERTIFICATES, certificate_key(&said.issuer, &said.serial), &row)?;
+        certificate_put(transaction, certificate_key(&said.issuer, &said.serial), &row)?;
         search::index(transaction, &said.issuer, &said.serial, &row, &order.identifiers);
         transaction.delete(ISSUANCES_OPEN, *order.id.as_bytes());
-        order.certificate = Some(said.serial);
+        order.complete(said.serial);
         order::put(transaction, &order).map(Ok)
     })
 }
@@ -548,7 +548,7 @@ fn key_blocked(transaction: &mut Transaction<'_>, record: &Record) -> Folded {
             }
             return Ok(Ok(()));
         };
-        let row: Option<CertificateRow> = transaction.row(CERTIFICATES, &certificate_key(issuer, serial))?;
+        let row = certificate_find(transaction, &certificate_key(issuer, serial))?;
         let (Some(row), Some(status)) = (row, status_of(transaction, issuer, serial)?) else { return ORPHAN };
         let StatusState::Revoked { at, .. } = status.state else { return ORPHAN };
         // A row of a status has whole seconds; the block has the revocation's own moment, where that is what it came with.
