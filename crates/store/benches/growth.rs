@@ -236,6 +236,11 @@ const NAME_DIGITS: usize = 9;
 /// A certificate's row beside the certificate.
 const ROW_BYTES: usize = 90;
 
+/// When certificate `number` is issued.
+fn issued_at(number: u64) -> Timestamp {
+    Timestamp::from_unix_ms(BEGIN_S * 1000 + number * 50)
+}
+
 impl Pattern {
     /// A certificate for one name as public CAs sign them: keys on P-256, two SCTs, where to find CRL and issuer.
     fn new() -> Outcome<Self> {
@@ -282,7 +287,7 @@ impl Pattern {
 
     /// The order of certificate `number` and its row.
     fn issued(&self, number: u64, random: &dyn Random) -> Outcome<(Order, CertificateRow)> {
-        let issued = Timestamp::from_unix_ms(BEGIN_S * 1000 + number * 50);
+        let issued = issued_at(number);
         let not_after = issued.plus(Duration::from_secs(90 * 86_400));
         let digits = format!("{:0width$}", number % 5_000_000, width = NAME_DIGITS);
         let mut der = self.der.clone();
@@ -420,7 +425,7 @@ fn certificates(folder: &Path, choice: EngineChoice, counts: &[u64]) -> Outcome<
         let (loose, begin) = (on_disk(folder), Instant::now());
         let (store, threads, _) = start(folder, choice)?;
         let runtime = tokio::runtime::Builder::new_current_thread().build()?;
-        while !runtime.block_on(store.rows_pack(Timestamp::from_unix_ms(u64::MAX >> 16)))? {}
+        while !runtime.block_on(store.rows_pack(issued_at(done)))? {}
         drop(store);
         threads.close();
         let packed = begin.elapsed();
