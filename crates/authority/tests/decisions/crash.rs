@@ -5,11 +5,14 @@
 //! Not a failure: an order that has to be made again.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
+use ingam_journal::simulated::seeds;
 use ingam_protocol::acme::{Account, OrderStatus};
 use ingam_protocol::bytes::from_base64url;
 use ingam_protocol::profile::Transparency;
 use ingam_protocol::record::RecordType;
+use ingam_protocol::time::SeededRandom;
 use ingam_protocol::{Id, transparency};
 use ingam_store::StatusState;
 use serde_json::Value;
@@ -97,10 +100,12 @@ fn at_every_operation_of_every_disk() {
     for transparency in [Transparency::None, Transparency::Required] {
         let mut ends = BTreeSet::new();
         for disk in 0..4 {
-            for count in 0..operations(transparency, disk) {
-                let world = world(transparency);
+            let total = operations(transparency, disk);
+            for (seed, count) in seeds(1, total).flat_map(|seed| (0..total).map(move |count| (seed, count))) {
+                let mut world = world(transparency);
+                world.random = Arc::new(SeededRandom::new(seed + 1));
                 let name = world.disks()[disk].0;
-                let when = format!("{transparency:?}, {name} stops after {count} operations");
+                let when = format!("{transparency:?}, seed {seed}, {name} stops after {count} operations");
                 let (process, account, id) = ready(&world);
                 world.disks()[disk].1.stop_after(count);
                 // Whatever it comes to, the power goes afterwards.
