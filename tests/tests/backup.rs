@@ -225,6 +225,20 @@ async fn a_backup_that_was_changed_anywhere_is_not_restored() {
     assert!(!restore(&backups, &identity, &folder.path().join("sound"), &[]).await.status.success());
     assert!(!restore(&backups, &identity, &dir, &["--at", "2020-01-01T00:00:00Z"]).await.status.success());
     assert!(!restore(&backups, &identity, &dir, &["--signed-by", "00"]).await.status.success());
+    // One in which a restore was broken off: nothing is done there, and each command says what to do.
+    let sound = folder.path().join("sound");
+    std::fs::create_dir(sound.join("restoring.new")).expect("a writable folder");
+    let config = folder.path().join("ingam.toml");
+    std::fs::write(&config, format!("state = {sound:?}\n")).expect("a writable folder");
+    for refused in [
+        restore(&backups, &identity, &sound, &[]).await,
+        ingam(&["admin", "rebuild", "--config", text(&config)]).await,
+        ingam(&["admin", "restore", "--compare", "--dir", text(&sound)]).await,
+        ingam(&["dev", "--dir", text(&sound)]).await,
+    ] {
+        assert!(!refused.status.success(), "{refused}");
+        assert!(refused.said().contains("delete everything in it, and restore again"), "{refused}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -101,12 +101,13 @@ impl Disk {
     /// Whatever the system says.
     pub fn open(directory: impl Into<PathBuf>) -> io::Result<Self> {
         let directory = directory.into();
-        if !directory.is_dir() {
+        let missing: Vec<_> = directory.ancestors().take_while(|folder| !is_directory(folder)).collect();
+        if !missing.is_empty() {
             DirBuilder::new().recursive(true).mode(0o700).create(&directory)?;
-            // Without this the directory itself, with everything in it, could go with the power.
-            if let Some(parent) = directory.parent() {
-                sync_directory_at(parent)?;
-            }
+        }
+        // Without this the directory itself, with everything in it, could go with the power.
+        for parent in missing.into_iter().filter_map(Path::parent) {
+            sync_directory_at(parent)?;
         }
         Ok(Self { directory })
     }
@@ -212,6 +213,11 @@ pub fn sync_directory_at(path: &Path) -> io::Result<()> {
     std::fs::File::open(path)?.sync_all()
 }
 
+/// Whether a directory is there; an empty path is the current one.
+fn is_directory(path: &Path) -> bool {
+    path.as_os_str().is_empty() || path.is_dir()
+}
+
 /// Refuses what would lead out of the directory.
 pub(crate) fn check_name(name: &str) -> io::Result<()> {
     if name.is_empty() || name == "." || name == ".." || name.contains(['/', '\0']) {
@@ -258,7 +264,7 @@ impl Files for Disk {
     }
 }
 
-struct DiskFile(std::fs::File);
+pub(crate) struct DiskFile(pub(crate) std::fs::File);
 
 impl File for DiskFile {
     fn length(&self) -> io::Result<u64> {

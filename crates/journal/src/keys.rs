@@ -242,7 +242,7 @@ mod tests {
     use ingam_protocol::time::SeededRandom;
 
     use super::*;
-    use crate::simulated::SimulatedDisk;
+    use crate::simulated::{SimulatedDisk, seeds};
 
     fn open(disk: &SimulatedDisk, seed: u64) -> SegmentKeys {
         SegmentKeys::open(disk, Arc::new(SeededRandom::new(seed))).unwrap()
@@ -268,7 +268,7 @@ mod tests {
 
     #[test]
     fn a_power_cut_anywhere_keeps_what_was_answered_for() {
-        for seed in 0..300 {
+        for seed in seeds(300, 1) {
             let disk = SimulatedDisk::new();
             let random = SeededRandom::new(seed);
             let keys = open(&disk, seed);

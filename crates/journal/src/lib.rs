@@ -9,7 +9,7 @@
 //! - [`log`] is one tree over all records, which outsiders can hold it to.
 //! - [`segment`] is the layout on disk, with its picture; it is final.
 //! - [`files`]: the few operations on a directory that everything here goes through, with a disk and, in
-//!   [`simulated`], a disk that tests can break.
+//!   [`simulated`], a disk that tests can break. [`folders`]: the same for folders in folders, which others need.
 
 mod append;
 mod body;
@@ -17,6 +17,7 @@ mod chain;
 mod chunk;
 mod error;
 pub mod files;
+pub mod folders;
 mod frames;
 mod journal;
 mod keys;

@@ -2,14 +2,25 @@
 //!
 //! It promises what POSIX promises and nothing more: what was not synced may be there or not, in any combination, and
 //! a write may be there in part. Public, as the tests of other crates need it too.
+//!
+//! As [`Files`](crate::files::Files) it is one directory, as [`Folders`](crate::folders::Folders) it has others in it.
+//! [`seeds`] says how often tests cut its power.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod contents;
+mod layers;
+mod names;
+mod seeds;
+
+use std::collections::BTreeMap;
 use std::io;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ingam_protocol::time::{Random, random_array};
 
-use crate::files::{File, Files, check_name};
+use contents::Contents;
+use names::{Names, Node, Place, ROOT};
+pub use seeds::seeds;
 
 /// The disk. A clone is another way to the same one: tests keep one clone and give the other to what they break.
 #[derive(Clone, Default)]
@@ -21,42 +32,14 @@ pub struct SimulatedDisk {
 struct State {
     /// Counts the power cuts; a handle of an earlier generation belongs to a process that is dead.
     generation: u64,
-    /// What a look at the directory shows.
-    names: BTreeMap<String, u64>,
-    /// What of it outlives a power cut for certain.
-    names_synced: BTreeMap<String, u64>,
-    contents: BTreeMap<u64, Contents>,
-    next_number: u64,
+    names: Names,
+    contents: BTreeMap<Node, Contents>,
+    /// The number that was given last.
+    last: Node,
     operations: u64,
     fault: Option<Fault>,
     room: Option<u64>,
     free: Option<u64>,
-}
-
-/// One file, whatever its name is now.
-#[derive(Default)]
-struct Contents {
-    /// What a read shows.
-    now: Vec<u8>,
-    /// What outlives a power cut for certain, before `changes`.
-    synced: Vec<u8>,
-    changes: Vec<(Change, Fate)>,
-}
-
-enum Change {
-    Write { offset: usize, bytes: Vec<u8> },
-    SetLength(usize),
-}
-
-/// What a power cut does with a change.
-#[derive(Clone, Copy, PartialEq)]
-enum Fate {
-    /// Not synced yet: may go or stay.
-    Pending,
-    /// A sync failed over it: may go or stay, and no later sync makes it certain.
-    Doubtful,
-    /// Synced, but kept in the list behind something doubtful.
-    Certain,
 }
 
 struct Fault {
@@ -124,51 +107,70 @@ impl SimulatedDisk {
         for contents in state.contents.values_mut() {
             contents.settle(random, &survives);
         }
-        let all: BTreeSet<String> = state.names.keys().chain(state.names_synced.keys()).cloned().collect();
-        let mut names = BTreeMap::new();
-        for name in all {
-            let source = if survives(random) { &state.names } else { &state.names_synced };
-            if let Some(number) = source.get(&name) {
-                names.insert(name, *number);
-            }
-        }
-        state.contents.retain(|number, _| names.values().any(|kept| kept == number));
-        state.names_synced = names.clone();
-        state.names = names;
+        let named = state.names.settle(random, &survives);
+        state.contents.retain(|node, _| named.contains(node));
     }
 
     /// The bytes of a file as a read would show them; `None` if there is no such file. Counts as no operation.
-    pub fn contents(&self, name: &str) -> Option<Vec<u8>> {
+    pub fn contents(&self, path: &str) -> Option<Vec<u8>> {
         let state = self.lock();
-        let number = state.names.get(name)?;
-        state.contents.get(number).map(|contents| contents.now.clone())
+        let node = state.names.node(Path::new(path)).ok()?;
+        state.contents.get(&node).map(|contents| contents.now.clone())
     }
 
-    /// Puts a file of these bytes there, synced, in place of what there was under that name: for tests that damage a
-    /// file by hand. Open handles see the new bytes. Counts as no operation.
-    pub fn set_contents(&self, name: &str, bytes: Vec<u8>) {
-        let mut state = self.lock();
-        let number = match state.names.get(name) {
-            Some(number) => *number,
-            None => state.add(name),
-        };
-        state.names_synced.insert(name.to_owned(), number);
-        state.contents.insert(number, Contents { now: bytes.clone(), synced: bytes, changes: Vec::new() });
+    /// Puts a file of these bytes there, synced, in place of what there was under that name, and folders in front of it: for
+    /// tests that damage a file by hand. Open handles see the new bytes. Counts as no operation.
+    pub fn set_contents(&self, path: &str, bytes: Vec<u8>) {
+        let mut guard = self.lock();
+        let state = &mut *guard;
+        let (mut folder, mut parts) = (ROOT, path.split('/').filter(|part| !part.is_empty()).peekable());
+        while let Some(name) = parts.next() {
+            let place = Place { folder, name: name.to_owned() };
+            let found = state.names.find(&place);
+            match parts.peek() {
+                Some(_) => folder = found.unwrap_or_else(|_| state.add_folder(place)),
+                None => {
+                    let node = found.unwrap_or_else(|_| state.add(place));
+                    state.names.sync_all();
+                    state.contents.insert(node, Contents::synced(bytes));
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Every file by its path, from the root on, with its bytes. Counts as no operation.
+    pub fn everything(&self) -> BTreeMap<String, Vec<u8>> {
+        let state = self.lock();
+        let (mut found, mut next) = (BTreeMap::new(), vec![(String::new(), ROOT)]);
+        while let Some((path, folder)) = next.pop() {
+            for (name, node) in state.names.list(folder).into_iter().flatten() {
+                let path = format!("{path}{name}");
+                match state.contents.get(node) {
+                    Some(contents) => drop(found.insert(path, contents.now.clone())),
+                    None => next.push((format!("{path}/"), *node)),
+                }
+            }
+        }
+        found
+    }
+
+    /// Another disk with the same files on it, all of them synced.
+    pub fn copy(&self) -> Self {
+        let copy = Self::new();
+        self.everything().into_iter().for_each(|(path, bytes)| copy.set_contents(&path, bytes));
+        copy
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    fn handle(&self, state: &State, number: u64) -> Arc<dyn File> {
-        Arc::new(SimulatedFile { disk: self.clone(), number, generation: state.generation })
-    }
 }
 
 impl std::fmt::Debug for SimulatedDisk {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let state = self.lock();
-        f.debug_struct("SimulatedDisk").field("names", &state.names).finish_non_exhaustive()
+        let files: Vec<_> = self.everything().into_keys().collect();
+        f.debug_struct("SimulatedDisk").field("files", &files).finish_non_exhaustive()
     }
 }
 
@@ -185,215 +187,26 @@ impl State {
         }
     }
 
-    fn add(&mut self, name: &str) -> u64 {
-        self.next_number += 1;
-        self.names.insert(name.to_owned(), self.next_number);
-        self.contents.insert(self.next_number, Contents::default());
-        self.next_number
+    fn add(&mut self, place: Place) -> Node {
+        self.last += 1;
+        self.names.put(place, self.last);
+        self.contents.insert(self.last, Contents::default());
+        self.last
+    }
+
+    fn add_folder(&mut self, place: Place) -> Node {
+        self.last += 1;
+        self.names.put_folder(place, self.last);
+        self.last
     }
 
     /// Whether the file may grow to `length` bytes.
-    fn has_room(&self, number: u64, length: usize) -> bool {
-        let others = self.names.values().filter(|other| **other != number);
+    fn has_room(&self, node: Node, length: usize) -> bool {
+        let Some(room) = self.room else { return true };
+        let named = self.names.named();
+        let others = named.into_iter().filter(|other| *other != node);
         let others: usize =
-            others.filter_map(|other| self.contents.get(other)).map(|file| file.now.len()).sum();
-        self.room.is_none_or(|room| u64::try_from(others + length).is_ok_and(|bytes| bytes <= room))
-    }
-}
-
-impl Contents {
-    fn change(&mut self, change: Change) {
-        apply(&mut self.now, &change, None);
-        self.changes.push((change, Fate::Pending));
-    }
-
-    fn sync(&mut self) {
-        for (_, fate) in &mut self.changes {
-            if *fate == Fate::Pending {
-                *fate = Fate::Certain;
-            }
-        }
-        // Nothing doubtful in front: what is certain need not be remembered change by change.
-        let certain = self.changes.iter().take_while(|(_, fate)| *fate == Fate::Certain).count();
-        for (change, _) in self.changes.drain(..certain) {
-            apply(&mut self.synced, &change, None);
-        }
-    }
-
-    /// Decides what is left after a power cut.
-    fn settle(&mut self, random: &dyn Random, survives: &dyn Fn(&dyn Random) -> bool) {
-        for (change, fate) in self.changes.drain(..) {
-            if fate == Fate::Certain || survives(random) {
-                let torn = fate != Fate::Certain && random_array::<1>(random) < [64];
-                let part = u64::from_le_bytes(random_array(random));
-                apply(&mut self.synced, &change, torn.then_some(part));
-            }
-        }
-        self.now = self.synced.clone();
-    }
-}
-
-/// Does the change; with `torn`, a write only up to a place that the number picks.
-fn apply(bytes: &mut Vec<u8>, change: &Change, torn: Option<u64>) {
-    match change {
-        Change::SetLength(length) => bytes.resize(*length, 0),
-        Change::Write { offset, bytes: written } => {
-            let length = u64::try_from(written.len()).unwrap_or(u64::MAX);
-            let kept = torn.map_or(written.len(), |part| usize::try_from(part % (length + 1)).unwrap_or(0));
-            let end = offset + kept;
-            if bytes.len() < end {
-                bytes.resize(end, 0);
-            }
-            if let (Some(target), Some(source)) = (bytes.get_mut(*offset..end), written.get(..kept)) {
-                target.copy_from_slice(source);
-            }
-        }
-    }
-}
-
-impl Files for SimulatedDisk {
-    fn open(&self, name: &str) -> io::Result<Arc<dyn File>> {
-        check_name(name)?;
-        let mut state = self.lock();
-        state.operation()?;
-        let number = *state.names.get(name).ok_or(io::ErrorKind::NotFound)?;
-        Ok(self.handle(&state, number))
-    }
-
-    fn create(&self, name: &str) -> io::Result<Arc<dyn File>> {
-        check_name(name)?;
-        let mut state = self.lock();
-        state.operation()?;
-        let number = match state.names.get(name) {
-            Some(number) => *number,
-            None => state.add(name),
-        };
-        Ok(self.handle(&state, number))
-    }
-
-    fn list(&self) -> io::Result<Vec<String>> {
-        let mut state = self.lock();
-        state.operation()?;
-        Ok(state.names.keys().cloned().collect())
-    }
-
-    fn remove(&self, name: &str) -> io::Result<()> {
-        check_name(name)?;
-        let mut state = self.lock();
-        state.operation()?;
-        state.names.remove(name).map(|_| ()).ok_or(io::ErrorKind::NotFound.into())
-    }
-
-    fn sync_directory(&self) -> io::Result<()> {
-        let mut state = self.lock();
-        state.operation()?;
-        state.names_synced = state.names.clone();
-        Ok(())
-    }
-
-    fn free_bytes(&self) -> io::Result<Option<u64>> {
-        Ok(self.lock().free)
-    }
-}
-
-struct SimulatedFile {
-    disk: SimulatedDisk,
-    number: u64,
-    generation: u64,
-}
-
-impl SimulatedFile {
-    /// Runs `work` on the file's contents; on a fault that was asked for, `failed` first.
-    fn with<T>(
-        &self,
-        failed: impl FnOnce(&mut Contents),
-        work: impl FnOnce(&mut Contents) -> io::Result<T>,
-    ) -> io::Result<T> {
-        let mut state = self.disk.lock();
-        if self.generation != state.generation {
-            return Err(io::Error::other("the handle is from before the power cut"));
-        }
-        let verdict = state.operation();
-        let contents = state.contents.get_mut(&self.number).ok_or(io::ErrorKind::NotFound)?;
-        if let Err(fault) = verdict {
-            failed(contents);
-            return Err(fault);
-        }
-        work(contents)
-    }
-
-    fn check_room(&self, length: usize) -> io::Result<()> {
-        let state = self.disk.lock();
-        let now = state.contents.get(&self.number).map_or(0, |contents| contents.now.len());
-        if length > now && !state.has_room(self.number, length) {
-            return Err(io::ErrorKind::StorageFull.into());
-        }
-        Ok(())
-    }
-}
-
-fn position(offset: u64) -> io::Result<usize> {
-    usize::try_from(offset).map_err(|_| io::ErrorKind::InvalidInput.into())
-}
-
-impl File for SimulatedFile {
-    fn length(&self) -> io::Result<u64> {
-        self.with(|_| (), |contents| u64::try_from(contents.now.len()).map_err(io::Error::other))
-    }
-
-    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
-        let start = position(offset)?;
-        self.with(
-            |_| (),
-            |contents| {
-                let end = start.checked_add(buffer.len()).ok_or(io::ErrorKind::InvalidInput)?;
-                let bytes = contents.now.get(start..end).ok_or(io::ErrorKind::UnexpectedEof)?;
-                buffer.copy_from_slice(bytes);
-                Ok(())
-            },
-        )
-    }
-
-    fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        let offset = position(offset)?;
-        let half = bytes.split_at(bytes.len() / 2).0.to_vec();
-        let room = self.check_room(offset + bytes.len());
-        self.with(
-            |contents| contents.change(Change::Write { offset, bytes: half }),
-            |contents| {
-                room?;
-                contents.change(Change::Write { offset, bytes: bytes.to_vec() });
-                Ok(())
-            },
-        )
-    }
-
-    fn set_length(&self, length: u64) -> io::Result<()> {
-        let length = position(length)?;
-        let room = self.check_room(length);
-        self.with(
-            |_| (),
-            |contents| {
-                room?;
-                contents.change(Change::SetLength(length));
-                Ok(())
-            },
-        )
-    }
-
-    fn sync(&self) -> io::Result<()> {
-        self.with(
-            |contents| {
-                for (_, fate) in &mut contents.changes {
-                    if *fate == Fate::Pending {
-                        *fate = Fate::Doubtful;
-                    }
-                }
-            },
-            |contents| {
-                contents.sync();
-                Ok(())
-            },
-        )
+            others.filter_map(|other| self.contents.get(&other)).map(|file| file.now.len()).sum();
+        u64::try_from(others + length).is_ok_and(|bytes| bytes <= room)
     }
 }

@@ -10,11 +10,12 @@ use ingam_protocol::record::{Class, Record, RecordType};
 use ingam_protocol::time::{SeededRandom, Timestamp};
 
 use crate::files::{Disk, Files, ReadOnlyDisk};
-use crate::simulated::SimulatedDisk;
+use crate::simulated::{SimulatedDisk, seeds};
 use crate::{Error, Form, Journal, JournalConfig, SegmentKeys};
 
 mod damage;
 mod faults;
+mod folders;
 mod order;
 mod packing;
 

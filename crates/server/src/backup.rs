@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use ingam_journal::folders::FileSystem;
 use ingam_operator::api::BackupMade;
 use ingam_protocol::Findings;
 use ingam_store::Store;
@@ -177,10 +178,11 @@ fn write(
     (state, folder, recipient, sources): (std::path::PathBuf, std::path::PathBuf, Recipient, Sources),
     snapshot: &Snapshot,
 ) -> Result<(Made, Vec<String>), String> {
-    let key = SigningKey::open(&state, sources.random.as_ref()).map_err(told)?;
+    let key = SigningKey::open(&FileSystem, &state, sources.random.as_ref()).map_err(told)?;
     let (parts, left_out) =
         parts_of(&state).map_err(|error| format!("the state folder cannot be read: {error}"))?;
     let plan = BackupPlan {
+        disk: &FileSystem,
         state: &state,
         parts: &parts,
         folder: &folder,

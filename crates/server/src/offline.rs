@@ -2,10 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::io::Write as _;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use ingam_journal::files::Disk;
+use ingam_journal::folders::FileSystem;
 use ingam_protocol::record::{Class, RecordType, Seal};
 use ingam_protocol::{Serial, Timestamp};
 use ingam_store::backup::{Identity, Missing, RestorePlan, Restored, Revocation, not_revoked, restore};
@@ -53,7 +55,8 @@ impl Rebuild {
             return Err(StartError::new(why));
         }
         let _lock = StateLock::take(&config.state)?;
-        let rebuilt = rebuild(&config.state, &config.store, &self.reason, now, sources.random.clone());
+        let random = sources.random.clone();
+        let rebuilt = rebuild(&FileSystem, &config.state, &config.store, &self.reason, now, random);
         let rebuilt = rebuilt.map_err(|error| StartError::caused("the store cannot be made anew", &error))?;
         terminal::told(std::io::stdout().write_all(rebuilt_text(&rebuilt).as_bytes()))?;
         Ok(ExitCode::SUCCESS)
@@ -184,13 +187,13 @@ fn time(text: &str) -> Result<Timestamp, String> {
 
 impl Restore {
     /// # Errors
-    /// [`StartError`] says what stands against it; nothing is in its place then.
+    /// [`StartError`] says what stands against it; nothing that is there then starts.
     pub(crate) fn run(&self) -> Result<ExitCode, StartError> {
         let dir = self.dir.as_deref().ok_or_else(|| StartError::new("give the state folder with --dir"))?;
         let revocations = self.revocations()?;
-        let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
-        made.map_err(|error| StartError::new(format!("{} cannot be made: {error}", dir.display())))?;
-        let _lock = StateLock::take(dir)?;
+        Disk::open(dir)
+            .map_err(|error| StartError::new(format!("{} cannot be made: {error}", dir.display())))?;
+        let _lock = StateLock::take_as_it_is(dir)?;
         let mut text = String::new();
         if let (Some(from), Some(identity), false) = (&self.from, &self.identity, self.compare) {
             text.push_str(&restored_text(&self.restore(from, identity, dir)?));
@@ -227,6 +230,7 @@ impl Restore {
             .map_err(|why| StartError::new(format!("{} does not fit: {why}", identity.display())))?;
         let sources = Sources::of_the_system();
         let plan = RestorePlan {
+            disk: &FileSystem,
             from,
             identity: &identity,
             signer: self.signed_by.as_deref(),

@@ -13,18 +13,20 @@
 //! leave out.
 //!
 //! - `age`: the format of files, which other programs open, too. `manifest`: sets, their signatures and their chain.
-//! - [`make`] writes a set, [`restore`] makes a state folder of one.
+//! - [`make`] writes a set, [`restore`] makes a state folder of one, [`not_revoked`] says what such a folder lacks.
 
 mod age;
+mod compare;
 mod make;
 mod manifest;
 mod restore;
 mod text;
 
 pub use age::{Decrypting, Encrypting, Identity, Recipient};
+pub use compare::{Missing, Revocation, not_revoked};
 pub use make::{BackupPlan, Made, make};
 pub use manifest::SigningKey;
-pub use restore::{LOG_BEFORE_RESTORE, Missing, RestorePlan, Restored, Revocation, not_revoked, restore};
+pub use restore::{LOG_BEFORE_RESTORE, RestorePlan, Restored, refuse_half_restored, restore};
 
 use ingam_journal::{SegmentInfo, Still};
 

@@ -223,6 +223,15 @@ pub trait Engine: Send + Sync {
         Ok(None)
     }
 
+    /// Ends its use in good order: everything is durable in its own files then. Nothing can be committed afterwards. An engine
+    /// that is dropped does the same, and nobody hears whether it could.
+    ///
+    /// # Errors
+    /// [`EngineError`]; what was durable is so all the same, for whoever opens it again.
+    fn end(&self) -> Result<(), EngineError> {
+        self.commit(&Batch::new(), Durability::Durable)
+    }
+
     /// Everything as it is now, for reading while commits go on.
     ///
     /// # Errors

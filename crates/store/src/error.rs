@@ -1,6 +1,7 @@
 //! What can go wrong in the store. All of it is ours to see to, none a client's mistake.
 
 use std::fmt;
+use std::path::PathBuf;
 
 use crate::engine::EngineError;
 
@@ -18,6 +19,8 @@ pub enum Error {
     Newer(u64),
     /// The journal holds records of a CA that has lived, and the store is empty.
     Lost,
+    /// A restore into this folder was broken off while it put things in their places.
+    HalfRestored(PathBuf),
     /// Personal data could not be sealed or opened.
     Seal(&'static str),
     /// A file beside the engine could not be used; what was being done.
@@ -37,6 +40,7 @@ impl Error {
             Self::Row(..) => "store_row",
             Self::Newer(_) => "store_newer",
             Self::Lost => "store_lost",
+            Self::HalfRestored(_) => "store_half_restored",
             Self::Seal(_) => "store_seal",
             Self::File(..) => "store_file",
             Self::Journal(..) => "store_journal",
@@ -60,6 +64,11 @@ impl fmt::Display for Error {
                 "the store is empty, but the journal beside it is not: make the store anew with `ingam admin rebuild`, or \
                  restore a backup",
             ),
+            Self::HalfRestored(folder) => write!(
+                f,
+                "a restore into {} was broken off, and what is there is not whole: delete everything in it, and restore again",
+                folder.display()
+            ),
             Self::Seal(doing) => write!(f, "{doing}"),
             Self::File(doing, _) => f.write_str(doing),
             Self::Unavailable(why) => f.write_str(why),
@@ -74,7 +83,12 @@ impl std::error::Error for Error {
             Self::Row(_, cause) => Some(cause.as_ref()),
             Self::File(_, cause) => Some(cause),
             Self::Journal(_, cause) => Some(cause),
-            Self::Commit | Self::Newer(_) | Self::Lost | Self::Seal(_) | Self::Unavailable(_) => None,
+            Self::Commit
+            | Self::Newer(_)
+            | Self::Lost
+            | Self::HalfRestored(_)
+            | Self::Seal(_)
+            | Self::Unavailable(_) => None,
         }
     }
 }

@@ -3,12 +3,11 @@
 //! A migration is a run of bounded durable batches that may be broken off and run again; the format's number is written
 //! last. The journal is not touched by any: it only grows.
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use ingam_journal::files::sync_directory_at;
+use ingam_journal::folders::{Folders, InOrder, Kind};
 use ingam_protocol::acme::Order;
 
 use crate::certificate::{certificate_find, certificate_put};
@@ -104,16 +103,8 @@ fn commit(engine: &dyn Engine, batch: &Batch) -> Result<(), Error> {
 /// of them would outlive an erasure. A copy
 /// that is there already is of an earlier life of the store, and stays: the new one gets a number behind its name. Gives
 /// its path.
-pub(crate) fn copy_before(directory: &Path, format: u64) -> Result<PathBuf, Error> {
+pub(crate) fn copy_before(disk: &dyn Folders, directory: &Path, format: u64) -> Result<PathBuf, Error> {
     let name = format!("before-format-{}", format + 1);
-    let names = std::iter::once(name.clone()).chain((1..COPIES_MAX).map(|number| format!("{name}.{number}")));
-    let free = names.map(|name| directory.join(name)).find(|path| !path.exists());
-    let target = free.ok_or_else(|| {
-        let doing = format!(
-            "copying the store before it is brought to this version's format: move {name} and the like away"
-        );
-        Error::File(doing, io::ErrorKind::AlreadyExists.into())
-    })?;
     let failed = |doing: &str, path: &Path| {
         let doing = format!(
             "copying the store before it is brought to this version's format: {doing} {} (make room, or use the older \
@@ -122,43 +113,49 @@ pub(crate) fn copy_before(directory: &Path, format: u64) -> Result<PathBuf, Erro
         );
         move |cause: io::Error| Error::File(doing, cause)
     };
-    let unfinished = directory.join(format!("{name}.new"));
-    match fs::remove_dir_all(&unfinished) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            return Err(failed("removing", &unfinished)(error));
+    let names = std::iter::once(name.clone()).chain((1..COPIES_MAX).map(|number| format!("{name}.{number}")));
+    let is_there =
+        |path: &Path| disk.kind(path).map(|kind| kind.is_some()).map_err(failed("looking at", path));
+    let mut target = None;
+    for path in names.map(|name| directory.join(name)) {
+        if !is_there(&path)? {
+            target = Some(path);
+            break;
         }
-        _ => {}
     }
-    make_folder(&unfinished).map_err(failed("making", &unfinished))?;
+    let target = target.ok_or_else(|| {
+        let doing = format!(
+            "copying the store before it is brought to this version's format: move {name} and the like away"
+        );
+        Error::File(doing, io::ErrorKind::AlreadyExists.into())
+    })?;
+    let unfinished = directory.join(format!("{name}.new"));
+    if disk.kind(&unfinished).map_err(failed("looking at", &unfinished))? == Some(Kind::Folder) {
+        disk.remove_all(&unfinished).map_err(failed("removing", &unfinished))?;
+    }
+    disk.make_folder(&unfinished).map_err(failed("making", &unfinished))?;
     for name in ["store.redb", "store.redb.log", "store.sled"] {
         let path = directory.join(name);
-        if path.exists() {
-            copy(&path, &unfinished.join(name)).map_err(failed("copying", &path))?;
+        if is_there(&path)? {
+            copy(disk, &path, &unfinished.join(name)).map_err(failed("copying", &path))?;
         }
     }
-    sync_directory_at(&unfinished).map_err(failed("syncing", &unfinished))?;
-    fs::rename(&unfinished, &target).map_err(failed("naming", &target))?;
-    sync_directory_at(directory).map_err(failed("syncing", directory))?;
+    disk.sync_folder(&unfinished).map_err(failed("syncing", &unfinished))?;
+    disk.rename(&unfinished, &target).map_err(failed("naming", &target))?;
+    disk.sync_folder(directory).map_err(failed("syncing", directory))?;
     Ok(target)
 }
 
-/// Makes a folder for the owner alone.
-pub(crate) fn make_folder(path: &Path) -> io::Result<()> {
-    use std::os::unix::fs::DirBuilderExt;
-    // What is copied is for the owner alone.
-    fs::DirBuilder::new().mode(0o700).create(path)
-}
-
-/// Copies a file, or a folder with everything in it, and syncs it. Modes go along.
-fn copy(from: &Path, to: &Path) -> io::Result<()> {
-    if from.is_dir() {
-        make_folder(to)?;
-        for entry in fs::read_dir(from)? {
-            let entry = entry?;
-            copy(&entry.path(), &to.join(entry.file_name()))?;
+/// Copies a file, or a folder with everything in it, for the owner alone, and syncs it.
+pub(crate) fn copy(disk: &dyn Folders, from: &Path, to: &Path) -> io::Result<()> {
+    if disk.kind(from)? == Some(Kind::Folder) {
+        disk.make_folder(to)?;
+        for name in disk.list(from)? {
+            copy(disk, &from.join(&name), &to.join(&name))?;
         }
-        return sync_directory_at(to);
+        return disk.sync_folder(to);
     }
-    fs::copy(from, to)?;
-    fs::File::open(to)?.sync_all()
+    let mut target = InOrder::new(disk.create(to)?);
+    io::copy(&mut InOrder::new(disk.read(from)?), &mut target)?;
+    target.sync()
 }

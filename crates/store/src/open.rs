@@ -1,12 +1,13 @@
 //! Opening and closing the store, and the handle of the authority.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
 
-use ingam_journal::files::{Disk, Files};
+use ingam_journal::files::Files;
+use ingam_journal::folders::{FileSystem, Folders};
 use ingam_journal::{Journal, JournalConfig, SegmentKeys};
 use ingam_protocol::time::Random;
 use serde::{Deserialize, Serialize};
@@ -14,6 +15,7 @@ use tokio::sync::broadcast;
 use tracing::Instrument;
 
 use crate::archive::Archiver;
+use crate::backup::refuse_half_restored;
 use crate::committer::{Committer, Queue};
 use crate::contact::SubjectKeys;
 use crate::engine::redb::{RedbConfig, RedbEngine};
@@ -165,26 +167,35 @@ impl Store {
         config: &Config,
         random: Arc<dyn Random>,
     ) -> Result<(Self, StoreProcess), Error> {
-        let disk = |name: &str| -> Result<Arc<dyn Files>, Error> {
-            let path: PathBuf = directory.join(name);
-            let failed = |cause| Error::File(format!("opening the folder {}", path.display()), cause);
-            Ok(Arc::new(Disk::open(&path).map_err(failed)?))
-        };
-        let mut engine = open_engine(directory, config)?;
+        Self::open_in(&FileSystem, directory, config, random)
+    }
+
+    /// The same on any file layer.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub fn open_in(
+        disk: &dyn Folders,
+        directory: &Path,
+        config: &Config,
+        random: Arc<dyn Random>,
+    ) -> Result<(Self, StoreProcess), Error> {
+        refuse_half_restored(disk, directory)?;
+        let mut engine = open_engine(disk, directory, config)?;
         let format = counter(engine.as_ref(), META_FORMAT)?;
         let is_copied = counter(engine.as_ref(), META_MIGRATION)? == format;
         if (1..FORMAT_VERSION).contains(&format) && !is_copied {
             // Files are copied while nobody has them open.
             drop(engine);
-            let copy = copy_before(directory, format)?;
+            let copy = copy_before(disk, directory, format)?;
             tracing::warn!(copy = %copy.display(), "the store is of an older format: this is a copy of it as it was");
-            engine = open_engine(directory, config)?;
+            engine = open_engine(disk, directory, config)?;
         }
         Self::assemble(Parts {
             engine,
-            journal: disk("journal")?,
-            journal_keys: disk("journal-keys")?,
-            keys: disk("contacts")?,
+            journal: files_of(disk, &directory.join("journal"))?,
+            journal_keys: files_of(disk, &directory.join("journal-keys"))?,
+            keys: files_of(disk, &directory.join("contacts"))?,
             random,
         })
     }
@@ -260,12 +271,23 @@ impl Store {
     }
 }
 
-pub(crate) fn open_engine(directory: &Path, config: &Config) -> Result<Arc<dyn Engine>, Error> {
+/// The files of a folder, which is made if it is not there.
+pub(crate) fn files_of(disk: &dyn Folders, folder: &Path) -> Result<Arc<dyn Files>, Error> {
+    let failed = |cause| Error::File(format!("opening the folder {}", folder.display()), cause);
+    disk.files(folder).map_err(failed)
+}
+
+/// The engine in a folder. sled is on the file system of the machine, whatever the layer.
+pub(crate) fn open_engine(
+    disk: &dyn Folders,
+    directory: &Path,
+    config: &Config,
+) -> Result<Arc<dyn Engine>, Error> {
     match config.engine {
         EngineChoice::Redb => {
             let cache_bytes = usize::try_from(config.cache_mib).unwrap_or(usize::MAX).saturating_mul(1 << 20);
             let redb = RedbConfig { cache_bytes, ..RedbConfig::default() };
-            let engine = RedbEngine::open(&directory.join("store.redb"), redb);
+            let engine = RedbEngine::open_in(disk, &directory.join("store.redb"), redb);
             Ok(Arc::new(engine.map_err(|cause| Error::Engine("opening store.redb", cause))?))
         }
         EngineChoice::Sled => {

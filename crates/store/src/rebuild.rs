@@ -20,7 +20,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use ingam_journal::files::{Disk, Files};
+use ingam_journal::folders::Folders;
 use ingam_journal::{Journal, JournalConfig, SegmentKeys};
 use ingam_protocol::Timestamp;
 use ingam_protocol::record::{Class, Record, RecordType};
@@ -28,10 +28,11 @@ use ingam_protocol::time::Random;
 use serde::Serialize;
 use serde_json::json;
 
+use crate::backup::refuse_half_restored;
 use crate::contact::SubjectKeys;
 use crate::engine::{Batch, Durability, Engine, Table};
 use crate::error::Error;
-use crate::open::{Config, counter, open_engine};
+use crate::open::{Config, counter, files_of, open_engine};
 use crate::subject::erasures_keep;
 use crate::table::{
     EXTERNAL_SECRETS, FORMAT_VERSION, META, META_CRL_NUMBERS, META_FORMAT, META_GENERATION, META_SWEPT,
@@ -196,32 +197,31 @@ pub struct RebuildParts<'a> {
 /// certificates; memory does not grow with them.
 ///
 /// # Errors
-/// [`Error`]; the old store is in its place then, as it was.
+/// [`Error`]; the old store is in its place then, as it was. Only where the error says that the new one may not stay, that is
+/// there.
 pub fn rebuild(
+    disk: &dyn Folders,
     directory: &Path,
     config: &Config,
     reason: &str,
     now: Timestamp,
     random: Arc<dyn Random>,
 ) -> Result<Rebuilt, Error> {
-    let disk = |name: &str| -> Result<Arc<dyn Files>, Error> {
-        let path = directory.join(name);
-        let failed = |cause| Error::File(format!("opening the folder {}", path.display()), cause);
-        Ok(Arc::new(Disk::open(&path).map_err(failed)?))
-    };
-    let segment_keys = SegmentKeys::open(disk("journal-keys")?.as_ref(), random.clone())
+    refuse_half_restored(disk, directory)?;
+    let files = |name: &str| files_of(disk, &directory.join(name));
+    let segment_keys = SegmentKeys::open(files("journal-keys")?.as_ref(), random.clone())
         .map_err(|cause| Error::Journal("opening the keys of the journal", cause))?;
-    let journal = Journal::open(disk("journal")?, Arc::new(segment_keys), JournalConfig::default())
+    let journal = Journal::open(files("journal")?, Arc::new(segment_keys), JournalConfig::default())
         .map_err(|cause| Error::Journal("opening the journal", cause))?;
-    let keys = SubjectKeys::open(disk("contacts")?, random.clone())?;
-    let old = switch::old_engine(directory, config);
+    let keys = SubjectKeys::open(files("contacts")?, random.clone())?;
+    let old = switch::old_engine(disk, directory, config)?;
     if let Some(old) = &old {
         move_outbox(old.as_ref(), &journal)?;
     }
-    let fresh = switch::fresh_folder(directory)?;
+    let fresh = switch::fresh_folder(disk, directory)?;
     let rebuilt = {
-        let new = open_engine(&fresh, config)?;
-        rebuild_into(&RebuildParts {
+        let new = open_engine(disk, &fresh, config)?;
+        let rebuilt = rebuild_into(&RebuildParts {
             journal: &journal,
             new: new.as_ref(),
             old: old.as_deref(),
@@ -229,10 +229,13 @@ pub fn rebuild(
             reason,
             now,
             random: random.as_ref(),
-        })?
+        })?;
+        // Only this file is put in its place, so all of it has to be there.
+        new.end().map_err(|cause| Error::Engine("closing the new store", cause))?;
+        rebuilt
     };
     drop(old);
-    switch::put_in_place(directory, &fresh, config)?;
+    switch::put_in_place(disk, directory, &fresh, config)?;
     Ok(rebuilt)
 }
 

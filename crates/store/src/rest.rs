@@ -55,6 +55,10 @@ impl Store {
     /// Gives how far it came, and whether that is the end.
     fn pack_batches(&self, table: Table, mut from: Vec<u8>, to: Vec<u8>) -> Result<(Vec<u8>, bool), Error> {
         for _ in 0..BATCHES_MAX {
+            // It takes room before it gives some.
+            if self.condition().short_of_room {
+                return Ok((from, false));
+            }
             let next = self.engine().pack(table, &from, Some(&to), BYTES_PER_BATCH);
             match next.map_err(|cause| Error::Engine("packing rows that have come to rest", cause))? {
                 Some(next) => from = next,

@@ -3,6 +3,7 @@
 //!
 //! What is not a failure: what [`TABLES`] lets differ, and says why.
 
+mod cuts;
 mod people;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,5 +1,6 @@
 //! A sweep that is broken off anywhere.
 
+use ingam_journal::simulated::seeds;
 use ingam_protocol::record::Class;
 use ingam_protocol::time::SeededRandom;
 use ingam_retention::Config;
@@ -67,13 +68,15 @@ fn a_sweep_that_is_broken_off_is_brought_to_the_same_end() {
     whole.sweep_at(DAY * LATE, &config);
     let expected = end(&whole.look());
     assert!(expected.2.len() >= 4, "{expected:?}");
-    for disk in 0..filled.disks.each().len() {
+    for (disk, seed) in
+        (0..filled.disks.each().len()).flat_map(|disk| seeds(1, 100).map(move |seed| (disk, seed)))
+    {
         let (mut operations, mut cuts) = (0, 0);
         loop {
-            let context = format!("disk {disk}, after {operations} operations");
+            let context = format!("disk {disk}, after {operations} operations, seed {seed}");
             let world = filled.copy();
             let was_cut = broken_off(&world, disk, operations, &config);
-            world.disks.power_cut(&SeededRandom::new(operations));
+            world.disks.power_cut(&SeededRandom::new(seed * 10_000 + operations));
             no_gap_is_unexplained(&world, &context);
             world.sweep_at(DAY * LATE, &config);
             no_gap_is_unexplained(&world, &context);

@@ -7,11 +7,13 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use ingam_journal::folders::FileSystem;
 use ingam_protocol::finding::dotted;
 use ingam_protocol::{Findings, Timestamp};
 use ingam_signer::hierarchy::{KeyOwner, Secrets};
 use ingam_signer::{DelegateKey, Hierarchy};
 use ingam_store::EngineChoice;
+use ingam_store::backup::refuse_half_restored;
 use rustix::fs::{Access, AtFlags, CWD, accessat, statvfs};
 
 use super::{Dates, in_full};
@@ -47,6 +49,11 @@ pub(super) fn check(config: &Config, now: Timestamp, found: &mut Findings) {
     }
     let state = &config.state;
     let Some(there) = folder(config, found) else { return };
+    if let Err(ingam_store::Error::HalfRestored(_)) = refuse_half_restored(&FileSystem, state) {
+        let reason = format!("is {}, into which a restore was broken off", state.display());
+        found.error("state", reason, "delete everything in it, and restore again");
+        return;
+    }
     if let Ok(disk) = statvfs(&there) {
         space(&there, disk.f_bavail.saturating_mul(disk.f_frsize), found);
     }

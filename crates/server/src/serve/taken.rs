@@ -5,6 +5,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 
+use ingam_journal::folders::FileSystem;
+use ingam_store::backup::refuse_half_restored;
 use tokio::net::UdpSocket;
 
 use super::StartError;
@@ -87,8 +89,15 @@ pub(crate) struct StateLock {
 }
 
 impl StateLock {
-    /// Takes the folder, which is there.
+    /// Takes the folder, which is there, and holds nothing by half.
     pub(crate) fn take(state: &Path) -> Result<Self, StartError> {
+        let lock = Self::take_as_it_is(state)?;
+        refuse_half_restored(&FileSystem, state).map_err(|error| StartError(error.to_string()))?;
+        Ok(lock)
+    }
+
+    /// Takes the folder, which is there, whatever a restore has left in it.
+    pub(crate) fn take_as_it_is(state: &Path) -> Result<Self, StartError> {
         let path = state.join("lock");
         let unwritable = |error: io::Error| {
             StartError(format!(

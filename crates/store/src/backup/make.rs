@@ -1,12 +1,12 @@
 //! A set is written: what is new, encrypted, then the list of it.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{self, BufReader, Read, Write};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use ingam_journal::files::sync_directory_at;
+use ingam_journal::files::File;
+use ingam_journal::folders::{Folders, InOrder, Kind};
 use ingam_protocol::Timestamp;
 use ingam_protocol::bytes::hex;
 use ingam_protocol::time::Random;
@@ -14,7 +14,9 @@ use ring::digest::{Context, SHA256};
 use serde::Serialize;
 
 use super::age::{Encrypting, Recipient};
-use super::manifest::{FORMAT, FileEntry, Manifest, Sets, SigningKey, object_path, read_sets, write_set};
+use super::manifest::{
+    FORMAT, FileEntry, Manifest, Sets, SigningKey, object_path, path_of, read_sets, write_set,
+};
 use super::{EXPORT, EXPORT_MAGIC, Snapshot};
 use crate::error::Error;
 use crate::table::CLASSES;
@@ -29,6 +31,8 @@ const DEPTH_MAX: usize = 8;
 
 /// What a set is to have.
 pub struct BackupPlan<'a> {
+    /// Where both folders are.
+    pub disk: &'a dyn Folders,
     /// The state folder.
     pub state: &'a Path,
     /// Its files and folders that go along, beside store and journal.
@@ -65,55 +69,42 @@ pub struct Made {
 /// Writes a set. Blocks.
 ///
 /// # Errors
-/// [`Error`]; what was written until then is no set, and is written again by the next one.
+/// [`Error`]; what was written until then is no set and goes again, or is written over by the next one.
 pub fn make(plan: &BackupPlan<'_>, snapshot: &Snapshot) -> Result<Made, Error> {
-    let sets = read_sets(plan.folder)?;
-    if sets.key.as_ref().is_some_and(|key| *key != plan.key.public()) {
+    let BackupPlan { disk, folder, key, .. } = *plan;
+    let sets = read_sets(disk, folder)?;
+    if sets.key.as_ref().is_some_and(|signed_by| *signed_by != key.public()) {
         let why =
             "the folder has backups of another CA, or of another life of this one: give a folder of its own";
         return Err(Error::Row("a backup", why.into()));
     }
     for name in ["sets", "objects"] {
-        let path = plan.folder.join(name);
-        if !path.is_dir() {
-            let made = fs::DirBuilder::new().mode(0o700).create(&path);
-            made.map_err(|cause| Error::File(format!("making {}", path.display()), cause))?;
+        let path = folder.join(name);
+        let failed = |cause| Error::File(format!("making {}", path.display()), cause);
+        if disk.kind(&path).map_err(failed)?.is_none() {
+            disk.make_folder(&path).map_err(failed)?;
         }
     }
-    let known = known(&sets);
-    let mut writer = Writer { plan, known, files: Vec::new(), made: Made::default() };
-    let rows = RowsReader::new(snapshot);
-    writer.made.rows = writer.put(EXPORT, rows)?.rows;
-    for segment in &snapshot.segments {
-        let path = plan.state.join("journal").join(segment.file_name());
-        let open = || -> io::Result<_> { Ok(BufReader::new(File::open(&path)?).take(segment.file_bytes)) };
-        let failed = |cause| Error::File(format!("reading {}", path.display()), cause);
-        let name = format!("journal/{}", segment.file_name());
-        // A closed segment's file never changes: of that name and length, it is the one that an earlier set has.
-        if segment.closed && writer.put_again(&name, segment.file_bytes) {
-            continue;
-        }
-        writer.put(&name, open().map_err(failed)?)?;
-        if writer.files.last().is_some_and(|file| file.bytes != segment.file_bytes) {
-            return Err(failed(io::ErrorKind::UnexpectedEof.into()));
-        }
+    // Without this the two could go with the power, with everything in them. They may be there and not certain.
+    disk.sync_folder(folder).map_err(|cause| Error::File(format!("syncing {}", folder.display()), cause))?;
+    let mut writer =
+        Writer { plan, known: known(&sets), files: Vec::new(), new: Vec::new(), made: Made::default() };
+    if let Err(error) = writer.put_everything(snapshot) {
+        writer.take_back();
+        return Err(error);
     }
-    for part in plan.parts {
-        writer.put_all(part, 0)?;
-    }
-    sync_directory_at(&plan.folder.join("objects"))
-        .map_err(|cause| Error::File("syncing the backup".to_owned(), cause))?;
-    let Writer { files, mut made, .. } = writer;
     let number = sets.manifests.len() as u64 + 1;
-    made.files = files.len() as u64;
-    made.number = number;
-    made.signed_by = plan.key.public();
-    write_set(
-        plan.folder,
-        &Manifest { format: FORMAT, number, made: plan.now, previous: sets.head, files },
-        plan.key,
-    )?;
-    Ok(made)
+    let files = std::mem::take(&mut writer.files);
+    let count = files.len() as u64;
+    let manifest = Manifest { format: FORMAT, number, made: plan.now, previous: sets.head, files };
+    if let Err(error) = write_set(disk, folder, &manifest, key) {
+        // One that has its name already may stay, and then needs what is in it.
+        if disk.kind(&path_of(folder, number)).is_ok_and(|kind| kind.is_none()) {
+            writer.take_back();
+        }
+        return Err(error);
+    }
+    Ok(Made { number, files: count, signed_by: key.public(), ..writer.made })
 }
 
 fn known(sets: &Sets) -> BTreeMap<String, FileEntry> {
@@ -125,6 +116,8 @@ struct Writer<'a> {
     plan: &'a BackupPlan<'a>,
     known: BTreeMap<String, FileEntry>,
     files: Vec<FileEntry>,
+    /// Objects that no set has yet.
+    new: Vec<PathBuf>,
     made: Made,
 }
 
@@ -172,45 +165,88 @@ struct Put {
 }
 
 impl Writer<'_> {
-    /// Puts a file in that an earlier set has under the same name and with the same length. Whether one has.
-    fn put_again(&mut self, path: &str, bytes: u64) -> bool {
-        let earlier = self.known.values().find(|file| file.path == path && file.bytes == bytes);
-        let Some(sha256) = earlier.map(|file| file.sha256.clone()) else { return false };
-        self.refer(path, &sha256)
+    fn put_everything(&mut self, snapshot: &Snapshot) -> Result<(), Error> {
+        let plan = self.plan;
+        self.made.rows = self.put(EXPORT, RowsReader::new(snapshot))?.rows;
+        for segment in &snapshot.segments {
+            let path = plan.state.join("journal").join(segment.file_name());
+            let failed = |cause| Error::File(format!("reading {}", path.display()), cause);
+            let name = format!("journal/{}", segment.file_name());
+            // A closed segment's file never changes: of that name and length, it is the one that an earlier set has.
+            if segment.closed && self.put_again(&name, segment.file_bytes)? {
+                continue;
+            }
+            let file = plan.disk.read(&path).map_err(failed)?;
+            self.put(&name, buffered(file).take(segment.file_bytes))?;
+            if self.files.last().is_some_and(|file| file.bytes != segment.file_bytes) {
+                return Err(failed(io::ErrorKind::UnexpectedEof.into()));
+            }
+        }
+        for part in plan.parts {
+            self.put_all(part, 0)?;
+        }
+        let synced = plan.disk.sync_folder(&plan.folder.join("objects"));
+        synced.map_err(|cause| Error::File("syncing the backup".to_owned(), cause))
     }
 
-    fn refer(&mut self, path: &str, sha256: &str) -> bool {
-        let Some(entry) = self.known.get(sha256) else { return false };
-        let there = fs::metadata(object_path(self.plan.folder, sha256));
-        if there.is_ok_and(|there| there.len() == entry.object_bytes) {
-            self.files.push(FileEntry { path: path.to_owned(), ..entry.clone() });
-            self.made.known += 1;
-            return true;
+    /// Removes what was written for a set that does not come about: on a full disk it would be in the next one's way.
+    fn take_back(&self) {
+        for path in self.new.iter().chain([&self.unfinished()]) {
+            if let Err(error) = self.plan.disk.remove_all(path) {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(error, path = %path.display(), "it is in no backup, and cannot be removed");
+            }
         }
-        false
+    }
+
+    fn unfinished(&self) -> PathBuf {
+        self.plan.folder.join("objects").join("unfinished.new")
+    }
+
+    /// Puts a file in that an earlier set has under the same name and with the same length. Whether one has.
+    fn put_again(&mut self, path: &str, bytes: u64) -> Result<bool, Error> {
+        let earlier = self.known.values().find(|file| file.path == path && file.bytes == bytes);
+        let Some(sha256) = earlier.map(|file| file.sha256.clone()) else { return Ok(false) };
+        self.refer(path, &sha256)
+            .map_err(|cause| Error::File(format!("looking for {path} in the backup"), cause))
+    }
+
+    fn refer(&mut self, path: &str, sha256: &str) -> io::Result<bool> {
+        let Some(entry) = self.known.get(sha256) else { return Ok(false) };
+        match self.plan.disk.read(&object_path(self.plan.folder, sha256)) {
+            Ok(there) if there.length()? == entry.object_bytes => {
+                self.files.push(FileEntry { path: path.to_owned(), ..entry.clone() });
+                self.made.known += 1;
+                Ok(true)
+            }
+            Ok(_) => Ok(false),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// Encrypts a file into an object, which has its name once it is whole.
     fn put(&mut self, path: &str, mut source: impl Source) -> Result<Put, Error> {
         let plan = self.plan;
-        let unfinished = plan.folder.join("objects").join("unfinished.new");
+        let unfinished = self.unfinished();
         let failed = |cause| Error::File(format!("putting {path} into the backup"), cause);
         let mut write = || -> io::Result<(String, u64, String, u64)> {
-            let mut options = fs::OpenOptions::new();
-            let file = options.write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
-            let out = Hashing::new(io::BufWriter::with_capacity(BUFFER_BYTES, file));
+            let file = InOrder::new(plan.disk.create(&unfinished)?);
+            let out = Hashing::new(BufWriter::with_capacity(BUFFER_BYTES, file));
             let mut plain = Hashing::new(Encrypting::new(out, plan.recipient, plan.random)?);
             io::copy(&mut source, &mut plain)?;
             let (encrypting, sha256, bytes) = plain.end();
             let (file, object_sha256, object_bytes) = encrypting.finish()?.end();
-            file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
+            file.into_inner().map_err(io::IntoInnerError::into_error)?.sync()?;
             Ok((sha256, bytes, object_sha256, object_bytes))
         };
         let (sha256, bytes, object_sha256, object_bytes) = write().map_err(failed)?;
-        if self.refer(path, &sha256) {
-            fs::remove_file(&unfinished).map_err(failed)?;
+        if self.refer(path, &sha256).map_err(failed)? {
+            plan.disk.remove_file(&unfinished).map_err(failed)?;
         } else {
-            fs::rename(&unfinished, object_path(plan.folder, &sha256)).map_err(failed)?;
+            let object = object_path(plan.folder, &sha256);
+            plan.disk.rename(&unfinished, &object).map_err(failed)?;
+            self.new.push(object);
             self.made.bytes_written += object_bytes;
             let entry = FileEntry { path: path.to_owned(), bytes, sha256, object_sha256, object_bytes };
             self.known.insert(entry.sha256.clone(), entry.clone());
@@ -221,31 +257,29 @@ impl Writer<'_> {
 
     /// Puts a file in, or a folder with everything in it. What goes meanwhile was on its way to another name.
     fn put_all(&mut self, part: &str, depth: usize) -> Result<(), Error> {
+        let disk = self.plan.disk;
         let path: PathBuf = self.plan.state.join(part);
         let failed = |cause| Error::File(format!("reading {}", path.display()), cause);
-        let metadata = match fs::symlink_metadata(&path) {
-            Ok(metadata) => metadata,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            Err(error) => return Err(failed(error)),
-        };
-        if metadata.is_dir() && depth < DEPTH_MAX {
-            let mut names = Vec::new();
-            for entry in fs::read_dir(&path).map_err(failed)? {
-                names.extend(entry.map_err(failed)?.file_name().into_string().ok());
+        match disk.kind(&path).map_err(failed)? {
+            Some(Kind::Folder) if depth < DEPTH_MAX => {
+                let names = disk.list(&path).map_err(failed)?;
+                let names = names.into_iter().filter_map(|name| name.into_string().ok());
+                names.map(|name| format!("{part}/{name}")).try_for_each(|part| self.put_all(&part, depth + 1))
             }
-            names.sort();
-            return names.iter().try_for_each(|name| self.put_all(&format!("{part}/{name}"), depth + 1));
-        }
-        let is_unfinished = path.extension().is_some_and(|ending| ending == "new");
-        if !metadata.is_file() || is_unfinished {
-            return Ok(());
-        }
-        match File::open(&path) {
-            Ok(file) => self.put(part, BufReader::new(file).take(u64::MAX)).map(drop),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            Err(error) => Err(failed(error)),
+            Some(Kind::File) if path.extension().is_none_or(|ending| ending != "new") => {
+                match disk.read(&path) {
+                    Ok(file) => self.put(part, buffered(file).take(u64::MAX)).map(drop),
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+                    Err(error) => Err(failed(error)),
+                }
+            }
+            _ => Ok(()),
         }
     }
+}
+
+fn buffered(file: Arc<dyn File>) -> BufReader<InOrder> {
+    BufReader::with_capacity(BUFFER_BYTES, InOrder::new(file))
 }
 
 /// The rows of a snapshot as bytes: `table u8 + bytes | key u32 + bytes | value u32 + bytes`, all big-endian, and a zero byte

@@ -4,11 +4,10 @@
 //! or taken out before the last is found. It says nothing that is secret: names of files, sizes, hashes of what has random
 //! bytes in it.
 
-use std::fs;
-use std::io;
+use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
-use ingam_journal::files::sync_directory_at;
+use ingam_journal::folders::{Folders, InOrder};
 use ingam_protocol::Timestamp;
 use ingam_protocol::bytes::{from_hex, hex};
 use ingam_protocol::time::{Random, random_array};
@@ -26,6 +25,9 @@ const SETS_MAX: u64 = 1_000_000;
 
 /// A list is read whole.
 const LIST_BYTES_MAX: u64 = 256 << 20;
+
+/// A file that holds more is no key.
+const SEED_BYTES_MAX: u64 = 1 << 10;
 
 /// What is in a set.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,17 +73,16 @@ impl SigningKey {
     ///
     /// # Errors
     /// [`Error::File`], [`Error::Seal`] if it is none.
-    pub fn open(state: &Path, random: &dyn Random) -> Result<Self, Error> {
+    pub fn open(disk: &dyn Folders, state: &Path, random: &dyn Random) -> Result<Self, Error> {
         let path = state.join("backup.key");
         let failed = |cause| Error::File(format!("opening {}", path.display()), cause);
-        let seed = match fs::read(&path) {
-            Ok(seed) => Zeroizing::new(seed),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+        let seed = match read(disk, &path, SEED_BYTES_MAX).map_err(failed)? {
+            Some(seed) => Zeroizing::new(seed),
+            None => {
                 let seed = Zeroizing::new(random_array::<32>(random).to_vec());
-                write_whole(&path, &seed).map_err(failed)?;
+                write_whole(disk, &path, &seed).map_err(failed)?;
                 seed
             }
-            Err(error) => return Err(failed(error)),
         };
         let pair = Ed25519KeyPair::from_seed_unchecked(&seed);
         pair.map(Self).map_err(|_| Error::Seal("reading backup.key: it has not 32 bytes"))
@@ -93,19 +94,39 @@ impl SigningKey {
     }
 }
 
-/// Writes a file for the owner alone, whole or not at all.
-pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    use std::io::Write as _;
-    use std::os::unix::fs::OpenOptionsExt as _;
-    let unfinished = path.with_extension("new");
-    let mut options = fs::OpenOptions::new();
-    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&unfinished, path)?;
-    sync_directory_at(path.parent().unwrap_or(Path::new(".")))
+/// What is in a file; `None` if there is none.
+fn read(disk: &dyn Folders, path: &Path, bytes_max: u64) -> io::Result<Option<Vec<u8>>> {
+    let file = match disk.read(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    if file.length()? > bytes_max {
+        return Err(io::ErrorKind::FileTooLarge.into());
+    }
+    let mut bytes = Vec::new();
+    InOrder::new(file).take(bytes_max).read_to_end(&mut bytes)?;
+    Ok(Some(bytes))
 }
 
+/// Writes a file for the owner alone, whole or not at all.
+fn write_whole(disk: &dyn Folders, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let unfinished = path.with_extension("new");
+    let write = || -> io::Result<()> {
+        let mut file = InOrder::new(disk.create(&unfinished)?);
+        file.write_all(bytes)?;
+        file.sync()?;
+        disk.rename(&unfinished, path)
+    };
+    if let Err(error) = write() {
+        // On a full disk it would be in the way. If it stays, the next one is written over it.
+        let _ = disk.remove_all(&unfinished);
+        return Err(error);
+    }
+    disk.sync_folder(path.parent().unwrap_or(Path::new("")))
+}
+
+/// The list of the set of this number.
 pub(super) fn path_of(folder: &Path, number: u64) -> PathBuf {
     folder.join("sets").join(format!("{number:06}.json"))
 }
@@ -127,20 +148,12 @@ fn wrong(what: String) -> Error {
     Error::Row("a backup", what.into())
 }
 
-pub(super) fn read_sets(folder: &Path) -> Result<Sets, Error> {
+pub(super) fn read_sets(disk: &dyn Folders, folder: &Path) -> Result<Sets, Error> {
     let mut sets = Sets { manifests: Vec::new(), head: None, key: None };
     for number in 1..=SETS_MAX {
         let path = path_of(folder, number);
         let failed = |cause| Error::File(format!("reading {}", path.display()), cause);
-        match fs::metadata(&path) {
-            Ok(metadata) if metadata.len() > LIST_BYTES_MAX => {
-                return Err(wrong(format!("set {number} is too large")));
-            }
-            Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::NotFound => break,
-            Err(error) => return Err(failed(error)),
-        }
-        let bytes = fs::read(&path).map_err(failed)?;
+        let Some(bytes) = read(disk, &path, LIST_BYTES_MAX).map_err(failed)? else { break };
         let unreadable = || wrong(format!("the list of set {number} cannot be read: it was changed"));
         let signed: Signed = serde_json::from_slice(&bytes).map_err(|_| unreadable())?;
         let key = from_hex(&signed.key).ok_or_else(unreadable)?;
@@ -166,7 +179,12 @@ pub(super) fn read_sets(folder: &Path) -> Result<Sets, Error> {
     Ok(sets)
 }
 
-pub(super) fn write_set(folder: &Path, manifest: &Manifest, key: &SigningKey) -> Result<(), Error> {
+pub(super) fn write_set(
+    disk: &dyn Folders,
+    folder: &Path,
+    manifest: &Manifest,
+    key: &SigningKey,
+) -> Result<(), Error> {
     let text =
         serde_json::to_string(manifest).map_err(|cause| Error::Row("a backup's list", Box::new(cause)))?;
     let signature = hex(key.0.sign(text.as_bytes()).as_ref());
@@ -174,5 +192,6 @@ pub(super) fn write_set(folder: &Path, manifest: &Manifest, key: &SigningKey) ->
     let bytes =
         serde_json::to_vec(&signed).map_err(|cause| Error::Row("a backup's list", Box::new(cause)))?;
     let path = path_of(folder, manifest.number);
-    write_whole(&path, &bytes).map_err(|cause| Error::File(format!("writing {}", path.display()), cause))
+    write_whole(disk, &path, &bytes)
+        .map_err(|cause| Error::File(format!("writing {}", path.display()), cause))
 }

@@ -1,16 +1,13 @@
 //! A state folder is made of a set. Everything is verified before anything is in its place.
 
-use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{self, BufReader, Read, Write};
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Component, Path};
+use std::collections::BTreeSet;
+use std::io::{self, BufReader, Read};
+use std::path::{Component, Path, PathBuf};
 
-use ingam_journal::files::sync_directory_at;
+use ingam_journal::folders::{Folders, InOrder, Kind};
+use ingam_protocol::Timestamp;
 use ingam_protocol::bytes::hex;
-use ingam_protocol::profile::IssuerName;
 use ingam_protocol::time::Random;
-use ingam_protocol::{Serial, Timestamp};
 use ring::digest::{Context, SHA256};
 use serde::Serialize;
 use serde_json::json;
@@ -20,14 +17,10 @@ use super::manifest::{FileEntry, Manifest, object_path, read_sets};
 use super::{EXPORT, EXPORT_MAGIC};
 use crate::engine::{Batch, Durability, Engine, KEY_BYTES_MAX, Table, VALUE_BYTES_MAX};
 use crate::error::Error;
-use crate::migration::make_folder;
-use crate::open::{Config, open_engine};
+use crate::open::{Config, files_of, open_engine};
 use crate::rebuild::{Given, Margins, finish, give_up_open};
-use crate::status::{StatusRow, StatusState};
-use crate::table::{
-    CLASSES, FORMAT_VERSION, META, META_FORMAT, STATUSES, certificate_key, certificate_of, issuer_range,
-};
-use crate::transaction::{decode_counter, read_range};
+use crate::table::{CLASSES, FORMAT_VERSION, META, META_FORMAT};
+use crate::transaction::decode_counter;
 
 /// What a log of records is called that a restore has set aside, in front of the second in which it did, since the epoch.
 pub const LOG_BEFORE_RESTORE: &str = "log.before-restore-";
@@ -43,6 +36,8 @@ const BYTES_PER_BATCH: usize = 16 << 20;
 
 /// What is to be restored, and where.
 pub struct RestorePlan<'a> {
+    /// Where both folders are.
+    pub disk: &'a dyn Folders,
     /// Where sets lie.
     pub from: &'a Path,
     /// What opens them.
@@ -94,9 +89,10 @@ fn failed(doing: &str, path: &Path) -> impl FnOnce(io::Error) -> Error {
 /// Makes a state folder of a set. Blocks.
 ///
 /// # Errors
-/// [`Error`]; nothing is in its place then.
+/// [`Error`]; nothing that is there then starts. It can be run again, or says what to do before.
 pub fn restore(plan: &RestorePlan<'_>) -> Result<Restored, Error> {
-    let sets = read_sets(plan.from)?;
+    let disk = plan.disk;
+    let sets = read_sets(disk, plan.from)?;
     let signed_by = sets.key.clone().unwrap_or_default();
     if let Some(signer) = plan.signer.filter(|signer| *signer != signed_by) {
         return Err(wrong(format!("the sets were signed by {signed_by}, not by {signer}")));
@@ -107,30 +103,33 @@ pub fn restore(plan: &RestorePlan<'_>) -> Result<Restored, Error> {
     };
     let set = sets.manifests.iter().rev().find(fits);
     let set = set.ok_or_else(|| wrong("the folder has no set, or none of that number or as old as that"))?;
-    if !plan.to.is_dir() {
-        make_folder(plan.to).map_err(failed("making", plan.to))?;
-    }
+    files_of(disk, plan.to)?;
     let unfinished = plan.to.join(UNFINISHED);
-    empty(plan.to, &unfinished)?;
-    make_folder(&unfinished).map_err(failed("making", &unfinished))?;
+    empty(disk, plan.to, &unfinished)?;
+    let mut folders = BTreeSet::new();
+    make_folders(disk, plan.to, &unfinished, &mut folders)?;
     for file in &set.files {
-        bring(plan, file, &unfinished)?;
+        bring(plan, file, &unfinished, &mut folders)?;
     }
     let export = unfinished.join(EXPORT);
     let (rows, given_up) = {
-        let engine = open_engine(&unfinished, plan.config)?;
-        let rows = import(&export, engine.as_ref())?;
+        let engine = open_engine(disk, &unfinished, plan.config)?;
+        let rows = import(disk, &export, engine.as_ref())?;
         Margins::LOSS.apply(engine.as_ref())?;
         let given_up = give_up_open(engine.as_ref(), true, plan.now, plan.random)?;
         let told = json!({
             "from": "backup", "set": set.number, "made": set.made, "signed_by": signed_by, "given_up": given_up,
         });
         finish(engine.as_ref(), &told, plan.now, plan.random)?;
+        engine.end().map_err(|cause| Error::Engine("closing the restored store", cause))?;
         (rows, given_up)
     };
-    fs::remove_file(&export).map_err(failed("removing", &export))?;
-    set_log_aside(&unfinished, plan.now)?;
-    put_in_place(plan.to, &unfinished)?;
+    disk.remove_file(&export).map_err(failed("removing", &export))?;
+    for folder in &folders {
+        disk.sync_folder(folder).map_err(failed("syncing", folder))?;
+    }
+    set_log_aside(disk, &unfinished, plan.now)?;
+    put_in_place(disk, plan.to, &unfinished)?;
     let newer = sets.manifests.len() as u64 - set.number;
     let files = set.files.len() as u64;
     Ok(Restored { number: set.number, made: set.made, newer, signed_by, files, rows, given_up })
@@ -138,39 +137,68 @@ pub fn restore(plan: &RestorePlan<'_>) -> Result<Restored, Error> {
 
 /// Keeps the log of records as it was, for whoever holds one of its checkpoints. More may have been signed of it than this set
 /// knows, so it is never gone on with: the next start begins another one, under a name that ends with this second.
-fn set_log_aside(folder: &Path, now: Timestamp) -> Result<(), Error> {
+fn set_log_aside(disk: &dyn Folders, folder: &Path, now: Timestamp) -> Result<(), Error> {
     let log = folder.join("log");
-    if !log.is_dir() {
+    if disk.kind(&log).map_err(failed("looking at", &log))? != Some(Kind::Folder) {
         return Ok(());
     }
     let aside = folder.join(format!("{LOG_BEFORE_RESTORE}{}", now.unix_s()));
-    fs::rename(&log, &aside).map_err(failed("setting aside", &log))
+    disk.rename(&log, &aside).map_err(failed("setting aside", &log))?;
+    disk.sync_folder(folder).map_err(failed("syncing", folder))
 }
 
 /// Refuses a folder that holds something; what an earlier restore left unfinished goes.
-fn empty(folder: &Path, unfinished: &Path) -> Result<(), Error> {
-    match fs::remove_dir_all(unfinished) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            return Err(failed("removing", unfinished)(error));
-        }
-        _ => {}
+fn empty(disk: &dyn Folders, folder: &Path, unfinished: &Path) -> Result<(), Error> {
+    let names = disk.list(folder).map_err(failed("reading", folder))?;
+    // The lock is the caller's own.
+    let other = names.iter().find(|name| *name != "lock" && *name != UNFINISHED);
+    match other {
+        None => disk.remove_all(unfinished).map_err(failed("removing", unfinished)),
+        // As long as it is there, nothing starts here: it goes last, by the operator's hand.
+        Some(_) if names.iter().any(|name| name == UNFINISHED) => Err(Error::HalfRestored(folder.to_owned())),
+        Some(name) => Err(wrong(format!(
+            "{} is not empty: {} is in it; give a new folder",
+            folder.display(),
+            name.to_string_lossy()
+        ))),
     }
-    for entry in fs::read_dir(folder).map_err(failed("reading", folder))? {
-        let name = entry.map_err(failed("reading", folder))?.file_name();
-        // The lock is the caller's own.
-        if name != "lock" {
-            let name = name.to_string_lossy().into_owned();
-            return Err(wrong(format!(
-                "{} is not empty: {name} is in it; give a new folder",
-                folder.display()
-            )));
+}
+
+/// Refuses a state folder in which a restore was broken off.
+///
+/// # Errors
+/// [`Error::HalfRestored`], which says what to do; [`Error::File`].
+pub fn refuse_half_restored(disk: &dyn Folders, state: &Path) -> Result<(), Error> {
+    let unfinished = state.join(UNFINISHED);
+    match disk.kind(&unfinished).map_err(failed("looking at", &unfinished))? {
+        None => Ok(()),
+        Some(_) => Err(Error::HalfRestored(state.to_owned())),
+    }
+}
+
+/// Makes the folders between these two, and the second.
+fn make_folders(
+    disk: &dyn Folders,
+    above: &Path,
+    folder: &Path,
+    made: &mut BTreeSet<PathBuf>,
+) -> Result<(), Error> {
+    for folder in folder.ancestors().take_while(|folder| *folder != above).collect::<Vec<_>>().iter().rev() {
+        if !made.contains(*folder) {
+            disk.make_folder(folder).map_err(failed("making", folder))?;
+            made.insert(folder.to_path_buf());
         }
     }
     Ok(())
 }
 
 /// Decrypts an object to where its file belongs, and holds both against the list.
-fn bring(plan: &RestorePlan<'_>, file: &FileEntry, root: &Path) -> Result<(), Error> {
+fn bring(
+    plan: &RestorePlan<'_>,
+    file: &FileEntry,
+    root: &Path,
+    folders: &mut BTreeSet<PathBuf>,
+) -> Result<(), Error> {
     let relative = Path::new(&file.path);
     if !relative.components().all(|part| matches!(part, Component::Normal(_))) {
         return Err(wrong(format!("{} lies outside of the folder", file.path)));
@@ -178,21 +206,15 @@ fn bring(plan: &RestorePlan<'_>, file: &FileEntry, root: &Path) -> Result<(), Er
     let object = object_path(plan.from, &file.sha256);
     let target = root.join(relative);
     if let Some(parent) = target.parent() {
-        for folder in parent.ancestors().collect::<Vec<_>>().into_iter().rev() {
-            if folder.starts_with(root) && !folder.is_dir() {
-                make_folder(folder).map_err(failed("making", folder))?;
-            }
-        }
+        make_folders(plan.disk, plan.to, parent, folders)?;
     }
-    let opened = File::open(&object).map_err(failed("opening", &object))?;
-    let mut source = Hashed::new(BufReader::with_capacity(BUFFER_BYTES, opened));
+    let opened = plan.disk.read(&object).map_err(failed("opening", &object))?;
+    let mut source = Hashed::new(BufReader::with_capacity(BUFFER_BYTES, InOrder::new(opened)));
     let bring = |source: &mut Hashed<_>| -> io::Result<(String, u64)> {
         let mut plain = Hashed::new(Decrypting::new(source, plan.identity)?);
-        let mut options = fs::OpenOptions::new();
-        let mut to = options.write(true).create_new(true).mode(0o600).open(&target)?;
+        let mut to = InOrder::new(plan.disk.create(&target)?);
         io::copy(&mut plain, &mut to)?;
-        to.flush()?;
-        to.sync_all()?;
+        to.sync()?;
         Ok(plain.end())
     };
     let (sha256, bytes) = bring(&mut source).map_err(failed("restoring from", &object))?;
@@ -234,9 +256,9 @@ impl<R: Read> Read for Hashed<R> {
 }
 
 /// Puts exported rows into an empty engine. The format is not among them: it is written last, by [`finish`].
-fn import(export: &Path, engine: &dyn Engine) -> Result<u64, Error> {
-    let file = File::open(export).map_err(failed("opening", export))?;
-    let mut source = BufReader::with_capacity(BUFFER_BYTES, file);
+fn import(disk: &dyn Folders, export: &Path, engine: &dyn Engine) -> Result<u64, Error> {
+    let file = disk.read(export).map_err(failed("opening", export))?;
+    let mut source = BufReader::with_capacity(BUFFER_BYTES, InOrder::new(file));
     let cut = || failed("reading", export);
     let mut magic = [0; EXPORT_MAGIC.len()];
     source.read_exact(&mut magic).map_err(cut())?;
@@ -294,82 +316,16 @@ fn part(source: &mut impl Read, bytes_max: usize) -> io::Result<Vec<u8>> {
     take(source, length)
 }
 
-/// Moves everything up to where it belongs; the store last, without which nothing starts.
-fn put_in_place(folder: &Path, unfinished: &Path) -> Result<(), Error> {
-    let mut names = Vec::new();
-    for entry in fs::read_dir(unfinished).map_err(failed("reading", unfinished))? {
-        names.push(entry.map_err(failed("reading", unfinished))?.file_name());
-    }
-    names.sort_by_key(|name| name.to_string_lossy().starts_with("store."));
-    for name in names {
+/// Moves everything up to where it belongs. The folder that it comes from, in which everything is certain, goes last and for
+/// certain only when everything has come: where it is, nothing starts.
+fn put_in_place(disk: &dyn Folders, folder: &Path, unfinished: &Path) -> Result<(), Error> {
+    let sync = || disk.sync_folder(folder).map_err(failed("syncing", folder));
+    sync()?;
+    for name in disk.list(unfinished).map_err(failed("reading", unfinished))? {
         let (from, to) = (unfinished.join(&name), folder.join(&name));
-        fs::rename(&from, &to).map_err(failed("naming", &to))?;
+        disk.rename(&from, &to).map_err(failed("naming", &to))?;
     }
-    fs::remove_dir(unfinished).map_err(failed("removing", unfinished))?;
-    sync_directory_at(folder).map_err(failed("syncing", folder))
-}
-
-/// A revocation that somebody knows of.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Revocation {
-    /// Of which certificate. Serial numbers are random: no two issuers have the same.
-    pub serial: Serial,
-    /// Where it was seen.
-    pub source: String,
-}
-
-/// A revocation that a store does not know.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Missing {
-    /// Of which certificate.
-    pub serial: String,
-    /// What the store has of it: `good`, or `unknown` where it was issued after the backup.
-    pub state: &'static str,
-    /// Where the revocation was seen.
-    pub source: String,
-}
-
-/// Which of these revocations the store in a state folder does not know, each once. The CA must not run.
-///
-/// # Errors
-/// [`Error`] if the store does not open.
-pub fn not_revoked(
-    state: &Path,
-    config: &Config,
-    revocations: impl Iterator<Item = Revocation>,
-) -> Result<Vec<Missing>, Error> {
-    let engine = open_engine(state, config)?;
-    let issuers = issuers(engine.as_ref())?;
-    let mut missing = BTreeMap::new();
-    for Revocation { serial, source } in revocations {
-        let mut state = "unknown";
-        for issuer in &issuers {
-            let row = engine.get(STATUSES, &certificate_key(issuer, &serial));
-            match row.map_err(|cause| Error::Engine("reading a status", cause))? {
-                None => {}
-                Some(row) => match StatusRow::decode(&row)?.state {
-                    StatusState::Revoked { .. } => state = "revoked",
-                    StatusState::Good => state = "good",
-                    StatusState::Reserved | StatusState::Asked => {}
-                },
-            }
-        }
-        if state != "revoked" {
-            let serial = serial.to_string();
-            missing.entry(serial.clone()).or_insert(Missing { serial, state, source });
-        }
-    }
-    Ok(missing.into_values().collect())
-}
-
-/// The issuers that the store has serial numbers of: a few.
-fn issuers(engine: &dyn Engine) -> Result<Vec<IssuerName>, Error> {
-    let (mut issuers, mut from) = (Vec::new(), Vec::new());
-    while let Some((key, _)) = read_range(engine, STATUSES, &from, None, 1)?.pop() {
-        let bad = || Error::Row("a certificate's status", "its key names none".into());
-        let (issuer, _) = certificate_of(&key).ok_or_else(bad)?;
-        from = issuer_range(&issuer).1;
-        issuers.push(issuer);
-    }
-    Ok(issuers)
+    sync()?;
+    disk.remove_folder(unfinished).map_err(failed("removing", unfinished))?;
+    sync()
 }

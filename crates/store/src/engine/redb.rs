@@ -2,15 +2,13 @@
 //! cheap.
 
 use std::fmt;
-use std::fs::OpenOptions;
 use std::io;
 use std::ops::Bound;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use ingam_journal::files::{Disk, File, Files, sync_directory_at};
-use redb::backends::FileBackend;
+use ingam_journal::files::File;
+use ingam_journal::folders::{FileSystem, Folders};
 use redb::{
     Database, DatabaseError, ReadOnlyTable, ReadTransaction, ReadableDatabase, ReadableTable, StorageBackend,
     StorageError, TableDefinition, TableError, WriteTransaction,
@@ -64,6 +62,7 @@ const OPENING: &str = "opening the redb file";
 const READING: &str = "reading from redb";
 const COMMITTING: &str = "committing to redb";
 const PACKING: &str = "packing rows in redb";
+const ENDING: &str = "bringing redb's file up to its log";
 
 impl RedbEngine {
     /// Opens the file at `path`, which is made (with mode 0600, in a directory that must be there) if it is not
@@ -73,48 +72,49 @@ impl RedbEngine {
     /// [`EngineError::Busy`] if somebody else has it, [`EngineError::Corrupt`] if it is damaged or another kind of
     /// file, [`EngineError::Io`] and [`EngineError::Full`].
     pub fn open(path: &Path, config: RedbConfig) -> Result<Self, EngineError> {
-        if !path.exists() {
-            Self::create(path, config)?;
+        Self::open_in(&FileSystem, path, config)
+    }
+
+    /// The same on any file layer.
+    ///
+    /// # Errors
+    /// As [`RedbEngine::open`].
+    pub fn open_in(folders: &dyn Folders, path: &Path, config: RedbConfig) -> Result<Self, EngineError> {
+        let io = |error| EngineError::from_io(OPENING, error);
+        if folders.kind(path).map_err(io)?.is_none() {
+            Self::create(folders, path, config)?;
         }
         // The lock on redb's file comes first: nobody else has the log then.
-        let backend = Self::backend(path)?;
-        let io = |error| EngineError::from_io(OPENING, error);
+        let backend = Self::backend(folders, path)?;
         let mut name = path.file_name().unwrap_or_default().to_os_string();
         name.push(".log");
         let name = name.into_string().map_err(|_| io(io::ErrorKind::InvalidFilename.into()))?;
         let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let disk = Disk::open(parent).map_err(io)?;
-        let log = disk.create(&name).map_err(io)?;
-        disk.sync_directory().map_err(io)?;
+        let files = folders.files(parent).map_err(io)?;
+        let log = files.create(&name).map_err(io)?;
+        files.sync_directory().map_err(io)?;
         Self::with_backend(backend, log, config)
     }
 
     /// Makes an empty database under another name and then gives it its own: a power cut while redb writes its first
     /// pages leaves what redb itself takes for a foreign file.
-    fn create(path: &Path, config: RedbConfig) -> Result<(), EngineError> {
+    fn create(folders: &dyn Folders, path: &Path, config: RedbConfig) -> Result<(), EngineError> {
         let io = |error| EngineError::from_io(OPENING, error);
         let mut unfinished = path.as_os_str().to_owned();
         unfinished.push(".new");
         let unfinished = Path::new(&unfinished);
-        match std::fs::remove_file(unfinished) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(io(error)),
-            _ => {}
-        }
-        drop(open_database(Self::backend(unfinished)?, config)?);
-        std::fs::rename(unfinished, path).map_err(io)?;
-        sync_directory_at(path.parent().unwrap_or(Path::new(""))).map_err(io)
+        folders.remove_all(unfinished).map_err(io)?;
+        drop(open_database(Self::backend(folders, unfinished)?, config)?);
+        folders.rename(unfinished, path).map_err(io)?;
+        folders.sync_folder(path.parent().unwrap_or(Path::new(""))).map_err(io)
     }
 
-    fn backend(path: &Path) -> Result<FileBackend, EngineError> {
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(path)
-            .map_err(|error| EngineError::from_io(OPENING, error))?;
-        FileBackend::new(file).map_err(|error| from_database(OPENING, error))
+    fn backend(folders: &dyn Folders, path: &Path) -> Result<FileStorage, EngineError> {
+        let file = folders.lock(path).map_err(|error| match error.kind() {
+            io::ErrorKind::ResourceBusy => EngineError::Busy { doing: OPENING },
+            _ => EngineError::from_io(OPENING, error),
+        });
+        file.map(FileStorage::new)
     }
 
     /// Opens what is in the backend and the log, or begins anew where the backend is empty. The log's name has to be
@@ -358,6 +358,13 @@ fn pair(found: Found<'_>) -> Result<Pair, EngineError> {
 }
 
 impl Engine for RedbEngine {
+    fn end(&self) -> Result<(), EngineError> {
+        let mut guard = self.lock()?;
+        // Behind this the log is not looked at any more, so nothing may go into it.
+        guard.failed = true;
+        self.checkpoint(&mut guard.log, true).map_err(|error| from_redb(ENDING, error))
+    }
+
     fn snapshot(&self) -> Result<Box<dyn Snapshot>, EngineError> {
         let transaction = self.database.begin_read().map_err(|error| from_redb(READING, error.into()))?;
         Ok(Box::new(RedbSnapshot(transaction)))
@@ -470,7 +477,7 @@ fn from_database(doing: &'static str, error: DatabaseError) -> EngineError {
     from_redb(doing, error.into())
 }
 
-/// The journal's file layer as redb's: for tests on a disk that breaks. Takes no lock.
+/// The journal's file layer as redb's. Takes no lock: whoever opens the file does.
 pub struct FileStorage(Arc<dyn File>);
 
 impl FileStorage {

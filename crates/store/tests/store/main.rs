@@ -16,6 +16,7 @@
 //! - `rest`: rows that have come to rest are packed, and read as before.
 //! - `rules`: which rule decides about a name or a wildcard, and which keys are blocked.
 //! - `subjects`: contact data that were erased are gone for good, whenever the power goes, and what is held stays.
+//! - `backups`: a backup restores wholly or is none, whenever the power goes in one or the other.
 //! - `power`: whatever was answered is there after a power cut at any point, and nothing is there by half.
 //! - `condition`: the store says how it fares.
 //! - `disk`: a full disk is an error and no loss; a store of a newer version is refused.
@@ -31,6 +32,7 @@
     reason = "a test ends by panicking, and its output says where"
 )]
 
+mod backups;
 mod condition;
 mod disk;
 mod external;

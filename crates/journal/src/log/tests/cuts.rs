@@ -3,6 +3,7 @@
 use std::io;
 
 use super::*;
+use crate::simulated::seeds;
 
 /// What was signed, as far as that was answered.
 struct World {
@@ -78,8 +79,9 @@ fn operations_of(rounds: usize) -> u64 {
 
 #[test]
 fn the_power_is_cut_at_each_operation() {
-    for at in 0..operations_of(4) {
-        for seed in 0..2 {
+    let total = operations_of(4);
+    for at in 0..total {
+        for seed in seeds(2, total) {
             let mut world = World::new(1);
             world.log_disk.stop_after(at);
             let _ = world.work(4);
@@ -92,16 +94,18 @@ fn the_power_is_cut_at_each_operation() {
 #[test]
 fn the_power_is_cut_while_it_is_opened_after_a_cut() {
     let total = operations_of(4);
-    for at in (0..total).step_by(13) {
-        for then in (0..30).step_by(3) {
-            let mut world = World::new(1);
-            world.log_disk.stop_after(at);
-            let _ = world.work(4);
-            world.log_disk.power_cut(&SeededRandom::new(at));
-            world.log_disk.stop_after(then);
-            let _ = world.work(1);
-            world.log_disk.power_cut(&SeededRandom::new(then));
-            world.check(&format!("cut at {at}, and then at {then}"));
+    for seed in seeds(1, 20 * total.div_ceil(13)) {
+        for at in (seed % 13..total).step_by(13) {
+            for then in (seed % 3..30).step_by(3) {
+                let mut world = World::new(1);
+                world.log_disk.stop_after(at);
+                let _ = world.work(4);
+                world.log_disk.power_cut(&SeededRandom::new(seed * 1000 + at));
+                world.log_disk.stop_after(then);
+                let _ = world.work(1);
+                world.log_disk.power_cut(&SeededRandom::new(seed * 1000 + then));
+                world.check(&format!("seed {seed}, cut at {at}, and then at {then}"));
+            }
         }
     }
 }
@@ -109,15 +113,16 @@ fn the_power_is_cut_while_it_is_opened_after_a_cut() {
 #[test]
 fn one_operation_fails_and_then_the_power() {
     for kind in [io::ErrorKind::Other, io::ErrorKind::StorageFull] {
-        for at in 0..operations_of(4) {
+        let total = operations_of(4);
+        for (at, seed) in seeds(1, total).flat_map(|seed| (0..total).map(move |at| (at, seed))) {
             let mut world = World::new(1);
             world.log_disk.fail_after(at, kind);
             let _ = world.work(4);
             world.log_disk.heal();
             // Opened again, as its task does, and only then is the power cut.
             world.work(1).unwrap();
-            world.log_disk.power_cut(&SeededRandom::new(at));
-            world.check(&format!("{kind:?} at {at}"));
+            world.log_disk.power_cut(&SeededRandom::new(seed * 1000 + at));
+            world.check(&format!("{kind:?} at {at}, seed {seed}"));
         }
     }
 }

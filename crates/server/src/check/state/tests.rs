@@ -148,6 +148,15 @@ fn a_ca_that_has_lived_is_not_begun_anew() {
 }
 
 #[test]
+fn where_a_restore_was_broken_off_nothing_else_is_said() {
+    for (_folder, config) in [empty(), made()] {
+        fs::create_dir(config.state.join("restoring.new")).unwrap();
+        fs::write(config.state.join("store.redb"), "").unwrap();
+        assert_eq!(found(&config), ["E state"]);
+    }
+}
+
+#[test]
 fn a_store_is_not_begun_anew_beside_a_journal() {
     let (_folder, mut config) = made();
     fs::create_dir(config.state.join("journal")).unwrap();
