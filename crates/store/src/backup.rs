@@ -13,17 +13,19 @@
 //! leave out.
 //!
 //! - `age`: the format of files, which other programs open, too. `manifest`: sets, their signatures and their chain.
-//! - [`make`] writes a set, [`restore`] makes a state folder of one.
+//! - [`make`] writes a set, [`restore`] makes a state folder of one, [`prune`] lets old ones go.
 
 mod age;
 mod make;
 mod manifest;
+mod prune;
 mod restore;
 mod text;
 
 pub use age::{Decrypting, Encrypting, Identity, Recipient};
 pub use make::{BackupPlan, Made, make};
 pub use manifest::SigningKey;
+pub use prune::{Pruned, prune};
 pub use restore::{LOG_BEFORE_RESTORE, Missing, RestorePlan, Restored, Revocation, not_revoked, restore};
 
 use ingam_journal::{SegmentInfo, Still};

@@ -104,7 +104,7 @@ pub fn make(plan: &BackupPlan<'_>, snapshot: &Snapshot) -> Result<Made, Error> {
     sync_directory_at(&plan.folder.join("objects"))
         .map_err(|cause| Error::File("syncing the backup".to_owned(), cause))?;
     let Writer { files, mut made, .. } = writer;
-    let number = sets.manifests.len() as u64 + 1;
+    let number = sets.last + 1;
     made.files = files.len() as u64;
     made.number = number;
     made.signed_by = plan.key.public();

@@ -131,7 +131,7 @@ pub fn restore(plan: &RestorePlan<'_>) -> Result<Restored, Error> {
     fs::remove_file(&export).map_err(failed("removing", &export))?;
     set_log_aside(&unfinished, plan.now)?;
     put_in_place(plan.to, &unfinished)?;
-    let newer = sets.manifests.len() as u64 - set.number;
+    let newer = sets.last - set.number;
     let files = set.files.len() as u64;
     Ok(Restored { number: set.number, made: set.made, newer, signed_by, files, rows, given_up })
 }
