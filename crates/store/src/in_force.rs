@@ -37,6 +37,9 @@ use crate::table::{
 };
 use crate::transaction::read_range;
 
+/// The classes with records that tell of anything which can be in force for longer than they are kept.
+const CLASSES: [Class; 4] = [Class::Issuance, Class::CaLifecycle, Class::PermissionChange, Class::Retention];
+
 /// At most this many records are read before what they tell of is carried over.
 const RECORDS_PER_READ: usize = 20_000;
 
@@ -222,6 +225,9 @@ impl Store {
         older_stays: bool,
     ) -> Result<(Things, Option<u64>), Error> {
         let (mut things, mut next) = (Things::new(), None);
+        if !CLASSES.contains(&segment.class) {
+            return Ok((things, next));
+        }
         let mut records = self.journal().records_of_from(segment.clone(), from);
         for read in 1.. {
             match records.next() {

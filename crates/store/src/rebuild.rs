@@ -72,7 +72,7 @@ pub enum Kept {
 
 /// What a rebuilt store has of each table. A table that is missing here fails a test.
 ///
-/// What was still in force when the segment of its record went was carried over, and is there ([`crate::in_force`]); what went
+/// What was still in force when the segment of its record went was carried over, and is there (crates/store/src/in_force); what went
 /// before there was that, and certificates whose segments have had their time, are not. Rows whose time was over, and whose
 /// records are still there, come again, and go with the next sweep.
 pub const TABLES: &[(&str, Kept)] = &[
@@ -341,7 +341,7 @@ fn forget_status(new: &dyn Engine, certificate: &[u8], now: Timestamp) -> Result
     if status.state.is_revoked() {
         batch.delete(REVOKED_BY_GENERATION, status.generation.to_be_bytes());
     }
-    commit(new, &batch)
+    write(new, &batch, Durability::Relaxed)
 }
 
 fn fold_class(
