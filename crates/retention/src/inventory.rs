@@ -92,6 +92,11 @@ pub const TABLES: &[TableRule] = &[
         Class::Issuance,
         "swept after retention.issuance_days, and two years past its end, whichever is later",
     ),
+    table(
+        "certificate_dictionaries",
+        Class::CaLifecycle,
+        "stays: what all certificates of an issuer and profile have in common, and nothing of a single one",
+    ),
     table("statuses", Class::Issuance, WITH_CERTIFICATE),
     table("revoked", Class::Issuance, WITH_CERTIFICATE),
     table(

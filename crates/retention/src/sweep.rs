@@ -190,6 +190,9 @@ impl Retention {
             self.sweep_rows(pass, now, &mut report).await?;
         }
         self.sweep_segments(now, &mut report).await?;
+        // What is left takes no more room than it has to, once it has come to rest.
+        let packed = self.store.rows_pack(now.minus(DAY)).await;
+        packed.map_err(|cause| Error::Store("packing rows that have come to rest", cause))?;
         Ok(report)
     }
 

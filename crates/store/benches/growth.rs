@@ -2,26 +2,34 @@
 //! what millions of certificates take on disk, at start and at a look-up.
 //!
 //! `cargo bench -p ingam-store --bench growth -- writers FOLDER`, `… -- archiver FOLDER` or
-//! `… -- certificates FOLDER ENGINE COUNT...` with `redb` or `sled`; the folder decides which disk is measured. Not a test:
-//! nothing here fails for being slow. Certificates are synthetic: rows of the length and shape that an issuance for one
-//! name leaves, written past the committer and in bulk.
+//! `… -- certificates FOLDER ENGINE COUNT...` with `redb` or `sled`; the folder decides which disk is measured. `fill` does the same
+//! and leaves the store there, which `open FOLDER ENGINE` looks at as often as you like. Not a test: nothing here fails for being slow. Certificates are synthetic: the rows that an issuance for one name leaves, with a
+//! certificate as a public CA signs it whose serial number, key, SCTs and signature are noise, past the committer and in bulk. Raw
+//! bytes are those of all keys and values, with certificates as they are and not packed.
 
 use std::error::Error;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ingam_journal::files::{Disk, File, Files};
-use ingam_protocol::acme::Account;
+use ingam_protocol::acme::{Account, Claim, FinalBytes, Order, Precertificate};
+use ingam_protocol::der::{Writer, tag};
+use ingam_protocol::identifier::Identifier;
 use ingam_protocol::key::PublicKey;
-use ingam_protocol::profile::IssuerName;
+use ingam_protocol::profile::{IssuerName, ProfileName};
 use ingam_protocol::record::{Record, RecordType};
 use ingam_protocol::time::{Random, SeededRandom, random_array};
 use ingam_protocol::{Bytes, Id, Serial, Timestamp};
 use ingam_store::engine::redb::{RedbConfig, RedbEngine};
 use ingam_store::engine::sled::SledEngine;
-use ingam_store::engine::{Batch, Durability, Engine, Table};
-use ingam_store::{CertificateRow, Config, EngineChoice, Store, StoreProcess};
+use ingam_store::engine::{Batch, Durability, Engine};
+use ingam_store::{Bulk, CertificateRow, Config, EngineChoice, Store, StoreProcess};
+use rcgen::{
+    CertificateParams, CrlDistributionPoint, CustomExtension, DistinguishedName, DnType,
+    ExtendedKeyUsagePurpose, Issuer, KeyPair, KeyUsagePurpose,
+};
 use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
@@ -214,46 +222,134 @@ fn archiver(folder: &Path) -> Outcome<()> {
     Ok(())
 }
 
-/// Rows as the store writes them for a certificate for one name; gives their bytes.
-fn certificate(number: u64, issuer: &IssuerName, random: &dyn Random, batch: &mut Batch) -> Outcome<u64> {
-    let serial = Serial::new(random);
-    let mut der = vec![0; 750];
-    random.fill(&mut der);
-    let issued = Timestamp::from_unix_ms(BEGIN_S * 1000 + number * 50);
-    let row = CertificateRow {
-        der: Bytes::from(der),
-        order: Id::new(issued, random),
-        account: Id::from_bytes({
-            let mut account = [9; 16];
-            account[..8].copy_from_slice(&(number % 50_000).to_be_bytes());
-            account
-        }),
-        issued,
-        not_before: issued,
-        not_after: issued.plus(Duration::from_secs(90 * 86_400)),
-        key_thumbprint: random_array::<32>(random).as_slice().into(),
-    };
-    let key = [issuer.as_str().as_bytes(), &[0], serial.as_bytes()].concat();
-    let timed = [issued.unix_ms().to_be_bytes().as_slice(), &key].concat();
-    let mut status = vec![1, 2, 0];
-    status.extend_from_slice(&0_u64.to_be_bytes());
-    status.extend_from_slice(&row.not_after.unix_s().to_be_bytes());
-    status.extend_from_slice(&0_u64.to_be_bytes());
-    let name = format!("example.site-{}.www\0", number % 5_000_000);
-    let rows = [
-        ("certificates", key.clone(), serde_json::to_vec(&row)?),
-        ("statuses", key, status),
-        ("certificates_by_time", timed.clone(), Vec::new()),
-        ("certificates_by_account", [row.account.as_bytes().as_slice(), &timed].concat(), Vec::new()),
-        ("certificates_by_key", [row.key_thumbprint.as_ref(), &timed].concat(), Vec::new()),
-        ("certificates_by_name", [name.as_bytes(), &timed].concat(), Vec::new()),
-    ];
-    let mut bytes = 0;
-    for (table, key, value) in rows {
-        bytes += u64::try_from(key.len() + value.len())?;
-        batch.put(Table::new(table), key, value);
+/// What all certificates here are made from: one that an issuer signed, with places that are another's each time.
+struct Pattern {
+    issuer: IssuerName,
+    der: Vec<u8>,
+    /// Where noise goes: serial number, key, its identifier, SCTs, signature.
+    noise: Vec<Range<usize>>,
+    /// Where the number in the name goes.
+    name: Range<usize>,
+}
+
+const NAME_DIGITS: usize = 9;
+/// A certificate's row beside the certificate.
+const ROW_BYTES: usize = 90;
+
+impl Pattern {
+    /// A certificate for one name as public CAs sign them: keys on P-256, two SCTs, where to find CRL and issuer.
+    fn new() -> Outcome<Self> {
+        let mut authority = CertificateParams::default();
+        authority.distinguished_name.push(DnType::OrganizationName, "Example Trust Services");
+        authority.distinguished_name.push(DnType::CommonName, "Example Issuing CA E1");
+        let authority = Issuer::new(authority, KeyPair::generate()?);
+        let mut params =
+            CertificateParams::new(vec![format!("www.site-{}.example", "0".repeat(NAME_DIGITS))])?;
+        let serial = [0x5a; 18];
+        params.distinguished_name = DistinguishedName::new();
+        params.serial_number = Some(serial.to_vec().into());
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        params.use_authority_key_identifier_extension = true;
+        let uris = vec!["http://pki.example/crl/e1/17.crl".to_owned()];
+        params.crl_distribution_points = vec![CrlDistributionPoint { uris }];
+        // Where the issuer's certificate is (RFC 5280, section 4.2.2.1). What comes first is written last.
+        let mut access = Writer::new();
+        access.wrap(tag::SEQUENCE, |access| {
+            access.wrap(tag::SEQUENCE, |access| {
+                access.value(tag::context_primitive(6), b"http://pki.example/e1.crt");
+                access.object_identifier(&[0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x30, 0x02]);
+            });
+        });
+        // Two of 119 bytes each.
+        let scts = [0xa5; 240];
+        params.custom_extensions = vec![
+            CustomExtension::from_oid_content(&[1, 3, 6, 1, 5, 5, 7, 1, 1], access.finish()),
+            CustomExtension::from_oid_content(&[1, 3, 6, 1, 4, 1, 11129, 2, 4, 2], scts.to_vec()),
+        ];
+        let key = KeyPair::generate()?;
+        let der = params.signed_by(&key, &authority)?.der().to_vec();
+        let place = |part: &[u8]| -> Outcome<Range<usize>> {
+            let at = der.windows(part.len()).position(|window| window == part).ok_or("a part is missing")?;
+            Ok(at..at + part.len())
+        };
+        let (_, point) = key.public_key_raw().split_first().ok_or("no key")?;
+        let noise = vec![place(&serial)?, place(point)?, place(&scts)?, der.len() - 64..der.len()];
+        let name = place("0".repeat(NAME_DIGITS).as_bytes())?;
+        let issuer = IssuerName::try_from("ecdsa".to_owned()).map_err(|_| "an issuer's name")?;
+        Ok(Self { issuer, der, noise, name })
     }
-    Ok(bytes)
+
+    /// The order of certificate `number` and its row.
+    fn issued(&self, number: u64, random: &dyn Random) -> Outcome<(Order, CertificateRow)> {
+        let issued = Timestamp::from_unix_ms(BEGIN_S * 1000 + number * 50);
+        let not_after = issued.plus(Duration::from_secs(90 * 86_400));
+        let digits = format!("{:0width$}", number % 5_000_000, width = NAME_DIGITS);
+        let mut der = self.der.clone();
+        for place in &self.noise {
+            random.fill(der.get_mut(place.clone()).ok_or("a place is missing")?);
+        }
+        der.get_mut(self.name.clone()).ok_or("a place is missing")?.copy_from_slice(digits.as_bytes());
+        let mut account = [9; 16];
+        account[..8].copy_from_slice(&(number % 50_000).to_be_bytes());
+        let thumbprint = random_array::<32>(random);
+        let serial = Serial::new(random);
+        let name = format!("www.site-{digits}.example");
+        let identifier = Identifier::parse_dns(&name).map_err(|_| "no name")?;
+        let profile = ProfileName::try_from("default".to_owned()).map_err(|_| "a profile's name")?;
+        let order = Order {
+            id: Id::new(issued, random),
+            account: Id::from_bytes(account),
+            created: issued,
+            expires: issued.plus(Duration::from_secs(86_400)),
+            identifiers: vec![identifier],
+            profile,
+            authorizations: vec![Id::new(issued, random)],
+            not_before: None,
+            not_after: None,
+            replaces: None,
+            waiting: None,
+            claim: Some(Claim {
+                token: Id::new(issued, random),
+                lease_until: issued,
+                serial,
+                issuer: self.issuer.clone(),
+                not_after,
+                key_thumbprint: thumbprint.as_slice().into(),
+                key_spki_hash: Some(random_array::<32>(random).as_slice().into()),
+                tbs: Bytes::default(),
+                looked_at: Some(issued),
+                quorum: None,
+                record: Some(Id::new(issued, random)),
+            }),
+            asked: Some(issued),
+            precertificate: Some(Precertificate {
+                der: Bytes::default(),
+                certificate: Some(FinalBytes { tbs: Bytes::default(), asked: issued }),
+            }),
+            certificate: None,
+            failure: None,
+        };
+        let row = CertificateRow {
+            der: der.into(),
+            order: order.id,
+            account: order.account,
+            issued,
+            not_before: issued,
+            not_after,
+            key_thumbprint: thumbprint.as_slice().into(),
+        };
+        Ok((order, row))
+    }
+}
+
+/// Bytes of keys and values as if no certificate were packed.
+fn raw_bytes(batch: &Batch, certificate: usize) -> Outcome<u64> {
+    let bytes = batch.iter().map(|(table, key, value)| {
+        let value = value.map_or(0, <[u8]>::len);
+        key.len() + if table.name() == "certificates" { certificate } else { value }
+    });
+    Ok(u64::try_from(bytes.sum::<usize>())?)
 }
 
 /// The median of look-ups of known and unknown serial numbers, in microseconds.
@@ -283,87 +379,118 @@ fn open_engine(folder: &Path, choice: EngineChoice) -> Outcome<Arc<dyn Engine>> 
     Ok(match choice {
         EngineChoice::Redb => Arc::new(RedbEngine::open(
             &folder.join("store.redb"),
-            RedbConfig { log_bytes_max: 64 << 20, cache_bytes: 2 << 30 },
+            RedbConfig { log_bytes_max: 1 << 20, cache_bytes: 2 << 30 },
         )?),
         EngineChoice::Sled => Arc::new(SledEngine::open(&folder.join("store.sled"))?),
     })
 }
 
-fn start(folder: &Path, config: &Config) -> Outcome<(Store, StoreProcess, Duration)> {
+fn start(folder: &Path, engine: EngineChoice) -> Outcome<(Store, StoreProcess, Duration)> {
+    let config = Config { engine, ..Config::default() };
     let begin = Instant::now();
-    let (store, threads) = Store::open(folder, config, random(3))?;
+    let (store, threads) = Store::open(folder, &config, random(3))?;
     Ok((store, threads, begin.elapsed()))
 }
 
+/// Fills a store with so many certificates, and so many more; after each, another process opens it and looks.
 fn certificates(folder: &Path, choice: EngineChoice, counts: &[u64]) -> Outcome<()> {
-    let issuer = IssuerName::try_from("ecdsa".to_owned()).map_err(|_| "an issuer's name")?;
-    let config = Config { engine: choice, ..Config::default() };
+    let pattern = Pattern::new()?;
     // What a store has that was begun by the store itself.
-    start(folder, &config)?.1.close();
+    start(folder, choice)?.1.close();
     let (mut done, mut raw) = (0_u64, 0_u64);
     for count in counts {
         let engine = open_engine(folder, choice)?;
         let source = random(11 + done);
         let (begin, from) = (Instant::now(), done);
         while done < *count {
-            let mut batch = Batch::new();
-            for _ in 0..20_000.min(*count - done) {
-                raw += certificate(done, &issuer, source.as_ref(), &mut batch)?;
+            let mut bulk = Bulk::new(engine.as_ref());
+            // A fiftieth of what is there, so that what a commit leaves behind is little beside it.
+            for _ in 0..(done / 50).clamp(2_000, 100_000).min(*count - done) {
+                let (order, row) = pattern.issued(done, source.as_ref())?;
+                bulk.issued(order, &row)?;
                 done += 1;
             }
+            let batch = bulk.into_batch();
+            raw += raw_bytes(&batch, ROW_BYTES + pattern.der.len())?;
             engine.commit(&batch, Durability::Relaxed)?;
         }
         engine.commit(&Batch::new(), Durability::Durable)?;
         drop(engine);
         let filled = begin.elapsed();
-        let known = every_so_often(folder, choice, &issuer)?;
-        let (store, threads, opened) = start(folder, &config)?;
-        let resident = resident_mib();
-        let (good, unknown, row) = look_up(&store, &issuer, &known)?;
+        let (loose, begin) = (on_disk(folder), Instant::now());
+        let (store, threads, _) = start(folder, choice)?;
+        let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+        while !runtime.block_on(store.rows_pack(Timestamp::from_unix_ms(u64::MAX >> 16)))? {}
         drop(store);
         threads.close();
+        let packed = begin.elapsed();
         let disk = on_disk(folder);
         #[allow(clippy::cast_precision_loss, reason = "a ratio for people")]
         let ratio = disk as f64 / raw as f64;
         report(&format!(
-            "{choice:?} {done} certificates: {} MB raw, {} MB on disk, ratio {ratio:.2}; start {opened:.2?}, resident {resident} MiB; median us of status {good:.1}, of one never issued {unknown:.1}, of a certificate {row:.1}; {} filled in {filled:.0?}",
+            "{choice:?} {done} certificates of {} bytes: {} MB raw, {} MB on disk, {} MB before rows were packed, ratio {ratio:.2}; {} filled in {filled:.0?}, packed in {packed:.0?}",
+            pattern.der.len(),
             raw / 1_000_000,
             disk / 1_000_000,
+            loose / 1_000_000,
             done - from
         ));
+        let mut look = std::process::Command::new(std::env::current_exe()?);
+        look.arg("open").arg(folder).arg(format!("{choice:?}").to_lowercase());
+        if !look.status()?.success() {
+            return Err("the store was not looked at".into());
+        }
     }
     Ok(())
 }
 
+/// What a process sees of a store that another one filled: its start, its memory, its look-ups.
+fn open(folder: &Path, choice: EngineChoice) -> Outcome<()> {
+    let (store, threads, opened) = start(folder, choice)?;
+    let resident = resident_mib();
+    let issuer = IssuerName::try_from("ecdsa".to_owned()).map_err(|_| "an issuer's name")?;
+    let known = every_so_often(&store, &issuer)?;
+    let (good, unknown, row) = look_up(&store, &issuer, &known)?;
+    report(&format!(
+        "  start {opened:.2?}, resident {resident} MiB, after the look-ups {} MiB; median us of status {good:.1}, of one never issued {unknown:.1}, of a certificate {row:.1}",
+        resident_mib()
+    ));
+    drop(store);
+    threads.close();
+    Ok(())
+}
+
 /// Some ten thousand serial numbers, from everywhere in the table.
-fn every_so_often(folder: &Path, choice: EngineChoice, issuer: &IssuerName) -> Outcome<Vec<Serial>> {
-    let engine = open_engine(folder, choice)?;
-    let prefix = [issuer.as_str().as_bytes(), &[0]].concat();
-    let mut known = Vec::new();
+fn every_so_often(store: &Store, issuer: &IssuerName) -> Outcome<Vec<Serial>> {
     let source = SeededRandom::new(5);
+    let mut known = Vec::new();
     for _ in 0..10_000 {
-        let from = [prefix.as_slice(), &random_array::<8>(&source)].concat();
-        for (key, _) in engine.range(Table::new("statuses"), &from, None, 1)? {
-            known.extend(key.get(prefix.len()..).and_then(Serial::from_be_bytes));
-        }
+        let page = store.statuses().page(issuer, Some(&Serial::new(&source)), 1)?;
+        known.extend(page.into_iter().map(|(serial, _)| serial));
     }
     Ok(known)
 }
 
 fn main() -> Outcome<()> {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
-    let usage = "writers FOLDER | archiver FOLDER | certificates FOLDER redb|sled COUNT...";
+    let usage = "writers FOLDER | archiver FOLDER | certificates FOLDER redb|sled COUNT... | fill FOLDER redb|sled COUNT... | open FOLDER redb|sled";
     let [what, folder, rest @ ..] = arguments.as_slice() else { return Err(usage.into()) };
-    let folder = PathBuf::from(folder).join(format!("ingam-growth-bench-{}", std::process::id()));
+    let given = PathBuf::from(folder);
+    let engine = |name: &str| if name == "sled" { EngineChoice::Sled } else { EngineChoice::Redb };
+    let numbers =
+        |counts: &[String]| counts.iter().map(|count| count.parse()).collect::<Result<Vec<u64>, _>>();
+    // What was filled stays there, for others to be opened.
+    match (what.as_str(), rest) {
+        ("fill", [name, counts @ ..]) => return certificates(&given, engine(name), &numbers(counts)?),
+        ("open", [name]) => return open(&given, engine(name)),
+        _ => {}
+    }
+    let folder = given.join(format!("ingam-growth-bench-{}", std::process::id()));
     std::fs::create_dir_all(&folder)?;
     let outcome = match (what.as_str(), rest) {
         ("writers", []) => writers(&folder),
         ("archiver", []) => archiver(&folder),
-        ("certificates", [engine, counts @ ..]) => {
-            let choice = if engine == "sled" { EngineChoice::Sled } else { EngineChoice::Redb };
-            let counts = counts.iter().map(|count| count.parse()).collect::<Result<Vec<u64>, _>>()?;
-            certificates(&folder, choice, &counts)
-        }
+        ("certificates", [name, counts @ ..]) => certificates(&folder, engine(name), &numbers(counts)?),
         _ => Err(usage.into()),
     };
     std::fs::remove_dir_all(&folder)?;

@@ -1,20 +1,24 @@
 //! Certificates on record, and their revocation.
 
+mod packed;
+
 use ingam_protocol::operator::Principal;
 use ingam_protocol::profile::IssuerName;
 use ingam_protocol::record::{Record, RecordType};
 use ingam_protocol::{Bytes, Id, Reason, Serial, Timestamp};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use crate::error::Error;
 use crate::key_block::{KeyBlock, KeyName};
 use crate::open::Store;
 use crate::status::{StatusState, status_of, status_put};
-use crate::table::{CERTIFICATES, KEYS_BLOCKED, certificate_key};
-use crate::transaction::{Transaction, read_row};
+use crate::table::{KEYS_BLOCKED, certificate_key};
+use crate::transaction::{Transaction, read_value};
+
+pub(crate) use packed::{certificate_find, certificate_get, certificate_put};
 
 /// A certificate on record.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct CertificateRow {
     /// DER of the certificate.
     pub der: Bytes,
@@ -94,7 +98,7 @@ impl Store {
         issuer: &IssuerName,
         serial: &Serial,
     ) -> Result<Option<CertificateRow>, Error> {
-        read_row(self.engine(), CERTIFICATES, &certificate_key(issuer, serial))
+        certificate_get(&certificate_key(issuer, serial), |table, key| read_value(self.engine(), table, key))
     }
 
     /// Revokes a certificate: the fact, the raised generation and the blocked key in one transaction. The first reason

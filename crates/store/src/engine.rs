@@ -207,6 +207,22 @@ pub trait Engine: Send + Sync {
     /// until the engine was opened again; it may refuse everything until then.
     fn commit(&self, batch: &Batch, durability: Durability) -> Result<(), EngineError>;
 
+    /// Writes rows anew that have come to rest, one close behind the other: those with keys from `from` up to but without `to`
+    /// (`None`: to the end of the table), until `bytes` bytes are done. Nothing is another to whoever reads, and commits wait meanwhile.
+    /// Gives where to go on; `None` at the end, and from an engine whose files would gain nothing.
+    ///
+    /// # Errors
+    /// [`EngineError`]; nothing is lost, but the engine may refuse commits until it was opened again.
+    fn pack(
+        &self,
+        _table: Table,
+        _from: &[u8],
+        _to: Option<&[u8]>,
+        _bytes: usize,
+    ) -> Result<Option<Vec<u8>>, EngineError> {
+        Ok(None)
+    }
+
     /// Everything as it is now, for reading while commits go on.
     ///
     /// # Errors

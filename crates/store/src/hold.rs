@@ -19,10 +19,9 @@ use ingam_protocol::record::{Class, Record};
 use ingam_protocol::{Id, Serial, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::certificate::CertificateRow;
 use crate::error::Error;
 use crate::open::Store;
-use crate::table::{CERTIFICATES, HOLDS, HOLDS_OPEN, certificate_key};
+use crate::table::{HOLDS, HOLDS_OPEN};
 use crate::transaction::{Transaction, decode, read_range, read_row};
 
 /// A hold ends so long after it was opened or renewed, at most.
@@ -395,8 +394,6 @@ impl Store {
     /// # Errors
     /// [`Error`] if the engine fails.
     pub fn hold_account(&self, issuer: &IssuerName, serial: &Serial) -> Result<Option<Id>, Error> {
-        let row: Option<CertificateRow> =
-            read_row(self.engine(), CERTIFICATES, &certificate_key(issuer, serial))?;
-        Ok(row.map(|row| row.account))
+        Ok(self.certificate_by_serial(issuer, serial)?.map(|row| row.account))
     }
 }

@@ -21,6 +21,7 @@ mod approval;
 mod archive;
 mod authorization;
 pub mod backup;
+mod bulk;
 mod case;
 mod certificate;
 mod changed;
@@ -44,6 +45,7 @@ mod pause;
 mod privacy_version;
 pub mod rebuild;
 mod renewal;
+mod rest;
 mod revocation_job;
 mod role;
 mod room;
@@ -59,6 +61,7 @@ pub use admission::{Admission, Admitted};
 pub use approval::{Approval, ApprovalDecision};
 pub use archive::Archiver;
 pub use authorization::{Answered, OpenChallenge, Settled};
+pub use bulk::Bulk;
 pub use case::{
     CASE_SUBJECTS_MAX, Case, CaseBasis, CaseChange, CaseClosed, CaseCounts, CaseKind, CaseNotice, CaseStep,
     CaseSubject, Disclosure, Objection, ObjectionOutcome,

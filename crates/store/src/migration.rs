@@ -11,12 +11,12 @@ use std::sync::Arc;
 use ingam_journal::files::sync_directory_at;
 use ingam_protocol::acme::Order;
 
-use crate::certificate::CertificateRow;
-use crate::engine::{Batch, Durability, Engine};
+use crate::certificate::{certificate_find, certificate_put};
+use crate::engine::{Batch, Durability, Engine, Table};
 use crate::error::Error;
 use crate::search;
 use crate::table::{CERTIFICATES, FORMAT_VERSION, META, META_FORMAT, META_MIGRATION, ORDERS, certificate_of};
-use crate::transaction::{Transaction, decode, read_range, read_row};
+use crate::transaction::{Transaction, decode, read_range};
 
 /// How many rows one batch of a migration looks at.
 const ROWS_PER_BATCH: usize = 1000;
@@ -33,6 +33,10 @@ pub(crate) fn migrate(engine: &Arc<dyn Engine>, from: u64) -> Result<(), Error> 
     if from < 2 {
         index_certificates(engine.as_ref())?;
     }
+    if from < 3 {
+        pack_certificates(engine.as_ref())?;
+        complete_orders(engine.as_ref())?;
+    }
     let mut batch = Batch::new();
     batch.delete(META, META_MIGRATION);
     batch.put(META, META_FORMAT, FORMAT_VERSION.to_be_bytes());
@@ -41,21 +45,51 @@ pub(crate) fn migrate(engine: &Arc<dyn Engine>, from: u64) -> Result<(), Error> 
 
 /// Format 2: the indexes by which certificates are found.
 fn index_certificates(engine: &dyn Engine) -> Result<(), Error> {
+    each(engine, CERTIFICATES, |transaction, key, _| {
+        let Some(row) = certificate_find(transaction, &key)? else { return Ok(()) };
+        let bad = || Error::Row("a certificate", "its key names none".into());
+        let (issuer, serial) = certificate_of(&key).ok_or_else(bad)?;
+        // The names stand in the order; it is kept for as long as its certificate.
+        let order: Option<Order> = transaction.row(ORDERS, row.order.as_bytes())?;
+        let identifiers = order.map(|order| order.identifiers).unwrap_or_default();
+        search::index(transaction, &issuer, &serial, &row, &identifiers);
+        Ok(())
+    })
+}
+
+/// Format 3: rows of certificates are packed.
+fn pack_certificates(engine: &dyn Engine) -> Result<(), Error> {
+    each(engine, CERTIFICATES, |transaction, key, _| match certificate_find(transaction, &key)? {
+        Some(row) => certificate_put(transaction, key, &row),
+        None => Ok(()),
+    })
+}
+
+/// Format 3: orders whose certificate is on record have no bytes that were to be signed.
+fn complete_orders(engine: &dyn Engine) -> Result<(), Error> {
+    each(engine, ORDERS, |transaction, key, value| {
+        let Some(mut order) = decode::<Order>(ORDERS, Some(value))? else { return Ok(()) };
+        let Some(serial) = order.certificate.take() else { return Ok(()) };
+        order.complete(serial);
+        transaction.put_row(ORDERS, key, &order)
+    })
+}
+
+/// Does something about each row of a table, in bounded batches.
+fn each(
+    engine: &dyn Engine,
+    table: Table,
+    change: impl Fn(&mut Transaction<'_>, Vec<u8>, Vec<u8>) -> Result<(), Error>,
+) -> Result<(), Error> {
     let mut from = Vec::new();
     loop {
-        let rows = read_range(engine, CERTIFICATES, &from, None, ROWS_PER_BATCH)?;
+        let rows = read_range(engine, table, &from, None, ROWS_PER_BATCH)?;
         let Some((last, _)) = rows.last() else { return Ok(()) };
         from = [last.as_slice(), &[0]].concat();
         let nothing = Batch::new();
         let mut transaction = Transaction::new(engine, &nothing, 0);
-        for (key, row) in rows {
-            let bad = || Error::Row("a certificate", "its key names none".into());
-            let (issuer, serial) = certificate_of(&key).ok_or_else(bad)?;
-            let Some(row) = decode::<CertificateRow>(CERTIFICATES, Some(row))? else { continue };
-            // The names stand in the order; it is kept for as long as its certificate.
-            let order: Option<Order> = read_row(engine, ORDERS, row.order.as_bytes())?;
-            let identifiers = order.map(|order| order.identifiers).unwrap_or_default();
-            search::index(&mut transaction, &issuer, &serial, &row, &identifiers);
+        for (key, value) in rows {
+            change(&mut transaction, key, value)?;
         }
         commit(engine, &transaction.finish().batch)?;
     }

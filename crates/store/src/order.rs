@@ -19,7 +19,7 @@ use ingam_protocol::{Bytes, Id, Reason, Timestamp};
 use crate::account::{active, id_from};
 use crate::admission::{Admission, Admitted, admit};
 use crate::authorization::{find as find_authorization, put as put_authorization};
-use crate::certificate::CertificateRow;
+use crate::certificate::{CertificateRow, certificate_put};
 use crate::error::Error;
 use crate::external_key::is_in_force;
 use crate::key_block;
@@ -29,9 +29,7 @@ use crate::open::Store;
 use crate::renewal::{replace, replaced_by};
 use crate::search;
 use crate::status::{StatusState, status_of, status_put};
-use crate::table::{
-    CERTIFICATES, ISSUANCES_OPEN, KEYS_BLOCKED, ORDERS, ORDERS_BY_ACCOUNT, certificate_key, pair_key,
-};
+use crate::table::{ISSUANCES_OPEN, KEYS_BLOCKED, ORDERS, ORDERS_BY_ACCOUNT, certificate_key, pair_key};
 use crate::transaction::{Transaction, decode, read_range, read_row};
 
 /// What came of claiming an order.
@@ -417,12 +415,12 @@ impl Store {
                 not_after: claim.not_after,
                 key_thumbprint: claim.key_thumbprint,
             };
-            transaction.put_row(CERTIFICATES, certificate_key(&claim.issuer, &claim.serial), &row)?;
+            certificate_put(transaction, certificate_key(&claim.issuer, &claim.serial), &row)?;
             search::index(transaction, &claim.issuer, &claim.serial, &row, &order.identifiers);
             status_put(transaction, &claim.issuer, &claim.serial, StatusState::Good, claim.not_after)?;
             transaction.delete(ISSUANCES_OPEN, *id.as_bytes());
             keep(transaction, id.as_bytes());
-            order.certificate = Some(claim.serial);
+            order.complete(claim.serial);
             put(transaction, &order)?;
             transaction.record(&record);
             Ok(Ok(()))

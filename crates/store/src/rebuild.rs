@@ -80,7 +80,7 @@ pub const TABLES: &[(&str, Kept)] = &[
         "meta",
         Kept::But(
             "counters of CRLs and the generation are as high or higher: nothing is numbered twice; the last sweep was when the \
-             old store or, without it, the newest record says",
+             old store or, without it, the newest record says; what was packed is packed again",
         ),
     ),
     ("accounts", Kept::But("a binding is empty where its subject's key is gone")),
@@ -112,6 +112,7 @@ pub const TABLES: &[(&str, Kept)] = &[
     ("challenges_open", Kept::Nothing("with the authorizations")),
     ("issuances_open", Kept::Nothing("what was open is given up")),
     ("certificates", Kept::Same),
+    ("certificate_dictionaries", Kept::But("none that no certificate needs")),
     ("statuses", Kept::But("what may have been signed and has no end on record is revoked")),
     ("revoked", Kept::But("as the statuses")),
     ("revoked_by_generation", Kept::But("as the statuses")),

@@ -3,16 +3,16 @@
 use ingam_protocol::acme::{Order, OrderStatus};
 use ingam_protocol::certificate::Validity;
 use ingam_protocol::profile::IssuerName;
-use ingam_protocol::{Id, Serial, Timestamp};
-use serde::Deserialize;
+use ingam_protocol::{Id, Serial};
 
 use crate::account::id_from;
+use crate::certificate::CertificateRow;
 use crate::error::Error;
 use crate::incident::Incident;
 use crate::open::Store;
 use crate::order::{find, status};
 use crate::status::StatusState;
-use crate::table::{CERTIFICATES, INCIDENTS, INCIDENTS_BY_CERTIFICATE, REPLACEMENTS, certificate_key};
+use crate::table::{INCIDENTS, INCIDENTS_BY_CERTIFICATE, REPLACEMENTS, certificate_key};
 use crate::transaction::{Transaction, read_row};
 
 /// What decides when a certificate should be renewed. Nothing in it leads to an account.
@@ -36,15 +36,12 @@ impl Store {
         issuer: &IssuerName,
         serial: &Serial,
     ) -> Result<Option<RenewalFacts>, Error> {
-        /// The certificate itself is not needed here.
-        #[derive(Deserialize)]
-        struct Row {
-            not_before: Timestamp,
-            not_after: Timestamp,
-        }
+        let Some(CertificateRow { not_before, not_after, .. }) =
+            self.certificate_by_serial(issuer, serial)?
+        else {
+            return Ok(None);
+        };
         let key = certificate_key(issuer, serial);
-        let row: Option<Row> = read_row(self.engine(), CERTIFICATES, &key)?;
-        let Some(Row { not_before, not_after }) = row else { return Ok(None) };
         let name = self.engine().get(INCIDENTS_BY_CERTIFICATE, &key);
         let incident = match name.map_err(|cause| Error::Engine("reading an incident", cause))? {
             Some(name) => read_row(self.engine(), INCIDENTS, &name)?,

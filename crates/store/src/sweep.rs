@@ -31,7 +31,7 @@ use crate::table::{
     ORDERS_BY_ACCOUNT, REPLACEMENTS, REVOCATION_JOBS, REVOKED, REVOKED_BY_GENERATION, SEGMENTS_GOING,
     STATUSES, certificate_key, end_of, pair_key,
 };
-use crate::transaction::{Transaction, decode, decode_counter, read_range, read_row};
+use crate::transaction::{Transaction, decode, decode_counter, read_range, read_row, read_value};
 
 use judge::judge;
 
@@ -226,7 +226,7 @@ impl Look for Transaction<'_> {
 
 impl Look for &dyn Engine {
     fn value(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
-        self.get(table, key).map_err(|cause| Error::Engine("reading a row", cause))
+        read_value(*self, table, key)
     }
 
     fn some(&self, table: Table, from: &[u8], to: Option<&[u8]>, limit: usize) -> Result<Vec<Pair>, Error> {

@@ -11,7 +11,8 @@ use crate::engine::Table;
 /// The version of the layout of everything here. A newer one is refused at opening.
 /// - 1: the first.
 /// - 2: certificates are found by time, account, key and name ([`crate::search`]).
-pub(crate) const FORMAT_VERSION: u64 = 2;
+/// - 3: rows of certificates are packed, and orders let go of bytes once the certificate is on record.
+pub(crate) const FORMAT_VERSION: u64 = 3;
 
 /// Counters and the format version: name to big-endian u64.
 pub(crate) const META: Table = Table::new("meta");
@@ -44,8 +45,10 @@ pub(crate) const AUTHORIZATIONS_BY_IDENTIFIER: Table = Table::new("authorization
 pub(crate) const CHALLENGES_OPEN: Table = Table::new("challenges_open");
 /// Order id of orders that were claimed and not finished, to nothing.
 pub(crate) const ISSUANCES_OPEN: Table = Table::new("issuances_open");
-/// Issuer and serial to [`crate::CertificateRow`].
+/// Issuer and serial to [`crate::CertificateRow`], packed.
 pub(crate) const CERTIFICATES: Table = Table::new("certificates");
+/// The beginning of its hash to what certificates of an issuer and profile have in common: what their rows are packed with.
+pub(crate) const CERTIFICATE_DICTIONARIES: Table = Table::new("certificate_dictionaries");
 /// Issuer and serial to [`crate::StatusRow`].
 pub(crate) const STATUSES: Table = Table::new("statuses");
 /// Issuer and serial of what is revoked to [`crate::StatusRow`], or to nothing where an older version wrote it: what CRLs
@@ -124,6 +127,7 @@ pub(crate) const CLASSES: &[(Table, Class)] = &[
     (CHALLENGES_OPEN, Class::Working),
     (ISSUANCES_OPEN, Class::Working),
     (CERTIFICATES, Class::Issuance),
+    (CERTIFICATE_DICTIONARIES, Class::CaLifecycle),
     (STATUSES, Class::Issuance),
     (REVOKED, Class::Issuance),
     (REVOKED_BY_GENERATION, Class::Issuance),
@@ -163,6 +167,11 @@ pub(crate) const META_SWEPT: &[u8] = b"swept_at_ms";
 pub(crate) const META_MIGRATION: &[u8] = b"migration_from";
 /// The format version of the tables.
 pub(crate) const META_FORMAT: &[u8] = b"format_version";
+
+/// Up to which key the rows of a table were packed.
+pub(crate) fn meta_packed(table: Table) -> Vec<u8> {
+    format!("packed/{}", table.name()).into_bytes()
+}
 
 /// What the names of counters of CRL numbers begin with.
 pub(crate) const META_CRL_NUMBERS: &[u8] = b"crl_number/";

@@ -58,7 +58,7 @@ impl<'a> Transaction<'a> {
     pub(crate) fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
         match self.changes.change(table, key).or_else(|| self.before.change(table, key)) {
             Some(changed) => Ok(changed.map(<[u8]>::to_vec)),
-            None => self.engine.get(table, key).map_err(|cause| Error::Engine("reading a row", cause)),
+            None => read_value(self.engine, table, key),
         }
     }
 
@@ -141,14 +141,18 @@ impl<'a> Transaction<'a> {
     }
 }
 
+/// Reads outside a transaction: the value under a key, as of the last commit.
+pub(crate) fn read_value(engine: &dyn Engine, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+    engine.get(table, key).map_err(|cause| Error::Engine("reading a row", cause))
+}
+
 /// Reads outside a transaction: whole rows, as of the last commit.
 pub(crate) fn read_row<T: DeserializeOwned>(
     engine: &dyn Engine,
     table: Table,
     key: &[u8],
 ) -> Result<Option<T>, Error> {
-    let value = engine.get(table, key).map_err(|cause| Error::Engine("reading a row", cause))?;
-    decode(table, value)
+    decode(table, read_value(engine, table, key)?)
 }
 
 /// Reads pairs of a table in order, outside a transaction.

@@ -31,7 +31,7 @@ fn ready(world: &World) -> (Process, Account, Id) {
 }
 
 /// The exact bytes that are on record as about to be signed.
-fn recorded(process: &Process) -> BTreeSet<Vec<u8>> {
+pub(crate) fn recorded(process: &Process) -> BTreeSet<Vec<u8>> {
     let bytes = |record: &ingam_protocol::record::Record| -> Option<Vec<u8>> {
         let told: Value = serde_json::from_slice(&record.parts.first()?.bytes).ok()?;
         let text = match record.kind {

@@ -271,7 +271,9 @@ fn report(report: &api::RetentionReport, paper: &Paper) -> String {
     let held: Vec<String> = report.held.iter().map(|(what, count)| format!("{what} {count}")).collect();
     let mut facts = Facts::default();
     facts.fact("at", &report.at).fact("kept by holds alone", Cell::list(&held));
-    format!("{}\n{}\n{}", segments.render(paper), rows.render(paper), facts.render(paper))
+    // What there is none of has no lines.
+    let parts = [facts.render(paper), segments.render(paper), rows.render(paper)];
+    parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n")
 }
 
 fn what(scope: &api::RecordHoldScope) -> String {

@@ -69,7 +69,7 @@ pub struct Waiting {
 /// A signed precertificate (RFC 6962, section 3.1), and how far the certificate is that belongs to it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Precertificate {
-    /// DER of the precertificate.
+    /// DER of the precertificate; empty once the certificate is on record ([`Order::complete`]).
     pub der: Bytes,
     /// Set when the signer was about to be asked for the certificate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -79,7 +79,7 @@ pub struct Precertificate {
 /// The bytes that become the certificate: those of the precertificate with SCTs in place of the poison.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FinalBytes {
-    /// The exact TBSCertificate, DER.
+    /// The exact TBSCertificate, DER; empty once the certificate is on record ([`Order::complete`]).
     pub tbs: Bytes,
     /// When the signer was about to be asked.
     pub asked: Timestamp,
@@ -115,7 +115,7 @@ pub struct Claim {
     /// SHA-256 of its key's SubjectPublicKeyInfo; none in claims of an earlier version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key_spki_hash: Option<Bytes>,
-    /// The exact TBSCertificate, DER.
+    /// The exact TBSCertificate, DER; empty once the certificate is on record ([`Order::complete`]).
     pub tbs: Bytes,
     /// When the looks at CAA began; none if there was none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -190,6 +190,21 @@ impl Order {
             }
         }
         status
+    }
+
+    /// Ends it with its certificate, which is on record. What was to be signed goes from it: the certificate's own row has the
+    /// bytes, and the records of the steps before have theirs.
+    pub fn complete(&mut self, certificate: Serial) {
+        if let Some(claim) = &mut self.claim {
+            claim.tbs = Bytes::default();
+        }
+        if let Some(precertificate) = &mut self.precertificate {
+            precertificate.der = Bytes::default();
+            if let Some(bytes) = &mut precertificate.certificate {
+                bytes.tbs = Bytes::default();
+            }
+        }
+        self.certificate = Some(certificate);
     }
 }
 

@@ -19,6 +19,7 @@ pub(crate) fn run(open: Open<'_>) {
     what_was_durable_is_there_after_reopening(open);
     a_read_sees_whole_batches(open);
     too_long_is_refused_before_anything_is_done(open);
+    packing_changes_nothing_that_is_read(open);
 }
 
 fn commit(engine: &dyn Engine, fill: impl FnOnce(&mut Batch)) {
@@ -181,4 +182,35 @@ fn too_long_is_refused_before_anything_is_done(open: Open<'_>) {
     assert_eq!(error.code(), "engine_too_large");
     assert_eq!(engine.get(LEFT, b"a").unwrap(), None);
     commit(&*engine, |batch| batch.put(RIGHT, vec![0; KEY_BYTES_MAX], b"1"));
+}
+
+fn packing_changes_nothing_that_is_read(open: Open<'_>) {
+    let engine = open("packing");
+    let key = |number: u32| number.to_be_bytes().to_vec();
+    for numbers in [0..50_u32, 50..100] {
+        commit(&*engine, |batch| {
+            for number in numbers {
+                batch.put(LEFT, key(number), vec![1; 5000]);
+                batch.put(RIGHT, key(number), vec![2; 50]);
+            }
+        });
+    }
+    commit(&*engine, |batch| (0..100).for_each(|number| batch.put(LEFT, key(number), vec![3; 200])));
+    let all = |table| engine.range(table, b"", None, usize::MAX).unwrap();
+    let before = [all(LEFT), all(RIGHT)];
+    let (mut from, mut rounds) = (Vec::new(), 0);
+    while let Some(next) = engine.pack(LEFT, &from, Some(&key(90)), 3000).unwrap() {
+        assert!(next > from && next < key(90), "a place that leads on");
+        from = next;
+        rounds += 1;
+    }
+    assert!(rounds == 0 || rounds > 4, "in bounded batches, or not at all: {rounds}");
+    assert_eq!(engine.pack(RIGHT, b"", None, usize::MAX).unwrap(), None);
+    assert_eq!(engine.pack(LEFTOVER, b"", None, 10).unwrap(), None);
+    assert_eq!(engine.pack(LEFT, &key(5), Some(&key(5)), 10).unwrap(), None);
+    assert_eq!([all(LEFT), all(RIGHT)], before);
+    drop(engine);
+    let engine = open("packing");
+    let all = |table| engine.range(table, b"", None, usize::MAX).unwrap();
+    assert_eq!([all(LEFT), all(RIGHT)], before);
 }

@@ -63,6 +63,7 @@ type OpenTable = ReadOnlyTable<&'static [u8], &'static [u8]>;
 const OPENING: &str = "opening the redb file";
 const READING: &str = "reading from redb";
 const COMMITTING: &str = "committing to redb";
+const PACKING: &str = "packing rows in redb";
 
 impl RedbEngine {
     /// Opens the file at `path`, which is made (with mode 0600, in a directory that must be there) if it is not
@@ -155,6 +156,44 @@ impl RedbEngine {
             }
         }
         Ok(transaction.commit()?)
+    }
+
+    /// redb halves a page that is full, so pages that are filled from one end stay half empty, as do those of rows that were long
+    /// for a while. A cursor that inserts one behind the other fills them.
+    fn pack_some(
+        &self,
+        table: Table,
+        from: &[u8],
+        to: Option<&[u8]>,
+        bytes: usize,
+    ) -> Result<Option<Vec<u8>>, redb::Error> {
+        let mut transaction = self.database.begin_write()?;
+        transaction.set_durability(redb::Durability::None)?;
+        let mut next = None;
+        {
+            let mut open = transaction.open_table(definition(table))?;
+            let (mut rows, mut seen) = (Vec::new(), 0);
+            for found in open.range::<&[u8]>(bounds(from, to))? {
+                let (key, value) = found?;
+                if seen >= bytes {
+                    next = Some(key.value().to_vec());
+                    break;
+                }
+                seen += key.value().len() + value.value().len();
+                rows.push((key.value().to_vec(), value.value().to_vec()));
+            }
+            if let [(first, _), .., (last, _)] = rows.as_slice() {
+                let (first, last) = (first.as_slice(), last.as_slice());
+                open.retain_in::<&[u8], _>(first..=last, |_, _| false)?;
+                let mut cursor = open.lower_bound_mut(Bound::Included(first))?;
+                for (key, value) in &rows {
+                    cursor.insert_before(key.as_slice(), value.as_slice())?;
+                }
+                cursor.close()?;
+            }
+        }
+        transaction.commit()?;
+        Ok(next)
     }
 
     /// Brings redb's file up to the last commit, and begins the log from the front; with `is_last` for an orderly end.
@@ -360,6 +399,28 @@ impl Engine for RedbEngine {
         let found =
             open.range::<&[u8]>(bounds(from, to)).map_err(|error| from_redb(READING, error.into()))?;
         found.rev().take(limit).map(pair).collect()
+    }
+
+    fn pack(
+        &self,
+        table: Table,
+        from: &[u8],
+        to: Option<&[u8]>,
+        bytes: usize,
+    ) -> Result<Option<Vec<u8>>, EngineError> {
+        if is_empty_range(from, to, bytes) {
+            return Ok(None);
+        }
+        let mut guard = self.lock()?;
+        let CommitLog { log, failed } = &mut *guard;
+        *failed = true;
+        // The file follows at once: pages that were left behind are free for what comes only then.
+        let next = self
+            .pack_some(table, from, to, bytes)
+            .and_then(|next| self.checkpoint(log, false).map(|()| next))
+            .map_err(|error| from_redb(PACKING, error))?;
+        *failed = false;
+        Ok(next)
     }
 
     fn commit(&self, batch: &Batch, durability: Durability) -> Result<(), EngineError> {

@@ -23,7 +23,7 @@ use zeroize::Zeroizing;
 
 use crate::account::payload_place;
 use crate::approval::{Approval, ApprovalDecision};
-use crate::certificate::CertificateRow;
+use crate::certificate::{CertificateRow, certificate_find, certificate_put};
 use crate::contact::SubjectKeys;
 use crate::engine::Table;
 use crate::error::Error;
@@ -443,10 +443,10 @@ fn certificate_issued(transaction: &mut Transaction<'_>, record: &Record) -> Fol
             not_after: claim.not_after,
             key_thumbprint: claim.key_thumbprint.clone(),
         };
-        transaction.put_row(CERTIFICATES, certificate_key(&said.issuer, &said.serial), &row)?;
+        certificate_put(transaction, certificate_key(&said.issuer, &said.serial), &row)?;
         search::index(transaction, &said.issuer, &said.serial, &row, &order.identifiers);
         transaction.delete(ISSUANCES_OPEN, *order.id.as_bytes());
-        order.certificate = Some(said.serial);
+        order.complete(said.serial);
         order::put(transaction, &order).map(Ok)
     })
 }
@@ -561,7 +561,7 @@ fn key_blocked(transaction: &mut Transaction<'_>, record: &Record) -> Folded {
             return Ok(Ok(()));
         };
         let certificate = certificate_key(issuer, serial);
-        let row: Option<CertificateRow> = transaction.row(CERTIFICATES, &certificate)?;
+        let row = certificate_find(transaction, &certificate)?;
         let status = status_of(transaction, issuer, serial)?;
         let (Some(row), Some(StatusState::Revoked { at, .. })) = (row, status.map(|status| status.state))
         else {

@@ -3,7 +3,7 @@
 use super::{Going, Look, Pass, Terms, Verdict, due_at, has_below, row};
 use crate::approval::Approval;
 use crate::case::{CASE_SUBJECTS_MAX, Case, CaseSubject, case_prefix};
-use crate::certificate::CertificateRow;
+use crate::certificate::certificate_get;
 use crate::engine::Table;
 use crate::error::Error;
 use crate::external_key::ExternalKey;
@@ -141,7 +141,7 @@ fn certificate(look: &dyn Look, terms: &Terms, now: Timestamp, key: &[u8]) -> Re
     let (time, certificate) = key.split_first_chunk::<8>().ok_or_else(bad)?;
     let issued = Timestamp::from_unix_ms(u64::from_be_bytes(*time));
     let (issuer, serial) = certificate_of(certificate).ok_or_else(bad)?;
-    let Some(row) = row::<CertificateRow>(look, CERTIFICATES, certificate)? else {
+    let Some(row) = certificate_get(certificate, |table, key| look.value(table, key))? else {
         let mut going = Going::new(issued, issued);
         going.rows.push((CERTIFICATES_BY_TIME, key.to_vec()));
         return Ok(Verdict::Due(Box::new(going)));

@@ -85,13 +85,13 @@ fn a_store_of_a_newer_version_is_refused_and_left_as_it_is() {
     let open = disks.open(&random).unwrap();
     insert(&open, &random, &mut answered).unwrap();
     let mut batch = Batch::new();
-    batch.put(Table::new("meta"), b"format_version", 3_u64.to_be_bytes());
+    batch.put(Table::new("meta"), b"format_version", 4_u64.to_be_bytes());
     open.engine.as_ref().unwrap().commit(&batch, Durability::Durable).unwrap();
     open.close();
     let before: Vec<_> = ["contact.key", "subjects"].map(|name| disks.keys.contents(name)).into();
 
     match disks.open(&random) {
-        Err(Error::Newer(3)) => {}
+        Err(Error::Newer(4)) => {}
         Err(other) => panic!("{other:?}"),
         Ok(_) => panic!("a newer store was opened"),
     }

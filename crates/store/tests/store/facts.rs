@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use ingam_protocol::acme::{Account, Authorization, ChallengeStatus, Order};
 use ingam_protocol::record::RecordType;
 use ingam_protocol::{Id, Serial};
+use ingam_store::StatusState;
 use ingam_store::engine::{Engine, Table};
-use ingam_store::{CertificateRow, StatusState};
 use serde::de::DeserializeOwned;
 
 use crate::made::{Open, about, issuer};
@@ -81,7 +81,7 @@ fn orders_are_whole(
     context: &str,
 ) {
     let orders: Vec<Order> = rows(engine, "orders");
-    let certificates: Vec<CertificateRow> = rows(engine, "certificates");
+    let certificates = keys(engine, "certificates");
     let revoked = keys(engine, "revoked").len();
     let mut open_orders = BTreeSet::new();
     let (mut claimed, mut issued, mut ended) = (0, 0, 0);

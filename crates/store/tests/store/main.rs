@@ -13,6 +13,7 @@
 //! - `migration`: an older store is copied and brought to this format, and goes on if that is broken off.
 //! - `people`: roles, acts that wait for a second person, incidents.
 //! - `renewal`: which order replaces a certificate, and which certificates end early.
+//! - `rest`: rows that have come to rest are packed, and read as before.
 //! - `rules`: which rule decides about a name or a wildcard, and which keys are blocked.
 //! - `subjects`: contact data that were erased are gone for good, whenever the power goes, and what is held stays.
 //! - `power`: whatever was answered is there after a power cut at any point, and nothing is there by half.
@@ -48,6 +49,7 @@ mod operations;
 mod people;
 mod power;
 mod renewal;
+mod rest;
 mod rules;
 mod search;
 mod subjects;

@@ -1,5 +1,5 @@
-//! Proves that a store of format 1 is one of this format after its opening, with everything in it and found by every
-//! index; that a copy which the older program could read lies beside it; and that whatever stops this on the way, the next
+//! Proves that a store of format 1 is one of this format after its opening, with everything in it, found by every
+//! index and in rows of this format; that a copy which the older program could read lies beside it; and that whatever stops this on the way, the next
 //! opening goes on.
 //!
 //! What is not a failure: a second copy where the first opening ended between its copy and its first change.
@@ -9,7 +9,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use ingam_protocol::acme::{Claim, Order};
+use ingam_protocol::acme::{Claim, FinalBytes, Order, Precertificate};
 use ingam_protocol::identifier::{DnsName, Identifier};
 use ingam_protocol::time::SeededRandom;
 use ingam_protocol::{Id, Serial, Timestamp};
@@ -20,7 +20,7 @@ use ingam_store::{
     CertificateIndex, CertificateRow, Config, EngineChoice, Error, IssuedBetween, Store, table_classes,
 };
 
-use crate::made::{Disks, certificate, claim, contacts, insert_account, order, run, start};
+use crate::made::{Disks, certificate, claim, contacts, insert_account, issuer, order, run, start};
 
 const ENGINES: [EngineChoice; 2] = [EngineChoice::Redb, EngineChoice::Sled];
 
@@ -84,6 +84,8 @@ struct Old {
     thumbprint: [u8; 32],
     issued: Timestamp,
     names: Vec<Identifier>,
+    order: Order,
+    row: CertificateRow,
 }
 
 /// What the older program left of one certificate: rows as it wrote them, and no index.
@@ -97,7 +99,6 @@ fn old_certificate(account: Id, number: usize, random: &SeededRandom, batch: &mu
     };
     let claim: Claim = claim(random);
     let issued = Timestamp::from_unix_ms(start().unix_ms() + number as u64 * 7);
-    order.certificate = Some(claim.serial.clone());
     let row = CertificateRow {
         der: certificate().der,
         order: order.id,
@@ -110,15 +111,26 @@ fn old_certificate(account: Id, number: usize, random: &SeededRandom, batch: &mu
     let key = [b"ecdsa".as_slice(), &[0], claim.serial.as_bytes()].concat();
     // version 1, good, no reason, no time; notAfter; generation 0.
     let status = [&[1, 2, 0], &[0; 8][..], &claim.not_after.unix_s().to_be_bytes(), &[0; 8]].concat();
+    let serial = claim.serial.clone();
+    order.claim = Some(claim.clone());
+    let precertificate = vec![0x31; 300].into();
+    let bytes = FinalBytes { tbs: vec![0x32; 300].into(), asked: issued };
+    order.precertificate = Some(Precertificate { der: precertificate, certificate: Some(bytes) });
+    order.certificate = Some(serial);
     let old = Old {
         account,
         serial: claim.serial.clone(),
         thumbprint: claim.key_thumbprint[..].try_into().unwrap(),
         issued,
         names: order.identifiers.clone(),
+        order: order.clone(),
+        row: row.clone(),
     };
-    order.claim = Some(claim);
-    batch.put(Table::new("certificates"), key.clone(), serde_json::to_vec(&row).unwrap());
+    let json = serde_json::json!({
+        "der": row.der, "order": row.order, "account": row.account, "issued": row.issued,
+        "not_before": row.not_before, "not_after": row.not_after, "key_thumbprint": row.key_thumbprint,
+    });
+    batch.put(Table::new("certificates"), key.clone(), json.to_string().into_bytes());
     batch.put(Table::new("statuses"), key, status);
     batch.put(Table::new("orders"), *order.id.as_bytes(), serde_json::to_vec(&order).unwrap());
     let pair = [account.as_bytes().as_slice(), order.id.as_bytes()].concat();
@@ -189,6 +201,25 @@ fn check(store: &Store, old: &[Old], context: &str) {
     let serials: BTreeSet<_> = page.found.into_iter().map(|(_, serial)| serial).collect();
     let at_once = old.iter().filter(|one| one.issued == old[1].issued).map(|one| one.serial.clone());
     assert_eq!(serials, at_once.collect(), "{context}: to the millisecond");
+    let issuer = issuer();
+    for one in old {
+        let row = store.certificate_by_serial(&issuer, &one.serial).unwrap();
+        assert_eq!(row.as_ref(), Some(&one.row), "{context}");
+        let mut order = one.order.clone();
+        order.complete(one.serial.clone());
+        let found = store.order_by_id(order.id).unwrap().unwrap();
+        assert_eq!(serde_json::to_value(found).unwrap(), serde_json::to_value(order).unwrap(), "{context}");
+    }
+}
+
+/// Whether all rows of certificates are in this version's form, and no order whose certificate is on record has bytes to sign.
+fn is_packed(engine: &dyn Engine) -> bool {
+    let all = |table: &'static str| engine.range(Table::new(table), &[], None, usize::MAX).unwrap();
+    let orders = all("orders");
+    all("certificates").iter().all(|(_, row)| row[0] != b'{')
+        && orders
+            .iter()
+            .all(|(_, row)| serde_json::from_slice::<Order>(row).unwrap().claim.unwrap().tbs.is_empty())
 }
 
 /// The names and bytes of all files below a folder.
@@ -223,10 +254,12 @@ fn an_older_store_is_brought_to_this_format_after_a_copy() {
         drop(store);
 
         let after = rows(raw(folder.path(), engine).as_ref());
-        assert_eq!(format_of(raw(folder.path(), engine).as_ref()), 2);
-        // Nothing that the older program wrote is another, but for the number of the format and what was archived.
+        assert_eq!(format_of(raw(folder.path(), engine).as_ref()), 3);
+        assert!(is_packed(raw(folder.path(), engine).as_ref()), "{engine:?}");
+        // Nothing else that the older program wrote is another, but for the number of the format and what was archived.
         let is_kept = |(table, key): &(&str, Vec<u8>)| {
-            FORMAT_1.contains(table) && *table != "outbox" && key != b"format_version"
+            let changes = ["certificates", "orders", "outbox"];
+            FORMAT_1.contains(table) && !changes.contains(table) && key != b"format_version"
         };
         let kept = |rows: &Rows| -> Rows {
             rows.iter().filter(|(key, _)| is_kept(key)).map(|(key, row)| (key.clone(), row.clone())).collect()
@@ -345,7 +378,7 @@ fn a_migration_that_goes_on_makes_no_copy_of_what_it_has_half_changed() {
     }
 }
 
-/// Broken off at every place: the number of the format says 2 only where every index is whole.
+/// Broken off at every place: the number of the format says 3 only where every index and row is of it.
 #[test]
 fn a_migration_that_was_broken_off_goes_on() {
     let random = Arc::new(SeededRandom::new(9));
@@ -369,7 +402,8 @@ fn a_migration_that_was_broken_off_goes_on() {
         let tables = disks.tables().unwrap();
         let format = format_of(tables.as_ref());
         let indexed = tables.range(Table::new("certificates_by_time"), &[], None, usize::MAX).unwrap().len();
-        assert!(format == 1 || indexed == old.len(), "seed {seed}: format {format} with {indexed} rows");
+        let is_whole = indexed == old.len() && is_packed(tables.as_ref());
+        assert!(format == 1 || is_whole, "seed {seed}: format {format} with {indexed} rows");
         drop(tables);
         let opened = disks.open(&random).unwrap();
         check(&opened.store, &old, &format!("seed {seed}"));
@@ -385,16 +419,16 @@ fn a_newer_store_is_refused_and_no_row_of_it_is_another() {
         old_store(folder.path(), engine, 10);
         let tables = raw(folder.path(), engine);
         let mut batch = Batch::new();
-        batch.put(Table::new("meta"), b"format_version", 3_u64.to_be_bytes());
+        batch.put(Table::new("meta"), b"format_version", 4_u64.to_be_bytes());
         tables.commit(&batch, Durability::Durable).unwrap();
         drop(tables);
         let before = rows(raw(folder.path(), engine).as_ref());
         let names: BTreeSet<_> = files(folder.path()).into_keys().collect();
-        assert!(matches!(open(folder.path(), engine), Err(Error::Newer(3))), "{engine:?}");
+        assert!(matches!(open(folder.path(), engine), Err(Error::Newer(4))), "{engine:?}");
         assert_eq!(rows(raw(folder.path(), engine).as_ref()), before, "{engine:?}");
         assert!(
             !folder.path().join("before-format-2").exists()
-                && !folder.path().join("before-format-4").exists()
+                && !folder.path().join("before-format-5").exists()
         );
         if engine == EngineChoice::Redb {
             assert_eq!(files(folder.path()).into_keys().collect::<BTreeSet<_>>(), names);

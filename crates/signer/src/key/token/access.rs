@@ -315,11 +315,8 @@ impl Shared {
                 "refused the PIN ({why}), which is not tried again; correct it and start anew"
             )));
         }
-        if matches!(session.get_session_info()?.session_state(), SessionState::RoUser | SessionState::RwUser)
-        {
-            return Ok(());
-        }
         let info = self.module.pkcs11.get_token_info(slot)?;
+        // Asked first: that another key's PIN has opened the token just now is no reason to start, as it may not next time.
         let Some(pin) = &self.pin else {
             return if info.login_required() {
                 Err(Failure::Final("wants a PIN, and none is given: by pin-source in the URI, `pin_file` or `pin_fd` in [hierarchy], or the credential token-pin".to_owned()))
@@ -327,6 +324,10 @@ impl Shared {
                 Ok(())
             };
         };
+        if matches!(session.get_session_info()?.session_state(), SessionState::RoUser | SessionState::RwUser)
+        {
+            return Ok(());
+        }
         if let Some(why) = unsafe_to_try(&info) {
             return Err(Failure::Final(why.to_owned()));
         }

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use ingam_journal::files::Files;
 use ingam_journal::simulated::SimulatedDisk;
 use ingam_protocol::time::{SeededRandom, random_array};
+use redb::ReadableTableMetadata as _;
 
 use super::*;
 use crate::engine::contract;
@@ -154,7 +155,8 @@ fn everything(engine: &dyn Engine) -> World {
     TABLES.into_iter().chain([COUNT]).flat_map(of).collect()
 }
 
-/// Every durable batch is there whole, and what is there beyond is a prefix of what was committed later.
+/// Every durable batch is there whole, and what is there beyond is a prefix of what was committed later. Packing, now and
+/// then, changes nothing of it.
 #[test]
 fn what_was_durable_outlives_power_cuts() {
     for seed in 0..60 {
@@ -181,6 +183,13 @@ fn what_was_durable_outlives_power_cuts() {
                 if durability == Durability::Durable {
                     possible.drain(..possible.len() - 1);
                 }
+                let [packs, table, from, bytes] = random_array(&random);
+                if packs < 64 {
+                    let table = TABLES[usize::from(table) % TABLES.len()];
+                    if engine.pack(table, &[from % 32], None, usize::from(bytes) * 64).is_err() {
+                        break;
+                    }
+                }
             }
             drop(engine);
             disk.power_cut(&random);
@@ -190,4 +199,29 @@ fn what_was_durable_outlives_power_cuts() {
             possible = vec![world];
         }
     }
+}
+
+/// Rows that came one behind the other and were longer for a while, as orders are, leave most of their pages empty.
+#[test]
+fn packed_rows_fill_their_pages() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = RedbEngine::open(&folder.path().join("redb"), RedbConfig::default()).unwrap();
+    for number in 0..2000_u32 {
+        for bytes in [300, 4800, 700] {
+            let mut batch = Batch::new();
+            batch.put(TABLES[0], number.to_be_bytes(), vec![7; bytes]);
+            engine.commit(&batch, Durability::Relaxed).unwrap();
+        }
+    }
+    let filled = || {
+        let open = engine.table(TABLES[0]).unwrap().unwrap();
+        let stats = open.stats().unwrap();
+        stats.stored_bytes() * 100 / (stats.leaf_pages() * 4096)
+    };
+    let before = filled();
+    let mut from = Vec::new();
+    while let Some(next) = engine.pack(TABLES[0], &from, None, 100_000).unwrap() {
+        from = next;
+    }
+    assert!(before < 50 && filled() > 80, "{before} % and then {} %", filled());
 }
