@@ -15,6 +15,8 @@ use ingam_tests::server::{Server, Setup, binary};
 use rcgen::KeyPair;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
 use tokio::process::Command;
 
 /// An address that lies nowhere in the clear.
@@ -36,9 +38,14 @@ fn text(path: &Path) -> &str {
 }
 
 async fn backup(server: &Server, to: &Path) -> Value {
+    backup_with(server, to, &[]).await
+}
+
+async fn backup_with(server: &Server, to: &Path, further: &[&str]) -> Value {
     let state = server.state();
     let arguments =
         ["admin", "--dir", text(&state), "--json", "backup", "--to", text(to), "--reason", "a drill"];
+    let arguments = [&arguments, further].concat();
     serde_json::from_str(&ingam(&arguments).await.succeeded().text()).expect("JSON")
 }
 
@@ -91,6 +98,22 @@ async fn known_again(server: &Server, key: &[u8]) -> Client {
     client
 }
 
+/// A web server that has one file, and its URL.
+async fn gives_out(file: Vec<u8>) -> String {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
+    let port = listener.local_addr().expect("it is bound").port();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut asked = [0; 1024];
+            let _ = stream.read(&mut asked).await;
+            let head =
+                format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", file.len());
+            let _ = stream.write_all(&[head.as_bytes(), &file].concat()).await;
+        }
+    });
+    format!("http://127.0.0.1:{port}/last.crl")
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_machine_comes_back_from_either_backup() {
     let folder = TempDir::new().expect("a temporary folder");
@@ -116,7 +139,8 @@ async fn a_lost_machine_comes_back_from_either_backup() {
         late
     });
     assert_eq!(second["number"], 2);
-    let third = backup(&server, &backups).await;
+    let third = backup_with(&server, &backups, &["--keep-days", "1"]).await;
+    assert_eq!(third["pruned"], json!({ "sets": 0, "objects": 0, "bytes": 0 }), "all are of today");
     assert!(
         third["known"].as_u64().expect("a number") >= 5,
         "what did not change is not written again: {third}"
@@ -124,6 +148,7 @@ async fn a_lost_machine_comes_back_from_either_backup() {
     let list = folder.path().join("last.crl");
     let given_out = fetch(&early.crl_url()).await.expect("a CRL").expect(200);
     std::fs::write(&list, &given_out.body).expect("a writable folder");
+    let list_url = gives_out(given_out.body.to_vec()).await;
 
     // Nothing in it can be read, and what it must not have it has not.
     let secrets = [std::fs::read(server.state().join("contacts/contact.key")).expect("a key")];
@@ -148,7 +173,8 @@ async fn a_lost_machine_comes_back_from_either_backup() {
         server.kill().await;
         lose(&server, &keys);
         let missing = folder.path().join("missing.txt");
-        let options = ["--set", set, "--crl", text(&list), "--missing", text(&missing), "--signed-by"];
+        let list = if set == "1" { list_url.as_str() } else { text(&list) };
+        let options = ["--set", set, "--crl", list, "--missing", text(&missing), "--signed-by"];
         let signer = first["signed_by"].as_str().expect("a key");
         let told = restore(&backups, &identity, &server.state(), &[&options[..], &[signer]].concat())
             .await

@@ -48,7 +48,7 @@ pub use revocation::{
     RevocationRequest, Selection, Serials,
 };
 pub use rules::{KeyBlock, KeyBlocking, KeysBlocked, KeysBlocking, NameRule, NameRuling};
-pub use state::{ApiProblem, BackupAsked, BackupMade, Done, Reason, Reload, Waiting};
+pub use state::{ApiProblem, BackupAsked, BackupMade, BackupsPruned, Done, Reason, Reload, Waiting};
 pub use subjects::{
     Subject, SubjectCorrection, SubjectErased, SubjectErasing, SubjectKept, SubjectObjection, SubjectReport,
     SubjectSearch,

@@ -72,12 +72,12 @@ pub trait Host: Send + Sync {
     /// What is wrong, each for itself.
     async fn reload(&self, act: &Act) -> Result<Reload, Vec<String>>;
 
-    /// Makes a backup in a folder of this machine, with a record of `act`.
+    /// Makes a backup in a folder of this machine, and lets those go that are older than so many days, with a record of `act`.
     ///
     /// # Errors
     /// What stands against it, and what to do.
-    async fn backup(&self, act: &Act, to: &str) -> Result<BackupMade, String> {
-        let _ = (act, to);
+    async fn backup(&self, act: &Act, to: &str, keep_days: Option<u32>) -> Result<BackupMade, String> {
+        let _ = (act, to, keep_days);
         Err("this process has nothing to make a backup of".to_owned())
     }
 

@@ -194,6 +194,9 @@ pub enum RecordType {
     IncidentChanged = 43,
     /// Many certificates are to be revoked, or that work was held, taken up or given up.
     RevocationJobChanged = 44,
+    /// Things of this class that are still there, as they were when a segment of the journal that tells of them had had its
+    /// time: accounts with what is known of them, keys for external accounts, blocked keys, incidents, revocation jobs.
+    IssuanceCarried = 45,
     /// OCSP answers were signed, as a batch.
     OcspSigned = 50,
     /// A CRL was signed.
@@ -212,6 +215,8 @@ pub enum RecordType {
     BackupMade = 66,
     /// The store was made anew: from a backup, or from the journal.
     StoreRestored = 67,
+    /// The same of this class: rules on names, rate limits of somebody's own, versions of the privacy page.
+    LifecycleCarried = 68,
     /// An operator did something, or wanted to: who, as what, from where, why, and what came of it.
     OperatorActed = 70,
     /// Personal data was read: by whom, whose, why.
@@ -222,6 +227,8 @@ pub enum RecordType {
     RoleGranted = 80,
     /// A role was taken from somebody.
     RoleTaken = 81,
+    /// Roles that somebody still had when a segment of the journal that tells of them had had its time.
+    PermissionCarried = 82,
     /// A segment of the log of OCSP requests was destroyed: its key, then its file.
     RequestSegmentDestroyed = 90,
     /// Requests of that log are held for a case, or the end of a hold was moved, or it ended.
@@ -244,11 +251,13 @@ pub enum RecordType {
     DataDisclosed = 102,
     /// A subject was told that its data was or will be given out, or cannot be told.
     NoticeGiven = 103,
+    /// Holds and cases that were still there when a segment of the journal that tells of them had had its time.
+    RetentionCarried = 104,
 }
 
 impl RecordType {
     /// All types.
-    pub const ALL: [Self; 55] = [
+    pub const ALL: [Self; 59] = [
         Self::AccountCreated,
         Self::AccountUpdated,
         Self::AccountDeactivated,
@@ -279,6 +288,7 @@ impl RecordType {
         Self::KeyUnblocked,
         Self::IncidentChanged,
         Self::RevocationJobChanged,
+        Self::IssuanceCarried,
         Self::OcspSigned,
         Self::CrlSigned,
         Self::AuthorityCertificateCreated,
@@ -288,11 +298,13 @@ impl RecordType {
         Self::LimitOverridden,
         Self::BackupMade,
         Self::StoreRestored,
+        Self::LifecycleCarried,
         Self::OperatorActed,
         Self::PersonalDataRead,
         Self::ApprovalChanged,
         Self::RoleGranted,
         Self::RoleTaken,
+        Self::PermissionCarried,
         Self::RequestSegmentDestroyed,
         Self::RequestHoldChanged,
         Self::SubjectErased,
@@ -304,6 +316,7 @@ impl RecordType {
         Self::CaseChanged,
         Self::DataDisclosed,
         Self::NoticeGiven,
+        Self::RetentionCarried,
     ];
 
     /// The type with this number.
@@ -342,11 +355,12 @@ impl RecordType {
             | Self::NameRuleChanged
             | Self::LimitOverridden
             | Self::BackupMade
-            | Self::StoreRestored => Class::CaLifecycle,
+            | Self::StoreRestored
+            | Self::LifecycleCarried => Class::CaLifecycle,
             Self::OperatorActed | Self::PersonalDataRead | Self::ApprovalChanged | Self::SubjectAsked => {
                 Class::AccessLog
             }
-            Self::RoleGranted | Self::RoleTaken => Class::PermissionChange,
+            Self::RoleGranted | Self::RoleTaken | Self::PermissionCarried => Class::PermissionChange,
             Self::RequestSegmentDestroyed
             | Self::RequestHoldChanged
             | Self::SegmentDestroyed
@@ -357,7 +371,8 @@ impl RecordType {
             | Self::SubjectErased
             | Self::CaseChanged
             | Self::DataDisclosed
-            | Self::NoticeGiven => Class::Retention,
+            | Self::NoticeGiven
+            | Self::RetentionCarried => Class::Retention,
             Self::OcspRequestsCounted => Class::Aggregate,
             // It leads to no certificate.
             Self::ValidationTried => Class::Working,

@@ -364,6 +364,8 @@ pub const RECORD_TYPES: &[(Class, &[&str])] = &[
             "key_unblocked",
             "incident_changed",
             "revocation_job_changed",
+            // What is still there of these, as it is; contacts sealed for their subject.
+            "issuance_carried",
             "ocsp_signed",
             "crl_signed",
         ],
@@ -378,10 +380,11 @@ pub const RECORD_TYPES: &[(Class, &[&str])] = &[
             "limit_overridden",
             "backup_made",
             "store_restored",
+            "lifecycle_carried",
         ],
     ),
     (Class::AccessLog, &["operator_acted", "personal_data_read", "approval_changed", "subject_asked"]),
-    (Class::PermissionChange, &["role_granted", "role_taken"]),
+    (Class::PermissionChange, &["role_granted", "role_taken", "permission_carried"]),
     (
         Class::Retention,
         &[
@@ -396,6 +399,7 @@ pub const RECORD_TYPES: &[(Class, &[&str])] = &[
             "case_changed",
             "data_disclosed",
             "notice_given",
+            "retention_carried",
         ],
     ),
     (Class::Working, &["validation_tried"]),

@@ -63,6 +63,8 @@ pub struct SegmentReport {
     pub latest: Option<Timestamp>,
     /// What becomes of it.
     pub fate: SegmentFate,
+    /// How many things that it tells of are still there: they are on record anew before it goes.
+    pub in_force: u64,
 }
 
 /// Rows of a table.

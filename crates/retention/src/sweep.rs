@@ -1,19 +1,20 @@
 //! The sweep: what has had its time goes, with a receipt.
 //!
-//! A segment goes in three steps, of which each may be the last before the power fails:
+//! A segment goes in four steps, of which each may be the last before the power fails:
 //!
 //! ```text
-//! intent (store) ──▶ destroyed (file gone, directory synced) ──▶ receipt and end of the intent (one transaction)
+//! carried over what is in force (journal) ──▶ intent (store) ──▶ destroyed (file gone, directory synced) ──▶ receipt and end of the intent (one transaction)
 //!        └──────────── the next sweep begins with the intents it finds ─────────────┘
 //! ```
 //!
-//! So there is never a gap in the journal of which neither the store nor the journal knows, and no receipt of something that
+//! What a segment tells of and is still there is on record anew before it goes ([`Store::segment_carry`]); rows whose time is
+//! over go before that. So there is never a gap in the journal of which neither the store nor the journal knows, and no receipt of something that
 //! is still there. Rows and their receipt go in one transaction.
 //!
 //! A clock that jumps must not destroy what it took seven years to gather: a sweep that finds itself more than [`LEAP_MAX`]
 //! behind the last one does nothing until an operator has looked at the clock (docs/decisions/0016).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -22,7 +23,7 @@ use ingam_protocol::bytes::hex;
 use ingam_protocol::record::{Class, Record, RecordType};
 use ingam_protocol::time::{Clock, Random};
 use ingam_protocol::{Id, Timestamp};
-use ingam_store::{Hold, Pass, RowCounts, SegmentGoing, Store};
+use ingam_store::{Hold, Leaving, Pass, RowCounts, SegmentGoing, Store};
 use serde_json::json;
 
 use crate::error::Error;
@@ -81,6 +82,8 @@ pub struct Retention {
 struct State {
     /// From where each pass has something to do: in front of it, nothing is left that it ever takes.
     marks: BTreeMap<Pass, Vec<u8>>,
+    /// The segments that are there still and of which all was carried over: what changed since is on record by itself.
+    carried: BTreeMap<(Class, u64), u64>,
     began: Option<Timestamp>,
     done: Option<Timestamp>,
     failure: Option<&'static str>,
@@ -182,10 +185,11 @@ impl Retention {
         self.believe(now).await?;
         let mut report = Report { at: now, ..Report::default() };
         self.settle_left(now).await?;
-        self.sweep_segments(now, &mut report).await?;
+        // What has ended and had its time is not carried over.
         for pass in Pass::ALL {
             self.sweep_rows(pass, now, &mut report).await?;
         }
+        self.sweep_segments(now, &mut report).await?;
         // What is left takes no more room than it has to, once it has come to rest.
         let packed = self.store.rows_pack(now.minus(DAY)).await;
         packed.map_err(|cause| Error::Store("packing rows that have come to rest", cause))?;
@@ -212,7 +216,11 @@ impl Retention {
                 (true, Some(hold)) => SegmentFate::Held(KeptBy { hold }),
                 (false, _) => SegmentFate::Stays(goes),
             };
-            let segment = reported(&info, fate);
+            let in_force = match fate {
+                SegmentFate::Goes => self.store.segment_in_force(&info).map_err(failed)?,
+                _ => 0,
+            };
+            let segment = reported(&info, fate, in_force);
             match fate {
                 SegmentFate::Stays(_) => drop(next.entry(info.class).or_insert(segment)),
                 _ if report.segments.len() < REPORTED_MAX => report.segments.push(segment),
@@ -273,7 +281,7 @@ impl Retention {
             .await?;
         let read = self.store.holds_in_force(now);
         let holds = read.map_err(|cause| Error::Store("reading which holds are in force", cause))?;
-        let mut gone = 0;
+        let (mut due, mut held) = (Vec::new(), Vec::new());
         for info in self.journal.segments() {
             let goes = self.schedule.goes_at(info.class, &span(&info));
             // One without records tells of nobody, and holds the place of those that were before it.
@@ -281,30 +289,57 @@ impl Retention {
             if !(info.closed && (is_empty || goes.is_some_and(|goes| goes <= now))) {
                 continue;
             }
-            let going = self.going(&info);
-            let held = match holder(&going, &holds) {
-                Some(hold) => Some(hold),
-                // Looked at once more where nobody can open one meanwhile.
-                None => {
-                    let intended = self.store.segment_intend(going.clone(), now).await;
-                    intended.map_err(|cause| Error::Store("noting that a segment goes", cause))?
-                }
-            };
-            let fate = match held {
-                Some(hold) => SegmentFate::Held(KeptBy { hold }),
-                None => {
-                    self.destroy(going, true).await?;
-                    gone += 1;
-                    SegmentFate::Goes
-                }
-            };
-            if report.segments.len() < REPORTED_MAX || fate == SegmentFate::Goes {
-                report.segments.push(reported(&info, fate));
-            }
-            if gone == SEGMENTS_MAX {
-                break;
+            match holder(&self.going(&info), &holds) {
+                Some(hold) => held.push((info, hold)),
+                None if due.len() < SEGMENTS_MAX => due.push(info),
+                None => {}
             }
         }
+        let leaving: BTreeSet<(Class, u64)> = due.iter().map(|info| (info.class, info.sequence)).collect();
+        for info in &due {
+            self.carry(info, &leaving, now).await?;
+        }
+        for info in due {
+            let going = self.going(&info);
+            let place = (info.class, info.sequence);
+            // Looked at once more where nobody can open one meanwhile.
+            let intended = self.store.segment_intend(going.clone(), now).await;
+            match intended.map_err(|cause| Error::Store("noting that a segment goes", cause))? {
+                Some(hold) => held.push((info, hold)),
+                None => {
+                    self.destroy(going, true).await?;
+                    let in_force = self.state().carried.remove(&place).unwrap_or_default();
+                    report.segments.push(reported(&info, SegmentFate::Goes, in_force));
+                }
+            }
+        }
+        for (info, hold) in held {
+            if report.segments.len() < REPORTED_MAX {
+                report.segments.push(reported(&info, SegmentFate::Held(KeptBy { hold }), 0));
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts what a segment tells of and is still there on record anew. `leaving` are all that go with it.
+    async fn carry(
+        &self,
+        info: &SegmentInfo,
+        leaving: &BTreeSet<(Class, u64)>,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        let place = (info.class, info.sequence);
+        if self.state().carried.contains_key(&place) {
+            return Ok(());
+        }
+        let is_older = |other: &SegmentInfo| other.class == info.class && other.sequence < info.sequence;
+        let older_stays = self.journal.segments().iter().any(|other| {
+            is_older(other) && other.records > 0 && !leaving.contains(&(other.class, other.sequence))
+        });
+        let carried = self.store.segment_carry(Leaving { segment: info.clone(), older_stays }, now).await;
+        let carried =
+            carried.map_err(|cause| Error::Store("putting what is in force on record anew", cause))?;
+        self.state().carried.insert(place, carried);
         Ok(())
     }
 
@@ -443,7 +478,7 @@ fn holder(going: &SegmentGoing, holds: &[Hold]) -> Option<Id> {
     holds.iter().find(|hold| going.is_held(hold)).map(|hold| hold.id)
 }
 
-fn reported(info: &SegmentInfo, fate: SegmentFate) -> SegmentReport {
+fn reported(info: &SegmentInfo, fate: SegmentFate, in_force: u64) -> SegmentReport {
     let SegmentInfo { class, sequence, records, latest, .. } = *info;
-    SegmentReport { class, sequence, records, latest, fate }
+    SegmentReport { class, sequence, records, latest, fate, in_force }
 }

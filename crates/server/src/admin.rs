@@ -139,9 +139,9 @@ impl Host for Process {
         self.reloader.reload(Some(act)).await
     }
 
-    async fn backup(&self, act: &Act, to: &str) -> Result<BackupMade, String> {
+    async fn backup(&self, act: &Act, to: &str, keep_days: Option<u32>) -> Result<BackupMade, String> {
         let config = self.reloader.current.lock().await.clone();
-        let made = self.backups.make(&config, Path::new(to)).await?;
+        let made = self.backups.make(&config, Path::new(to), keep_days).await?;
         let told = serde_json::json!({ "to": to, "made": made });
         let recorded = self.reloader.authority.backup_made(act, &told).await;
         recorded.map_err(|error| format!("the backup is there, and could not be put on record: {error}"))?;

@@ -2,12 +2,15 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ingam_journal::folders::FileSystem;
-use ingam_operator::api::BackupMade;
+use ingam_operator::api::{BackupMade, BackupsPruned};
 use ingam_protocol::Findings;
 use ingam_store::Store;
-use ingam_store::backup::{BackupPlan, LOG_BEFORE_RESTORE, Made, Recipient, SigningKey, Snapshot, make};
+use ingam_store::backup::{
+    BackupPlan, LOG_BEFORE_RESTORE, Made, Pruned, Recipient, SigningKey, Snapshot, make, prune,
+};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 
@@ -116,11 +119,16 @@ impl Backups {
         Self { store, sources, turn: Arc::default() }
     }
 
-    /// Writes a set into a folder that is there.
+    /// Writes a set into a folder that is there, and lets those go that are older than so many days.
     ///
     /// # Errors
     /// What stands against it, and what to do.
-    pub(crate) async fn make(&self, config: &All, folder: &Path) -> Result<BackupMade, String> {
+    pub(crate) async fn make(
+        &self,
+        config: &All,
+        folder: &Path,
+        keep_days: Option<u32>,
+    ) -> Result<BackupMade, String> {
         let recipient = config.backup.recipient.as_deref();
         let recipient = recipient.ok_or(
             "nobody could open the backup: make a key with `ingam admin backup-key`, and set backup.recipient to its public half",
@@ -147,11 +155,11 @@ impl Backups {
             // Closed segments stay the files that they are in the snapshot until all are copied.
             let _still = store.keep_still();
             let snapshot = runtime.block_on(store.snapshot()).map_err(told)?;
-            write(plan, &snapshot)
+            write(plan, &snapshot, keep_days)
         });
         let outcome =
             made.await.map_err(|_| "the task that wrote it has ended before its time".to_owned())?;
-        let (made, left_out) = outcome?;
+        let Written { made, left_out, pruned } = outcome?;
         Ok(BackupMade {
             number: made.number,
             files: made.files,
@@ -160,13 +168,21 @@ impl Backups {
             rows: made.rows,
             signed_by: made.signed_by,
             left_out,
+            pruned,
         })
     }
 }
 
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
 fn told(error: ingam_store::Error) -> String {
-    let mut text = format!("the backup could not be made: {error}");
-    let mut cause = std::error::Error::source(&error);
+    format!("the backup could not be made: {}", sentence(&error))
+}
+
+/// An error and its causes in one line.
+fn sentence(error: &ingam_store::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
     while let Some(error) = cause {
         text.push_str(&format!(": {error}"));
         cause = error.source();
@@ -174,13 +190,22 @@ fn told(error: ingam_store::Error) -> String {
     text
 }
 
+/// What came of a backup.
+struct Written {
+    made: Made,
+    left_out: Vec<String>,
+    pruned: Option<BackupsPruned>,
+}
+
 fn write(
     (state, folder, recipient, sources): (std::path::PathBuf, std::path::PathBuf, Recipient, Sources),
     snapshot: &Snapshot,
-) -> Result<(Made, Vec<String>), String> {
+    keep_days: Option<u32>,
+) -> Result<Written, String> {
     let key = SigningKey::open(&FileSystem, &state, sources.random.as_ref()).map_err(told)?;
     let (parts, left_out) =
         parts_of(&state).map_err(|error| format!("the state folder cannot be read: {error}"))?;
+    let now = sources.clock.now();
     let plan = BackupPlan {
         disk: &FileSystem,
         state: &state,
@@ -188,8 +213,20 @@ fn write(
         folder: &folder,
         recipient,
         key: &key,
-        now: sources.clock.now(),
+        now,
         random: sources.random.as_ref(),
     };
-    Ok((make(&plan, snapshot).map_err(told)?, left_out))
+    let made = make(&plan, snapshot).map_err(told)?;
+    let pruned = keep_days.map(|days| {
+        let oldest = now.minus(DAY * days);
+        // The new set is there, whatever becomes of the old ones.
+        match prune(&FileSystem, &folder, &key, oldest, now) {
+            Ok(Pruned { sets, objects, bytes }) => BackupsPruned { sets, objects, bytes, trouble: None },
+            Err(error) => {
+                let trouble = format!("older sets could not be let go: {}", sentence(&error));
+                BackupsPruned { trouble: Some(trouble), ..BackupsPruned::default() }
+            }
+        }
+    });
+    Ok(Written { made, left_out, pruned })
 }

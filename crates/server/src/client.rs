@@ -77,7 +77,7 @@ pub(crate) async fn run(client: Client) -> Result<ExitCode, StartError> {
         Client::Admin(admin) => match admin.act {
             Act::Running(acts) => Ok(Box::pin(acts.run(admin.connection, Arc::new(SystemClock))).await),
             Act::Rebuild(options) => options.run(),
-            Act::Restore(options) => options.run(),
+            Act::Restore(options) => options.run().await,
             Act::BackupKey(options) => options.run(),
         },
         Client::Status(status) => Ok(Box::pin(status.run(Arc::new(SystemClock))).await),

@@ -1,5 +1,7 @@
 //! What is done to a CA that does not run: its store made anew, a backup restored.
 
+mod lists;
+
 use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -12,18 +14,12 @@ use ingam_protocol::record::{Class, RecordType, Seal};
 use ingam_protocol::{Serial, Timestamp};
 use ingam_store::backup::{Identity, Missing, RestorePlan, Restored, Revocation, not_revoked, restore};
 use ingam_store::rebuild::{Given, Rebuilt, rebuild};
-use rustls_pki_types::CertificateRevocationListDer;
-use rustls_pki_types::pem::PemObject as _;
 use serde::Deserialize;
-use x509_parser::prelude::{CertificateRevocationList, FromDer};
 
 use crate::config::Reading;
 use crate::journal::open_to_read;
 use crate::serve::{Sources, StartError, StateLock};
 use crate::terminal;
-
-/// At most so many bytes of a list.
-const LIST_BYTES_MAX: u64 = 1 << 30;
 
 /// Makes the store anew from the journal.
 #[derive(Debug, clap::Args)]
@@ -147,7 +143,7 @@ Examples:
   ingam admin restore --from /mnt/backups/ingam --identity backup-identity.txt --dir /var/lib/ingam
   ingam admin restore --from /mnt/backups/ingam --identity backup-identity.txt --dir /var/lib/ingam --at 2026-11-21T10:00:00Z \\
     --crl /mnt/edge/crl --journal /mnt/old/journal --missing revoked-since.txt
-  ingam admin restore --compare --dir /var/lib/ingam --crl last.crl")]
+  ingam admin restore --compare --dir /var/lib/ingam --crl last.crl --crl https://crl.example/issuing.crl")]
 pub(crate) struct Restore {
     /// The folder with the sets
     #[arg(long, value_name = "FOLDER", required_unless_present = "compare")]
@@ -170,9 +166,9 @@ pub(crate) struct Restore {
     /// Restores nothing: compares a folder that was restored, whose CA does not run yet
     #[arg(long, conflicts_with_all = ["from", "identity", "at", "set", "signed_by"])]
     compare: bool,
-    /// CRLs that were given out, DER or PEM; of a folder, all files that are some
-    #[arg(long, value_name = "PATH")]
-    crl: Vec<PathBuf>,
+    /// CRLs that were given out, DER or PEM: a file, a folder, of which all files count that are some, or an http or https URL
+    #[arg(long, value_name = "PATH|URL")]
+    crl: Vec<String>,
     /// The journal of the lost machine, if it can be read still
     #[arg(long, value_name = "FOLDER")]
     journal: Vec<PathBuf>,
@@ -188,9 +184,9 @@ fn time(text: &str) -> Result<Timestamp, String> {
 impl Restore {
     /// # Errors
     /// [`StartError`] says what stands against it; nothing that is there then starts.
-    pub(crate) fn run(&self) -> Result<ExitCode, StartError> {
+    pub(crate) async fn run(&self) -> Result<ExitCode, StartError> {
         let dir = self.dir.as_deref().ok_or_else(|| StartError::new("give the state folder with --dir"))?;
-        let revocations = self.revocations()?;
+        let revocations = self.revocations().await?;
         Disk::open(dir)
             .map_err(|error| StartError::new(format!("{} cannot be made: {error}", dir.display())))?;
         let _lock = StateLock::take_as_it_is(dir)?;
@@ -245,17 +241,14 @@ impl Restore {
     }
 
     /// All revocations that lists and journals tell of.
-    fn revocations(&self) -> Result<BTreeSet<Revocation>, StartError> {
+    async fn revocations(&self) -> Result<BTreeSet<Revocation>, StartError> {
         let mut found = BTreeSet::new();
-        for path in &self.crl {
-            let before = found.len();
-            let lists = lists_at(path)?;
-            for (name, bytes) in &lists {
-                found.extend(revoked_in(name, bytes));
+        for place in &self.crl {
+            let lists = lists::lists_of(place).await?;
+            if lists.is_empty() {
+                return Err(StartError::new(format!("{place} has no CRL")));
             }
-            if lists.is_empty() && found.len() == before {
-                return Err(StartError::new(format!("{} has no CRL", path.display())));
-            }
+            lists.iter().for_each(|(name, bytes)| found.extend(lists::revoked_in(name, bytes)));
         }
         for folder in &self.journal {
             revoked_by(folder, &mut found)?;
@@ -287,35 +280,6 @@ fn missing_text(missing: &[Missing]) -> String {
         text.push_str(&format!("  {serial}  {state} here, revoked by {source}\n"));
     }
     text
-}
-
-/// The CRLs at a path: a file, or files of a folder and the folders in it.
-fn lists_at(path: &Path) -> Result<Vec<(String, Vec<u8>)>, StartError> {
-    let failed = |error| StartError::new(format!("{} cannot be read: {error}", path.display()));
-    let mut lists = Vec::new();
-    if path.is_dir() {
-        for entry in std::fs::read_dir(path).map_err(failed)? {
-            lists.extend(lists_at(&entry.map_err(failed)?.path())?);
-        }
-        return Ok(lists);
-    }
-    if std::fs::metadata(path).map_err(failed)?.len() > LIST_BYTES_MAX {
-        return Ok(lists);
-    }
-    let bytes = std::fs::read(path).map_err(failed)?;
-    let pem = CertificateRevocationListDer::from_pem_slice(&bytes).ok().map(|list| list.to_vec());
-    let der = pem.unwrap_or(bytes);
-    if CertificateRevocationList::from_der(&der).is_ok() {
-        lists.push((path.display().to_string(), der));
-    }
-    Ok(lists)
-}
-
-fn revoked_in(name: &str, der: &[u8]) -> Vec<Revocation> {
-    let Ok((_, list)) = CertificateRevocationList::from_der(der) else { return Vec::new() };
-    let serials =
-        list.iter_revoked_certificates().filter_map(|entry| Serial::from_be_bytes(entry.raw_serial()));
-    serials.map(|serial| Revocation { serial, source: name.to_owned() }).collect()
 }
 
 fn revoked_by(folder: &Path, found: &mut BTreeSet<Revocation>) -> Result<(), StartError> {

@@ -5,12 +5,13 @@
 //! number of times, and is right without ever being nudged.
 
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::Duration;
 
 use ingam_journal::Journal;
 use ingam_journal::files::Files;
 use ingam_protocol::record::Record;
+use tokio::sync::oneshot;
 
 use crate::committer::Queue;
 use crate::condition::ArchiverEnd;
@@ -26,6 +27,34 @@ const PERIOD: Duration = Duration::from_millis(500);
 /// At most this many records are moved in one go.
 const RECORDS_PER_MOVE_MAX: usize = 512;
 
+/// What the archiver is told.
+pub(crate) enum Call {
+    /// Somebody waits until what is in the outbox is in the journal.
+    Move(oneshot::Sender<bool>),
+    /// The store closes.
+    Stop,
+}
+
+/// The way to the archiver; cheap to clone.
+#[derive(Clone)]
+pub(crate) struct ArchiverTurn(pub(crate) Sender<Call>);
+
+impl ArchiverTurn {
+    /// Moves all that is in the outbox now into the journal, and comes back when it is durable there.
+    pub(crate) async fn move_all(&self) -> Result<(), Error> {
+        let (done, answer) = oneshot::channel();
+        let closing = Error::Unavailable("the store is closing");
+        if self.0.send(Call::Move(done)).is_err() {
+            return Err(closing);
+        }
+        match answer.await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(Error::Unavailable("the journal takes no records now")),
+            Err(_) => Err(closing),
+        }
+    }
+}
+
 /// Moves records for as long as the process lives; one to a store.
 pub struct Archiver {
     pub(crate) engine: Arc<dyn Engine>,
@@ -36,22 +65,31 @@ pub struct Archiver {
 }
 
 impl Archiver {
-    /// Moves records until `stop` is dropped or says so, and once more then.
-    pub(crate) fn run(self, stop: &Receiver<()>) {
+    /// Moves records until it is told to stop, and once more then.
+    pub(crate) fn run(self, turns: &Receiver<Call>) {
         let _end = ArchiverEnd(self.queue.vitals());
         loop {
-            let stopping = !matches!(stop.recv_timeout(PERIOD), Err(RecvTimeoutError::Timeout));
+            let (stopping, waits) = match turns.recv_timeout(PERIOD) {
+                Ok(Call::Move(waits)) => (false, Some(waits)),
+                Err(RecvTimeoutError::Timeout) => (false, None),
+                Ok(Call::Stop) | Err(RecvTimeoutError::Disconnected) => (true, None),
+            };
             let short = is_short(&self.folders);
             self.queue.vitals().looked_at_room(short);
             let outcome = self.move_all();
             self.queue.vitals().archived(outcome.as_ref().err().map(failure_code));
-            if let Err(error) = outcome {
+            if let Err(error) = &outcome {
                 metrics::counter!("ingam_archive_failures_total").increment(1);
                 tracing::error!(
                     code = error.code(),
-                    error = &error as &dyn std::error::Error,
+                    error = error as &dyn std::error::Error,
                     "records stay in the outbox: the journal could not take them"
                 );
+            }
+            if let Some(waits) = waits {
+                // Whoever waited may have gone. If not, a segment is to be destroyed, which packing would keep from it.
+                let _ = waits.send(outcome.is_ok());
+                continue;
             }
             if stopping {
                 return;

@@ -13,12 +13,14 @@
 //! leave out.
 //!
 //! - `age`: the format of files, which other programs open, too. `manifest`: sets, their signatures and their chain.
-//! - [`make`] writes a set, [`restore`] makes a state folder of one, [`not_revoked`] says what such a folder lacks.
+//! - [`make`] writes a set, [`restore`] makes a state folder of one, [`not_revoked`] says what such a folder lacks, [`prune`] lets
+//!   old ones go.
 
 mod age;
 mod compare;
 mod make;
 mod manifest;
+mod prune;
 mod restore;
 mod text;
 
@@ -26,6 +28,7 @@ pub use age::{Decrypting, Encrypting, Identity, Recipient};
 pub use compare::{Missing, Revocation, not_revoked};
 pub use make::{BackupPlan, Made, make};
 pub use manifest::SigningKey;
+pub use prune::{Pruned, prune};
 pub use restore::{LOG_BEFORE_RESTORE, RestorePlan, Restored, refuse_half_restored, restore};
 
 use ingam_journal::{SegmentInfo, Still};

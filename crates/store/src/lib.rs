@@ -32,6 +32,7 @@ pub mod engine;
 mod error;
 mod external_key;
 mod hold;
+mod in_force;
 mod incident;
 mod key_block;
 mod limit;
@@ -73,6 +74,7 @@ pub use hold::{
     HOLD_LASTS_MAX, HOLDS_OPEN_MAX, Hold, HoldChange, HoldOpened, HoldReleased, HoldRenewal, HoldRenewed,
     HoldScope,
 };
+pub use in_force::Leaving;
 pub use incident::{Incident, IncidentGrown};
 pub use key_block::{KeyBlock, KeyName};
 pub use limit::{Demand, LimitOverride, Limited, Standing};

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
 use tracing::Instrument;
 
-use crate::archive::Archiver;
+use crate::archive::{Archiver, ArchiverTurn, Call};
 use crate::backup::refuse_half_restored;
 use crate::committer::{Committer, Queue};
 use crate::contact::SubjectKeys;
@@ -64,6 +64,7 @@ pub struct Store {
     feed: broadcast::Sender<StatusChange>,
     subject_keys: Arc<SubjectKeys>,
     journal: Arc<Journal>,
+    archiver: ArchiverTurn,
 }
 
 impl Store {
@@ -101,6 +102,14 @@ impl Store {
         self.queue.run(body).instrument(tracing::debug_span!("store")).await
     }
 
+    /// Comes back when all that was on record before is in the journal, and durable there.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] if the journal takes no records now; they stay in the outbox.
+    pub(crate) async fn records_archived(&self) -> Result<(), Error> {
+        self.archiver.move_all().await
+    }
+
     /// The responder's handle on the same store.
     pub fn statuses(&self) -> StatusStore {
         StatusStore {
@@ -117,7 +126,7 @@ pub struct StoreProcess {
     queue: Queue,
     committer: JoinHandle<()>,
     archiver: JoinHandle<()>,
-    archiver_stop: mpsc::Sender<()>,
+    archiver_turn: ArchiverTurn,
     journal: Arc<Journal>,
 }
 
@@ -126,11 +135,11 @@ impl StoreProcess {
     /// still held get [`Error::Unavailable`] from now on. Blocks.
     pub fn close(self) {
         // The archiver's last deletions go through the committer, so it ends first.
-        drop(self.archiver_stop);
+        let told = self.archiver_turn.0.send(Call::Stop);
         let archiver = self.archiver.join();
         self.queue.stop();
         let committer = self.committer.join();
-        if archiver.is_err() || committer.is_err() {
+        if told.is_err() || archiver.is_err() || committer.is_err() {
             tracing::error!(code = "store_thread", "a thread of the store had ended before its time");
         }
     }
@@ -256,7 +265,8 @@ impl Store {
         queue.vitals().looked_at_room(is_short(&folders));
         let archiver =
             Archiver { engine: engine.clone(), queue: queue.clone(), journal: journal.clone(), folders };
-        let (archiver_stop, stop) = mpsc::channel();
+        let (turn, turns) = mpsc::channel();
+        let turn = ArchiverTurn(turn);
         let spawn = |name: &str, body: Box<dyn FnOnce() + Send>| {
             std::thread::Builder::new()
                 .name(name.to_owned())
@@ -264,10 +274,13 @@ impl Store {
                 .map_err(|cause| Error::File("starting a thread of the store".to_owned(), cause))
         };
         let committer = spawn("committer", Box::new(move || committer.run()))?;
-        let archiver = spawn("archiver", Box::new(move || archiver.run(&stop)))?;
+        let archiver = spawn("archiver", Box::new(move || archiver.run(&turns)))?;
         let journal_of = journal.clone();
-        let process = StoreProcess { queue: queue.clone(), committer, archiver, archiver_stop, journal };
-        Ok((Self { engine, queue, generation, feed, subject_keys, journal: journal_of }, process))
+        let archiver_turn = turn.clone();
+        let process = StoreProcess { queue: queue.clone(), committer, archiver, archiver_turn, journal };
+        let store =
+            Self { engine, queue, generation, feed, subject_keys, journal: journal_of, archiver: turn };
+        Ok((store, process))
     }
 }
 

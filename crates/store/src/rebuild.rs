@@ -33,15 +33,17 @@ use crate::contact::SubjectKeys;
 use crate::engine::{Batch, Durability, Engine, Table};
 use crate::error::Error;
 use crate::open::{Config, counter, files_of, open_engine};
+use crate::status::StatusRow;
 use crate::subject::erasures_keep;
 use crate::table::{
-    EXTERNAL_SECRETS, FORMAT_VERSION, META, META_CRL_NUMBERS, META_FORMAT, META_GENERATION, META_SWEPT,
-    OUTBOX, SEGMENTS_GOING, end_of,
+    CERTIFICATES, EXTERNAL_SECRETS, FORMAT_VERSION, META, META_CRL_NUMBERS, META_FORMAT, META_GENERATION,
+    META_SWEPT, OUTBOX, REVOKED, REVOKED_BY_GENERATION, SEGMENTS_GOING, STATUSES, end_of,
 };
 use crate::transaction::{Transaction, decode_counter, read_range};
 
 pub(crate) use end::give_up_open;
 pub use end::{Given, Margins};
+pub(crate) use fold::BlockedSaid;
 use fold::Unfolded;
 
 /// So many records are one batch.
@@ -71,14 +73,15 @@ pub enum Kept {
 
 /// What a rebuilt store has of each table. A table that is missing here fails a test.
 ///
-/// It holds as far as the journal reaches back: what has been destroyed with its segment is not there. Rows whose time was over,
-/// and whose records are still there, come again, and go with the next sweep.
+/// What was still in force when the segment of its record went was carried over, and is there (crates/store/src/in_force); what went
+/// before there was that, and certificates whose segments have had their time, are not. Rows whose time was over, and whose
+/// records are still there, come again, and go with the next sweep.
 pub const TABLES: &[(&str, Kept)] = &[
     (
         "meta",
         Kept::But(
             "counters of CRLs and the generation are as high or higher: nothing is numbered twice; the last sweep was when the \
-             old store or, without it, the newest record says",
+             old store or, without it, the newest record says; what was packed is packed again",
         ),
     ),
     ("accounts", Kept::But("a binding is empty where its subject's key is gone")),
@@ -158,9 +161,10 @@ pub struct Rebuilt {
     pub records: u64,
     /// Records that this version cannot read: what they told is missing. The first of them by name.
     pub unreadable: u64,
-    /// Records that were destroyed when their time was over, by class: what they told is missing.
+    /// Records that were destroyed when their time was over, by class: what they told is missing, but for what was still in
+    /// force and carried over.
     pub destroyed: BTreeMap<Class, u64>,
-    /// Records about what is not there, as the record of its making has gone by its age.
+    /// Records about what is not there in the end, as the record of its making has gone by its age.
     pub orphans: u64,
     /// The first records that could not be used.
     pub examples: Vec<String>,
@@ -171,6 +175,9 @@ pub struct Rebuilt {
     /// What was open.
     pub given_up: Given,
 }
+
+/// Of at most so many records it is looked at once more whether what they are about is there in the end.
+const ORPHANS_MAX: usize = 100_000;
 
 /// At most so many records are named.
 const EXAMPLES_MAX: usize = 20;
@@ -264,9 +271,11 @@ pub(crate) fn move_outbox(old: &dyn Engine, journal: &Journal) -> Result<(), Err
 pub fn rebuild_into(parts: &RebuildParts<'_>) -> Result<Rebuilt, Error> {
     let destroyed = destroyed(parts.journal);
     let mut rebuilt = Rebuilt { destroyed, outbox_moved: parts.old.is_some(), ..Rebuilt::default() };
+    let mut orphans = Vec::new();
     for class in CLASSES {
-        fold_class(parts, class, &mut rebuilt)?;
+        fold_class(parts, class, &mut rebuilt, &mut orphans)?;
     }
+    rebuilt.count_orphans(parts, orphans)?;
     if let Some(old) = parts.old {
         copy_table(old, parts.new, EXTERNAL_SECRETS)?;
         copy_table(old, parts.new, SEGMENTS_GOING)?;
@@ -296,7 +305,55 @@ fn destroyed(journal: &Journal) -> BTreeMap<Class, u64> {
     ever.into_iter().map(missing).filter(|(_, missing)| *missing > 0).collect()
 }
 
-fn fold_class(parts: &RebuildParts<'_>, class: Class, rebuilt: &mut Rebuilt) -> Result<(), Error> {
+/// A record about what was not there when it was read: its name, and where that would be.
+type Orphan = (String, Table, Vec<u8>);
+
+impl Rebuilt {
+    fn example(&mut self, of: String) {
+        if self.examples.len() < EXAMPLES_MAX {
+            self.examples.push(of);
+        }
+    }
+
+    /// Counts those that are about what is not there in the end, either.
+    fn count_orphans(&mut self, parts: &RebuildParts<'_>, orphans: Vec<Orphan>) -> Result<(), Error> {
+        for (record, table, key) in orphans {
+            let row = parts.new.get(table, &key);
+            if row.map_err(|cause| Error::Engine("reading the new store", cause))?.is_none() {
+                self.orphans += 1;
+                self.example(format!("{record}: Orphan"));
+                if table == CERTIFICATES {
+                    forget_status(parts.new, &key, parts.now)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What is said of a certificate that is gone and has ended went with it.
+fn forget_status(new: &dyn Engine, certificate: &[u8], now: Timestamp) -> Result<(), Error> {
+    let status = new.get(STATUSES, certificate);
+    let status = status.map_err(|cause| Error::Engine("reading the new store", cause))?;
+    let Some(status) = status.map(|row| StatusRow::decode(&row)).transpose()? else { return Ok(()) };
+    if status.not_after >= now {
+        return Ok(());
+    }
+    let mut batch = Batch::new();
+    batch.delete(STATUSES, certificate);
+    batch.delete(REVOKED, certificate);
+    if status.state.is_revoked() {
+        batch.delete(REVOKED_BY_GENERATION, status.generation.to_be_bytes());
+    }
+    write(new, &batch, Durability::Relaxed)
+}
+
+fn fold_class(
+    parts: &RebuildParts<'_>,
+    class: Class,
+    rebuilt: &mut Rebuilt,
+    orphans: &mut Vec<Orphan>,
+) -> Result<(), Error> {
     let nothing = Batch::new();
     let mut transaction = Transaction::new(parts.new, &nothing, 0);
     let mut pending = 0;
@@ -306,12 +363,16 @@ fn fold_class(parts: &RebuildParts<'_>, class: Class, rebuilt: &mut Rebuilt) -> 
         rebuilt.certificates += u64::from(record.kind == RecordType::CertificateIssued);
         let outcome = fold::fold(&mut transaction, &record, parts.keys)?;
         if let Err(unfolded) = outcome {
+            let name = format!("{} {}", record.kind.name(), record.id);
             match unfolded {
-                Unfolded::Unreadable => rebuilt.unreadable += 1,
-                Unfolded::Orphan => rebuilt.orphans += 1,
-            }
-            if rebuilt.examples.len() < EXAMPLES_MAX {
-                rebuilt.examples.push(format!("{} {}: {unfolded:?}", record.kind.name(), record.id));
+                Unfolded::Orphan(table, key) if orphans.len() < ORPHANS_MAX => {
+                    orphans.push((name, table, key));
+                }
+                Unfolded::Orphan(..) => rebuilt.orphans += 1,
+                Unfolded::Unreadable => {
+                    rebuilt.unreadable += 1;
+                    rebuilt.example(format!("{name}: Unreadable"));
+                }
             }
         }
         pending += 1;

@@ -187,6 +187,12 @@ pub(crate) fn contacts_put(
     Ok(())
 }
 
+/// Whether a subject's key goes whatever comes, as of this point of the transaction.
+pub(crate) fn is_being_erased(transaction: &Transaction<'_>, subject: Id) -> Result<bool, Error> {
+    let open: Option<ErasureRow> = transaction.row(ERASURES_OPEN, subject.as_bytes())?;
+    Ok(open.as_ref().is_some_and(ErasureRow::is_marked))
+}
+
 /// Takes contacts out, in the transaction of what that follows from; their key goes with the next sweep.
 pub(crate) fn contacts_withdraw(
     transaction: &mut Transaction<'_>,

@@ -4,6 +4,7 @@
 //! What is not a failure: what [`TABLES`] lets differ, and says why.
 
 mod cuts;
+mod in_force;
 mod people;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -337,6 +338,14 @@ fn anew(world: &World, opens: bool) -> Anew {
 
 /// The same, with these keys of contacts.
 fn anew_with(world: &World, keys: &SimulatedDisk, opens: bool) -> Anew {
+    let anew = anew_of(world, keys, opens);
+    let rebuilt = &anew.rebuilt;
+    assert_eq!((rebuilt.unreadable, rebuilt.orphans), (0, 0), "{:?}", rebuilt.examples);
+    anew
+}
+
+/// The same, where records may be gone.
+fn anew_of(world: &World, keys: &SimulatedDisk, opens: bool) -> Anew {
     let old = open_tables(&world.tables);
     let segment_keys = SegmentKeys::open(&world.journal, world.random.clone()).unwrap();
     let config = JournalConfig::default();
@@ -353,7 +362,6 @@ fn anew_with(world: &World, keys: &SimulatedDisk, opens: bool) -> Anew {
         random: world.random.as_ref(),
     })
     .unwrap();
-    assert_eq!((rebuilt.unreadable, rebuilt.orphans), (0, 0), "{:?}", rebuilt.examples);
     Anew { rebuilt, old, new }
 }
 
@@ -417,6 +425,14 @@ fn compare(anew: &Anew) {
             ("meta", _) => {
                 let new: BTreeMap<_, _> = new.into_iter().collect();
                 for (key, value) in old {
+                    // How far rows are packed is no number, and is found anew.
+                    if key.starts_with(b"packed/") {
+                        continue;
+                    }
+                    // Of revocations that are gone it is not known in which lists they were.
+                    if key.starts_with(b"revoked_generation/") && !anew.rebuilt.destroyed.is_empty() {
+                        continue;
+                    }
                     assert!(number(&new[&key]) >= number(&value), "{}", String::from_utf8_lossy(&key));
                 }
             }
@@ -437,13 +453,20 @@ fn compare(anew: &Anew) {
             ("contacts", _) => assert_eq!(keys_of(&old), keys_of(&new)),
             ("statuses" | "revoked", _) => {
                 let left = |rows: Vec<Pair>| -> Vec<Pair> {
-                    rows.into_iter().filter(|(key, _)| !is_given_up(key, given_up)).collect()
+                    let rows = rows.into_iter().filter(|(key, _)| !is_given_up(key, given_up));
+                    rows.map(|(key, value)| (key, without_generation(value, anew))).collect()
                 };
                 assert_eq!(left(old), left(new), "{table}");
             }
             ("revoked_by_generation", _) => {
                 let left = |rows: Vec<Pair>| -> Vec<Pair> {
-                    rows.into_iter().filter(|(_, value)| !is_given_up(value, given_up)).collect()
+                    // Of what was revoked twice the older number may be left when the rest is gone.
+                    let is_known =
+                        |serial: &[u8]| anew.old.get(Table::new("statuses"), serial).unwrap().is_some();
+                    let rows = rows.into_iter();
+                    let rows = rows.filter(|(_, value)| is_known(value) && !is_given_up(value, given_up));
+                    let number = |key| if anew.rebuilt.destroyed.is_empty() { key } else { Vec::new() };
+                    rows.map(|(key, value)| (number(key), value)).collect()
                 };
                 assert_eq!(left(old), left(new), "{table}");
             }
@@ -469,6 +492,14 @@ fn compare(anew: &Anew) {
             }
         }
     }
+}
+
+/// Where records are gone, statuses are numbered from one on again, up to a number that is as high as it was.
+fn without_generation(mut status: Vec<u8>, anew: &Anew) -> Vec<u8> {
+    if !anew.rebuilt.destroyed.is_empty() {
+        status.truncate(status.len().saturating_sub(8));
+    }
+    status
 }
 
 fn keys_of(rows: &[Pair]) -> Vec<&[u8]> {

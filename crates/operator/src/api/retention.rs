@@ -82,6 +82,9 @@ pub struct RetentionSegment {
     /// When it goes, if it stays until a time that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub goes: Option<String>,
+    /// How many things that it tells of are still in force: they are put on record anew before it goes.
+    #[serde(default)]
+    pub in_force: u64,
 }
 
 /// Rows of a table.

@@ -44,9 +44,27 @@ pub struct BackupAsked {
     /// The folder, on the CA's machine, from `/` on; it is there, and the CA may write into it.
     #[schema(max_length = 4096)]
     pub to: String,
+    /// How old sets in that folder may get, in days: older ones are let go once the new one is there. All stay without.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1)]
+    pub keep_days: Option<u32>,
     /// Why, for the record.
     #[schema(max_length = 1000)]
     pub reason: String,
+}
+
+/// Older backups that were let go.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+pub struct BackupsPruned {
+    /// How many sets.
+    pub sets: u64,
+    /// How many objects no other set needs.
+    pub objects: u64,
+    /// How many bytes these had.
+    pub bytes: u64,
+    /// Why not all went that should have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<String>,
 }
 
 /// A backup that was made.
@@ -67,6 +85,9 @@ pub struct BackupMade {
     /// Names in the state folder that this version does not know, and that are not in the backup.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub left_out: Vec<String>,
+    /// Older ones that were let go, where that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pruned: Option<BackupsPruned>,
 }
 
 /// Why something was not done (RFC 9457), `application/problem+json`.

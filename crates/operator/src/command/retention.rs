@@ -244,7 +244,10 @@ fn report(report: &api::RetentionReport, paper: &Paper) -> String {
         let why = match (&segment.hold, &segment.goes) {
             (Some(hold), _) => format!("the hold {hold}"),
             (None, Some(goes)) => format!("goes at {goes}"),
-            (None, None) if segment.fate == "goes" => "its time is over".to_owned(),
+            (None, None) if segment.fate == "goes" => match segment.in_force {
+                0 => "its time is over".to_owned(),
+                some => format!("its time is over; {some} in force are carried over"),
+            },
             (None, None) => "no time ends it".to_owned(),
         };
         segments.row([

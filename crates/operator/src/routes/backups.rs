@@ -20,7 +20,7 @@ use crate::problem::{Problem, Problems};
 const PATH_BYTES_MAX: usize = 4096;
 
 /// Makes a backup while the CA runs: a set in a folder on the CA's own machine, encrypted for `backup.recipient`. What earlier
-/// sets in that folder have is not written again. It is on record when the answer comes.
+/// sets in that folder have is not written again. Sets older than `keep_days` are let go behind it. It is on record when the answer comes.
 #[utoipa::path(post, path = "/v1/backups", tag = "backups", request_body = BackupAsked,
     responses((status = 201, body = BackupMade), Problems))]
 pub(crate) async fn make_backup(
@@ -31,10 +31,17 @@ pub(crate) async fn make_backup(
     if !sent.to.starts_with('/') || sent.to.len() > PATH_BYTES_MAX {
         return Err(Problem::invalid("to is the path of a folder on the CA's machine, from / on"));
     }
-    let act = operator.admit(&caller, &acts::BACKUP, json!({ "to": sent.to }), Some(&sent.reason)).await?;
+    if sent.keep_days == Some(0) {
+        return Err(Problem::invalid("keep_days is how old sets may get: a day, at least"));
+    }
+    let what = match sent.keep_days {
+        None => json!({ "to": sent.to }),
+        Some(days) => json!({ "to": sent.to, "keep_days": days }),
+    };
+    let act = operator.admit(&caller, &acts::BACKUP, what, Some(&sent.reason)).await?;
     let (host, making) = (operator.host.clone(), act.clone());
     // Not left half done if the client hangs up.
-    match to_its_end(async move { host.backup(&making, &sent.to).await }).await? {
+    match to_its_end(async move { host.backup(&making, &sent.to, sent.keep_days).await }).await? {
         Ok(made) => {
             count(acts::BACKUP.name, Outcome::Done);
             Ok((StatusCode::CREATED, Json(made)))

@@ -47,6 +47,7 @@ pub(crate) fn retention_report(report: &Report) -> api::RetentionReport {
             fate: fate.to_owned(),
             hold: hold.map(|hold| hold.to_string()),
             goes: time(goes),
+            in_force: segment.in_force,
         }
     };
     let rows = |rows: &ingam_retention::RowsReport| api::RetentionRows {

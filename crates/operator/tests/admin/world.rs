@@ -86,7 +86,7 @@ impl Host for TestHost {
         Ok(Reload { changed: vec!["limits".to_owned()], needs_restart: Vec::new() })
     }
 
-    async fn backup(&self, act: &Act, to: &str) -> Result<BackupMade, String> {
+    async fn backup(&self, act: &Act, to: &str, _: Option<u32>) -> Result<BackupMade, String> {
         let recorded = self.authority.backup_made(act, &json!({ "to": to })).await;
         recorded.map_err(|error| error.to_string())?;
         Ok(BackupMade { number: 1, ..BackupMade::default() })

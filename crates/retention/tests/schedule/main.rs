@@ -6,6 +6,7 @@
 //!   table by table, under both presets.
 //! - `cases`: those that were closed go with their subjects, and not before everybody is told who has to be.
 //! - `holds`: what a hold is about stays, for as long as it is in force and no longer.
+//! - `in_force`: what is still in force is carried over before the records of it go, wherever that is broken off.
 //! - `power`: a sweep that is broken off at any operation of a disk leaves no gap without a receipt, and the next one brings
 //!   everything to the same end.
 //! - `guard`: a clock that jumps destroys nothing.
@@ -24,6 +25,7 @@ mod cases;
 mod clock;
 mod guard;
 mod holds;
+mod in_force;
 #[path = "../../../store/tests/store/made.rs"]
 #[allow(dead_code, unused_qualifications, reason = "the store's tests need more of it")]
 mod made;

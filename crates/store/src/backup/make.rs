@@ -93,7 +93,7 @@ pub fn make(plan: &BackupPlan<'_>, snapshot: &Snapshot) -> Result<Made, Error> {
         writer.take_back();
         return Err(error);
     }
-    let number = sets.manifests.len() as u64 + 1;
+    let number = sets.last + 1;
     let files = std::mem::take(&mut writer.files);
     let count = files.len() as u64;
     let manifest = Manifest { format: FORMAT, number, made: plan.now, previous: sets.head, files };

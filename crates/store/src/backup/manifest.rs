@@ -3,6 +3,9 @@
 //! A set's list is signed by the CA's own key for that, and names the list before by its hash: a set that was changed, put in,
 //! or taken out before the last is found. It says nothing that is secret: names of files, sizes, hashes of what has random
 //! bytes in it.
+//!
+//! Where sets were let go ([`super::prune`]), a list of its own says which, signed in the same way, and the chain begins behind
+//! them.
 
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -40,6 +43,18 @@ pub(super) struct Manifest {
     /// SHA-256 of the list of the set before.
     pub(super) previous: Option<String>,
     pub(super) files: Vec<FileEntry>,
+}
+
+/// Which sets were let go: all up to one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Gone {
+    pub(super) format: u32,
+    /// The number of the last of them.
+    pub(super) number: u64,
+    /// SHA-256 of its list.
+    pub(super) head: Option<String>,
+    pub(super) at: Timestamp,
 }
 
 /// A file of a set.
@@ -135,9 +150,11 @@ pub(super) fn object_path(folder: &Path, sha256: &str) -> PathBuf {
     folder.join("objects").join(format!("{sha256}.age"))
 }
 
-/// All sets of a folder, in order, each verified: its signature, that one key signed all of them, and the chain.
+/// All sets of a folder that were not let go, in order, each verified: its signature, that one key signed all of them, and the chain.
 pub(super) struct Sets {
     pub(super) manifests: Vec<Manifest>,
+    /// The number of the last set, let go or not.
+    pub(super) last: u64,
     /// The hash of the last list.
     pub(super) head: Option<String>,
     /// The key that signed them.
@@ -149,8 +166,11 @@ fn wrong(what: String) -> Error {
 }
 
 pub(super) fn read_sets(disk: &dyn Folders, folder: &Path) -> Result<Sets, Error> {
-    let mut sets = Sets { manifests: Vec::new(), head: None, key: None };
-    for number in 1..=SETS_MAX {
+    let mut sets = Sets { manifests: Vec::new(), last: 0, head: None, key: None };
+    if let Some((gone, key)) = read_gone(disk, folder)? {
+        (sets.last, sets.head, sets.key) = (gone.number, gone.head, Some(key));
+    }
+    for number in sets.last.saturating_add(1)..=SETS_MAX {
         let path = path_of(folder, number);
         let failed = |cause| Error::File(format!("reading {}", path.display()), cause);
         let Some(bytes) = read(disk, &path, LIST_BYTES_MAX).map_err(failed)? else { break };
@@ -175,8 +195,30 @@ pub(super) fn read_sets(disk: &dyn Folders, folder: &Path) -> Result<Sets, Error
         }
         sets.head = Some(hex(digest(&SHA256, signed.manifest.as_bytes()).as_ref()));
         sets.manifests.push(manifest);
+        sets.last = number;
     }
     Ok(sets)
+}
+
+/// The list of sets that were let go.
+pub(super) fn gone_path(folder: &Path) -> PathBuf {
+    folder.join("sets").join("gone.json")
+}
+
+/// Which sets were let go, and the key that signed that; `None` if none were.
+fn read_gone(disk: &dyn Folders, folder: &Path) -> Result<Option<(Gone, String)>, Error> {
+    let path = gone_path(folder);
+    let failed = |cause| Error::File(format!("reading {}", path.display()), cause);
+    let Some(bytes) = read(disk, &path, LIST_BYTES_MAX).map_err(failed)? else { return Ok(None) };
+    let verified = || {
+        let signed: Signed = serde_json::from_slice(&bytes).ok()?;
+        let (key, signature) = (from_hex(&signed.key)?, from_hex(&signed.signature)?);
+        UnparsedPublicKey::new(&ED25519, key).verify(signed.manifest.as_bytes(), &signature).ok()?;
+        let gone: Gone = serde_json::from_str(&signed.manifest).ok()?;
+        (gone.format <= FORMAT).then_some((gone, signed.key))
+    };
+    let changed = || wrong("the list of sets that are gone was changed, or is of a newer program".to_owned());
+    verified().map(Some).ok_or_else(changed)
 }
 
 pub(super) fn write_set(
@@ -185,13 +227,20 @@ pub(super) fn write_set(
     manifest: &Manifest,
     key: &SigningKey,
 ) -> Result<(), Error> {
-    let text =
-        serde_json::to_string(manifest).map_err(|cause| Error::Row("a backup's list", Box::new(cause)))?;
+    write_signed(disk, &path_of(folder, manifest.number), manifest, key)
+}
+
+/// Writes a list with its signature, whole or not at all.
+pub(super) fn write_signed<T: Serialize>(
+    disk: &dyn Folders,
+    path: &Path,
+    list: &T,
+    key: &SigningKey,
+) -> Result<(), Error> {
+    let text = serde_json::to_string(list).map_err(|cause| Error::Row("a backup's list", Box::new(cause)))?;
     let signature = hex(key.0.sign(text.as_bytes()).as_ref());
     let signed = Signed { manifest: text, key: key.public(), signature };
     let bytes =
         serde_json::to_vec(&signed).map_err(|cause| Error::Row("a backup's list", Box::new(cause)))?;
-    let path = path_of(folder, manifest.number);
-    write_whole(disk, &path, &bytes)
-        .map_err(|cause| Error::File(format!("writing {}", path.display()), cause))
+    write_whole(disk, path, &bytes).map_err(|cause| Error::File(format!("writing {}", path.display()), cause))
 }

@@ -130,7 +130,7 @@ pub fn restore(plan: &RestorePlan<'_>) -> Result<Restored, Error> {
     }
     set_log_aside(disk, &unfinished, plan.now)?;
     put_in_place(disk, plan.to, &unfinished)?;
-    let newer = sets.manifests.len() as u64 - set.number;
+    let newer = sets.last - set.number;
     let files = set.files.len() as u64;
     Ok(Restored { number: set.number, made: set.made, newer, signed_by, files, rows, given_up })
 }

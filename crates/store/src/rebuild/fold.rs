@@ -3,6 +3,7 @@
 //! The order of records within a class is that of the transactions; across classes it is lost, as they are read one after another.
 //! Almost no table is told of by two. What an erasure does to contacts, and to an account that ended with it, is: see `people`.
 
+mod carried;
 mod people;
 
 use ingam_protocol::acme::{Account, Claim, Failure, FinalBytes, Order, Precertificate, Waiting};
@@ -24,6 +25,7 @@ use crate::account::payload_place;
 use crate::approval::{Approval, ApprovalDecision};
 use crate::certificate::{CertificateRow, certificate_find, certificate_put};
 use crate::contact::SubjectKeys;
+use crate::engine::Table;
 use crate::error::Error;
 use crate::external_key::{Bound, ExternalKey, Withdrawal};
 use crate::incident::{self, Incident};
@@ -38,20 +40,21 @@ use crate::search;
 use crate::status::{StatusState, status_of, status_put};
 use crate::subject::ErasureReason;
 use crate::table::{
-    ACCOUNTS, ACCOUNTS_BY_KEY, APPROVALS, EXTERNAL_KEYS, INCIDENTS, ISSUANCES_OPEN, KEYS_BLOCKED,
-    LIMIT_OVERRIDES, META, ORDERS_BY_ACCOUNT, REVOCATION_JOBS, REVOCATION_JOBS_OPEN, ROLES, certificate_key,
-    meta_crl_number, pair_key,
+    ACCOUNTS, ACCOUNTS_BY_KEY, APPROVALS, CERTIFICATES, EXTERNAL_KEYS, INCIDENTS, ISSUANCES_OPEN,
+    KEYS_BLOCKED, LIMIT_OVERRIDES, META, ORDERS, ORDERS_BY_ACCOUNT, REVOCATION_JOBS, REVOCATION_JOBS_OPEN,
+    ROLES, certificate_key, meta_crl_number, pair_key,
 };
 use crate::transaction::{Transaction, decode_counter};
 use people::contacts_put;
 
 /// Why a record changed nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Unfolded {
     /// What it says is not in this version's form.
     Unreadable,
-    /// What it is about is not there: the record of its making has gone.
-    Orphan,
+    /// What it is about is not there, in this table under this key: the record of its making has gone. A later one may say
+    /// how it was since then.
+    Orphan(Table, Vec<u8>),
 }
 
 /// What came of a record.
@@ -104,6 +107,10 @@ pub(crate) fn fold(transaction: &mut Transaction<'_>, record: &Record, keys: Opt
         RecordType::DataDisclosed => people::data_disclosed(transaction, record),
         RecordType::NoticeGiven => people::notice_given(transaction, record),
         RecordType::ConfigurationChanged => people::configuration_changed(transaction, record),
+        RecordType::IssuanceCarried
+        | RecordType::LifecycleCarried
+        | RecordType::PermissionCarried
+        | RecordType::RetentionCarried => carried::carried(transaction, record, keys),
         // What they tell of has no row, or one that is for the moment alone.
         _ => Ok(Ok(())),
     }
@@ -122,7 +129,9 @@ fn said<T: DeserializeOwned>(record: &Record) -> Option<T> {
     serde_json::from_slice(&open.bytes).ok()
 }
 
-const ORPHAN: Folded = Ok(Err(Unfolded::Orphan));
+fn orphan(table: Table, key: impl Into<Vec<u8>>) -> Folded {
+    Ok(Err(Unfolded::Orphan(table, key.into())))
+}
 
 #[derive(Deserialize)]
 struct AccountSaid {
@@ -213,7 +222,9 @@ fn account_change(
     id: Id,
     change: impl FnOnce(&mut Transaction<'_>, &mut Account),
 ) -> Folded {
-    let Some(mut account) = transaction.row::<Account>(ACCOUNTS, id.as_bytes())? else { return ORPHAN };
+    let Some(mut account) = transaction.row::<Account>(ACCOUNTS, id.as_bytes())? else {
+        return orphan(ACCOUNTS, *id.as_bytes());
+    };
     change(transaction, &mut account);
     transaction.put_row(ACCOUNTS, *id.as_bytes(), &account).map(Ok)
 }
@@ -266,7 +277,7 @@ struct WithdrawnSaid {
 fn external_key_withdrawn(transaction: &mut Transaction<'_>, record: &Record) -> Folded {
     read(record, |said: WithdrawnSaid| {
         let row = transaction.row::<ExternalKey>(EXTERNAL_KEYS, said.key.as_bytes())?;
-        let Some(mut key) = row else { return ORPHAN };
+        let Some(mut key) = row else { return orphan(EXTERNAL_KEYS, *said.key.as_bytes()) };
         key.withdrawn = Some(said.withdrawal);
         transaction.put_row(EXTERNAL_KEYS, *said.key.as_bytes(), &key).map(Ok)
     })
@@ -291,7 +302,7 @@ fn order_change(
     id: Id,
     change: impl FnOnce(&mut Transaction<'_>, &mut Order) -> Result<(), Error>,
 ) -> Folded {
-    let Some(mut order) = order::find(transaction, id)? else { return ORPHAN };
+    let Some(mut order) = order::find(transaction, id)? else { return orphan(ORDERS, *id.as_bytes()) };
     change(transaction, &mut order)?;
     order::put(transaction, &order).map(Ok)
 }
@@ -419,8 +430,9 @@ fn certificate_issued(transaction: &mut Transaction<'_>, record: &Record) -> Fol
         let not_after = said.not_after(transaction, record)?;
         status_put(transaction, &said.issuer, &said.serial, StatusState::Good, not_after)?;
         let Some(der) = said.certificate else { return Ok(Err(Unfolded::Unreadable)) };
-        let Some(mut order) = order::find(transaction, said.order)? else { return ORPHAN };
-        let Some(claim) = &order.claim else { return ORPHAN };
+        let missing = || orphan(CERTIFICATES, certificate_key(&said.issuer, &said.serial));
+        let Some(mut order) = order::find(transaction, said.order)? else { return missing() };
+        let Some(claim) = &order.claim else { return missing() };
         let Some(validity) = Validity::read(&der) else { return Ok(Err(Unfolded::Unreadable)) };
         let row = CertificateRow {
             der,
@@ -461,7 +473,7 @@ fn issuance_abandoned(transaction: &mut Transaction<'_>, record: &Record) -> Fol
             let state = StatusState::Revoked { at: record.time, reason: Reason::Unspecified };
             said.status(transaction, record, state)?;
         }
-        let Some(mut order) = order else { return ORPHAN };
+        let Some(mut order) = order else { return orphan(ORDERS, *said.order.as_bytes()) };
         transaction.delete(ISSUANCES_OPEN, *order.id.as_bytes());
         order.failure = Some(given_up());
         order::put(transaction, &order).map(Ok)
@@ -485,17 +497,17 @@ fn certificate_revoked(transaction: &mut Transaction<'_>, record: &Record) -> Fo
         };
         let not_after = known.map(|row| row.not_after).or(record.end_of_life).unwrap_or(record.time);
         status_put(transaction, &issuer, &serial, StatusState::Revoked { at, reason }, not_after)?;
-        Ok(if known.is_some() { Ok(()) } else { Err(Unfolded::Orphan) })
+        if known.is_some() { Ok(Ok(())) } else { orphan(CERTIFICATES, certificate_key(&issuer, &serial)) }
     })
 }
 
 /// A key that was blocked by what revoked its certificate, or by an operator.
 #[derive(Deserialize)]
-struct BlockedSaid {
+pub(crate) struct BlockedSaid {
     #[serde(default)]
-    issuer: Option<IssuerName>,
+    pub(crate) issuer: Option<IssuerName>,
     #[serde(default)]
-    serial: Option<Serial>,
+    pub(crate) serial: Option<Serial>,
     /// Of the revocation, or in the operator's words.
     #[serde(default)]
     reason: Option<String>,
@@ -515,7 +527,7 @@ struct BlockedSaid {
 
 impl BlockedSaid {
     /// The names that an operator blocked or unblocked.
-    fn names(&self) -> impl Iterator<Item = (KeyName, Bytes)> {
+    pub(crate) fn names(&self) -> impl Iterator<Item = (KeyName, Bytes)> {
         let by_hash = self.spki_sha256.iter().filter_map(|text| from_hex(text)).map(Bytes::from);
         let by_thumbprint = self.thumbprint.iter().cloned().map(|hash| (KeyName::Thumbprint, hash));
         by_thumbprint.chain(by_hash.map(|hash| (KeyName::SpkiSha256, hash)))
@@ -548,9 +560,13 @@ fn key_blocked(transaction: &mut Transaction<'_>, record: &Record) -> Folded {
             }
             return Ok(Ok(()));
         };
-        let row = certificate_find(transaction, &certificate_key(issuer, serial))?;
-        let (Some(row), Some(status)) = (row, status_of(transaction, issuer, serial)?) else { return ORPHAN };
-        let StatusState::Revoked { at, .. } = status.state else { return ORPHAN };
+        let certificate = certificate_key(issuer, serial);
+        let row = certificate_find(transaction, &certificate)?;
+        let status = status_of(transaction, issuer, serial)?;
+        let (Some(row), Some(StatusState::Revoked { at, .. })) = (row, status.map(|status| status.state))
+        else {
+            return orphan(CERTIFICATES, certificate);
+        };
         // A row of a status has whole seconds; the block has the revocation's own moment, where that is what it came with.
         let at = if at.unix_s() == record.time.unix_s() { record.time } else { at };
         let reason = said.reason.map(serde_json::Value::String).map(serde_json::from_value::<Reason>);
@@ -594,13 +610,14 @@ fn incident_changed(transaction: &mut Transaction<'_>, record: &Record) -> Folde
     read(record, |said: IncidentSaid| match said.certificates {
         Some(serials) if serials.len() == said.issuers.len() => {
             let certificates: Vec<_> = said.issuers.into_iter().zip(serials).collect();
-            Ok(incident::grow(transaction, &said.name, &certificates)?.map(drop).ok_or(Unfolded::Orphan))
+            let grown = incident::grow(transaction, &said.name, &certificates)?;
+            grown.map_or_else(|| orphan(INCIDENTS, said.name.into_bytes()), |_| Ok(Ok(())))
         }
         // Records of an earlier version do not name the issuers.
         Some(_) => Ok(Err(Unfolded::Unreadable)),
         None => {
             let row = transaction.row::<Incident>(INCIDENTS, said.name.as_bytes())?;
-            let Some(mut incident) = row else { return ORPHAN };
+            let Some(mut incident) = row else { return orphan(INCIDENTS, said.name.into_bytes()) };
             incident.explanation_url = said.explanation_url;
             transaction.put_row(INCIDENTS, said.name.as_bytes().to_vec(), &incident).map(Ok)
         }
@@ -621,7 +638,7 @@ fn job_changed(transaction: &mut Transaction<'_>, record: &Record) -> Folded {
     }
     read(record, |JobSaid { job: id, state }| {
         let row = transaction.row::<RevocationJob>(REVOCATION_JOBS, id.as_bytes())?;
-        let Some(mut job) = row else { return ORPHAN };
+        let Some(mut job) = row else { return orphan(REVOCATION_JOBS, *id.as_bytes()) };
         job.state = state;
         job.ended = state.is_over().then_some(record.time);
         if state.is_over() {
@@ -696,7 +713,7 @@ fn approval_changed(transaction: &mut Transaction<'_>, record: &Record) -> Folde
     }
     read(record, |DecidedSaid { approval, decision }| {
         let Some(mut row) = transaction.row::<Approval>(APPROVALS, approval.as_bytes())? else {
-            return ORPHAN;
+            return orphan(APPROVALS, *approval.as_bytes());
         };
         row.decision = Some(decision);
         transaction.put_row(APPROVALS, *approval.as_bytes(), &row).map(Ok)

@@ -18,6 +18,7 @@
 //! - `subjects`: contact data that were erased are gone for good, whenever the power goes, and what is held stays.
 //! - `backups`: a backup restores wholly or is none, whenever the power goes in one or the other.
 //! - `power`: whatever was answered is there after a power cut at any point, and nothing is there by half.
+//! - `backup_care`: backups cost what is new, go when they may, and have everything that was answered.
 //! - `condition`: the store says how it fares.
 //! - `disk`: a full disk is an error and no loss; a store of a newer version is refused.
 //!
@@ -32,6 +33,7 @@
     reason = "a test ends by panicking, and its output says where"
 )]
 
+mod backup_care;
 mod backups;
 mod condition;
 mod disk;

@@ -16,6 +16,7 @@ use ingam_authority::linter::Linters;
 use ingam_authority::{
     Authority, Caller, Catalog, Parts, Policy, PublicRules, RateLimits, RenewalPolicy, Restrictions,
 };
+use ingam_journal::Journal;
 use ingam_journal::files::Files;
 use ingam_journal::simulated::SimulatedDisk;
 use ingam_protocol::crl::ShardCounts;
@@ -283,6 +284,11 @@ impl Process {
         drop(runtime);
         threads.close();
         drop((authority, signer, store, engine));
+    }
+
+    /// The journal that the store's records come into.
+    pub(crate) fn journal(&self) -> Arc<Journal> {
+        self.threads.journal().clone()
     }
 
     /// Every record there is, in the order of writing, each once: the journal's, then the outbox's.

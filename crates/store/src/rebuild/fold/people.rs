@@ -11,7 +11,7 @@ use ingam_protocol::{Id, Timestamp};
 use serde::Deserialize;
 use zeroize::Zeroize;
 
-use super::{Folded, ORPHAN, Unfolded, read, said};
+use super::{Folded, Unfolded, orphan, read, said};
 use crate::account::{contacts_sealed, payload_place};
 use crate::case::{Case, CaseNotice, CaseSubject, Disclosure, case_subject_key};
 use crate::contact::SubjectKeys;
@@ -245,7 +245,9 @@ struct DisclosureSaid {
 
 pub(super) fn data_disclosed(transaction: &mut Transaction<'_>, record: &Record) -> Folded {
     read(record, |DisclosedSaid { case: name, disclosure: said }| {
-        let Some(mut case) = transaction.row::<Case>(CASES, name.as_bytes())? else { return ORPHAN };
+        let Some(mut case) = transaction.row::<Case>(CASES, name.as_bytes())? else {
+            return orphan(CASES, name.into_bytes());
+        };
         let at = said.at.unwrap_or(record.time);
         let id = said.id;
         if case.disclosures.iter().all(|known| known.id != id) {
@@ -274,7 +276,9 @@ struct NoticeSaid {
 pub(super) fn notice_given(transaction: &mut Transaction<'_>, record: &Record) -> Folded {
     read(record, |NoticeSaid { case: name, notice }| {
         let Some(subject) = record.subject else { return Ok(Err(Unfolded::Unreadable)) };
-        let Some(mut case) = transaction.row::<Case>(CASES, name.as_bytes())? else { return ORPHAN };
+        let Some(mut case) = transaction.row::<Case>(CASES, name.as_bytes())? else {
+            return orphan(CASES, name.into_bytes());
+        };
         let counts = &mut case.counts;
         // A case about everybody knows those alone who were told.
         let is_known = transaction.get(CASE_SUBJECTS, &case_subject_key(&name, subject))?.is_some();
