@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use ingam_journal::folders::FileSystem;
 use ingam_operator::api::{BackupMade, BackupsPruned};
-use ingam_protocol::Findings;
+use ingam_protocol::{Findings, Timestamp};
+use ingam_retention::LEAP_MAX;
 use ingam_store::Store;
 use ingam_store::backup::{
     BackupPlan, LOG_BEFORE_RESTORE, Made, Pruned, Recipient, SigningKey, Snapshot, make, prune,
@@ -155,7 +156,8 @@ impl Backups {
             // Closed segments stay the files that they are in the snapshot until all are copied.
             let _still = store.keep_still();
             let snapshot = runtime.block_on(store.snapshot()).map_err(told)?;
-            write(plan, &snapshot, keep_days)
+            let swept = store.swept_at().map_err(told)?;
+            write(plan, &snapshot, keep_days, swept)
         });
         let outcome =
             made.await.map_err(|_| "the task that wrote it has ended before its time".to_owned())?;
@@ -172,6 +174,10 @@ impl Backups {
         })
     }
 }
+
+/// Why no set is let go.
+const CLOCK_IN_DOUBT: &str = "older sets stay, as the clock is more than five days ahead of the last sweep: see that it is right, \
+    and then confirm it with `ingam admin retention sweep --confirm`";
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -201,6 +207,7 @@ fn write(
     (state, folder, recipient, sources): (std::path::PathBuf, std::path::PathBuf, Recipient, Sources),
     snapshot: &Snapshot,
     keep_days: Option<u32>,
+    swept: Option<Timestamp>,
 ) -> Result<Written, String> {
     let key = SigningKey::open(&FileSystem, &state, sources.random.as_ref()).map_err(told)?;
     let (parts, left_out) =
@@ -219,6 +226,10 @@ fn write(
     let made = make(&plan, snapshot).map_err(told)?;
     let pruned = keep_days.map(|days| {
         let oldest = now.minus(DAY * days);
+        // A clock that jumped must not take all sets but the newest, as it takes nothing from the CA (docs/decisions/0016).
+        if swept.is_some_and(|last| now > last.plus(LEAP_MAX)) {
+            return BackupsPruned { trouble: Some(CLOCK_IN_DOUBT.to_owned()), ..BackupsPruned::default() };
+        }
         // The new set is there, whatever becomes of the old ones.
         match prune(&FileSystem, &folder, &key, oldest, now) {
             Ok(Pruned { sets, objects, bytes }) => BackupsPruned { sets, objects, bytes, trouble: None },
