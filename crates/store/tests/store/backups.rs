@@ -1,9 +1,10 @@
 //! Proves that a backup that was acknowledged restores wholly, whenever the power goes or the disk fails afterwards or in the
-//! next one; that no half of a set is ever taken for a whole one; and that what a restore leaves that was broken off anywhere
+//! next one, or while older ones are let go; that no half of a set is ever taken for a whole one; and that what a restore leaves that was broken off anywhere
 //! does not start, and can be restored again.
 //!
 //! Not a failure: a backup that was not acknowledged may be there, as long as it is there wholly.
 
+mod prunes;
 mod restores;
 mod sets;
 
@@ -62,6 +63,11 @@ struct Whole {
     files: BTreeMap<String, Vec<u8>>,
 }
 
+/// What signs lists. It lies in no part here: it is the same for whoever asks.
+fn key() -> SigningKey {
+    SigningKey::open(&SimulatedDisk::new(), Path::new(""), &SeededRandom::new(1)).unwrap()
+}
+
 impl World {
     fn new() -> Self {
         let random = Arc::new(SeededRandom::new(3));
@@ -90,9 +96,7 @@ impl World {
 
     fn back_up(&self, disk: &SimulatedDisk, moment: usize) -> Result<Made, Error> {
         let random = SeededRandom::new(disk.operations());
-        // The key lies in no part here: it is the same for whoever asks.
-        let key_disk = SimulatedDisk::new();
-        let key = SigningKey::open(&key_disk, Path::new(""), &SeededRandom::new(1)).unwrap();
+        let key = key();
         make(
             &BackupPlan {
                 disk,

@@ -7,12 +7,12 @@ use ingam_journal::simulated::seeds;
 use super::*;
 
 /// What is in the folder of backups.
-fn folder(disk: &SimulatedDisk) -> BTreeMap<String, Vec<u8>> {
+pub(super) fn folder(disk: &SimulatedDisk) -> BTreeMap<String, Vec<u8>> {
     disk.everything().into_iter().filter(|(path, _)| path.starts_with("backups/")).collect()
 }
 
 /// The newest set is of this number, and restores to its moment; without one there is none.
-fn check_newest(world: &World, disk: &SimulatedDisk, expected: Option<(u64, &Whole)>, case: &str) {
+pub(super) fn check_newest(world: &World, disk: &SimulatedDisk, expected: Option<(u64, &Whole)>, case: &str) {
     let copy = disk.copy();
     match (world.restore(&copy, None), expected) {
         (Ok(found), Some((number, whole))) => {
