@@ -90,7 +90,7 @@ pub(super) fn put_in_place(
                 // Nothing was switched: what was to be kept is in its place still, and a part of it here is of no use.
                 if let Err(error) = disk.remove_all(&aside) {
                     let error = &error as &dyn std::error::Error;
-                    tracing::warn!(error, folder = %aside.display(), "it is of no use, and cannot be removed");
+                    tracing::warn!(error, directory = %aside.display(), "it is of no use, and cannot be removed");
                 }
                 return Err(error);
             }
@@ -114,7 +114,7 @@ pub(super) fn put_in_place(
     // It is done, whatever becomes of an empty folder: the next rebuild removes it.
     if let Err(error) = disk.remove_all(fresh) {
         let error = &error as &dyn std::error::Error;
-        tracing::warn!(error, folder = %fresh.display(), "it is not used any more, and cannot be removed");
+        tracing::warn!(error, directory = %fresh.display(), "it is not used any more, and cannot be removed");
     }
     Ok(())
 }
