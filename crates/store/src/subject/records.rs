@@ -1,5 +1,7 @@
 //! Records about one subject, page by page.
 
+use std::collections::BTreeSet;
+
 use ingam_journal::SegmentInfo;
 use ingam_protocol::Id;
 use ingam_protocol::record::{Class, Record};
@@ -19,8 +21,8 @@ const PAGE_BYTES_MAX: usize = 4 << 20;
 /// Some of a subject's records.
 #[derive(Debug)]
 pub struct RecordsOf {
-    /// Those that were found: first what has not come into the journal yet, then the journal, class by class. What moves
-    /// there meanwhile comes twice, under one id.
+    /// Those that were found, each once: first what has not come into the journal yet, then the journal, class by class. What
+    /// moves there between two pages comes in both, under one id.
     pub records: Vec<Record>,
     /// Where the rest begins; nothing at the end.
     pub next: Option<Vec<u8>>,
@@ -71,6 +73,7 @@ impl Place {
 /// A page that is being filled.
 struct Page {
     found: Vec<Record>,
+    ids: BTreeSet<Id>,
     limit: usize,
     bytes: usize,
     looked_at: usize,
@@ -79,7 +82,7 @@ struct Page {
 impl Page {
     fn look(&mut self, record: Record, wanted: impl Fn(&Record) -> bool) {
         self.looked_at += 1;
-        if wanted(&record) {
+        if wanted(&record) && self.ids.insert(record.id) {
             self.bytes += record.parts.iter().map(|part| part.bytes.len()).sum::<usize>();
             self.found.push(record);
         }
@@ -104,7 +107,7 @@ impl Store {
         limit: usize,
     ) -> Result<Option<RecordsOf>, Error> {
         let wanted = |record: &Record| record.subject == Some(subject) && classes.contains(&record.class());
-        let mut page = Page { found: Vec::new(), limit, bytes: 0, looked_at: 0 };
+        let mut page = Page { found: Vec::new(), ids: BTreeSet::new(), limit, bytes: 0, looked_at: 0 };
         let mut place = match after {
             None => Place::Outbox(0),
             Some(after) => match Place::decode(after) {
