@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 
 use crate::config::Config as All;
-use crate::serve::Sources;
+use crate::serve::{Sources, sentence};
 
 /// Who can open backups.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
@@ -183,17 +183,6 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 fn told(error: ingam_store::Error) -> String {
     format!("the backup could not be made: {}", sentence(&error))
-}
-
-/// An error and its causes in one line.
-fn sentence(error: &ingam_store::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        text.push_str(&format!(": {error}"));
-        cause = error.source();
-    }
-    text
 }
 
 /// What came of a backup.

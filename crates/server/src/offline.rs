@@ -33,6 +33,9 @@ pub(crate) struct Rebuild {
     /// The configuration
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
+    /// The state folder, in place of the configuration's: that of `ingam dev --dir`
+    #[arg(long, value_name = "FOLDER")]
+    dir: Option<PathBuf>,
     /// Why, for the record
     #[arg(long, value_name = "TEXT", default_value = "")]
     reason: String,
@@ -50,9 +53,10 @@ impl Rebuild {
             let why = "which folder is meant cannot be read from the configuration: `ingam check` says why";
             return Err(StartError::new(why));
         }
-        let _lock = StateLock::take(&config.state)?;
+        let state = self.dir.as_ref().unwrap_or(&config.state);
+        let _lock = StateLock::take(state)?;
         let random = sources.random.clone();
-        let rebuilt = rebuild(&FileSystem, &config.state, &config.store, &self.reason, now, random);
+        let rebuilt = rebuild(&FileSystem, state, &config.store, &self.reason, now, random);
         let rebuilt = rebuilt.map_err(|error| StartError::caused("the store cannot be made anew", &error))?;
         terminal::told(std::io::stdout().write_all(rebuilt_text(&rebuilt).as_bytes()))?;
         Ok(ExitCode::SUCCESS)
@@ -121,7 +125,15 @@ impl BackupKey {
     pub(crate) fn run(&self) -> Result<ExitCode, StartError> {
         let identity = Identity::new(Sources::of_the_system().random.as_ref());
         let recipient = identity.recipient();
-        let failed = |error| StartError::new(format!("{} cannot be made: {error}", self.file.display()));
+        let failed = |error: std::io::Error| {
+            let file = self.file.display();
+            StartError::new(match error.kind() {
+                std::io::ErrorKind::AlreadyExists => {
+                    format!("{file} is there already, and may be what opens your backups: give another name")
+                }
+                _ => format!("{file} cannot be made: {error}"),
+            })
+        };
         let mut options = std::fs::OpenOptions::new();
         let mut file = options.write(true).create_new(true).mode(0o600).open(&self.file).map_err(failed)?;
         let text = zeroize::Zeroizing::new(format!("# recipient: {recipient}\n{}\n", *identity.expose()));

@@ -76,14 +76,19 @@ impl StartError {
 
     /// What was being done, and every cause below it.
     pub(crate) fn caused(doing: &str, error: &dyn std::error::Error) -> Self {
-        let mut sentence = format!("{doing}: {error}");
-        let mut cause = error.source();
-        while let Some(deeper) = cause {
-            sentence.push_str(&format!(": {deeper}"));
-            cause = deeper.source();
-        }
-        Self(sentence)
+        Self(format!("{doing}: {}", sentence(error)))
     }
+}
+
+/// An error and its causes in one line.
+pub(crate) fn sentence(error: &dyn std::error::Error) -> String {
+    let mut sentence = error.to_string();
+    let mut cause = error.source();
+    while let Some(deeper) = cause {
+        sentence.push_str(&format!(": {deeper}"));
+        cause = deeper.source();
+    }
+    sentence
 }
 
 impl std::fmt::Display for StartError {

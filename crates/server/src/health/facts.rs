@@ -18,6 +18,7 @@ use ingam_validation::quorum::Reachable;
 
 use crate::health::Parts;
 use crate::health::look::{Look, Seen};
+use crate::serve::sentence;
 use crate::system::since_boot;
 
 /// How long the signer may take to say whether it can sign.
@@ -137,17 +138,6 @@ fn count(
         Err(error) => return Err(error),
     }
     Ok(())
-}
-
-/// An error and its causes in one line.
-fn sentence(error: &dyn std::error::Error) -> String {
-    let mut sentence = error.to_string();
-    let mut cause = error.source();
-    while let Some(deeper) = cause {
-        sentence.push_str(&format!(": {deeper}"));
-        cause = deeper.source();
-    }
-    sentence
 }
 
 /// What certificates of a profile need of their issuer.

@@ -18,7 +18,7 @@ use ingam_protocol::renewal::{CertificateId, Window};
 use ingam_protocol::{Serial, Shard, Timestamp};
 use ingam_store::{CertificateIndex, CertificatePage, IssuedBetween, ShardsInUse, StatusState, Store};
 
-use crate::serve::StartError;
+use crate::serve::{StartError, sentence};
 
 /// How long an answer may take.
 const ANSWER_WAIT: Duration = Duration::from_secs(10);
@@ -135,11 +135,6 @@ fn reachable(bound: SocketAddr) -> SocketAddr {
         ip => ip,
     };
     SocketAddr::new(ip, bound.port())
-}
-
-/// An error and its causes in one line.
-fn sentence(error: &dyn std::error::Error) -> String {
-    StartError::caused("", error).to_string().trim_start_matches(": ").to_owned()
 }
 
 fn said<T, E: std::error::Error>(result: Result<T, E>) -> Result<T, String> {

@@ -25,7 +25,11 @@ pub(super) async fn lists_of(place: &str) -> Result<Vec<(String, Vec<u8>)>, Star
         return lists_at(Path::new(place));
     }
     let bytes = fetch(place).await;
-    let bytes = bytes.map_err(|error| StartError::caused(&format!("{place} cannot be fetched"), &error))?;
+    let bytes = bytes.map_err(|error| {
+        let doing =
+            format!("{place} cannot be fetched (give the list as a file, or leave it out and compare later)");
+        StartError::caused(&doing, &error)
+    })?;
     Ok(as_list(place.to_owned(), bytes.unwrap_or_default()).into_iter().collect())
 }
 

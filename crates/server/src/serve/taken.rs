@@ -100,10 +100,13 @@ impl StateLock {
     pub(crate) fn take_as_it_is(state: &Path) -> Result<Self, StartError> {
         let path = state.join("lock");
         let unwritable = |error: io::Error| {
-            StartError(format!(
-                "the state folder {} cannot be written to: {error}; choose another",
-                state.display()
-            ))
+            let folder = state.display();
+            StartError(match error.kind() {
+                io::ErrorKind::NotFound => {
+                    format!("the state folder {folder} is not there: give the one that the CA has")
+                }
+                _ => format!("the state folder {folder} cannot be written to: {error}; choose another"),
+            })
         };
         let file = File::options().create(true).truncate(false).write(true).open(path).map_err(unwritable)?;
         match file.try_lock() {
